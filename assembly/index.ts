@@ -1,0 +1,258 @@
+/**
+ * The core's exports: what a vCPU worker (src/vcpu) calls. `run` is the outer loop: attention, events, deadlines, and
+ * then the interpreter for a budget of instructions.
+ */
+import {
+  RUN_SLICE, RUN_EXIT, RUN_HALT, RUN_TRIPLE_FAULT, RUN_STOP, Vcpu, AREA_SCRATCH, ATTENTION_STOP, ATTENTION_INIT, ATTENTION_POSTED, ATTENTION_NMI,
+  STATUS_BUDGET, STATUS_FAULT, STATUS_SLOW, STATUS_EXIT, V_ATTENTION, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
+  STAT_INTERRUPTS, STAT_EXITS, EXIT_INTA,
+} from "./gen/layout";
+import { apicAccept, apicDeliverable, apicSync, apicTimerTick } from "./apic";
+import { commitStage, answerRead, deviceRead, deviceValue } from "./mem/stage";
+import { enter, enterSlow, single } from "./decode/block";
+import { resetArena, dropHostPage } from "./decode/pages";
+import { flushAll } from "./mem/tlb";
+import { go } from "./gen/dispatch";
+import { KIND_EXTERNAL, NMI } from "./exception";
+import { deliver } from "./sys/deliver";
+import { updateMode } from "./sys/mode";
+import { getRflags, setArithmeticFlags } from "./sem/flags";
+import { guestNs } from "./time";
+import { ringDoorbell } from "./ring";
+import { bump } from "./stat";
+
+
+/** Instructions between looks at the clock: about 10 µs. */
+const BUDGET: i64 = 4000;
+const RFLAGS_IF: u64 = 0x200;
+const RFLAGS_TF: u64 = 0x100;
+
+/** Instructions of the current slice that are still to run. */
+let left: i64 = 0;
+/** An exception or interrupt is being delivered and waits for a device or a staged write. */
+let delivering: bool = false;
+
+/** Sets up a vCPU's caches. Registers are written by the host before or after. */
+export function init(vcpu: usize): void {
+  const c = changetype<Vcpu>(vcpu);
+  c.ctx = 1 << 2;
+  resetArena(c);
+  flushAll(c);
+  updateMode(c);
+}
+
+/** Call after the host has changed registers, control registers or segments. */
+export function refresh(vcpu: usize): void {
+  const c = changetype<Vcpu>(vcpu);
+  flushAll(c);
+  updateMode(c);
+}
+
+export function rflags(vcpu: usize): u64 {
+  return getRflags(changetype<Vcpu>(vcpu));
+}
+
+export function setRflags(vcpu: usize, value: u64): void {
+  const c = changetype<Vcpu>(vcpu);
+  c.rflags = value & ~0x8d5 & 0x3fffff | 2;
+  setArithmeticFlags(c, value);
+  updateMode(c);
+}
+
+/** Drops code that was decoded from a backing page (the host wrote to it). */
+export function dropPage(vcpu: usize, hostPage: usize): void {
+  dropHostPage(changetype<Vcpu>(vcpu), hostPage);
+}
+
+/** The device thread has answered the access that `run` left with. */
+export function answer(vcpu: usize): void {
+  const c = changetype<Vcpu>(vcpu);
+  if (!(c.exitB & 1)) answerRead(c);
+}
+
+/** Runs at most about `slice` instructions. */
+export function run(vcpu: usize, slice: i64): i32 {
+  const c = changetype<Vcpu>(vcpu);
+  left = slice;
+  // What an exit has interrupted: staged writes, a delivery, an instruction with a device read.
+  if (c.slow) {
+    const r = continueSlow(c);
+    if (r >= 0) return r;
+  }
+  while (true) {
+    const why = atomic.xchg<i32>(vcpu + V_ATTENTION, 0);
+    if (why & (ATTENTION_STOP | ATTENTION_INIT)) return RUN_STOP;
+    if (why & ATTENTION_NMI) c.nmiPending = 1;
+    if (why & ATTENTION_POSTED) apicSync(c);
+    tick(c);
+    const event = pendingEvent(c);
+    if (c.runState == 1) {
+      if (!event) return RUN_HALT;
+      c.runState = 0;
+    }
+    if (event && !c.shadow) {
+      const r = takeEvent(c);
+      if (r >= 0) return r;
+      continue;
+    }
+    if (left <= 0) return RUN_SLICE;
+    let budget = min<i64>(left, BUDGET);
+    // In an interrupt shadow, and for a tail shorter than a block, instructions run one at a time.
+    if (c.shadow || (c.rflags & RFLAGS_TF)) {
+      const r = step(c, false);
+      if (r >= 0) return r;
+      continue;
+    }
+    let u = enter(c);
+    if (!u) u = enterSlow(c);
+    if (!u) {
+      const r = fault(c);
+      if (r >= 0) return r;
+      continue;
+    }
+    if (u == vcpu + AREA_SCRATCH) {
+      const r = step(c, false);
+      if (r >= 0) return r;
+      continue;
+    }
+    const rest = go(c, u, budget);
+    c.icount += budget - rest;
+    left -= budget - rest;
+    const status = c.status;
+    if (status == STATUS_BUDGET) {
+      // A block longer than what is left of the slice.
+      if (rest == budget && c.attention == 0) {
+        const r = step(c, false);
+        if (r >= 0) return r;
+      }
+    } else if (status == STATUS_FAULT) {
+      const r = fault(c);
+      if (r >= 0) return r;
+    } else if (status == STATUS_SLOW) {
+      bump(c, STAT_SLOW_STEPS);
+      const r = step(c, true);
+      if (r >= 0) return r;
+    }
+  }
+}
+
+/** Looks at the clock and fires what is due. */
+function tick(c: Vcpu): void {
+  if (c.apicTimer == ~0 && c.deviceDeadline == ~0) return;
+  const ns = guestNs(c);
+  if (ns >= c.apicTimer) {
+    apicTimerTick(c, ns);
+    apicSync(c);
+  }
+  if (ns >= c.deviceDeadline) {
+    c.deviceDeadline = ~0;
+    ringDoorbell();
+  }
+}
+
+/** True if an interrupt or NMI can be delivered now, but for the interrupt shadow. */
+function pendingEvent(c: Vcpu): bool {
+  if (c.nmiPending && !c.nmiBlocked) return true;
+  if (!(c.rflags & RFLAGS_IF)) return false;
+  return c.extint != 0 || apicDeliverable(c) >= 0;
+}
+
+/** Delivers the event with the highest priority. -1: go on; otherwise the code to return from `run`. */
+function takeEvent(c: Vcpu): i32 {
+  if (c.nmiPending && !c.nmiBlocked) {
+    c.nmiPending = 0;
+    c.nmiBlocked = 1;
+    c.excVector = NMI;
+  } else {
+    const v = apicDeliverable(c);
+    if (v >= 0) {
+      apicAccept(c, v);
+      c.excVector = v;
+    } else {
+      // The 8259 says which vector: an interrupt acknowledge cycle.
+      c.slow = 1;
+      c.replayNext = 0;
+      if (!deviceRead(c, EXIT_INTA, 0, 1)) return exited(c);
+      c.slow = 0;
+      c.replayCount = 0;
+      c.excVector = <u32>deviceValue & 0xff;
+    }
+  }
+  bump(c, STAT_INTERRUPTS);
+  c.excKind = KIND_EXTERNAL;
+  c.excHasError = 0;
+  return deliverNow(c);
+}
+
+/** Delivers the exception that was just recorded. */
+function fault(c: Vcpu): i32 {
+  bump(c, STAT_EXCEPTIONS);
+  return deliverNow(c);
+}
+
+function deliverNow(c: Vcpu): i32 {
+  delivering = true;
+  c.slow = 1;
+  c.replayNext = 0;
+  c.stageCount = 0;
+  c.stageNext = 0;
+  const r = deliver(c);
+  if (r == 2) {
+    delivering = false;
+    c.slow = 0;
+    c.runState = 3;
+    return RUN_TRIPLE_FAULT;
+  }
+  if (r == 1) return exited(c);
+  return finishSlow(c);
+}
+
+/** Executes the instruction at c.rip alone; `careful` = on the careful path. */
+function step(c: Vcpu, careful: bool): i32 {
+  const shadow = c.shadow;
+  c.stepping = 1;
+  c.slow = u32(careful);
+  c.replayNext = 0;
+  c.stageCount = 0;
+  c.stageNext = 0;
+  const u = single(c);
+  let refund: i64 = 0;
+  if (u) refund = go(c, u, 0);
+  c.stepping = 0;
+  const status = c.status;
+  if (!u || status == STATUS_FAULT) {
+    c.slow = 0;
+    c.replayCount = 0;
+    return fault(c);
+  }
+  if (status == STATUS_SLOW) return step(c, true);
+  if (status == STATUS_EXIT) return exited(c);
+  c.icount += 1 - refund;
+  left -= 1 - refund;
+  // The shadow of STI or MOV SS covers the instruction after it.
+  if (c.shadow == shadow) c.shadow = 0;
+  return careful ? finishSlow(c) : -1;
+}
+
+/** Commits staged writes; the careful path ends when the last is done. */
+function finishSlow(c: Vcpu): i32 {
+  if (!commitStage(c)) return exited(c);
+  c.slow = 0;
+  c.replayCount = 0;
+  delivering = false;
+  return -1;
+}
+
+/** Goes on after an exit has been answered. */
+function continueSlow(c: Vcpu): i32 {
+  if (c.stageCount) return finishSlow(c);
+  if (c.exitCode == EXIT_INTA) return takeEvent(c);
+  if (delivering) return deliverNow(c);
+  return step(c, true);
+}
+
+function exited(c: Vcpu): i32 {
+  bump(c, STAT_EXITS);
+  c.exitRip = c.rip;
+  return RUN_EXIT;
+}

@@ -1,0 +1,233 @@
+/**
+ * Guest memory as instructions see it: linear address in, host pointer out, 0 = did not complete (see c.status).
+ * The inline part is the TLB check; everything else is in slowRead and slowWrite.
+ */
+import {
+  Vcpu, AREA_TLB_READ, AREA_TLB_WRITE, AREA_CROSS, MODE_CODE64, MODE_LONG, STATUS_SLOW, EXIT_INST_EMUL,
+  STAT_TLB_FILLS_READ, STAT_TLB_FILLS_WRITE,
+} from "../gen/layout";
+import { raiseError, GP, SS, AC } from "../exception";
+import { MODIFY } from "../sem/kinds";
+import { hostRead, hostWrite, holdsCode, noteWritable } from "./phys";
+import { tlbEntry, tlbFill } from "./tlb";
+import { walk, walkLarge, NO_GPA, ACCESS_WRITE, ACCESS_USER, ACCESS_IMPLICIT } from "./walk";
+import { deviceRead, deviceValue, stageMemory } from "./stage";
+import { bump } from "../stat";
+
+/** Host pointer for reading `size` bytes at a linear address (after the TLB has missed). */
+@inline export function readPtr(c: Vcpu, linear: u64, size: u32): usize {
+  const e = tlbEntry(changetype<usize>(c) + AREA_TLB_READ, linear);
+  if (load<u64>(e) == (((linear + (size - 1)) & ~0xfff) | c.ctx)) return <usize><u32>(<u32>linear + load<u32>(e, 8));
+  return slowRead(c, linear, size);
+}
+
+/** Host pointer for writing (`use` WRITE) or reading and writing (MODIFY) `size` bytes. */
+@inline export function writePtr(c: Vcpu, linear: u64, size: u32, use: i32): usize {
+  const e = tlbEntry(changetype<usize>(c) + AREA_TLB_WRITE, linear);
+  if (load<u64>(e) == (((linear + (size - 1)) & ~0xfff) | c.ctx)) return <usize><u32>(<u32>linear + load<u32>(e, 8));
+  return slowWrite(c, linear, size, use);
+}
+
+/** Truncates outside 64-bit mode, checks canonical form inside it; false = fault recorded. */
+let checked: u64 = 0;
+function checkLinear(c: Vcpu, linear: u64, size: u32): bool {
+  if (!(c.mode & MODE_CODE64)) {
+    checked = linear & 0xffffffff;
+  } else {
+    checked = linear;
+    if (<u64>(<i64>(linear << 16) >> 16) != linear || <u64>(<i64>((linear + (size - 1)) << 16) >> 16) != linear + (size - 1)) {
+      const stack = c.stackFault != 0;
+      return raiseError(c, stack ? SS : GP, 0);
+    }
+  }
+  if ((c.ctx & 3) == 3 && size > 1 && (checked & (min<u32>(size, 8) - 1))) return raiseError(c, AC, 0);
+  return true;
+}
+
+@inline function userBit(c: Vcpu): u32 {
+  return c.cpl == 3 ? ACCESS_USER : 0;
+}
+
+/** The linear address one page on, as the mode wraps it. */
+@inline function wrap(c: Vcpu, linear: u64): u64 {
+  return c.mode & MODE_LONG ? linear : linear & 0xffffffff;
+}
+
+let crossTurn: usize = 0;
+
+export function slowRead(c: Vcpu, address: u64, size: u32): usize {
+  if (!checkLinear(c, address, size)) return 0;
+  return readAs(c, checked, size, userBit(c), address);
+}
+
+/**
+ * Reads with the rights of `access`; on the careful path for devices. `asked` is the address before truncation: the
+ * TLB is filled under it, so that 32-bit code whose address sums wrap around finds its translation again.
+ */
+export function readAs(c: Vcpu, linear: u64, size: u32, access: u32, asked: u64): usize {
+  const gpa = walk(c, linear, access);
+  if (gpa == NO_GPA) return 0;
+  const first: u32 = 4096 - (<u32>linear & 0xfff);
+  const host = hostRead(gpa);
+  if (size <= first) {
+    if (host) {
+      // ACCESS_IMPLICIT reads have other rights than the instruction's own.
+      if (access == userBit(c)) {
+        bump(c, STAT_TLB_FILLS_READ);
+        tlbFill(c, AREA_TLB_READ, asked, host & ~0xfff, walkLarge);
+      }
+      return host;
+    }
+    return deviceBytes(c, gpa, size, NO_GPA, size);
+  }
+  const gpa2 = walk(c, wrap(c, linear + first), access);
+  if (gpa2 == NO_GPA) return 0;
+  const host2 = hostRead(gpa2);
+  if (!host || !host2) return deviceBytes(c, gpa, size, gpa2, first);
+  const buffer = crossBuffer(c);
+  memory.copy(buffer, host, first);
+  memory.copy(buffer + first, host2, size - first);
+  return buffer;
+}
+
+function crossBuffer(c: Vcpu): usize {
+  crossTurn ^= 1;
+  return changetype<usize>(c) + AREA_CROSS + (crossTurn << 10);
+}
+
+/** Bytes of which some come from a device, gathered in aligned pieces. */
+function deviceBytes(c: Vcpu, gpa: u64, size: u32, gpa2: u64, first: u32): usize {
+  if (!c.slow) {
+    c.status = STATUS_SLOW;
+    return 0;
+  }
+  const buffer = crossBuffer(c);
+  let done: u32 = 0;
+  while (done < size) {
+    const at = done < first ? gpa + done : gpa2 + (done - first);
+    const left = done < first ? first - done : size - done;
+    const n: u32 = left >= 8 && !(at & 7) ? 8 : left >= 4 && !(at & 3) ? 4 : left >= 2 && !(at & 1) ? 2 : 1;
+    const host = hostRead(at);
+    if (host) memory.copy(buffer + done, host, n);
+    else {
+      if (!deviceRead(c, EXIT_INST_EMUL, at, n)) return 0;
+      const value = deviceValue;
+      for (let i: u32 = 0; i < n; i++) store<u8>(buffer + done + i, <u8>(value >> (i << 3)));
+    }
+    done += n;
+  }
+  return buffer;
+}
+
+export function slowWrite(c: Vcpu, address: u64, size: u32, use: i32): usize {
+  if (!checkLinear(c, address, size)) return 0;
+  return writeAs(c, checked, size, use, userBit(c) | ACCESS_WRITE, address);
+}
+
+export function writeAs(c: Vcpu, linear: u64, size: u32, use: i32, access: u32, asked: u64): usize {
+  const gpa = walk(c, linear, access);
+  if (gpa == NO_GPA) return 0;
+  const large = walkLarge;
+  const first = min<u32>(4096 - (<u32>linear & 0xfff), size);
+  let gpa2 = NO_GPA;
+  if (first < size) {
+    gpa2 = walk(c, wrap(c, linear + first), access);
+    if (gpa2 == NO_GPA) return 0;
+  } else {
+    const host = hostWrite(gpa);
+    if (host && !holdsCode(host)) {
+      if (access == (userBit(c) | ACCESS_WRITE)) {
+        bump(c, STAT_TLB_FILLS_WRITE);
+        noteWritable(c, host);
+        tlbFill(c, AREA_TLB_WRITE, asked, host & ~0xfff, large);
+      }
+      return host;
+    }
+  }
+  if (!c.slow) {
+    c.status = STATUS_SLOW;
+    return 0;
+  }
+  let old: usize = 0;
+  if (use == MODIFY) {
+    old = gatherOld(c, gpa, size, gpa2, first);
+    if (!old) return 0;
+  }
+  const data = stageMemory(c, gpa, gpa2, size, first);
+  if (old) memory.copy(data, old, size);
+  return data;
+}
+
+function gatherOld(c: Vcpu, gpa: u64, size: u32, gpa2: u64, first: u32): usize {
+  const host = hostRead(gpa);
+  if (host && first == size) return host;
+  return deviceBytes(c, gpa, size, gpa2, first);
+}
+
+/** Makes sure that `size` bytes can be written before an instruction with several stores begins. */
+export function probeWrite(c: Vcpu, linear: u64, size: u32): bool {
+  if (!checkLinear(c, linear, size)) return false;
+  const at = checked;
+  if (walk(c, at, userBit(c) | ACCESS_WRITE) == NO_GPA) return false;
+  return (at & 0xfff) + size <= 4096 || walk(c, wrap(c, at + size - 1), userBit(c) | ACCESS_WRITE) != NO_GPA;
+}
+
+/** Value of the last successful rd8…rd64 or sys read. */
+export let value: u64 = 0;
+
+export function rd8(c: Vcpu, linear: u64): bool {
+  const p = readPtr(c, linear, 1);
+  if (p) value = load<u8>(p);
+  return p != 0;
+}
+export function rd16(c: Vcpu, linear: u64): bool {
+  const p = readPtr(c, linear, 2);
+  if (p) value = load<u16>(p);
+  return p != 0;
+}
+export function rd32(c: Vcpu, linear: u64): bool {
+  const p = readPtr(c, linear, 4);
+  if (p) value = load<u32>(p);
+  return p != 0;
+}
+export function rd64(c: Vcpu, linear: u64): bool {
+  const p = readPtr(c, linear, 8);
+  if (p) value = load<u64>(p);
+  return p != 0;
+}
+/** Reads 2, 4 or 8 bytes by log2 of the size. */
+export function rdz(c: Vcpu, linear: u64, z: u32): bool {
+  return z == 0 ? rd8(c, linear) : z == 1 ? rd16(c, linear) : z == 2 ? rd32(c, linear) : rd64(c, linear);
+}
+
+/** Writes 1, 2, 4 or 8 bytes (log2 of the size); false = nothing written. */
+export function wrz(c: Vcpu, linear: u64, z: u32, v: u64): bool {
+  const p = writePtr(c, linear, <u32>1 << z, 1);
+  if (!p) return false;
+  if (z == 0) store<u8>(p, <u8>v);
+  else if (z == 1) store<u16>(p, <u16>v);
+  else if (z == 2) store<u32>(p, <u32>v);
+  else store<u64>(p, v);
+  return true;
+}
+
+/** The CPU's own supervisor reads of descriptor tables and the TSS; at most 8 bytes, may cross a page. */
+export function sysRead(c: Vcpu, linear: u64, z: u32): bool {
+  const at = c.mode & MODE_LONG ? linear : linear & 0xffffffff;
+  const p = readAs(c, at, <u32>1 << z, ACCESS_IMPLICIT, at);
+  if (!p) return false;
+  value = z == 0 ? load<u8>(p) : z == 1 ? load<u16>(p) : z == 2 ? load<u32>(p) : load<u64>(p);
+  return true;
+}
+
+/** The CPU's own supervisor writes (accessed and busy bits, TSS). */
+export function sysWrite(c: Vcpu, linear: u64, z: u32, v: u64): bool {
+  const at = c.mode & MODE_LONG ? linear : linear & 0xffffffff;
+  const p = writeAs(c, at, <u32>1 << z, 1, ACCESS_IMPLICIT | ACCESS_WRITE, at);
+  if (!p) return false;
+  if (z == 0) store<u8>(p, <u8>v);
+  else if (z == 1) store<u16>(p, <u16>v);
+  else if (z == 2) store<u32>(p, <u32>v);
+  else store<u64>(p, v);
+  return true;
+}

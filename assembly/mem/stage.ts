@@ -1,0 +1,162 @@
+/**
+ * The careful path's two logs. Writes of an instruction on the careful path (page-crossing, MMIO, I/O ports, pages
+ * that hold code) are staged and committed in order after the instruction is done; device reads that were answered
+ * are replayed when the instruction is executed again.
+ *
+ * A staged write, 64 bytes:
+ *
+ *      0 gpa u64 (or port)   8 gpa of the second page u64   16 size u32   20 bytes in the first page u32
+ *     24 kind u32 (0 memory, 1 port)                        32 data, 32 bytes
+ */
+import {
+  Vcpu, AREA_STAGE, EXIT_INOUT, EXIT_INST_EMUL, STATUS_EXIT, STATUS_SLOW, V_REPLAY_KEY, V_REPLAY_DATA,
+  STAT_CODE_WRITES,
+} from "../gen/layout";
+import { hostWrite, holdsCode } from "./phys";
+import { dropLines } from "../decode/pages";
+import { apicEnabled, apicRead, apicWrite, apicValue, APICBASE_X2APIC } from "../apic";
+import { bump } from "../stat";
+
+const KIND_MEMORY: u32 = 0;
+const KIND_PORT: u32 = 1;
+const MAX_STAGED: u32 = 128;
+const REPLAY_MAX: u32 = 16;
+/** Bits of exitB of an INOUT or INST_EMUL exit: a write; the width in bytes is in bits 15:8. */
+export const EXIT_WRITE: u64 = 1;
+
+/** Room for a staged write of `size` bytes; returns where its data goes. */
+export function stageMemory(c: Vcpu, gpa: u64, gpa2: u64, size: u32, first: u32): usize {
+  const e = next(c, KIND_MEMORY, gpa, size);
+  store<u64>(e, gpa2, 8);
+  store<u32>(e, first, 20);
+  return e + 32;
+}
+
+export function stagePort(c: Vcpu, port: u32, size: u32, value: u64): void {
+  store<u64>(next(c, KIND_PORT, port, size) + 32, value);
+}
+
+function next(c: Vcpu, kind: u32, where: u64, size: u32): usize {
+  const n = c.stageCount;
+  assert(n < MAX_STAGED);
+  c.stageCount = n + 1;
+  const e = changetype<usize>(c) + AREA_STAGE + <usize>n * 64;
+  store<u64>(e, where);
+  store<u32>(e, size, 16);
+  store<u32>(e, size, 20);
+  store<u32>(e, kind, 24);
+  return e;
+}
+
+/**
+ * Carries out staged writes. Returns false with an exit recorded when the device thread must do the next one; the
+ * outer loop comes back here when it is done.
+ */
+export function commitStage(c: Vcpu): bool {
+  while (c.stageNext < c.stageCount) {
+    const e = changetype<usize>(c) + AREA_STAGE + <usize>c.stageNext * 64;
+    const size = load<u32>(e, 16), first = load<u32>(e, 20), gpa = load<u64>(e);
+    if (load<u32>(e, 24) == KIND_PORT) {
+      c.stageNext++;
+      exitAccess(c, EXIT_INOUT, gpa, size, true, load<u64>(e, 32));
+      return false;
+    }
+    if (apicPage(c, gpa) && apicWrite(c, <usize>gpa & 0xff0, load<u32>(e, 32))) {
+      c.stageNext++;
+      continue;
+    }
+    // A device takes at most eight bytes at a time: the rest stays staged as a shorter write.
+    const host = hostWrite(gpa);
+    if (!host) {
+      const n = min<u32>(min<u32>(first, 8), pieceOf(gpa));
+      const value = load<u64>(e, 32);
+      if (n == size) c.stageNext++;
+      else shorten(e, n);
+      exitAccess(c, EXIT_INST_EMUL, gpa, n, true, n == 8 ? value : value & ((<u64>1 << (n << 3)) - 1));
+      return false;
+    }
+    writeHost(c, host, e + 32, first);
+    if (first == size) c.stageNext++;
+    else shorten(e, first);
+  }
+  c.stageCount = 0;
+  c.stageNext = 0;
+  return true;
+}
+
+/** True for the xAPIC's registers: the core has a part of them (assembly/apic.ts). */
+function apicPage(c: Vcpu, gpa: u64): bool {
+  return (gpa & ~0xfff) == (c.apicBase & 0xfffffff000) && apicEnabled(c) && !(c.apicBase & APICBASE_X2APIC);
+}
+
+/** Largest power of two that keeps a device access at `gpa` aligned. */
+function pieceOf(gpa: u64): u32 {
+  return gpa & 1 ? 1 : gpa & 2 ? 2 : gpa & 4 ? 4 : 8;
+}
+
+function shorten(e: usize, n: u32): void {
+  const size = load<u32>(e, 16) - n, first = load<u32>(e, 20) - n;
+  memory.copy(e + 32, e + 32 + n, size);
+  store<u32>(e, size, 16);
+  if (first == 0) {
+    store<u64>(e, load<u64>(e, 8));
+    store<u32>(e, size, 20);
+  } else {
+    store<u64>(e, load<u64>(e) + n);
+    store<u32>(e, first, 20);
+  }
+}
+
+/** Writes bytes within one page of backing memory and drops the code they hit. */
+export function writeHost(c: Vcpu, host: usize, from: usize, size: u32): void {
+  memory.copy(host, from, size);
+  if (holdsCode(host)) {
+    bump(c, STAT_CODE_WRITES);
+    dropLines(c, host, size);
+  }
+}
+
+/** Records a device access for the device thread: exitA = gpa or port, exitB = {width, write}, exitData = value. */
+export function exitAccess(c: Vcpu, code: u32, where: u64, size: u32, write: bool, value: u64): void {
+  c.exitCode = code;
+  c.exitA = where;
+  c.exitB = (<u64>size << 8) | u64(write);
+  c.set_exitData(0, value);
+  c.status = STATUS_EXIT;
+}
+
+/** True when a device has answered this read before; the value is then in `deviceValue`. */
+export let deviceValue: u64 = 0;
+
+/**
+ * Reads from a device (size 1, 2, 4 or 8) on the careful path. False: the instruction must wait, with an exit recorded (or SLOW).
+ */
+export function deviceRead(c: Vcpu, code: u32, where: u64, size: u32): bool {
+  if (!c.slow) {
+    c.status = STATUS_SLOW;
+    return false;
+  }
+  if (code == EXIT_INST_EMUL && apicPage(c, where) && apicRead(c, <usize>where & 0xff0)) {
+    deviceValue = apicValue >> ((where & 15) << 3);
+    return true;
+  }
+  const base = changetype<usize>(c), key = where | (<u64>size << 48) | (<u64>code << 56);
+  const i = c.replayNext;
+  if (i < c.replayCount) {
+    assert(load<u64>(base + (<usize>i << 3), V_REPLAY_KEY) == key);
+    deviceValue = load<u64>(base + (<usize>i << 3), V_REPLAY_DATA);
+    c.replayNext = i + 1;
+    return true;
+  }
+  assert(i < REPLAY_MAX);
+  store<u64>(base + (<usize>i << 3), key, V_REPLAY_KEY);
+  exitAccess(c, code, where, size, false, 0);
+  return false;
+}
+
+/** The device thread has answered the read recorded last: its value joins the replay log. */
+export function answerRead(c: Vcpu): void {
+  const i = c.replayCount;
+  store<u64>(changetype<usize>(c) + (<usize>i << 3), c.exitDataAt(0), V_REPLAY_DATA);
+  c.replayCount = i + 1;
+}

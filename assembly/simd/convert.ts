@@ -1,0 +1,189 @@
+/**
+ * Conversions. To integers they round by MXCSR.RC or, as CVTT*, toward zero. A conversion that the host makes without
+ * a difference (exact, or inexact with PE masked and already set) does not go through the exact library.
+ */
+import { Vcpu } from "../gen/layout";
+import { begin, settle } from "./exceptions";
+import {
+  dst, enterMmx, mmxReady, putMmx, putXmm, readMem, reg, scratch, src16, srcAny,
+} from "./operand";
+import { uS, uSize } from "../decode/uop";
+import {
+  f32FromI64, f32ToF64, f32ToI32, f32ToI64, f64FromI64, f64ToF32, f64ToI32, f64ToI64,
+} from "../fp/ssecvt";
+import { sseFast } from "../fp/fast";
+
+/** PE masked and already set: an inexact result changes nothing in MXCSR. */
+const INEXACT_SILENT: u32 = 0x1020;
+const TRUNCATE: u32 = 3;
+@inline function rounding(c: Vcpu): u32 { return (c.mxcsr >> 13) & 3; }
+
+// Integer to scalar
+export function cvtsi2ss(c: Vcpu, u: usize): bool {
+  const wide = uSize(u) == 3, s = srcAny(c, u, wide ? 8 : 4);
+  if (!s) return false;
+  begin();
+  const r = f32FromI64(wide ? load<i64>(s) : <i64>load<i32>(s), c.mxcsr);
+  if (!settle(c)) return false;
+  store<u32>(dst(c, u), r);
+  return true;
+}
+export function cvtsi2sd(c: Vcpu, u: usize): bool {
+  const wide = uSize(u) == 3, s = srcAny(c, u, wide ? 8 : 4);
+  if (!s) return false;
+  if (!wide) {
+    store<f64>(dst(c, u), <f64>load<i32>(s));
+    return true;
+  }
+  begin();
+  const r = f64FromI64(load<i64>(s), c.mxcsr);
+  if (!settle(c)) return false;
+  store<u64>(dst(c, u), r);
+  return true;
+}
+
+// Scalar to integer
+function toInt32(c: Vcpu, u: usize, rc: u32): bool {
+  const s = srcAny(c, u, 4);
+  if (!s) return false;
+  begin();
+  const r: u64 = uSize(u) == 3 ? f32ToI64(load<u32>(s), rc, c.mxcsr) : <u32>f32ToI32(load<u32>(s), rc, c.mxcsr);
+  if (!settle(c)) return false;
+  store<u64>(dst(c, u), r);
+  return true;
+}
+function toInt64(c: Vcpu, u: usize, rc: u32): bool {
+  const s = srcAny(c, u, 8);
+  if (!s) return false;
+  const wide = uSize(u) == 3, v = load<u64>(s), f = reinterpret<f64>(v);
+  if (rc == TRUNCATE && (c.mxcsr & INEXACT_SILENT) == INEXACT_SILENT && abs<f64>(f) < 2147483648) {
+    const i = <i32>f;
+    store<u64>(dst(c, u), wide ? <u64><i64>i : <u64><u32>i);
+    return true;
+  }
+  begin();
+  const r: u64 = wide ? f64ToI64(v, rc, c.mxcsr) : <u32>f64ToI32(v, rc, c.mxcsr);
+  if (!settle(c)) return false;
+  store<u64>(dst(c, u), r);
+  return true;
+}
+export function cvtss2si(c: Vcpu, u: usize): bool { return toInt32(c, u, rounding(c)); }
+export function cvttss2si(c: Vcpu, u: usize): bool { return toInt32(c, u, TRUNCATE); }
+export function cvtsd2si(c: Vcpu, u: usize): bool { return toInt64(c, u, rounding(c)); }
+export function cvttsd2si(c: Vcpu, u: usize): bool { return toInt64(c, u, TRUNCATE); }
+
+// Between the two widths
+export function cvtss2sd(c: Vcpu, u: usize): bool {
+  const s = srcAny(c, u, 4);
+  if (!s) return false;
+  begin();
+  const r = f32ToF64(load<u32>(s), c.mxcsr);
+  if (!settle(c)) return false;
+  store<u64>(dst(c, u), r);
+  return true;
+}
+export function cvtsd2ss(c: Vcpu, u: usize): bool {
+  const s = srcAny(c, u, 8);
+  if (!s) return false;
+  begin();
+  const r = f64ToF32(load<u64>(s), c.mxcsr);
+  if (!settle(c)) return false;
+  store<u32>(dst(c, u), r);
+  return true;
+}
+export function cvtps2pd(c: Vcpu, u: usize): bool {
+  const s = srcAny(c, u, 8);
+  if (!s) return false;
+  begin();
+  const low = f32ToF64(load<u32>(s), c.mxcsr), high = f32ToF64(load<u32>(s, 4), c.mxcsr);
+  return settle(c) ? putXmm(c, u, i64x2(low, high)) : false;
+}
+export function cvtpd2ps(c: Vcpu, u: usize): bool {
+  const s = src16(c, u);
+  if (!s) return false;
+  begin();
+  const low = f64ToF32(load<u64>(s), c.mxcsr), high = f64ToF32(load<u64>(s, 8), c.mxcsr);
+  return settle(c) ? putXmm(c, u, i32x4(low, high, 0, 0)) : false;
+}
+
+// Packed integers to floating point
+export function cvtdq2ps(c: Vcpu, u: usize): bool {
+  const s = src16(c, u);
+  if (!s) return false;
+  if (sseFast(c.mxcsr)) return putXmm(c, u, f32x4.convert_i32x4_s(v128.load(s)));
+  const out = scratch(c);
+  begin();
+  for (let i: usize = 0; i < 16; i += 4) store<u32>(out + i, f32FromI64(load<i32>(s + i), c.mxcsr));
+  return settle(c) ? putXmm(c, u, v128.load(out)) : false;
+}
+/** Exact. */
+export function cvtdq2pd(c: Vcpu, u: usize): bool {
+  const s = srcAny(c, u, 8);
+  return s ? putXmm(c, u, f64x2.convert_low_i32x4_s(i64x2(load<u64>(s), 0))) : false;
+}
+/** A memory operand leaves the x87 state alone. */
+export function cvtpi2ps(c: Vcpu, u: usize): bool {
+  const s = integersMmx(c, u);
+  if (!s) return false;
+  begin();
+  const low = f32FromI64(load<i32>(s), c.mxcsr), high = f32FromI64(load<i32>(s, 4), c.mxcsr);
+  if (!settle(c)) return false;
+  store<u64>(dst(c, u), <u64>low | (<u64>high << 32));
+  if (uS(u)) enterMmx(c);
+  return true;
+}
+export function cvtpi2pd(c: Vcpu, u: usize): bool {
+  const s = integersMmx(c, u);
+  if (!s) return false;
+  const v = load<u64>(s);
+  if (uS(u)) enterMmx(c);
+  return putXmm(c, u, f64x2.convert_low_i32x4_s(i64x2(v, 0)));
+}
+@inline function integersMmx(c: Vcpu, u: usize): usize {
+  return uS(u) ? (mmxReady(c) ? reg(c, u) : 0) : readMem(c, u, 8);
+}
+
+// Packed floating point to integers
+function psToDq(c: Vcpu, u: usize, rc: u32): bool {
+  const s = src16(c, u);
+  if (!s) return false;
+  const out = scratch(c);
+  begin();
+  for (let i: usize = 0; i < 16; i += 4) store<i32>(out + i, f32ToI32(load<u32>(s + i), rc, c.mxcsr));
+  return settle(c) ? putXmm(c, u, v128.load(out)) : false;
+}
+/** Two dwords from two doubles at s, low one first. */
+@inline function dwordsOfPd(c: Vcpu, s: usize, rc: u32): u64 {
+  begin();
+  const low = f64ToI32(load<u64>(s), rc, c.mxcsr), high = f64ToI32(load<u64>(s, 8), rc, c.mxcsr);
+  return <u64><u32>low | (<u64><u32>high << 32);
+}
+function pdToDq(c: Vcpu, u: usize, rc: u32): bool {
+  const s = src16(c, u);
+  if (!s) return false;
+  const r = dwordsOfPd(c, s, rc);
+  return settle(c) ? putXmm(c, u, i64x2(r, 0)) : false;
+}
+function psToPi(c: Vcpu, u: usize, rc: u32): bool {
+  if (!mmxReady(c)) return false;
+  const s = srcAny(c, u, 8);
+  if (!s) return false;
+  begin();
+  const low = f32ToI32(load<u32>(s), rc, c.mxcsr), high = f32ToI32(load<u32>(s, 4), rc, c.mxcsr);
+  return settle(c) ? putMmx(c, dst(c, u), <u64><u32>low | (<u64><u32>high << 32)) : false;
+}
+function pdToPi(c: Vcpu, u: usize, rc: u32): bool {
+  if (!mmxReady(c)) return false;
+  const s = src16(c, u);
+  if (!s) return false;
+  const r = dwordsOfPd(c, s, rc);
+  return settle(c) ? putMmx(c, dst(c, u), r) : false;
+}
+export function cvtps2dq(c: Vcpu, u: usize): bool { return psToDq(c, u, rounding(c)); }
+export function cvttps2dq(c: Vcpu, u: usize): bool { return psToDq(c, u, TRUNCATE); }
+export function cvtpd2dq(c: Vcpu, u: usize): bool { return pdToDq(c, u, rounding(c)); }
+export function cvttpd2dq(c: Vcpu, u: usize): bool { return pdToDq(c, u, TRUNCATE); }
+export function cvtps2pi(c: Vcpu, u: usize): bool { return psToPi(c, u, rounding(c)); }
+export function cvttps2pi(c: Vcpu, u: usize): bool { return psToPi(c, u, TRUNCATE); }
+export function cvtpd2pi(c: Vcpu, u: usize): bool { return pdToPi(c, u, rounding(c)); }
+export function cvttpd2pi(c: Vcpu, u: usize): bool { return pdToPi(c, u, TRUNCATE); }

@@ -1,0 +1,60 @@
+/** Operands of handlers: general registers by their place in the vCPU page, and memory operands. Sizes are log2 of bytes. */
+import { Vcpu, V_GPR } from "../gen/layout";
+import { ea, uFlags, uOff, UF_STACK } from "../decode/uop";
+import { rdz, value, wrz } from "../mem/access";
+import { ripMask } from "../decode/block";
+
+/** Zero-extended register at offset `at` of the page. */
+export function getReg(c: Vcpu, at: usize, z: u32): u64 {
+  const p = changetype<usize>(c) + at;
+  return z == 0 ? <u64>load<u8>(p) : z == 1 ? <u64>load<u16>(p) : z == 2 ? <u64>load<u32>(p) : load<u64>(p);
+}
+
+/** Writes a register as an instruction of that operand size does: 32 bits clear the upper half. */
+export function putReg(c: Vcpu, at: usize, z: u32, v: u64): void {
+  const p = changetype<usize>(c) + at;
+  if (z == 0) store<u8>(p, <u8>v);
+  else if (z == 1) store<u16>(p, <u16>v);
+  else store<u64>(p, z == 2 ? v & 0xffffffff : v);
+}
+
+/** The same by number of the register, 0 = RAX. */
+@inline export function getGpr(c: Vcpu, n: usize, z: u32): u64 { return getReg(c, V_GPR + (n << 3), z); }
+@inline export function putGpr(c: Vcpu, n: usize, z: u32, v: u64): void { putReg(c, V_GPR + (n << 3), z, v); }
+
+/** Value of the last successful readOperand or readMem. */
+export let operand: u64 = 0;
+
+/** Reads an E operand whose register offset is `at`, or memory if that is 0. */
+export function readOperand(c: Vcpu, u: usize, at: usize, z: u32): bool {
+  if (at) {
+    operand = getReg(c, at, z);
+    return true;
+  }
+  return readMem(c, u, 0, z);
+}
+
+/** Reads the memory operand, `plus` bytes further on. */
+export function readMem(c: Vcpu, u: usize, plus: u64, z: u32): bool {
+  c.stackFault = uFlags(u) & UF_STACK;
+  if (!rdz(c, ea(c, u) + plus, z)) return false;
+  operand = value;
+  return true;
+}
+
+/** Writes an E operand. */
+export function writeOperand(c: Vcpu, u: usize, at: usize, z: u32, v: u64): bool {
+  if (at) {
+    putReg(c, at, z, v);
+    return true;
+  }
+  return writeMem(c, u, 0, z, v);
+}
+
+export function writeMem(c: Vcpu, u: usize, plus: u64, z: u32, v: u64): bool {
+  c.stackFault = uFlags(u) & UF_STACK;
+  return wrz(c, ea(c, u) + plus, z, v);
+}
+
+/** RIP of the instruction itself. */
+@inline export function thisRip(c: Vcpu, u: usize): u64 { return (c.ripPage + uOff(u)) & ripMask(c); }

@@ -1,0 +1,49 @@
+/**
+ * Guest time and the TSC, computed in the core from the host's clock and {base, frequency} on the control page.
+ * `performance.now()` moves in steps of several microseconds; the TSC is made strictly monotonic, over all vCPUs,
+ * through Control.tscFloor.
+ */
+import { Vcpu, CONTROL_BASE, C_TIME_BASE, C_TSC_HZ, C_TSC_FLOOR } from "./gen/layout";
+
+/** Host time in milliseconds (performance.now). */
+@external("env", "now")
+declare function now(): f64;
+
+/** Guest nanoseconds since power-on. Never backwards on one vCPU. */
+export function guestNs(c: Vcpu): u64 {
+  const ms = now() - load<f64>(CONTROL_BASE, C_TIME_BASE);
+  const ns: u64 = ms <= 0 ? 0 : <u64>(ms * 1e6);
+  if (ns > c.lastNow) c.lastNow = ns;
+  return c.lastNow;
+}
+
+export function tscHz(): u64 { return load<u64>(CONTROL_BASE, C_TSC_HZ); }
+
+/** Ticks of the TSC's clock in `ns` nanoseconds. */
+export function nsToTicks(ns: u64): u64 {
+  const hz = tscHz();
+  if (hz == 1000000000) return ns;
+  return ns / 1000000000 * hz + ns % 1000000000 * hz / 1000000000;
+}
+
+/** Nanoseconds that `ticks` of the TSC's clock take, rounded up. */
+export function ticksToNs(ticks: u64): u64 {
+  const hz = tscHz();
+  if (hz == 1000000000) return ticks;
+  return ticks / hz * 1000000000 + (ticks % hz * 1000000000 + hz - 1) / hz;
+}
+
+/** What RDTSC reads. */
+export function tsc(c: Vcpu): u64 {
+  const ticks = nsToTicks(guestNs(c));
+  while (true) {
+    const floor = atomic.load<u64>(CONTROL_BASE + C_TSC_FLOOR);
+    const next = ticks > floor ? ticks : floor + 1;
+    if (atomic.cmpxchg<u64>(CONTROL_BASE + C_TSC_FLOOR, floor, next) == floor) return next + c.tscOffset + c.tscAdjust;
+  }
+}
+
+/** Guest time at which the TSC reads `value`. */
+export function tscToNs(c: Vcpu, value: u64): u64 {
+  return ticksToNs(value - c.tscOffset - c.tscAdjust);
+}

@@ -1,0 +1,140 @@
+/** What each guest is made of. A recipe's `make` returns its part of the manifest. */
+
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { character, cpio, directory, file, symlink } from "./cpio.mjs";
+import { isLegacyFrame, unpackLegacyFrame } from "./lz4.mjs";
+
+export const DEFAULT = "cloud";
+
+/** No crypto self-tests (0.9 G instructions) and no KASLR; a panic restarts at once instead of hanging. */
+const APPEND = "console=ttyS0 panic=-1 cryptomgr.notests nokaslr quiet";
+
+const BOOT = /^boot\/vmlinuz-/;
+
+async function kernel(shop, name, architecture, dependency) {
+  const { files, about } = await shop.package(name, architecture, { wanted: (path) => BOOT.test(path), dependency });
+  const image = [...files].find(([path]) => BOOT.test(path))?.[1];
+  if (!image) throw new Error(`package ${about.name} has no boot/vmlinuz-*`);
+  return { image, about };
+}
+
+async function busybox(shop, architecture) {
+  const { files, about } = await shop.package("busybox-static", architecture, {
+    wanted: (path) => /bin\/busybox$/.test(path),
+  });
+  const program = [...files].find(([path]) => /bin\/busybox$/.test(path))?.[1];
+  if (!program) throw new Error(`package ${about.name} has no bin/busybox`);
+  return { program, about };
+}
+
+/** An initramfs of busybox, our init and what both need; `more` entries come last and may replace nothing. */
+function initramfs(program, init, more = []) {
+  const directories = "bin dev etc proc root run sbin sys tmp usr usr/bin usr/sbin".split(" ");
+  return gzipSync(
+    cpio([
+      ...directories.map((name) => directory(name)),
+      // Linux opens it for the first process, before that can mount devtmpfs.
+      character("dev/console", 5, 1),
+      file("bin/busybox", program, 0o755),
+      symlink("bin/sh", "busybox"),
+      file("init", init, 0o755),
+      file("etc/hostname", "tabhyve\n"),
+      file("etc/hosts", "127.0.0.1 localhost tabhyve\n"),
+      file("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
+      file("etc/group", "root:x:0:\n"),
+      ...more,
+    ]),
+    { level: 9 },
+  );
+}
+
+async function shell(shop, architecture) {
+  const { program, about } = await busybox(shop, architecture);
+  const source = (name) => readFileSync(join(shop.root, "scripts/guest", name));
+  const data = initramfs(program, source("init"), [file("etc/profile", source("profile"))]);
+  return { initrd: shop.write(`initrd-${architecture}.gz`, data), about };
+}
+
+/** A Debian kernel with the shell. */
+const linux = (title, name, architecture, dependency, memory) => ({
+  title,
+  async make(shop) {
+    const { image, about } = await kernel(shop, name, architecture, dependency);
+    const { initrd, about: userland } = await shell(shop, architecture);
+    const record = shop.write(name.replace("linux-image", "vmlinuz"), image);
+    return { kernel: record, initrd, append: APPEND, memory, packages: [about, userland] };
+  },
+});
+
+const CLOUD = ["linux-image-cloud-amd64", "amd64", /^linux-image-\d.*-cloud-amd64$/];
+const I386 = ["linux-image-686", "i386", /^linux-image-\d.*-686$/];
+
+/** The kernel proper out of a bzImage: the payload that its setup header names (boot.rst: payload_offset). */
+function vmlinux(image) {
+  const view = new DataView(image.buffer, image.byteOffset, image.length);
+  const system = ((view.getUint8(0x1f1) || 4) + 1) * 512;
+  const payload = image.subarray(system + view.getUint32(0x248, true)).subarray(0, view.getUint32(0x24c, true));
+  if (isLegacyFrame(payload)) return unpackLegacyFrame(payload);
+  // Linux appends the unpacked size to whatever the packer made; gunzip takes that for trailing junk.
+  if (payload[0] === 0x1f && payload[1] === 0x8b) return gunzipSync(payload.subarray(0, -4));
+  throw new Error("the kernel in the bzImage is packed neither by LZ4 nor by gzip");
+}
+
+function compile(shop, output, options) {
+  const path = shop.scratch(output);
+  const args = ["-O2", "-static", ...options, "-o", path, join(shop.root, "test/bench/bench.c"), "-lm"];
+  const { status, error, stderr } = spawnSync("gcc", args, { encoding: "utf8" });
+  if (error) throw new Error("the benchmarks need a C compiler: gcc and libc6-dev (Debian's names) are not installed");
+  if (status !== 0 && options.includes("-m32")) {
+    throw new Error("the 32-bit benchmarks need Debian's gcc-multilib (gcc -m32 finds no 32-bit C library)");
+  }
+  if (status !== 0) throw new Error(`gcc ${args.join(" ")} failed:\n${stderr}`);
+  return file(`bin/${output.replace(/-.*/, "")}`, readFileSync(path), 0o755);
+}
+
+/** The benchmark programs in place of the shell; see test/bench/init for what the command line may choose. */
+const bench = (title, name, architecture, dependency, builds) => ({
+  title,
+  async make(shop) {
+    const programs = builds.map(([output, options]) => compile(shop, output, options));
+    const { image, about } = await kernel(shop, name, architecture, dependency);
+    const { program, about: userland } = await busybox(shop, architecture);
+    const data = initramfs(program, readFileSync(join(shop.root, "test/bench/init")), programs);
+    const initrd = shop.write(`initrd-bench-${architecture}.gz`, data);
+    const record = shop.write(name.replace("linux-image", "vmlinuz"), image);
+    return { kernel: record, initrd, append: APPEND, memory: "256M", packages: [about, userland] };
+  },
+});
+
+export const RECIPES = {
+  cloud: linux("Debian Linux, 64-bit cloud kernel", ...CLOUD, "256M"),
+  full: linux("Debian Linux, 64-bit full kernel", "linux-image-amd64", "amd64", /^linux-image-\d.*-amd64$/, "512M"),
+  i386: linux("Debian Linux, 32-bit kernel", ...I386, "256M"),
+  vmlinux: {
+    title: "Debian Linux, 64-bit cloud kernel, unpacked (PVH)",
+    async make(shop) {
+      const { image, about } = await kernel(shop, ...CLOUD);
+      const { initrd, about: userland } = await shell(shop, "amd64");
+      const record = shop.write("vmlinux-cloud-amd64", vmlinux(image));
+      return { kernel: record, initrd, append: APPEND, memory: "256M", packages: [about, userland] };
+    },
+  },
+  memtest: {
+    title: "Memtest86+",
+    async make(shop) {
+      const path = "boot/memtest86+x64.bin";
+      const { files, about } = await shop.package("memtest86+", "amd64", { wanted: (p) => p === path });
+      if (!files.has(path)) throw new Error(`package memtest86+ has no ${path}`);
+      const record = shop.write("memtest86+x64.bin", files.get(path));
+      return { kernel: record, append: "console=ttyS0,115200", memory: "64M", packages: [about] };
+    },
+  },
+  bench: bench("CPU benchmarks, 64-bit", ...CLOUD, [["bench-amd64", ["-m64"]]]),
+  bench32: bench("CPU benchmarks, 32-bit", ...I386, [
+    ["bench-i386", ["-m32"]],
+    ["benchsse-i386", ["-m32", "-msse2", "-mfpmath=sse"]],
+  ]),
+};

@@ -1,0 +1,103 @@
+/** Text of assembly/gen/decode.ts: the decoder's tables. */
+import { buildDecodeTree, NODE } from "./decodeTree.ts";
+import { ADDRESS, specialise, STRUCTURE } from "./specialise.ts";
+import { SEMANTICS } from "./semantics.ts";
+import type { Row } from "./table/grammar.ts";
+
+/** How the decoder treats an operand (assembly/decode/operands.ts has one case each). */
+export const ACTION = {
+  NONE: 0, GPR: 1, RM: 2, OPREG: 3, IMM: 4, REL: 5, MOFFS: 6, FIXED: 7, CONST: 8, NUMBER: 9, MMX: 10, MMXRM: 11,
+  XMM: 12, XMMRM: 13, FAR: 14, STI: 15, MEM: 16, GPRRM: 17, NUMBERCONST: 18,
+} as const;
+
+/** Operand sizes as the decoder knows them; up to 3 they are log2 of bytes. */
+export const OPSIZE = { B: 0, W: 1, D: 2, Q: 3, V: 4, Z: 5, Y: 6, O: 7, P: 8, S: 9, T: 10, E: 11, N: 12 } as const;
+
+/** Row attributes as bits of the row's word. */
+export const ATTR = {
+  D64: 1, F64: 2, LOCK: 4, END: 8, BR: 16, EV: 32, PROT: 64, FPU: 128, MMX: 256, SSE: 512, REP: 1024, MODRM: 2048,
+  MEMW: 4096, I64: 8192, O64: 16384,
+} as const;
+
+/** Where an operand goes in the micro-op. */
+export const SLOT = { NONE: 0, D: 1, S: 2, IMM: 3, IMM2: 4 } as const;
+
+const FIXED: Record<string, [number, number]> = {
+  AL: [0, OPSIZE.B], CL: [1, OPSIZE.B], AX: [0, OPSIZE.W], DX: [2, OPSIZE.W], rAX: [0, OPSIZE.V], eAX: [0, OPSIZE.Z],
+};
+const SREGS = ["ES", "CS", "SS", "DS", "FS", "GS"];
+const LETTER: Record<string, number> = {
+  E: ACTION.RM, G: ACTION.GPR, R: ACTION.GPRRM, M: ACTION.MEM, Z: ACTION.OPREG, I: ACTION.IMM, J: ACTION.REL,
+  O: ACTION.MOFFS, A: ACTION.FAR, S: ACTION.NUMBER, C: ACTION.NUMBER, D: ACTION.NUMBER, P: ACTION.MMX, Q: ACTION.MMXRM,
+  N: ACTION.MMXRM, V: ACTION.XMM, W: ACTION.XMMRM, U: ACTION.XMMRM, X: ACTION.NONE, Y: ACTION.NONE,
+};
+
+interface Operand {
+  action: number;
+  param: number;
+  size: number;
+  slot: number;
+}
+
+function operand(text: string, role: string, index: number): Operand {
+  const slot = role === "D" ? SLOT.D : role === "S" || role === "M" ? SLOT.S : role ? SLOT.IMM : [SLOT.D, SLOT.S, SLOT.IMM, SLOT.IMM2][index];
+  if (text in FIXED) return { action: ACTION.FIXED, param: FIXED[text][0], size: FIXED[text][1], slot };
+  if (text === "1" || text === "3") return { action: ACTION.CONST, param: Number(text), size: OPSIZE.B, slot: SLOT.IMM };
+  if (text === "ST0") return { action: ACTION.NONE, param: 0, size: OPSIZE.N, slot };
+  if (text === "STi") return { action: ACTION.STI, param: 0, size: OPSIZE.N, slot };
+  const sreg = SREGS.indexOf(text);
+  if (sreg >= 0) return { action: ACTION.NUMBERCONST, param: sreg, size: OPSIZE.W, slot };
+  const action = LETTER[text[0]];
+  const size = OPSIZE[(text[1] ?? "n").toUpperCase() as keyof typeof OPSIZE];
+  if (action === undefined || size === undefined) throw new Error(`instruction table: unknown operand ${text}`);
+  // An immediate that is not the second operand's source goes to imm; a second one (ENTER) to imm2.
+  const isImm = action === ACTION.IMM || action === ACTION.REL || action === ACTION.FAR;
+  return { action, param: 0, size, slot: isImm ? (role || index < 1 || slot !== SLOT.IMM2 ? SLOT.IMM : SLOT.IMM2) : slot };
+}
+
+const READS_ONLY = new Set(["cmp", "test", "bt", "mul", "imul", "div", "idiv", "push", "jmpE", "callE", "nop"]);
+
+function rowBytes(row: Row): number[] {
+  const roles = SEMANTICS[row.meaning]?.roles ?? "";
+  const operands = row.operands.map((o, i) => operand(o, roles[i] ?? "", i));
+  let imms = 0;
+  for (const o of operands) if (o.slot === SLOT.IMM && o.action === ACTION.IMM && imms++) o.slot = SLOT.IMM2;
+  const sized = operands.find((o) => o.size <= OPSIZE.Y && o.action !== ACTION.REL && o.action !== ACTION.IMM && o.action !== ACTION.CONST);
+  let attr = row.modrm ? ATTR.MODRM : 0;
+  for (const [name, bit] of Object.entries(ATTR)) if (row.attrs.has(name.toLowerCase())) attr |= bit;
+  const first = operands[0]?.action;
+  const memoryFirst = first === ACTION.RM || first === ACTION.MEM || first === ACTION.XMMRM || first === ACTION.MMXRM || first === ACTION.MOFFS;
+  const readsOnly = row.meaning.startsWith("@") ? row.attrs.has("mr") : READS_ONLY.has(row.meaning);
+  if (memoryFirst && !readsOnly) attr |= ATTR.MEMW;
+  const bytes = [operands.length, sized?.size ?? OPSIZE.V, 0, 0, attr & 255, (attr >> 8) & 255, (attr >> 16) & 255, attr >>> 24];
+  for (let i = 0; i < 4; i++) {
+    const o = operands[i] ?? { action: 0, param: 0, size: OPSIZE.N, slot: 0 };
+    bytes.push(o.action, o.param, o.size, o.slot);
+  }
+  return bytes;
+}
+
+export const ROW_BYTES = 24;
+
+const numbers = (name: string, type: string, values: readonly number[]): string => {
+  const lines: string[] = [];
+  for (let i = 0; i < values.length; i += 32) lines.push(`  ${values.slice(i, i + 32).join(",")},`);
+  return `export const ${name}: StaticArray<${type}> = [\n${lines.join("\n")}\n];\n`;
+};
+
+const constants = (prefix: string, type: string, values: Record<string, number>): string =>
+  Object.entries(values).map(([k, v]) => `export const ${prefix}_${k}: ${type} = ${v};\n`).join("");
+
+export function decodeText(rows: readonly Row[]): string {
+  const tree = buildDecodeTree(rows);
+  const { slots } = specialise(rows);
+  const structure = Object.fromEntries([...STRUCTURE, ...ADDRESS].map((n, i) => [n, i]));
+  return [
+    constants("NODE", "u32", NODE), constants("ACT", "u32", ACTION), constants("SZ", "u32", OPSIZE),
+    constants("ATTR", "u32", ATTR), constants("SLOT", "u32", SLOT), constants("OP", "u32", structure),
+    `export const ROW_BYTES: usize = ${ROW_BYTES};\n`,
+    numbers("ROOTS", "u16", tree.roots), numbers("NODES", "u16", tree.nodes),
+    numbers("SLOTS", "u16", [0, 0, 0, 0, 0, 0, 0, 0, ...rows.flatMap((r) => slots.get(r.id) ?? [])]),
+    numbers("ROWINFO", "u8", [...new Array(ROW_BYTES).fill(0), ...rows.flatMap(rowBytes)]),
+  ].join("\n");
+}

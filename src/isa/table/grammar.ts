@@ -1,0 +1,104 @@
+/**
+ * The grammar of the instruction table. One row is one line of text, four columns:
+ *
+ *     opcode | mnemonic operands | meaning | attributes
+ *
+ * **opcode**   `[np|66|f3|f2] [0f|0f38|0f3a] xx[+r|+cc] [/r|/0../7] [mem|reg] [rm=n]`
+ *              A mandatory prefix (`np` = none of 66, F3, F2). A row without one takes every prefix that no other
+ *              row of the opcode claims. `+r`: the low three bits name a register. `+cc`: the low four bits are a
+ *              condition; the row stands for sixteen, `cc` in its mnemonic is replaced. `/r`: ModRM follows.
+ *              `/n`: ModRM.reg extends the opcode. `mem`, `reg`: only with ModRM.mod != 3, = 3. `rm=n`: ModRM.rm.
+ * **operands** SDM vol. 2 appendix A: an addressing letter and a size.
+ *              E r/m GPR or memory · G ModRM.reg GPR · R ModRM.rm GPR only · M memory only · Z GPR of the opcode
+ *              I immediate · J relative · O moffs · A far immediate · S segment · C control · D debug register
+ *              P MMX ModRM.reg · Q MMX or memory · N MMX ModRM.rm only · V XMM ModRM.reg · W XMM or memory ·
+ *              U XMM ModRM.rm only · fixed: AL AX eAX rAX CL DX 1 3 ES CS SS DS FS GS ST0 STi ·
+ *              X, Y: string operands at rSI, rDI (shown by the disassembler; the meaning knows them)
+ *              sizes: b 8 · w 16 · d 32 · q 64 · o 128 · v 16/32/64 by operand size · z 16/32 (immediates; sign
+ *              extended to 64) · y 32/64 · p far pointer · s descriptor table pseudo-pointer · n = none (address only)
+ *              t 80-bit real · e FPU environment and the like (the meaning knows its size)
+ * **meaning**  a name from SEMANTICS (generic over the engines' backends: assembly/sem), or `@handler`, a function
+ *              `handler(c: Vcpu, u: usize): bool` of assembly/sys, assembly/fp or assembly/simd that both engines
+ *              call; or `#UD`.
+ * **attributes**
+ *              i64 / o64   invalid in / only valid in 64-bit mode
+ *              d64 / f64   operand size defaults to 64 (66 gives 16) / is always 64, in 64-bit mode
+ *              lock        LOCK is allowed with a memory destination
+ *              end         ends a block; afterwards the next instruction is looked up anew (modes may have changed)
+ *              br          ends a block: the meaning stores RIP itself
+ *              ev          go back to the outer loop afterwards (interrupts may have become possible)
+ *              mr          a handler only reads its first operand (memory), which otherwise counts as written
+ *              prot        #UD outside protected mode (and in virtual-8086 mode)
+ *              fpu / mmx / sse   checks CR0.EM, CR0.TS, CR4.OSFXSR as that class of instructions does
+ *              rep         a string instruction: F3/F2 repeat it
+ *              hot         dispatched inline in the interpreter's switch
+ *              fr= fw= fu= flags read, written, left undefined (letters of oszapc, d, i)
+ *              r= w=       registers read and written beyond the operands
+ *              cpuid=X     needs CPUID feature X, else #UD
+ */
+export interface Row {
+  /** Number of the row: stable within one generation, 1 up (0 is "undefined opcode"). */
+  id: number;
+  prefix: "" | "np" | "66" | "f3" | "f2";
+  map: 0 | 1 | 2 | 3;
+  opcode: number;
+  plusR: boolean;
+  /** Condition code of an expanded +cc row, or -1. */
+  cc: number;
+  modrm: boolean;
+  reg: number;
+  mod: "" | "mem" | "reg";
+  rm: number;
+  mnemonic: string;
+  operands: string[];
+  meaning: string;
+  attrs: Set<string>;
+  values: Map<string, string>;
+  /** The text it came from. */
+  text: string;
+}
+
+export const CONDITIONS = ["o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g"];
+
+const OPCODE = /^(?:(np|66|f3|f2) )?(?:(0f38|0f3a|0f) )?([0-9a-f]{2})(\+r|\+cc)?(?: \/([r0-7]))?(?: (mem|reg))?(?: rm=([0-7]))?$/;
+
+/** Parses table text; throws with the line if it does not follow the grammar. */
+export function parseRows(text: string, firstId: number): Row[] {
+  const rows: Row[] = [];
+  for (const line of text.split("\n")) {
+    if (!line.trim() || line.trimStart().startsWith("#")) continue;
+    const [op, syntax, meaning, attributes = ""] = line.split("|").map((s) => s.trim());
+    const m = OPCODE.exec(op);
+    if (!m || !syntax || !meaning) throw new Error(`instruction table: cannot read row: ${line}`);
+    const [mnemonic, operandText = ""] = syntax.split(/ (.*)/);
+    const attrs = new Set<string>();
+    const values = new Map<string, string>();
+    for (const a of attributes.split(" ").filter(Boolean)) {
+      const eq = a.indexOf("=");
+      if (eq < 0) attrs.add(a);
+      else values.set(a.slice(0, eq), a.slice(eq + 1));
+    }
+    const base = Number.parseInt(m[3], 16);
+    for (let cc = m[4] === "+cc" ? 0 : -1; cc < (m[4] === "+cc" ? 16 : 0); cc++) {
+      rows.push({
+        id: firstId + rows.length,
+        prefix: (m[1] ?? "") as Row["prefix"],
+        map: m[2] === undefined ? 0 : m[2] === "0f" ? 1 : m[2] === "0f38" ? 2 : 3,
+        opcode: base + Math.max(cc, 0),
+        plusR: m[4] === "+r",
+        cc,
+        modrm: m[5] !== undefined,
+        reg: m[5] === undefined || m[5] === "r" ? -1 : Number(m[5]),
+        mod: (m[6] ?? "") as Row["mod"],
+        rm: m[7] === undefined ? -1 : Number(m[7]),
+        mnemonic: cc < 0 ? mnemonic : mnemonic.replace("cc", CONDITIONS[cc]),
+        operands: operandText.split(",").filter(Boolean),
+        meaning,
+        attrs,
+        values,
+        text: line.trim(),
+      });
+    }
+  }
+  return rows;
+}

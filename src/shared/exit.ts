@@ -1,0 +1,28 @@
+/**
+ * Exit codes of `vm_run`, with the numbers of the seeds' `enum vm_exitcode`. The core fills the exit record in the
+ * vCPU page; src/vmm turns it into a discriminated union.
+ */
+export const EXIT = {
+  INOUT: 0,
+  VMX: 1,
+  BOGUS: 2,
+  RDMSR: 3,
+  WRMSR: 4,
+  HLT: 5,
+  MTRAP: 6,
+  PAUSE: 7,
+  PAGING: 8,
+  INST_EMUL: 9,
+  SPINUP_AP: 10,
+  DEPRECATED1: 11,
+  RENDEZVOUS: 12,
+  IOAPIC_EOI: 13,
+  SUSPENDED: 14,
+  INOUT_STR: 15,
+  TASK_SWITCH: 16,
+  /** Not of the seeds: an interrupt acknowledge cycle, to which the 8259 pair answers with a vector. */
+  INTA: 32,
+} as const;
+
+/** What the core's `run` came back with (assembly/index.ts). */
+export const RUN = { SLICE: 0, EXIT: 1, HALT: 2, TRIPLE_FAULT: 3, STOP: 4 } as const;

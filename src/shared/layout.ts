@@ -1,0 +1,343 @@
+/**
+ * Where everything lies in the one WebAssembly.Memory that the vCPU workers, the device models and the page
+ * share. This file is the only statement of it: the generator (src/isa/generate.ts) turns it into
+ * assembly/gen/layout.ts for the core; TypeScript uses it as it is.
+ *
+ *     0x000000  unused (a null pointer faults nobody, but means "none")
+ *     0x001000  AssemblyScript's static data (constant; every instantiation rewrites it)
+ *     0x100000  VM control page: words that belong to the whole machine
+ *     0x101000  granule table: guest physical address -> place in this memory
+ *     0x110000  ring of coalesced writes, from every vCPU to the device thread
+ *     0x200000  vCPU areas, VCPU_STRIDE each
+ *      …        page words: one u32 per 4 KiB page of backing memory
+ *      …        guest memory segments, 64 KiB aligned
+ */
+
+/** Scalar types a field may have. */
+export type FieldType = "u8" | "u16" | "u32" | "i32" | "u64" | "f64";
+const SIZE: Record<FieldType, number> = { u8: 1, u16: 2, u32: 4, i32: 4, u64: 8, f64: 8 };
+
+export interface Field {
+  readonly type: FieldType;
+  readonly offset: number;
+  /** Number of elements; 1 for a scalar. */
+  readonly count: number;
+  /** Distance between elements in bytes. */
+  readonly stride: number;
+}
+
+type Spec = readonly [type: FieldType, count?: number, stride?: number];
+
+/** Lays fields out in order, each at its natural alignment (or its stride's). */
+function layOut<K extends string>(specs: Record<K, Spec>, start = 0): Record<K, Field> & { readonly size: number } {
+  const out: Record<string, Field | number> = {};
+  let at = start;
+  for (const [name, [type, count = 1, stride = SIZE[type]]] of Object.entries<Spec>(specs)) {
+    const align = stride > 8 ? 16 : SIZE[type];
+    at = Math.ceil(at / align) * align;
+    out[name] = { type, offset: at, count, stride };
+    at += count * stride;
+  }
+  out.size = at;
+  return out as Record<K, Field> & { readonly size: number };
+}
+
+export const PAGE_SIZE = 4096;
+/** Highest number of virtual CPUs: a page word has 16 bits for each of its two halves. */
+export const VM_MAXCPU = 16;
+
+export const STATIC_BASE = 0x1000;
+export const CONTROL_BASE = 0x10_0000;
+export const GRANULES_BASE = 0x10_1000;
+export const RING_BASE = 0x11_0000;
+export const RING_SIZE = 0x1_0000;
+export const VCPU_BASE = 0x20_0000;
+
+/** Guest physical addresses the granule table can name: 8 GiB. */
+export const GPA_LIMIT = 0x2_0000_0000;
+/** Below 1 MiB a granule is 4 KiB (256 entries), above it 2 MiB (entry 256 + (gpa >> 21)). */
+export const GRANULE_ENTRIES = 256 + GPA_LIMIT / 0x20_0000;
+
+/**
+ * One granule table entry (u32):
+ *
+ *     31                        12 11          3   2    1     0
+ *     +---------------------------+-------------+----+----+-----+
+ *     | backing address bits 31:12|      0      | 0  | W  |  P  |
+ *     +---------------------------+-------------+----+----+-----+
+ *
+ * P=0: nothing there, an access leaves to the device thread. P=1 W=0: read-only memory; writes leave.
+ */
+export const GRANULE_P = 1;
+export const GRANULE_W = 2;
+
+/** Words of the whole machine, on the control page. */
+export const CONTROL = layOut({
+  /** Ring: next ticket to be taken by a writer, and next to be read by the device thread. */
+  ringHead: ["u32"],
+  ringTail: ["u32"],
+  /** Bumped and notified whenever a vCPU wants the device thread: exit posted, ring no longer empty. */
+  doorbell: ["i32"],
+  /** Bits: which vCPUs have posted an exit that nobody has answered. */
+  exitPosted: ["u32"],
+  /** Base of the page words; bytes of backing memory they cover. */
+  pageWords: ["u32"],
+  backingEnd: ["u32"],
+  /** A20 gate: mask for physical address bits below 2^32. */
+  a20Mask: ["u32"],
+  vcpuCount: ["u32"],
+  /** Frequency of the guest's TSC in Hz; guest time zero in host milliseconds. */
+  tscHz: ["u64"],
+  /** Host milliseconds (the core's `now()` import) at guest time zero; shifted by pauses and frozen tabs. */
+  timeBase: ["f64"],
+  /** Largest TSC any vCPU has read: keeps RDTSC monotonic across vCPUs. */
+  tscFloor: ["u64"],
+  /** ACPI PM timer and HPET counters the core computes by itself (0 = leave to the device thread). */
+  pmTimerPort: ["u32"],
+  hpetEnabled: ["u32"],
+  hpetOffsetNs: ["u64"],
+});
+
+/** What `Vcpu.status` says when the interpreter comes back to the outer loop. */
+export const STATUS = {
+  /** The budget is used up, or `attention` was set. RIP is right. */
+  BUDGET: 0,
+  /** An exception is recorded in `exc*`; deliver it. */
+  FAULT: 1,
+  /** This instruction must be executed by the careful one-instruction path. */
+  SLOW: 2,
+  /** Leave to the device thread with the exit record. */
+  EXIT: 3,
+  /** RIP is right; look at interrupts and go on. */
+  RESUME: 4,
+  /** HLT with nothing to wake it yet. */
+  HALT: 5,
+} as const;
+
+/** Bits of `Vcpu.attention`: why a running vCPU should come back to its outer loop. */
+export const ATTENTION = {
+  /** Posted interrupts in the PIR. */
+  POSTED: 1,
+  /** The level of the ExtINT wire (the 8259's INTR) may have changed. */
+  EXTINT: 2,
+  NMI: 4,
+  /** INIT or SIPI. */
+  INIT: 8,
+  /** Stop: pause or suspend; the worker goes to its event loop. */
+  STOP: 16,
+  /** Something in a code page word asks to be dropped. */
+  DROP: 32,
+  /** A deadline may have become earlier. */
+  DEADLINE: 64,
+} as const;
+
+/** Offsets within a segment register's 32 bytes. `ar` is in the VMX access-rights format (SDM vol. 3, 25.4.1). */
+export const SEG = layOut({ base: ["u64"], limit: ["u32"], ar: ["u32"], selector: ["u16"] });
+export const SEG_STRIDE = 32;
+/** Order of `Vcpu.seg`: the encoding order of segment registers, then the two system ones. */
+export const SEG_INDEX = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR: 7 } as const;
+
+/**
+ * A virtual CPU's page. The hot words come first, so that offsets are short. `zero` is never written: a micro-op
+ * without base, index or register refers to it.
+ */
+export const VCPU = layOut({
+  zero: ["u64"],
+  /** Linear address made by an address micro-op (segmented or truncated addressing), for the micro-op after it. */
+  ea: ["u64"],
+  ea2: ["u64"],
+  /** RIP minus the offset in the page of the running block: RIP of byte 0 of the page (may be "negative"). */
+  ripPage: ["u64"],
+  rip: ["u64"],
+  /** Lazy flags: operation and its operands, sign-extended (see assembly/sem/flags.ts). */
+  ccOp: ["u32"],
+  attention: ["i32"],
+  ccD: ["u64"],
+  ccA: ["u64"],
+  ccB: ["u64"],
+  /** Low 12 bits of every TLB tag: {class, generation}. See assembly/mem/tlb.ts. */
+  ctx: ["u64"],
+  gpr: ["u64", 16],
+  /** RFLAGS without the six arithmetic flags, which are lazy. */
+  rflags: ["u64"],
+  /** Instructions retired. */
+  icount: ["u64"],
+  status: ["i32"],
+  /** The micro-op at which the interpreter stopped. */
+  uop: ["u32"],
+  cpl: ["u32"],
+  /** Code mode, part of every block key: see MODE. */
+  mode: ["u32"],
+  /** Mode, context and generation of code: the tag of the jump cache. */
+  codeCtx: ["u32"],
+  /** 1 while one instruction runs on the careful path. */
+  slow: ["u32"],
+  stepping: ["u32"],
+  /** Instructions left in the budget of the running `go`, for calls that need it. */
+  budget: ["u64"],
+  seg: ["u64", 8, SEG_STRIDE],
+  gdtBase: ["u64"],
+  gdtLimit: ["u32"],
+  idtLimit: ["u32"],
+  idtBase: ["u64"],
+  cr0: ["u64"],
+  cr2: ["u64"],
+  cr3: ["u64"],
+  cr4: ["u64"],
+  efer: ["u64"],
+  xcr0: ["u64"],
+  dr: ["u64", 8],
+  /** Cached PDPTEs of PAE paging (SDM vol. 3, 4.4.1). */
+  pdpte: ["u64", 4],
+  /** Exception being raised or delivered. */
+  excVector: ["u32"],
+  excHasError: ["u32"],
+  excError: ["u32"],
+  /** 0 = exception, 1 = software interrupt or trap (RIP after the instruction), 2 = external interrupt or NMI. */
+  excKind: ["u32"],
+  excCr2: ["u64"],
+  /** Interrupt shadow of STI (1) or MOV SS / POP SS (2); NMI blocked until IRET. */
+  shadow: ["u32"],
+  nmiBlocked: ["u32"],
+  nmiPending: ["u32"],
+  /** Level of the ExtINT wire, written by the device thread. */
+  extint: ["i32"],
+  /** Halted in HLT (1), waiting for SIPI (2), shut down by a triple fault (3), running (0). */
+  runState: ["u32"],
+  vcpuid: ["u32"],
+  /** Segment override etc. of fault being recorded: 1 = report #SS instead of #GP. */
+  stackFault: ["u32"],
+  a20Mask: ["u32"],
+  /** MSRs the core owns. */
+  star: ["u64"],
+  lstar: ["u64"],
+  cstar: ["u64"],
+  sfmask: ["u64"],
+  kernelGsBase: ["u64"],
+  sysenterCs: ["u64"],
+  sysenterEsp: ["u64"],
+  sysenterEip: ["u64"],
+  pat: ["u64"],
+  tscAdjust: ["u64"],
+  tscOffset: ["u64"],
+  tscAux: ["u64"],
+  miscEnable: ["u64"],
+  apicBase: ["u64"],
+  specCtrl: ["u64"],
+  tscDeadline: ["u64"],
+  mtrrDefType: ["u64"],
+  mtrrFixed: ["u64", 11],
+  mtrrVar: ["u64", 16],
+  /** Next deadline at which the core must look up from its work, guest ns; all ones = none. */
+  nextDeadline: ["u64"],
+  /** Deadline of the LAPIC timer in guest ns (all ones = not armed), its period in ns (0 = one shot). */
+  apicTimer: ["u64"],
+  apicTimerPeriod: ["u64"],
+  /** Device deadlines, kept by the device thread: the earliest one in guest ns; all ones = none. */
+  deviceDeadline: ["u64"],
+  /** Guest ns of the last look at the clock, and instructions retired then. */
+  lastNow: ["u64"],
+  lastNowIcount: ["u64"],
+  /** Exit record: code, then the payload of the seeds' union (src/shared/exit.ts gives the meaning). */
+  exitCode: ["u32"],
+  exitInstLength: ["u32"],
+  exitRip: ["u64"],
+  exitA: ["u64"],
+  exitB: ["u64"],
+  exitC: ["u64"],
+  exitData: ["u64", 4],
+  /** Exit state for the threaded transport: 0 running, 1 posted, 2 answered. */
+  exitState: ["i32"],
+  exitResult: ["u32"],
+  /** Replay log: device reads already answered for the instruction that will be executed again. */
+  replayCount: ["u32"],
+  replayNext: ["u32"],
+  replayKey: ["u64", 16],
+  replayData: ["u64", 16],
+  /** Staged writes of the careful path. */
+  stageCount: ["u32"],
+  stageNext: ["u32"],
+  /** x87 and MMX: physical registers of 16 bytes (mantissa u64, then sign and exponent u16). */
+  st: ["u64", 8, 16],
+  fcw: ["u16"],
+  fsw: ["u16"],
+  /** Abridged tags: bit p = 1 means physical register p is not empty (FXSAVE's FTW). */
+  ftw: ["u16"],
+  fop: ["u16"],
+  fip: ["u64"],
+  fdp: ["u64"],
+  fcs: ["u16"],
+  fds: ["u16"],
+  mxcsr: ["u32"],
+  /** XMM (low 16 bytes) and the upper half of YMM (next 16). */
+  ymm: ["u64", 16, 32],
+  /** Operands and results of MMX and SSE instructions on their way (assembly/simd); nothing between instructions. */
+  simd: ["u64", 8],
+  /** Statistics, one u64 each: see STATS. */
+  stats: ["u64", 32],
+});
+
+/** Bits of `Vcpu.mode`. D64, or D32, or neither (16-bit code); the rest say which shortcuts the decoder may take. */
+export const MODE = {
+  CODE32: 1,
+  CODE64: 2,
+  /** Stack operations use ESP (B=1) rather than SP; ignored in 64-bit mode. */
+  STACK32: 4,
+  /** DS, ES, SS have base 0, limit 4 GiB, read/write, not expand-down: no address micro-op is needed. */
+  FLAT: 8,
+  /** CS has base 0 and limit 4 GiB. */
+  FLATCS: 16,
+  /** Protected mode (CR0.PE, not virtual-8086). */
+  PROTECTED: 32,
+  V86: 64,
+  CPL3: 128,
+  /** CR0.EM, CR0.TS, CR4.OSFXSR: change what FPU and SSE instructions do. */
+  NOFPU: 256,
+  NOSSE: 512,
+  /** Alignment checking is in force (CR0.AM, RFLAGS.AC, CPL 3). */
+  ALIGN: 1024,
+  IOPL_OK: 2048,
+  /** Long mode is active (IA-32e), also in compatibility mode. */
+  LONG: 4096,
+} as const;
+
+/** Counters kept by the core (`Vcpu.stats`). One list for all of them. */
+export const STATS = [
+  "blocksBuilt", "blocksDropped", "lookups", "jumpMisses", "tlbFillsRead", "tlbFillsWrite", "tlbFillsExec", "walks",
+  "slowSteps", "exceptions", "interrupts", "exits", "flushes", "regions", "jitInstructions", "codeWrites",
+] as const;
+
+/** Sizes and places within a vCPU's area, relative to its start. */
+export const AREA = {
+  /** The VCPU page itself. */
+  PAGE: 0,
+  /** Virtual-APIC page: registers at their xAPIC offsets (SDM vol. 3, 11.4.1). */
+  APIC: 0x2000,
+  /** Posted-interrupt descriptor: 256 request bits, then a u32 "outstanding" word. */
+  PIR: 0x3000,
+  /** Staged writes (32 bytes each): see assembly/mem/stage.ts. */
+  STAGE: 0x4000,
+  /** Read buffers for accesses that cross a page. */
+  CROSS: 0x6000,
+  /** Micro-ops of the one-instruction path. */
+  SCRATCH: 0x7000,
+  /** One bit for each hashed 2 MiB of linear addresses that a large page filled: see assembly/mem/tlb.ts. */
+  LARGE: 0x8000,
+  /** TLBs: TLB_ENTRIES entries of 16 bytes {tag u64, addend u32, -}. */
+  TLB_READ: 0x1_0000,
+  TLB_WRITE: 0x1_8000,
+  TLB_EXEC: 0x2_0000,
+  /** Jump cache: JUMP_ENTRIES entries of 16 bytes {rip u64, codeCtx u32, block u32}. */
+  JUMP: 0x3_0000,
+  /** Hash table of blocks: BLOCK_BUCKETS u32 heads. */
+  BLOCKS: 0x5_0000,
+  /** Micro-ops of blocks. */
+  ARENA: 0x10_0000,
+  END: 0x180_0000,
+} as const;
+export const VCPU_STRIDE = AREA.END;
+export const TLB_ENTRIES = 2048;
+export const JUMP_ENTRIES = 8192;
+export const BLOCK_BUCKETS = 65536;
+/** Bytes of one micro-op, and its fields: see assembly/decode/uop.ts. */
+export const UOP_SIZE = 32;

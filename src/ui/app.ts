@@ -1,0 +1,303 @@
+import type { Console } from "../console/console.ts";
+import { embeddedGuest, fetchGuests, type Guest, ownGuest } from "./guests.ts";
+import type { MachineHandle, MachineState, StopDetail } from "./machineHandle.ts";
+import { type OwnFiles, sortFiles } from "./ownFiles.ts";
+import { type Problem, type ProblemAction, problemOfManifest } from "./problems.ts";
+import { Session } from "./session.ts";
+import {
+  chooseTransport,
+  effective,
+  FONT_MAX,
+  FONT_MIN,
+  type GuestSettings,
+  loadSettings,
+  type Settings,
+  saveSettings,
+} from "./settings.ts";
+
+/**
+ * The page's state and everything a person can do. Views read it and call its methods; after each change it asks
+ * for a render. There is one App, and at most one Session in it.
+ */
+export class App {
+  readonly isolated = globalThis.crossOriginIsolated === true;
+  readonly #render: () => void;
+  readonly #files = new Map<string, Uint8Array<ArrayBuffer>>();
+  readonly #darkQuery = matchMedia("(prefers-color-scheme: dark)");
+  #console: Console | undefined;
+  #toastTimer: ReturnType<typeof setTimeout> | undefined;
+
+  settings: Settings = loadSettings(safeStorage(), matchMedia("(max-width: 600px)").matches);
+  /** Undefined until the manifest was looked for, so that the list does not change under a person's eyes. */
+  guests: Guest[] | undefined;
+  selected: Guest = embeddedGuest;
+  own: OwnFiles = {};
+  session: Session | undefined;
+  /** A problem that no session owns: a bad file, a bad manifest. */
+  pageProblem: Problem | undefined;
+  /** On narrow screens one of the two panes is shown. */
+  pane: "guests" | "console" = "guests";
+  toast = "";
+  dragging = false;
+
+  constructor(render: () => void) {
+    this.#render = render;
+    this.#darkQuery.addEventListener("change", () => this.#applyTheme());
+    this.#applyTheme();
+  }
+
+  changed(): void {
+    this.#render();
+  }
+
+  attachConsole(console: Console): void {
+    this.#console = console;
+  }
+
+  get console(): Console | undefined {
+    return this.#console;
+  }
+
+  async loadGuests(): Promise<void> {
+    let listed: Guest[] = [];
+    try {
+      listed = await fetchGuests(new URL(document.baseURI));
+    } catch (error) {
+      this.pageProblem = problemOfManifest((error as Error).message);
+    }
+    this.guests = [...listed, embeddedGuest, ownGuest];
+    this.selected = this.guests.find((g) => g.id === this.settings.selected) ?? this.guests[0]!;
+    this.changed();
+  }
+
+  // What the views ask
+
+  get problem(): Problem | undefined {
+    return this.pageProblem ?? this.session?.problem;
+  }
+
+  get state(): MachineState | "preparing" | "none" {
+    return this.session?.state ?? "none";
+  }
+
+  get live(): boolean {
+    return this.state === "running" || this.state === "paused";
+  }
+
+  /** Whether the stage shows what the selected guest is, rather than a console. */
+  get showsSummary(): boolean {
+    if (!this.session) return true;
+    return (this.state === "off" || this.state === "failed") && this.session.plan.guest.id !== this.selected.id;
+  }
+
+  get startable(): boolean {
+    return this.state !== "preparing" && (this.selected.kind !== "own" || this.own.kernel !== undefined);
+  }
+
+  get dark(): boolean {
+    return this.settings.theme === "system" ? this.#darkQuery.matches : this.settings.theme === "dark";
+  }
+
+  // What a person does
+
+  select(guest: Guest): void {
+    this.selected = guest;
+    this.pageProblem = undefined;
+    this.#update({ selected: guest.id });
+  }
+
+  showPane(pane: "guests" | "console"): void {
+    this.pane = pane;
+    this.changed();
+  }
+
+  /** Boots the selected guest with its settings, in place of whatever runs. */
+  async start(transport = chooseTransport(this.settings.transport, this.isolated)): Promise<void> {
+    if (!this.startable) return;
+    const { memoryMb, append } = effective(this.selected, this.settings);
+    const plan = { guest: this.selected, own: this.own, append, memoryBytes: memoryMb * 2 ** 20, transport };
+    const old = this.session;
+    const session = new Session(plan, this.#files, {
+      changed: () => this.changed(),
+      serial: (bytes) => this.#console?.write(bytes),
+      created: (handle) => this.#onCreated(handle),
+      state: (state, detail) => this.#onState(state, detail),
+    });
+    this.session = session;
+    this.pageProblem = undefined;
+    this.pane = "console";
+    this.#console?.setLive(false);
+    this.#console?.reset();
+    this.changed();
+    await old?.end();
+    if (!session.gone) await session.start();
+  }
+
+  /** Gives up a start that is under way. */
+  cancel(): void {
+    void this.session?.end();
+    this.session = undefined;
+    this.changed();
+  }
+
+  async pauseOrResume(): Promise<void> {
+    if (this.state === "paused") await this.session?.command((m) => m.resume());
+    else await this.session?.command((m) => m.pause());
+  }
+
+  async reset(): Promise<void> {
+    this.#console?.reset();
+    await this.session?.command((m) => m.reset());
+    this.#console?.focus();
+  }
+
+  async powerOff(): Promise<void> {
+    await this.session?.command((m) => m.powerOff());
+  }
+
+  async addFiles(files: Iterable<File>): Promise<void> {
+    const { found, problem } = await sortFiles(files);
+    this.pageProblem = problem;
+    if (found.kernel || found.initrd) {
+      this.own = { ...this.own, ...found };
+      this.selected = ownGuest;
+      this.say([found.kernel && "Kernel", found.initrd && "Initrd"].filter(Boolean).join(" and ") + " added.");
+    }
+    if (!this.live) this.pane = "console";
+    this.changed();
+  }
+
+  removeFile(role: "kernel" | "initrd"): void {
+    const { [role]: _, ...rest } = this.own;
+    this.own = rest;
+    this.changed();
+  }
+
+  dismissProblem(): void {
+    this.pageProblem = undefined;
+    if (this.session) {
+      this.session.problem = undefined;
+      // A start that failed before there was a machine leaves no console worth looking at.
+      if (!this.session.handle) this.session = undefined;
+    }
+    this.changed();
+  }
+
+  async act(action: ProblemAction): Promise<void> {
+    switch (action) {
+      case "retry":
+        return this.start(this.session?.plan.transport);
+      case "inline":
+        return this.start("inline");
+      case "reset":
+        return this.reset();
+      case "reload":
+        return location.reload();
+      case "settings":
+        this.dismissProblem();
+        return openDialog("settings");
+      case "files":
+        this.dismissProblem();
+        document.querySelector<HTMLInputElement>("#files")?.click();
+    }
+  }
+
+  /** Types the console's size as an `stty` command: over a serial line a guest has no other way to learn it. */
+  sendSttySize(): void {
+    const { cols, rows } = this.#console!;
+    this.#console!.type(` stty rows ${rows} cols ${cols}\r`);
+    this.#console!.focus();
+  }
+
+  saveConsole(): void {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([this.#console!.text(), "\n"], { type: "text/plain" }));
+    link.download = `${this.session?.plan.guest.id ?? "console"}.txt`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+
+  setTheme(theme: Settings["theme"]): void {
+    this.#update({ theme });
+    this.#applyTheme();
+  }
+
+  setTransport(transport: Settings["transport"]): void {
+    this.#update({ transport });
+  }
+
+  setFontSize(px: number): void {
+    this.#update({ fontSize: Math.min(FONT_MAX, Math.max(FONT_MIN, px)) });
+    this.#console?.setFontSize(this.settings.fontSize);
+  }
+
+  setScreenReader(on: boolean): void {
+    this.#update({ screenReader: on });
+    this.#console?.setScreenReader(on);
+    this.say(on ? "Screen-reader mode is on." : "Screen-reader mode is off.");
+  }
+
+  /** Changes the selected guest's settings; undefined goes back to the guest's defaults. */
+  setGuest(change: GuestSettings | undefined): void {
+    const { [this.selected.id]: own, ...rest } = this.settings.guests;
+    this.#update({ guests: change ? { ...rest, [this.selected.id]: { ...own, ...change } } : rest });
+  }
+
+  /** A short message, shown for a while and read out by screen readers. */
+  say(text: string): void {
+    this.toast = text;
+    clearTimeout(this.#toastTimer);
+    this.#toastTimer = setTimeout(() => {
+      this.toast = "";
+      this.changed();
+    }, 4000);
+    this.changed();
+  }
+
+  #onCreated(handle: MachineHandle): void {
+    const c = this.#console;
+    if (!c) return;
+    c.setLive(true);
+    // The pane was hidden until now on narrow screens, so the grid may not fit yet.
+    c.fit();
+    handle.setConsoleSize(c.cols, c.rows);
+    c.focus();
+  }
+
+  #onState(state: MachineState, detail: StopDetail | undefined): void {
+    this.#console?.setLive(state === "running" || state === "paused");
+    if (detail && state !== "failed") this.say(detail.what);
+    else if (state === "paused") this.say("Paused.");
+  }
+
+  #update(change: Partial<Settings>): void {
+    this.settings = { ...this.settings, ...change };
+    saveSettings(this.settings);
+    this.changed();
+  }
+
+  #applyTheme(): void {
+    const { theme } = this.settings;
+    if (theme === "system") document.documentElement.removeAttribute("data-theme");
+    else document.documentElement.dataset.theme = theme;
+    for (const meta of document.querySelectorAll<HTMLMetaElement>("meta[name=theme-color]")) {
+      meta.content = this.dark ? "#15181c" : "#f6f7f8";
+    }
+    this.#console?.setDark(this.dark);
+    this.changed();
+  }
+}
+
+/** Opens a modal dialog of the page by its id. */
+export function openDialog(id: string): void {
+  document.querySelector<HTMLDialogElement>(`dialog#${id}`)?.showModal();
+}
+
+/** localStorage, or nothing where the browser forbids even to look at it. */
+function safeStorage(): Storage | undefined {
+  try {
+    return localStorage;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,16 @@
+import { type CreateMachine, MachineError } from "./machineHandle.ts";
+
+/**
+ * Loads the code that makes machines. Loaded on the first start, not with the page, so that the page is up
+ * before the core is. `?fake` (development and test builds only) swaps in FakeMachine.
+ */
+export async function loadEngine(): Promise<CreateMachine> {
+  if (import.meta.env.MODE !== "production") {
+    const fake = new URLSearchParams(location.search).get("fake");
+    if (fake !== null) {
+      const { createFakeMachine } = await import("./fakeMachine.ts");
+      return createFakeMachine(fake);
+    }
+  }
+  throw new MachineError("engine", "The engine is not part of this build.", "Build the project with its core.");
+}

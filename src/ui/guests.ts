@@ -1,0 +1,126 @@
+import type { ImageRole } from "./images.ts";
+
+/**
+ * The guests the page offers: those listed in `guests/manifest.json` beside the page, the embedded one that is
+ * always there, and the one made of the files a person brings.
+ */
+
+export interface GuestFile {
+  role: ImageRole;
+  /** File name in the guests folder. */
+  name: string;
+  bytes: number;
+  /** Lower-case hex. */
+  sha256: string;
+}
+
+export interface Guest {
+  id: string;
+  title: string;
+  description: string;
+  files: GuestFile[];
+  append: string;
+  /** Default RAM in bytes. */
+  memory: number;
+  kind: "manifest" | "embedded" | "own";
+}
+
+/** What Linux wants to hear to use the serial console and to boot without its crypto self-tests. */
+export const LINUX_APPEND = "console=ttyS0 panic=-1 cryptomgr.notests nokaslr quiet";
+const MB = 1 << 20;
+
+export const embeddedGuest: Guest = {
+  id: "embedded",
+  title: "Embedded guest",
+  description: "A few KB of our own, built in. Shows the machine: memory map, CPUID, timers, serial echo.",
+  files: [],
+  append: "",
+  memory: 32 * MB,
+  kind: "embedded",
+};
+
+export const ownGuest: Guest = {
+  id: "own",
+  title: "Your own kernel",
+  description: "A bzImage, PVH ELF or Multiboot image from your disk. It stays in this tab.",
+  files: [],
+  append: LINUX_APPEND,
+  memory: 512 * MB,
+  kind: "own",
+};
+
+/** Thrown by parseManifest; the message names the entry and the field. */
+export class ManifestError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "ManifestError";
+  }
+}
+
+/**
+ * Checks a manifest: `{guests: [{id, title, description, files: [{role, name, bytes, sha256}], append, memory}]}`.
+ * `memory` is in bytes, or text like "512M". File names may not leave the folder.
+ */
+export function parseManifest(data: unknown): Guest[] {
+  const list = (data as { guests?: unknown } | null)?.guests;
+  if (!Array.isArray(list)) throw new ManifestError("guests/manifest.json has no list “guests”.");
+  const seen = new Set<string>(["embedded", "own"]);
+  return list.map((entry: Record<string, unknown>, i) => {
+    const bad = (what: string): never => {
+      throw new ManifestError(`guests/manifest.json, guest ${i + 1}: ${what}.`);
+    };
+    const text = (key: string, or?: string): string => {
+      const value = entry?.[key] ?? or;
+      return typeof value === "string" ? value : bad(`“${key}” is missing or not text`);
+    };
+    const id = text("id");
+    if (seen.has(id)) bad(`the id “${id}” is used twice`);
+    seen.add(id);
+    const files = Array.isArray(entry.files) ? entry.files.map((f) => parseFile(f, bad)) : bad("“files” is not a list");
+    if (files.filter((f) => f.role === "kernel").length !== 1) bad("needs exactly one file with the role “kernel”");
+    return {
+      id,
+      title: text("title", id),
+      description: text("description", ""),
+      files,
+      append: text("append", LINUX_APPEND),
+      memory: parseMemory(entry.memory ?? ownGuest.memory) ?? bad("“memory” is not a size"),
+      kind: "manifest" as const,
+    };
+  });
+}
+
+function parseFile(data: unknown, bad: (what: string) => never): GuestFile {
+  const f = data as Partial<GuestFile> | null;
+  const { role, name, bytes, sha256 } = f ?? {};
+  if (role !== "kernel" && role !== "initrd") return bad("a file's “role” is neither kernel nor initrd");
+  if (typeof name !== "string" || !/^[\w][\w.+~-]*$/.test(name)) return bad("a file's “name” is not a plain file name");
+  if (typeof bytes !== "number" || !Number.isSafeInteger(bytes) || bytes < 0) return bad(`“bytes” of ${name} is not a size`);
+  if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/i.test(sha256)) return bad(`“sha256” of ${name} is not 64 hex digits`);
+  return { role, name, bytes, sha256: sha256.toLowerCase() };
+}
+
+/** Bytes from a number of bytes or from "512M" / "1G"; undefined if it is neither. */
+export function parseMemory(value: unknown): number | undefined {
+  if (typeof value === "number") return Number.isSafeInteger(value) && value > 0 ? value : undefined;
+  const match = typeof value === "string" ? /^(\d+)\s*([KMG])(?:i?B)?$/i.exec(value.trim()) : null;
+  if (!match) return undefined;
+  return Number(match[1]) * { K: 1024, M: MB, G: 1024 * MB }[match[2]!.toUpperCase() as "K" | "M" | "G"];
+}
+
+/** Reads the manifest beside the page. No manifest (404, or a host that answers with a page) is an empty list. */
+export async function fetchGuests(base: URL): Promise<Guest[]> {
+  let response: Response;
+  try {
+    response = await fetch(new URL("guests/manifest.json", base), { cache: "no-cache" });
+  } catch {
+    return []; // offline and never cached: the embedded guest is what there is
+  }
+  if (!response.ok || response.headers.get("content-type")?.startsWith("text/html")) return [];
+  try {
+    return parseManifest(await response.json());
+  } catch (error) {
+    if (error instanceof ManifestError) throw error;
+    throw new ManifestError("guests/manifest.json is not JSON.");
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * Tells a kernel from an initrd by content, so that files can be dropped in any order and under any name. It only
+ * sorts; whether a kernel can really be used is the loader's question. What cannot be either is named, so that
+ * the refusal can say what was found.
+ */
+
+export type ImageRole = "kernel" | "initrd";
+
+export interface ImageKind {
+  /** Absent when the file can be neither. */
+  role?: ImageRole;
+  /** What it is, for people: "Linux bzImage (boot protocol 2.15)". */
+  what: string;
+}
+
+const ascii = (b: Uint8Array, at: number, length: number): string => String.fromCharCode(...b.subarray(at, at + length));
+const u16 = (b: Uint8Array, at: number): number => b[at]! | (b[at + 1]! << 8);
+const starts = (b: Uint8Array, ...magic: number[]): boolean => magic.every((byte, i) => b[i] === byte);
+
+/** ELF e_machine values that people are likely to bring (System V ABI, chapter 4). */
+const MACHINES: Record<number, string> = {
+  3: "i386",
+  8: "MIPS",
+  20: "PowerPC",
+  21: "PowerPC64",
+  22: "S/390",
+  40: "Arm",
+  62: "x86-64",
+  183: "AArch64",
+  243: "RISC-V",
+  258: "LoongArch",
+};
+
+/** Multiboot 1 header magic, 4-byte aligned within the first 8 KiB (Multiboot specification 0.6.96, 3.1). */
+function hasMultibootHeader(b: Uint8Array): boolean {
+  for (let at = 0; at + 12 <= Math.min(b.length, 8192); at += 4) {
+    if (b[at] === 0x02 && b[at + 1] === 0xb0 && b[at + 2] === 0xad && b[at + 3] === 0x1b) return true;
+  }
+  return false;
+}
+
+function looksLikeText(b: Uint8Array): boolean {
+  const head = b.subarray(0, 512);
+  return head.every((c) => c === 9 || c === 10 || c === 13 || (c >= 32 && c !== 127));
+}
+
+/** @param b the file, or at least its first 36 KiB (an ISO's magic lies at 32 KiB) */
+export function identifyImage(b: Uint8Array): ImageKind {
+  if (b.length === 0) return { what: "an empty file" };
+  // Linux x86 boot protocol: setup header magic at 0x202, protocol version at 0x206.
+  if (b.length >= 0x208 && ascii(b, 0x202, 4) === "HdrS") {
+    const version = u16(b, 0x206);
+    return { role: "kernel", what: `Linux bzImage (boot protocol ${version >> 8}.${String(version & 0xff).padStart(2, "0")})` };
+  }
+  if (starts(b, 0x7f, 0x45, 0x4c, 0x46) && b.length >= 20) {
+    const machine = b[5] === 2 ? (b[18]! << 8) | b[19]! : u16(b, 18);
+    const what = `${b[4] === 2 ? "64" : "32"}-bit ELF for ${MACHINES[machine] ?? `machine ${machine}`}`;
+    return machine === 3 || machine === 62 ? { role: "kernel", what } : { what };
+  }
+  if (starts(b, 0x1f, 0x8b)) return { role: "initrd", what: "gzip archive" };
+  if (starts(b, 0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00)) return { role: "initrd", what: "xz archive" };
+  if (starts(b, 0x28, 0xb5, 0x2f, 0xfd)) return { role: "initrd", what: "zstd archive" };
+  if (starts(b, 0x02, 0x21, 0x4c, 0x18)) return { role: "initrd", what: "lz4 archive" };
+  if (starts(b, 0x5d, 0x00, 0x00)) return { role: "initrd", what: "lzma archive" };
+  if (starts(b, 0x42, 0x5a, 0x68)) return { role: "initrd", what: "bzip2 archive" };
+  if (/^07070[127]$/.test(ascii(b, 0, 6))) return { role: "initrd", what: "cpio archive" };
+  if (hasMultibootHeader(b)) return { role: "kernel", what: "Multiboot image" };
+  if (b.length >= 0x3c && ascii(b, 0x38, 4) === "ARM\x64") return { what: "a Linux kernel for AArch64" };
+  if (b.length >= 0x8006 && ascii(b, 0x8001, 5) === "CD001") return { what: "a CD image (ISO 9660)" };
+  if (starts(b, 0x51, 0x46, 0x49, 0xfb)) return { what: "a qcow2 disk image" };
+  if (starts(b, 0x50, 0x4b, 0x03, 0x04)) return { what: "a zip archive" };
+  if (b.length >= 512 && b[510] === 0x55 && b[511] === 0xaa) return { what: "a disk image with a boot sector" };
+  if (looksLikeText(b)) return { what: "a text file" };
+  return { what: "a file of unknown format" };
+}

@@ -1,0 +1,114 @@
+/**
+ * What the page knows of a machine. The engine implements `CreateMachine`; the page, its tests and FakeMachine
+ * meet it only here. No DOM types: the engine side compiles without the DOM lib, and every value is structured
+ * clone-able, so that a Comlink proxy can stand in for the handle.
+ */
+
+/** How exits reach the device models: several threads on shared memory, or everything in one worker. */
+export type Transport = "threaded" | "inline";
+
+export interface MachineConfig {
+  /** bzImage, ELF with a PVH note or Multiboot image. Absent for the embedded guest. The engine may keep it. */
+  kernel?: Uint8Array;
+  initrd?: Uint8Array;
+  /** Kernel command line, without a terminating zero. */
+  append: string;
+  /** Guest RAM in bytes; a multiple of 1 MiB. */
+  memoryBytes: number;
+  transport: Transport;
+  /** Boot the guest that is built into the engine instead of `kernel`. */
+  embedded?: true;
+}
+
+/**
+ * | state   | the guest                                    | left by                        |
+ * |---------|----------------------------------------------|--------------------------------|
+ * | ready   | loaded, at its reset vector, never ran       | start                          |
+ * | running | executes                                     | pause, powerOff, a stop        |
+ * | paused  | stands still, so does its clock              | resume, reset, powerOff        |
+ * | off     | powered off (ACPI, or from the page)         | reset (boots again), destroy   |
+ * | failed  | cannot go on: triple fault or engine error   | reset (boots again), destroy   |
+ */
+export type MachineState = "ready" | "running" | "paused" | "off" | "failed";
+
+/** Why a state was entered. */
+export interface StopDetail {
+  reason: "power-off" | "reset" | "triple-fault" | "engine-error";
+  /** One sentence: what happened. */
+  what: string;
+  /**
+   * Where it happened, in the order to show: register or fact, then its value as text. For a triple fault `rip`,
+   * `cs`, `cr2`, and what is known of the fault chain (`vector`, `error code`).
+   */
+  where?: Record<string, string>;
+  /** One sentence: what a person can do about it. */
+  remedy?: string;
+}
+
+export interface MachineStats {
+  state: MachineState;
+  /** Guest instructions retired since power-on, all vCPUs together. */
+  instructions: number;
+  /** Seconds that vCPUs spent executing since power-on (HLT and pauses not counted). */
+  vcpuSeconds: number;
+  /** Exits from the core to the device models since power-on. */
+  exits: number;
+}
+
+export interface MachineCallbacks {
+  /** Bytes the guest wrote to COM1, in order. The buffer belongs to the callee. */
+  serial(bytes: Uint8Array): void;
+  /** The state changed, or the guest reset itself and runs again (`running` with reason `reset`). */
+  state(state: MachineState, detail?: StopDetail): void;
+}
+
+/** A machine. Every command is idempotent and resolves once the state it asks for is reached. */
+export interface MachineHandle {
+  start(): Promise<void>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** The RESET line: loads the kernel again and runs, from any state. */
+  reset(): Promise<void>;
+  /** Pulls the plug; the guest is not asked. */
+  powerOff(): Promise<void>;
+  /** Bytes for COM1. The engine queues what the guest's FIFO cannot take yet and loses nothing. */
+  serialInput(bytes: Uint8Array): void;
+  /** Size of the console in character cells, whenever it changes. A plain UART has no way to hear of it. */
+  setConsoleSize(cols: number, rows: number): void;
+  stats(): MachineStats | Promise<MachineStats>;
+  /**
+   * True: the console is behind, stop draining the UART's transmitter so that the guest waits; false: go on.
+   * Optional: without it the console queues what it cannot show yet.
+   */
+  holdSerial?(hold: boolean): void;
+  /** Frees memory and workers. The handle is dead afterwards. */
+  destroy(): Promise<void>;
+}
+
+/** Why a machine could not be made. */
+export type MachineErrorCode =
+  /** The kernel or initrd cannot be used: says what was found and what is needed. */
+  | "bad-image"
+  /** Guest RAM could not be allocated. */
+  | "out-of-memory"
+  /** `threaded` was asked for where SharedArrayBuffer is not available. */
+  | "no-shared-memory"
+  /** A worker or the Wasm module did not load, or a bug. */
+  | "engine";
+
+/** Rejection of `createMachine`. Recognised by its `code`, since a class does not survive structured clone. */
+export class MachineError extends Error {
+  readonly code: MachineErrorCode;
+  readonly remedy: string | undefined;
+
+  /** @param message one sentence: what was found and, for an image, what is needed */
+  constructor(code: MachineErrorCode, message: string, remedy?: string) {
+    super(message);
+    this.name = "MachineError";
+    this.code = code;
+    this.remedy = remedy;
+  }
+}
+
+/** Allocates memory, starts workers, loads the image; resolves in state `ready`. Rejects with a MachineError. */
+export type CreateMachine = (config: MachineConfig, callbacks: MachineCallbacks) => Promise<MachineHandle>;

@@ -1,0 +1,77 @@
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/layout.css";
+import { render } from "lit";
+import { Console } from "../console/console.ts";
+import { RELEASE_CHORD } from "../console/keys.ts";
+import { App } from "./app.ts";
+import { enableOffline } from "./offline.ts";
+import { page } from "./views/page.ts";
+
+/** What scripts, tests and curious people may use from the browser's own console. */
+declare global {
+  var tabhyve: { app: App; consoleText(): string } | undefined;
+}
+
+const root = document.querySelector<HTMLElement>("#app")!;
+let scheduled = false;
+let rendered: App["problem"];
+
+/** Renders once after the present task, however often the state changed in it. */
+function scheduleRender(): void {
+  if (scheduled) return;
+  scheduled = true;
+  // Not requestAnimationFrame: in a hidden tab it never comes, and the status would be stale on return.
+  queueMicrotask(() => {
+    scheduled = false;
+    render(page(app), root);
+    document.documentElement.dataset.machine = app.state;
+    // A new problem takes the focus once, so that it is read out and its first remedy is one key away.
+    if (app.problem && app.problem !== rendered) root.querySelector<HTMLElement>(".problem .primary")?.focus();
+    rendered = app.problem;
+  });
+}
+
+const app: App = new App(scheduleRender);
+render(page(app), root);
+const serial = new Console(
+  root.querySelector<HTMLElement>("#console")!,
+  { dark: app.dark, fontSize: app.settings.fontSize, screenReader: app.settings.screenReader },
+  {
+    input: (bytes) => app.session?.handle?.serialInput(bytes),
+    resized: (cols, rows) => app.session?.handle?.setConsoleSize(cols, rows),
+    hold: (held) => app.session?.handle?.holdSerial?.(held),
+    released: () => {
+      root.querySelector<HTMLElement>("#main-control")?.focus();
+      app.say(`Keyboard released (${RELEASE_CHORD}).`);
+    },
+    notice: (text) => app.say(text),
+  },
+);
+app.attachConsole(serial);
+globalThis.tabhyve = { app, consoleText: () => serial.text() };
+
+const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
+let depth = 0; // dragenter and dragleave come for every element the pointer crosses
+const dragged = (change: number): void => {
+  depth = change === 0 ? 0 : Math.max(0, depth + change);
+  if (app.dragging === depth > 0) return;
+  app.dragging = depth > 0;
+  app.changed();
+};
+addEventListener("dragenter", (event) => hasFiles(event) && dragged(1));
+addEventListener("dragleave", (event) => hasFiles(event) && dragged(-1));
+addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
+addEventListener("drop", (event) => {
+  if (!hasFiles(event)) return;
+  event.preventDefault();
+  dragged(0);
+  void app.addFiles([...event.dataTransfer!.files]);
+});
+// Ctrl+W is "delete word" in a shell and "close tab" in a browser: ask before a running machine is lost.
+addEventListener("beforeunload", (event) => {
+  if (app.live) event.preventDefault();
+});
+
+void app.loadGuests();
+void enableOffline();

@@ -1,0 +1,33 @@
+import { type ImageRole, identifyImage } from "./images.ts";
+import { type Problem, problemOfFile } from "./problems.ts";
+
+/** A file a person brought. Its content is read when a machine starts, not before. */
+export interface OwnFile {
+  file: File;
+  what: string;
+}
+
+export type OwnFiles = Partial<Record<ImageRole, OwnFile>>;
+
+/** An ISO 9660 image has its magic at 32 KiB; everything else is known from the first 8. */
+const HEAD = 36 * 1024;
+
+/**
+ * Sorts dropped or chosen files into kernel and initrd. A file that is neither is refused and named; the others
+ * still count. Of two kernels the last one is taken.
+ */
+export async function sortFiles(files: Iterable<File>): Promise<{ found: OwnFiles; problem?: Problem }> {
+  const found: OwnFiles = {};
+  let problem: Problem | undefined;
+  for (const file of files) {
+    try {
+      const kind = identifyImage(new Uint8Array(await file.slice(0, HEAD).arrayBuffer()));
+      if (kind.role) found[kind.role] = { file, what: kind.what };
+      else problem = problemOfFile(file.name, kind.what);
+    } catch {
+      // A folder, or a file that went away between the drop and now.
+      problem = problemOfFile(file.name, "not readable: a folder, or removed since");
+    }
+  }
+  return problem ? { found, problem } : { found };
+}

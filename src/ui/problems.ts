@@ -1,0 +1,139 @@
+import type { MachineError, StopDetail } from "./machineHandle.ts";
+
+/** An error as a person meets it: what happened, why, what to do, and buttons that do it. */
+export interface Problem {
+  /** For tests and for styling; never shown. */
+  kind: "network" | "hash" | "bad-image" | "bad-file" | "memory" | "isolation" | "triple-fault" | "engine" | "manifest";
+  title: string;
+  cause: string;
+  remedy: string;
+  /** Registers or facts, in order. */
+  where?: Record<string, string>;
+  actions: ProblemAction[];
+}
+
+/** What a button on the problem panel does. The page maps these to its own methods. */
+export type ProblemAction = "retry" | "reset" | "settings" | "inline" | "files" | "reload";
+
+/** A file of a guest could not be fetched, or is not the file the manifest promised. */
+export class DownloadError extends Error {
+  readonly kind: "network" | "hash";
+  constructor(kind: "network" | "hash", message: string) {
+    super(message);
+    this.name = "DownloadError";
+    this.kind = kind;
+  }
+}
+
+/** Turns whatever stopped a start into a Problem. Unknown errors become "engine" with their message. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof DownloadError) {
+    return error.kind === "hash"
+      ? {
+          kind: "hash",
+          title: "A guest file is not what it should be",
+          cause: error.message,
+          remedy:
+            "The file was damaged on its way, or the site was updated half-way. Fetch it again (past all caches), " +
+            "or prepare the guests again with “npm run guests”.",
+          actions: ["retry"],
+        }
+      : {
+          kind: "network",
+          title: "A guest file could not be fetched",
+          cause: error.message,
+          remedy: "Check the connection, then try again. What was fetched before is not fetched twice.",
+          actions: ["retry"],
+        };
+  }
+  const { code, message, remedy } = asMachineError(error);
+  switch (code) {
+    case "bad-image":
+      return {
+        kind: "bad-image",
+        title: "This image cannot be booted",
+        cause: message,
+        remedy: remedy ?? "Choose a bzImage, an ELF with a PVH note or a Multiboot image for x86.",
+        actions: ["files", "settings"],
+      };
+    case "out-of-memory":
+      return {
+        kind: "memory",
+        title: "Not enough memory for this machine",
+        cause: message,
+        remedy: remedy ?? "Give the machine less memory in the settings, or close other tabs, then try again.",
+        actions: ["settings", "retry"],
+      };
+    case "no-shared-memory":
+      return {
+        kind: "isolation",
+        title: "The threaded transport is not available here",
+        cause: `${message} ${isolationCause()}`,
+        remedy: remedy ?? "Start with the inline transport: the whole machine in one worker.",
+        actions: ["inline", "reload"],
+      };
+    default:
+      return {
+        kind: "engine",
+        title: "The engine stopped",
+        cause: message,
+        remedy: remedy ?? "Try again. If it happens twice, it is our bug: please report it with the text above.",
+        actions: ["retry"],
+      };
+  }
+}
+
+/** A machine that was running and cannot go on. */
+export function problemOfStop(stop: StopDetail): Problem {
+  const triple = stop.reason === "triple-fault";
+  return {
+    kind: triple ? "triple-fault" : "engine",
+    title: triple ? "The guest crashed: triple fault" : "The engine stopped",
+    cause: stop.what,
+    remedy:
+      stop.remedy ??
+      (triple
+        ? "The guest has no working exception handler at this point. Look at the address below, then reset."
+        : "Reset the machine. If it happens twice, it is our bug: please report it with the text above."),
+    ...(stop.where ? { where: stop.where } : {}),
+    actions: ["reset"],
+  };
+}
+
+/** Files were dropped that cannot be a kernel or an initrd. */
+export function problemOfFile(name: string, what: string): Problem {
+  return {
+    kind: "bad-file",
+    title: "This file is neither a kernel nor an initrd",
+    cause: `“${name}” is ${what}.`,
+    remedy:
+      "Bring a kernel (Linux bzImage, x86 ELF or Multiboot image) and, if it needs one, an initrd " +
+      "(cpio, plain or packed with gzip, xz, zstd, lz4, lzma or bzip2).",
+    actions: ["files"],
+  };
+}
+
+export function problemOfManifest(message: string): Problem {
+  return {
+    kind: "manifest",
+    title: "The list of guests cannot be read",
+    cause: message,
+    remedy: "Prepare the guests again with “npm run guests”. The embedded guest and your own files still work.",
+    actions: ["reload"],
+  };
+}
+
+/** Why `crossOriginIsolated` is false, as far as a page can tell. */
+export function isolationCause(): string {
+  if (!globalThis.isSecureContext) return "The page was not opened over https or from localhost.";
+  if (globalThis.top !== globalThis.self) return "The page is embedded in another site that does not isolate it.";
+  return "The server sends no isolation headers (COOP and COEP), and the page's service worker could not add them.";
+}
+
+function asMachineError(error: unknown): Pick<MachineError, "code" | "message" | "remedy"> {
+  const e = error as Partial<MachineError> | null;
+  const message = typeof e?.message === "string" && e.message ? e.message : String(error);
+  // RangeError is what WebAssembly.Memory and typed arrays throw when the host has no room.
+  const code = e?.code ?? (error instanceof RangeError ? "out-of-memory" : "engine");
+  return { code, message, remedy: e?.remedy };
+}

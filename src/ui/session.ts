@@ -1,0 +1,242 @@
+import type { DownloadProgress } from "./download.ts";
+import { download } from "./download.ts";
+import { loadEngine } from "./engine.ts";
+import type { Guest, GuestFile } from "./guests.ts";
+import type { MachineConfig, MachineHandle, MachineState, MachineStats, StopDetail, Transport } from "./machineHandle.ts";
+import type { OwnFiles } from "./ownFiles.ts";
+import { type Problem, problemOf, problemOfStop } from "./problems.ts";
+
+/**
+ * The life of one machine, from "start" to "gone": fetch, check, create, boot, run, stop. Knows nothing of how it
+ * is shown; it says `changed` whenever something a view reads has changed.
+ */
+
+/** One line of the progress panel. */
+export interface Step {
+  label: string;
+  done: number;
+  /** Absent: how much there is to do is not known. */
+  total?: number;
+  state: "waiting" | "busy" | "checking" | "done";
+  /** For files: whether the hash was checked. */
+  verified?: boolean;
+}
+
+export interface Plan {
+  guest: Guest;
+  own: OwnFiles;
+  append: string;
+  memoryBytes: number;
+  transport: Transport;
+}
+
+export interface SessionEvents {
+  changed(): void;
+  serial(bytes: Uint8Array): void;
+  /** The machine exists; its console may be given a size. */
+  created(handle: MachineHandle): void;
+  state(state: MachineState, detail: StopDetail | undefined): void;
+}
+
+/** What the status line shows. Rates are taken between the two latest polls. */
+export interface Meter {
+  instructionsPerSecond: number;
+  /** Share of wall time that vCPUs spent executing, 0 to 1. */
+  busy: number;
+  /** Wall seconds in state `running`, pauses left out. */
+  seconds: number;
+  instructions: number;
+  exits: number;
+}
+
+const POLL_MS = 500;
+export const NO_METER: Meter = { instructionsPerSecond: 0, busy: 0, seconds: 0, instructions: 0, exits: 0 };
+
+export class Session {
+  readonly plan: Plan;
+  /** Files already fetched and checked, by SHA-256: a retry does not fetch them again. */
+  readonly #files: Map<string, Uint8Array<ArrayBuffer>>;
+  readonly #events: SessionEvents;
+  readonly #abort = new AbortController();
+  #handle: MachineHandle | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #last: { at: number; stats: MachineStats } | undefined;
+
+  /** Shown until the guest's first output; undefined afterwards. */
+  steps: Step[] | undefined = [];
+  state: MachineState | "preparing" = "preparing";
+  detail: StopDetail | undefined;
+  problem: Problem | undefined;
+  meter: Meter = NO_METER;
+
+  constructor(plan: Plan, files: Map<string, Uint8Array<ArrayBuffer>>, events: SessionEvents) {
+    this.plan = plan;
+    this.#files = files;
+    this.#events = events;
+  }
+
+  /** Runs until the guest executes, or until `problem` says why it does not. Never rejects. */
+  async start(): Promise<void> {
+    try {
+      const config = await this.#prepare();
+      const engine = this.#step({ label: "Machine", done: 0, state: "busy" });
+      const create = await loadEngine();
+      this.#throwIfGone();
+      const handle = await create(config, {
+        serial: (bytes) => this.#onSerial(bytes),
+        state: (state, detail) => this.#onState(state, detail),
+      });
+      if (this.gone) return void (await handle.destroy());
+      this.#handle = handle;
+      engine.state = "done";
+      this.#step({ label: "Boot", done: 0, state: "busy" });
+      this.#events.created(handle);
+      await handle.start();
+      this.#poll();
+    } catch (error) {
+      if (this.gone) return;
+      this.fail(problemOf(error));
+    }
+  }
+
+  /** True once `end` was called: whatever still arrives is of no interest. */
+  get gone(): boolean {
+    return this.#abort.signal.aborted;
+  }
+
+  get handle(): MachineHandle | undefined {
+    return this.#handle;
+  }
+
+  /** Runs a command; a rejection becomes a problem. */
+  async command(run: (handle: MachineHandle) => Promise<void>): Promise<void> {
+    if (!this.#handle) return;
+    try {
+      await run(this.#handle);
+    } catch (error) {
+      if (!this.gone) this.fail(problemOf(error));
+    }
+  }
+
+  fail(problem: Problem): void {
+    this.problem = problem;
+    this.steps = undefined;
+    if (this.state === "preparing" || this.state === "ready") this.state = "failed";
+    clearInterval(this.#timer);
+    this.#events.changed();
+  }
+
+  /** Cancels what is under way and frees the machine. */
+  async end(): Promise<void> {
+    this.#abort.abort();
+    clearInterval(this.#timer);
+    await this.#handle?.destroy().catch(() => undefined);
+  }
+
+  async #prepare(): Promise<MachineConfig> {
+    const { guest, own, append, memoryBytes, transport } = this.plan;
+    const config: MachineConfig = { append, memoryBytes, transport };
+    if (guest.kind === "embedded") return { ...config, embedded: true };
+    if (guest.kind === "own") {
+      for (const role of ["kernel", "initrd"] as const) {
+        const brought = own[role];
+        if (!brought) continue;
+        const step = this.#step({ label: brought.file.name, done: 0, total: brought.file.size, state: "busy" });
+        config[role] = new Uint8Array(await brought.file.arrayBuffer());
+        Object.assign(step, { done: brought.file.size, state: "done" });
+      }
+      this.#throwIfGone();
+      return config;
+    }
+    const steps = guest.files.map((f) => this.#step({ label: f.name, done: 0, total: f.bytes, state: "waiting" }));
+    const loaded = await Promise.all(guest.files.map((file, i) => this.#file(file, steps[i]!)));
+    for (const [i, file] of guest.files.entries()) config[file.role] = loaded[i]!;
+    return config;
+  }
+
+  async #file(file: GuestFile, step: Step): Promise<Uint8Array> {
+    let data = this.#files.get(file.sha256);
+    if (data) {
+      Object.assign(step, { done: file.bytes, state: "done", verified: true });
+    } else {
+      const progress = (p: DownloadProgress): void => {
+        step.done = p.received;
+        step.state = p.phase === "fetching" ? "busy" : p.phase;
+        if (p.verified !== undefined) step.verified = p.verified;
+        this.#events.changed();
+      };
+      data = await download(new URL(document.baseURI), file, progress, this.#abort.signal);
+      this.#files.set(file.sha256, data);
+    }
+    // A copy: the engine may transfer the buffer to its worker, and a restart wants it again.
+    return data.slice();
+  }
+
+  #step(step: Step): Step {
+    this.steps?.push(step);
+    this.#events.changed();
+    return step;
+  }
+
+  #throwIfGone(): void {
+    this.#abort.signal.throwIfAborted();
+  }
+
+  #onSerial(bytes: Uint8Array): void {
+    if (this.gone) return;
+    this.#events.serial(bytes);
+    if (!this.steps) return;
+    this.steps = undefined;
+    this.#events.changed();
+  }
+
+  #onState(state: MachineState, detail: StopDetail | undefined): void {
+    if (this.gone) return;
+    this.state = state;
+    this.detail = detail;
+    if (state === "running") {
+      this.problem = undefined;
+      this.#poll();
+    } else {
+      clearInterval(this.#timer);
+      void this.#measure();
+      this.#last = undefined;
+    }
+    if (state === "failed") {
+      this.fail(problemOfStop(detail ?? { reason: "engine-error", what: "The engine gave no reason." }));
+    }
+    this.#events.state(state, detail);
+    this.#events.changed();
+  }
+
+  #poll(): void {
+    clearInterval(this.#timer);
+    if (this.state !== "running") return;
+    this.#timer = setInterval(() => void this.#measure(), POLL_MS);
+    void this.#measure();
+  }
+
+  async #measure(): Promise<void> {
+    const handle = this.#handle;
+    if (!handle) return;
+    const stats = await handle.stats();
+    if (this.gone) return;
+    const at = performance.now();
+    const last = this.#last;
+    const seconds = last ? (at - last.at) / 1000 : 0;
+    // Counters start again with a reset; a rate over that border would be negative.
+    const instructions = last ? stats.instructions - last.stats.instructions : -1;
+    const running = this.state === "running";
+    this.meter = {
+      instructionsPerSecond: running && seconds > 0 && instructions >= 0 ? instructions / seconds : 0,
+      busy: running && seconds > 0 ? clamp((stats.vcpuSeconds - last!.stats.vcpuSeconds) / seconds) : 0,
+      seconds: this.meter.seconds + (running || last ? seconds : 0),
+      instructions: stats.instructions,
+      exits: stats.exits,
+    };
+    this.#last = running ? { at, stats } : undefined;
+    this.#events.changed();
+  }
+}
+
+const clamp = (x: number): number => Math.min(1, Math.max(0, x));

@@ -1,0 +1,93 @@
+import { html, nothing, type TemplateResult } from "lit";
+import type { App } from "../app.ts";
+import { bytes } from "../format.ts";
+import type { Guest } from "../guests.ts";
+import { isolationCause } from "../problems.ts";
+import { effective } from "../settings.ts";
+import { icons } from "./icons.ts";
+
+/** The list of guests, the way to bring one's own files, and what is reduced on this host. */
+export function guestsPane(app: App): TemplateResult {
+  return html`
+    <aside class="guests" aria-labelledby="guests-title">
+      <h2 id="guests-title">Guests</h2>
+      <div class="scroll">
+        <div class="cards" role="radiogroup" aria-labelledby="guests-title" aria-busy=${app.guests === undefined}>
+          ${app.guests?.map((guest) => card(app, guest)) ?? html`<div class="card ghost"></div><div class="card ghost"></div>`}
+        </div>
+        <button type="button" class="wide" @click=${() => document.querySelector<HTMLInputElement>("#files")?.click()}>
+          ${icons.file} Open kernel or initrd…
+        </button>
+        <input
+          id="files"
+          type="file"
+          multiple
+          hidden
+          aria-label="Kernel and initrd files"
+          @change=${(event: Event) => {
+            const input = event.target as HTMLInputElement;
+            void app.addFiles([...(input.files ?? [])]);
+            input.value = "";
+          }}
+        />
+        <p class="hint">Or drop the files anywhere on this page.</p>
+        ${app.isolated ? nothing : isolationNote()}
+      </div>
+      ${footer(app)}
+    </aside>
+  `;
+}
+
+function card(app: App, guest: Guest): TemplateResult {
+  const runs = app.live && app.session?.plan.guest.id === guest.id;
+  return html`
+    <label class="card">
+      <input type="radio" name="guest" .value=${guest.id} .checked=${app.selected.id === guest.id} @change=${() => app.select(guest)} />
+      <span class="card-title">${guest.title}${runs ? html`<span class="badge">running</span>` : nothing}</span>
+      <span class="card-text">${guest.description}</span>
+      <span class="card-meta">${size(app, guest)} · ${effective(guest, app.settings).memoryMb} MB RAM</span>
+    </label>
+  `;
+}
+
+function size(app: App, guest: Guest): string {
+  if (guest.kind === "embedded") return "No download";
+  if (guest.kind === "own") {
+    const { kernel, initrd } = app.own;
+    if (!kernel) return initrd ? "Initrd only" : "No files yet";
+    return bytes(kernel.file.size + (initrd?.file.size ?? 0));
+  }
+  return bytes(guest.files.reduce((sum, f) => sum + f.bytes, 0));
+}
+
+/** On narrow screens the way to start; everywhere the way to change to another guest while one runs. */
+function footer(app: App): TemplateResult {
+  const running = app.session?.plan.guest;
+  const other = app.live && running?.id !== app.selected.id;
+  return html`
+    <div class="guests-footer" ?data-wanted=${other}>
+      ${other ? html`<p class="hint">${running?.title} will be powered off.</p>` : nothing}
+      ${
+        app.live && !other
+          ? html`<button type="button" class="wide" @click=${() => app.showPane("console")}>Go to the machine</button>`
+          : html`<button type="button" class="primary wide" ?disabled=${!app.startable} @click=${() => app.start()}>
+              ${icons.play} Start ${app.selected.title}
+            </button>`
+      }
+    </div>
+  `;
+}
+
+function isolationNote(): TemplateResult {
+  return html`
+    <details class="note">
+      <summary>${icons.info} Reduced mode: one worker</summary>
+      <p>
+        ${isolationCause()} Without isolation the browser withholds SharedArrayBuffer, so the whole machine runs in a
+        single worker. Guests behave the same; devices and timers are less prompt.
+      </p>
+      <p>To get the full machine, open this page over https or from localhost, in its own tab, and reload it once.</p>
+      <button type="button" @click=${() => location.reload()}>Reload</button>
+    </details>
+  `;
+}

@@ -1,0 +1,57 @@
+import { html, nothing, type TemplateResult } from "lit";
+import type { App } from "../app.ts";
+import { openDialog } from "../app.ts";
+import { guestsPane } from "./guests.ts";
+import { icons, logo } from "./icons.ts";
+import { settingsSheet } from "./settings.ts";
+import { stage } from "./stage.ts";
+import { statusLine } from "./status.ts";
+import { toolbar } from "./toolbar.ts";
+
+/** The whole page, from the state of the App. The one part that lit does not own is the inside of #console. */
+export function page(app: App): TemplateResult {
+  return html`
+    <a class="skip" href="#stage">Skip to the machine</a>
+    ${header(app)}
+    <main class="panes" data-pane=${app.pane}>
+      ${guestsPane(app)}
+      <section class="machine" id="stage" tabindex="-1" aria-label="Machine">
+        ${toolbar(app)} ${stage(app)} ${statusLine(app)}
+      </section>
+    </main>
+    ${settingsSheet(app)}
+    <div class="toast" role="status" ?data-empty=${app.toast === ""}>${app.toast}</div>
+    ${
+      app.dragging
+        ? html`<div class="dropzone" aria-hidden="true">
+            <div>${icons.file}<strong>Drop a kernel, an initrd, or both</strong><span>They are told apart by content and stay in this tab.</span></div>
+          </div>`
+        : nothing
+    }
+  `;
+}
+
+function header(app: App): TemplateResult {
+  const tab = (pane: App["pane"], label: string): TemplateResult => html`
+    <button type="button" aria-pressed=${app.pane === pane} @click=${() => app.showPane(pane)}>${label}</button>
+  `;
+  return html`
+    <header class="top">
+      <h1>${logo}<span>Tabhyve</span></h1>
+      <p class="tagline">An x86-64 machine in this tab</p>
+      <div class="segments" role="group" aria-label="View">${tab("guests", "Guests")}${tab("console", "Machine")}</div>
+      <button type="button" class="icon-button" aria-label="Settings" title="Settings" @click=${() => openDialog("settings")}>
+        ${icons.settings}
+      </button>
+      <button
+        type="button"
+        class="icon-button"
+        aria-label=${app.dark ? "Use the light theme" : "Use the dark theme"}
+        title=${app.dark ? "Use the light theme" : "Use the dark theme"}
+        @click=${() => app.setTheme(app.dark ? "light" : "dark")}
+      >
+        ${app.dark ? icons.sun : icons.moon}
+      </button>
+    </header>
+  `;
+}

@@ -1,0 +1,130 @@
+import { html, nothing, type TemplateResult } from "lit";
+import type { App } from "../app.ts";
+import { effective, MEMORY_MAX_MB, MEMORY_MIN_MB, type Settings } from "../settings.ts";
+import { icons } from "./icons.ts";
+
+const close = (): void => document.querySelector<HTMLDialogElement>("dialog#settings")?.close();
+
+/** The settings sheet: a modal dialog, so that the browser keeps the focus inside and Escape closes it. */
+export function settingsSheet(app: App): TemplateResult {
+  const guest = app.selected;
+  const { memoryMb, append } = effective(guest, app.settings);
+  const changed = app.settings.guests[guest.id] !== undefined;
+  return html`
+    <dialog
+      id="settings"
+      class="sheet"
+      aria-labelledby="settings-title"
+      @click=${(e: MouseEvent) => {
+        if (e.target === e.currentTarget) close(); // the backdrop
+      }}
+    >
+      <form method="dialog" class="sheet-body" @submit=${(e: Event) => e.preventDefault()}>
+        <header>
+          <h2 id="settings-title">Settings</h2>
+          <button type="button" class="icon-button" aria-label="Close settings" @click=${close}>${icons.close}</button>
+        </header>
+
+        <h3>${guest.title}</h3>
+        <div class="setting">
+          <label for="memory">Memory</label>
+          <span class="with-unit">
+            <input
+              id="memory"
+              type="number"
+              inputmode="numeric"
+              min=${MEMORY_MIN_MB}
+              max=${MEMORY_MAX_MB}
+              step="1"
+              .value=${String(memoryMb)}
+              aria-describedby="memory-hint"
+              @change=${(e: Event) => onMemory(app, e.target as HTMLInputElement)}
+            />
+            MB
+          </span>
+          <p class="hint" id="memory-hint">${MEMORY_MIN_MB} to ${MEMORY_MAX_MB} MB. Linux wants 96 MB or more.</p>
+        </div>
+        ${
+          guest.kind === "embedded"
+            ? nothing
+            : html`<div class="setting">
+                <label for="append">Command line</label>
+                <textarea
+                  id="append"
+                  rows="3"
+                  spellcheck="false"
+                  autocapitalize="off"
+                  .value=${append}
+                  @change=${(e: Event) => app.setGuest({ append: (e.target as HTMLTextAreaElement).value.trim() })}
+                ></textarea>
+              </div>`
+        }
+        <div class="setting" ?data-hidden=${!changed}>
+          <button type="button" class="link" ?disabled=${!changed} @click=${() => app.setGuest(undefined)}>Back to this guest's defaults</button>
+        </div>
+
+        <h3>Machine</h3>
+        ${choice(app, "Transport", "transport", app.settings.transport, (v) => app.setTransport(v), [
+          ["auto", "Automatic", app.isolated ? "Threaded on this page" : "Inline on this page"],
+          ["threaded", "Threaded", app.isolated ? "vCPU in its own worker, devices beside the page" : "Needs a cross-origin isolated page"],
+          ["inline", "Inline", "Whole machine in one worker"],
+        ])}
+
+        <h3>Page</h3>
+        ${choice(app, "Theme", "theme", app.settings.theme, (v) => app.setTheme(v), [
+          ["system", "System", ""],
+          ["light", "Light", ""],
+          ["dark", "Dark", ""],
+        ])}
+        <div class="setting">
+          <label class="check">
+            <input type="checkbox" .checked=${app.settings.screenReader} @change=${(e: Event) => app.setScreenReader((e.target as HTMLInputElement).checked)} />
+            Screen-reader mode for the console
+          </label>
+        </div>
+
+        <div class="sheet-footer">
+          <p class="hint">${app.live ? "Memory, command line and transport apply at the next start." : "Kept in this browser."}</p>
+          <button type="button" class="primary" @click=${close}>Done</button>
+        </div>
+      </form>
+    </dialog>
+  `;
+}
+
+function choice<K extends "theme" | "transport">(
+  app: App,
+  title: string,
+  name: K,
+  value: Settings[K],
+  set: (value: Settings[K]) => void,
+  options: [Settings[K], string, string][],
+): TemplateResult {
+  return html`
+    <fieldset class="setting choice">
+      <legend>${title}</legend>
+      ${options.map(
+        ([option, label, hint]) => html`
+          <label class="check">
+            <input
+              type="radio"
+              name=${name}
+              .checked=${value === option}
+              ?disabled=${option === "threaded" && !app.isolated}
+              @change=${() => set(option)}
+            />
+            <span>${label}${hint ? html`<span class="hint">${hint}</span>` : nothing}</span>
+          </label>
+        `,
+      )}
+    </fieldset>
+  `;
+}
+
+function onMemory(app: App, input: HTMLInputElement): void {
+  const mb = input.valueAsNumber;
+  const valid = Number.isInteger(mb) && mb >= MEMORY_MIN_MB && mb <= MEMORY_MAX_MB;
+  input.setCustomValidity(valid ? "" : `Give a whole number from ${MEMORY_MIN_MB} to ${MEMORY_MAX_MB}.`);
+  if (valid) app.setGuest({ memoryMb: mb });
+  else input.reportValidity();
+}

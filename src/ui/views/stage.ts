@@ -1,0 +1,140 @@
+import { html, nothing, type TemplateResult } from "lit";
+import { type App, openDialog } from "../app.ts";
+import { bytes, count } from "../format.ts";
+import type { Problem, ProblemAction } from "../problems.ts";
+import type { Step } from "../session.ts";
+import { chooseTransport, effective } from "../settings.ts";
+import { icons } from "./icons.ts";
+
+/**
+ * The console, and what may lie over it: the selected guest before a start, progress during one, a problem after.
+ * The console's element keeps its place and size under all of them, so nothing jumps.
+ */
+export function stage(app: App): TemplateResult {
+  return html`
+    <div class="stage">
+      <div id="console" ?inert=${app.showsSummary || app.problem !== undefined}></div>
+      ${app.problem ? problem(app, app.problem) : app.showsSummary ? summary(app) : progress(app)}
+    </div>
+  `;
+}
+
+function summary(app: App): TemplateResult {
+  const guest = app.selected;
+  const { memoryMb, append } = effective(guest, app.settings);
+  const own = guest.kind === "own";
+  const rows: [string, TemplateResult | string][] = own
+    ? [ownRow(app, "kernel"), ownRow(app, "initrd")]
+    : guest.files.map((f) => [f.role === "kernel" ? "Kernel" : "Initrd", html`${f.name} <span class="dim">${bytes(f.bytes)}</span>`]);
+  if (guest.kind !== "embedded") rows.push(["Command line", html`<code>${append || "(empty)"}</code>`]);
+  rows.push(["Memory", `${memoryMb} MB`]);
+  rows.push(["Transport", chooseTransport(app.settings.transport, app.isolated)]);
+  return html`
+    <div class="over opaque">
+      <div class="panel summary">
+        <h2>${guest.title}</h2>
+        <p class="lead">${guest.description}</p>
+        <dl class="facts">${rows.map(([term, value]) => html`<dt>${term}</dt><dd>${value}</dd>`)}</dl>
+        <div class="buttons">
+          <button type="button" class="primary large" id="start" ?disabled=${!app.startable} @click=${() => app.start()}>
+            ${icons.play} Start
+          </button>
+          <button type="button" class="large" @click=${() => openDialog("settings")}>${icons.settings} Settings</button>
+        </div>
+        <p class="hint">${own && !app.own.kernel ? "Open a kernel, or drop one anywhere on this page." : "Nothing leaves this tab: the machine runs in your browser."}</p>
+      </div>
+    </div>
+  `;
+}
+
+function ownRow(app: App, role: "kernel" | "initrd"): [string, TemplateResult] {
+  const brought = app.own[role];
+  const name = role === "kernel" ? "Kernel" : "Initrd";
+  if (!brought) {
+    const choose = (): void => document.querySelector<HTMLInputElement>("#files")?.click();
+    return [
+      name,
+      html`<button type="button" class="link" @click=${choose}>Choose a file…</button>
+        <span class="dim">${role === "kernel" ? "needed" : "optional"}</span>`,
+    ];
+  }
+  return [
+    name,
+    html`${brought.file.name}
+      <button type="button" class="icon-button small" aria-label="Remove ${role}" title="Remove" @click=${() => app.removeFile(role)}>
+        ${icons.close}
+      </button>
+      <span class="dim">${bytes(brought.file.size)}, ${brought.what}</span>`,
+  ];
+}
+
+function progress(app: App): TemplateResult | typeof nothing {
+  const { session } = app;
+  if (!session?.steps) return nothing;
+  const booting = session.handle !== undefined;
+  return html`
+    <div class="over opaque">
+      <div class="panel progress" role="group" aria-label="Progress">
+        <h2>Starting ${session.plan.guest.title}</h2>
+        <ul class="steps">
+          ${session.steps.map((s) => step(s, booting ? session.meter.instructions : 0))}
+        </ul>
+        <div class="buttons">
+          <button type="button" @click=${() => app.cancel()}>Cancel</button>
+        </div>
+      </div>
+    </div>
+  `;
+}
+
+function step(s: Step, instructions: number): TemplateResult {
+  const text =
+    s.state === "checking"
+      ? "checking SHA-256"
+      : s.total !== undefined
+        ? `${bytes(s.done)} of ${bytes(s.total)}`
+        : s.label === "Boot" && instructions > 0
+          ? `${count(instructions)} instructions, no output yet`
+          : { waiting: "waiting", busy: "working", done: "ready" }[s.state];
+  const check = s.verified === undefined ? "" : s.verified ? "SHA-256 verified" : "not verified (page is not on https)";
+  return html`
+    <li data-state=${s.state}>
+      <span class="step-label">${s.label}</span>
+      <span class="step-text">${text}${check ? html` · ${check}` : nothing}</span>
+      <progress
+        aria-label=${s.label}
+        max=${s.total || 1}
+        value=${s.state === "done" ? s.total || 1 : s.total ? s.done : s.state === "waiting" ? 0 : nothing}
+      ></progress>
+    </li>
+  `;
+}
+
+const ACTIONS: Record<ProblemAction, string> = {
+  retry: "Try again",
+  reset: "Reset the machine",
+  settings: "Open settings",
+  inline: "Start with the inline transport",
+  files: "Choose files…",
+  reload: "Reload the page",
+};
+
+function problem(app: App, p: Problem): TemplateResult {
+  const where = Object.entries(p.where ?? {});
+  return html`
+    <div class="over">
+      <div class="panel problem" role="alertdialog" aria-labelledby="problem-title" aria-describedby="problem-cause" data-kind=${p.kind}>
+        <h2 id="problem-title">${icons.alert}<span>${p.title}</span></h2>
+        <p id="problem-cause" class="cause">${p.cause}</p>
+        ${where.length ? html`<dl class="facts registers">${where.map(([k, v]) => html`<dt>${k}</dt><dd><code>${v}</code></dd>`)}</dl>` : nothing}
+        <p class="remedy">${p.remedy}</p>
+        <div class="buttons">
+          ${p.actions.map(
+            (action, i) => html`<button type="button" class=${i === 0 ? "primary" : ""} @click=${() => app.act(action)}>${ACTIONS[action]}</button>`,
+          )}
+          <button type="button" @click=${() => app.dismissProblem()}>Dismiss</button>
+        </div>
+      </div>
+    </div>
+  `;
+}

@@ -1,0 +1,96 @@
+import { Decoder, DecoderOptions, Formatter, FormatterSyntax } from "iced-x86";
+import { describe, expect, test } from "vitest";
+import { assemble } from "../../src/isa/assemble.ts";
+import { disassemble } from "../../src/isa/disassemble.ts";
+import type { Width } from "../../src/isa/operand.ts";
+import { ROWS } from "../../src/isa/table/index.ts";
+import { MODES, samples } from "./samples.ts";
+
+const IP = 0x1000n;
+const formatter = new Formatter(FormatterSyntax.Nasm);
+formatter.hexPrefix = "0x";
+formatter.hexSuffix = "";
+formatter.uppercaseHex = false;
+formatter.smallHexNumbersInDecimal = false;
+formatter.branchLeadingZeros = false;
+formatter.showBranchSize = false;
+
+function iced(bytes: Uint8Array, mode: Width): { text: string; length: number } {
+  const decoder = new Decoder(mode, bytes, DecoderOptions.None);
+  decoder.ip = IP;
+  const instruction = decoder.decode();
+  const result = { text: formatter.format(instruction), length: instruction.length };
+  instruction.free();
+  decoder.free();
+  return result;
+}
+
+const SIZE = /\b(byte|word|dword|qword|tword|oword) (?=\[)/;
+
+/** Takes out what the two write differently for the same instruction. */
+function normal(text: string): string {
+  let t = text
+    // How an address size is written; a segment inside the brackets comes after NASM's keywords.
+    .replace(/\[(?:nosplit |word |dword |qword )+/, "[")
+    .replace(/^a32 (.*\[)(?:dword )?rel /, "$1rel ")
+    // The count of the D0 and D1 forms; the operand size of a branch.
+    .replace(/,1$/, ",0x1")
+    .replace(/^o(?:16|32) (j|call|loop|push)/, "$1")
+    .replace(/^(\S+) (?:word|dword) (?=0x)/, "$1 ")
+    .replace(/^sal /, "shl ")
+    .replace(/^(movsxd [^,]*[^d0-9],)e(..)$/, "$1$2")
+    // The operand of the reserved NOPs.
+    .replace(/^(nop [^,]*),.*/, "$1");
+  const xchg = /^((?:lock )?xchg )(.*),(.*)$/.exec(t);
+  if (xchg) t = xchg[1] + [xchg[2], xchg[3]].sort().join(",");
+  return t;
+}
+
+function same(ours: string, theirs: string): boolean {
+  let [a, b] = [normal(ours), normal(theirs)];
+  // Either may leave out a size that the instruction implies; if both write it, it must be the same.
+  if (!SIZE.test(a) || !SIZE.test(b)) [a, b] = [a.replace(SIZE, ""), b.replace(SIZE, "")];
+  return a === b;
+}
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+
+describe.each(MODES)("%i-bit mode", (mode) => {
+  test("every row decodes as iced-x86 decodes it", () => {
+    const wrong: string[] = [];
+    let count = 0;
+    for (const row of ROWS) {
+      for (const bytes of samples(row, mode)) {
+        count++;
+        const ours = disassemble(bytes, 0, { mode, ip: IP });
+        const theirs = iced(bytes, mode);
+        if (ours.length !== theirs.length || !same(ours.text, theirs.text)) {
+          wrong.push(`${hex(bytes.subarray(0, theirs.length))}: ${ours.text} | ${theirs.text} | row ${row.text}`);
+        }
+      }
+    }
+    expect(wrong).toEqual([]);
+    expect(count).toBeGreaterThan(1000);
+  });
+
+  test("every row's text assembles to the same instruction", () => {
+    const wrong: string[] = [];
+    for (const row of ROWS) {
+      for (const bytes of samples(row, mode)) {
+        const { text } = disassemble(bytes, 0, { mode, ip: IP });
+        if (text === "(bad)") continue;
+        let again: string;
+        try {
+          const made = assemble(`bits ${mode}\norg ${IP}\n${text}`);
+          again = disassemble(made.bytes, 0, { mode, ip: IP }).text;
+        } catch (e) {
+          again = (e as Error).message;
+        }
+        // A positive MOV to 64 bits becomes the shorter MOV to 32 bits, as in NASM.
+        const shortened = /^mov r\w+,0x[0-7]\w{0,7}$/.test(text) && /^mov (e|r\d+d)/.test(again);
+        if (again !== text && !shortened) wrong.push(`${text} | ${again} | row ${row.text}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+});

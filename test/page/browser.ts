@@ -1,0 +1,138 @@
+import { accessSync, constants, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { chromium } from "playwright-core";
+import { expect } from "vitest";
+
+/** What the browser tests share: a Chromium from the path, a page with canned guests, axe. */
+
+export const root = fileURLToPath(new URL("../../", import.meta.url));
+
+const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/** A Chromium on the path (or named by CHROMIUM). Undefined, after a loud notice, where there is none. */
+export function findChromium(): string | undefined {
+  const candidates = process.env.CHROMIUM
+    ? [process.env.CHROMIUM]
+    : (process.env.PATH ?? "").split(delimiter).flatMap((dir) => NAMES.map((name) => join(dir, name)));
+  for (const path of candidates) {
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // not this one
+    }
+  }
+  const line = "!".repeat(72);
+  console.error(
+    `\n${line}\n!! THE PAGE WAS NOT TESTED: no Chromium on the path.\n` +
+      `!! Install one (Debian: apt-get install chromium) or set CHROMIUM=/path/to/it.\n${line}\n`,
+  );
+  return undefined;
+}
+
+export function launch(executablePath: string): Promise<Browser> {
+  const quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+  const args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", ...quiet];
+  return chromium.launch({ executablePath, args });
+}
+
+/** Two files and their hashes as a manifest lists them; the kernel has a bzImage's magic and nothing else. */
+export const kernel = image(300_000);
+export const initrd = new Uint8Array(120_000).fill(7);
+initrd.set([0x1f, 0x8b, 8, 0]);
+
+export function image(size: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(size);
+  bytes.set(new TextEncoder().encode("HdrS"), 0x202);
+  bytes.set([15, 2], 0x206);
+  return bytes;
+}
+
+export async function manifest(): Promise<object> {
+  const hex = async (data: Uint8Array<ArrayBuffer>): Promise<string> =>
+    Buffer.from(await crypto.subtle.digest("SHA-256", data)).toString("hex");
+  return {
+    guests: [
+      {
+        id: "debian-cloud",
+        title: "Debian 12 cloud kernel",
+        description: "Linux 6.1 with a busybox shell on the serial console.",
+        files: [
+          { role: "kernel", name: "vmlinuz-cloud", bytes: kernel.length, sha256: await hex(kernel) },
+          { role: "initrd", name: "initrd.gz", bytes: initrd.length, sha256: await hex(initrd) },
+        ],
+        append: "console=ttyS0 panic=-1 quiet",
+        memory: 256 * 2 ** 20,
+      },
+    ],
+  };
+}
+
+export interface Visit extends BrowserContextOptions {
+  base: string;
+  /** Path and query after the base. */
+  path?: string;
+  /** Guests to answer with; null is a host without any. */
+  guests?: object | null;
+}
+
+export interface Visited {
+  page: Page;
+  /** Errors of the page that nothing caught, and refusals of its policy. Expected to stay empty. */
+  errors: string[];
+  close(): Promise<void>;
+}
+
+/** Opens the page in a context of its own (no storage shared with other tests). */
+export async function visit(browser: Browser, { base, path = "?fake", guests, ...options }: Visit): Promise<Visited> {
+  const context = await browser.newContext({ serviceWorkers: "block", viewport: { width: 1280, height: 800 }, ...options });
+  const page = await context.newPage();
+  const errors: string[] = [];
+  page.on("pageerror", (error) => errors.push(String(error)));
+  page.on("console", (message) => {
+    if (message.type() === "error" && !message.text().includes("404")) errors.push(message.text());
+  });
+  if (guests !== undefined) {
+    await page.route("**/guests/manifest.json", (route) =>
+      guests ? route.fulfill({ json: guests }) : route.fulfill({ status: 404, body: "" }),
+    );
+    await page.route("**/guests/vmlinuz-cloud?*", (route) => route.fulfill({ body: Buffer.from(kernel) }));
+    await page.route("**/guests/initrd.gz?*", (route) => route.fulfill({ body: Buffer.from(initrd) }));
+  }
+  await page.goto(new URL(path, base).href);
+  await page.waitForSelector(".card:not(.ghost)");
+  return { page, errors, close: () => context.close() };
+}
+
+/** Waits until the console's text matches. */
+export async function untilConsole(page: Page, pattern: RegExp, timeout = 10_000): Promise<void> {
+  await page.waitForFunction(
+    ([source, flags]) => new RegExp(source!, flags).test(globalThis.tabhyve?.consoleText() ?? ""),
+    [pattern.source, pattern.flags],
+    { timeout, polling: 50 },
+  );
+}
+
+export const untilState = (page: Page, state: string): Promise<unknown> =>
+  page.waitForSelector(`html[data-machine="${state}"]`, { timeout: 10_000 });
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+interface AxeResult {
+  violations: { id: string; help: string; nodes: { target: string[]; failureSummary: string }[] }[];
+}
+
+/** Runs axe (WCAG 2.0 to 2.2, A and AA, and best practices) on what is shown now, and expects nothing. */
+export async function expectAccessible(page: Page): Promise<void> {
+  await page.waitForFunction(() => document.getAnimations().every((a) => a.playState !== "running" || a.effect?.getTiming().iterations === Number.POSITIVE_INFINITY));
+  const result = (await page.evaluate(`${axeSource}; axe.run(document)`)) as AxeResult;
+  const found = result.violations.map((v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => `  ${n.target}\n  ${n.failureSummary}`).join("\n")}`);
+  expect(found).toEqual([]);
+}
+
+declare global {
+  var tabhyve: { consoleText(): string } | undefined;
+}

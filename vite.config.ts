@@ -1,0 +1,156 @@
+import { createHash } from "node:crypto";
+import { cpSync, createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join, relative, resolve, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Connect, Plugin, ResolvedConfig } from "vite";
+import { defineConfig } from "vite";
+
+/**
+ * The page: `vite` serves it for development, `vite build` makes the static site in dist/site, `vite preview` serves
+ * that. Everything is relative (base "./"), so the site works from any folder of any host.
+ */
+
+const root = fileURLToPath(new URL(".", import.meta.url));
+const site = join(root, "dist", "site");
+const guests = join(root, "guests");
+
+/** Cross-origin isolation: without these the browser withholds SharedArrayBuffer (HTML, "cross-origin isolated"). */
+const isolation = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+  "Cross-Origin-Resource-Policy": "same-origin",
+};
+
+/**
+ * What the built page may do. Scripts come from the site alone, no inline ones, no eval except compiling Wasm (the
+ * JIT). Styles may be inline because xterm writes a style element for its cell size. `frame-ancestors` cannot stand
+ * in a meta element; hosts that want it send it as a header.
+ */
+const policy = [
+  "default-src 'none'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "worker-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src 'self'",
+  "connect-src 'self'",
+  "manifest-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+].join("; ");
+
+/** The policy goes into the built page only: Vite's development client injects scripts and styles of its own. */
+function contentSecurityPolicy(): Plugin {
+  return {
+    name: "tabhyve:csp",
+    apply: "build",
+    transformIndexHtml: () => [
+      { tag: "meta", attrs: { "http-equiv": "Content-Security-Policy", content: policy }, injectTo: "head-prepend" },
+    ],
+  };
+}
+
+/**
+ * Serves guests/ in development as plain bytes (Vite would take a file without a suffix for a script) and answers
+ * 404 for what is not there. A build copies the manifest and the files it lists.
+ */
+function guestFiles(): Plugin {
+  const serve: Connect.NextHandleFunction = (request, response, next) => {
+    const path = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
+    if (!path.startsWith("/guests/")) return next();
+    const file = resolve(guests, path.slice("/guests/".length));
+    const found = file.startsWith(guests + sep) && statSync(file, { throwIfNoEntry: false })?.isFile();
+    if (!found) {
+      response.statusCode = 404;
+      return void response.end("not found");
+    }
+    const type = file.endsWith(".json") ? "application/json" : "application/octet-stream";
+    response.writeHead(200, { ...isolation, "Content-Type": type, "Content-Length": statSync(file).size });
+    createReadStream(file).pipe(response);
+  };
+  return {
+    name: "tabhyve:guests",
+    configureServer: (server) => void server.middlewares.use(serve),
+    writeBundle() {
+      const manifest = join(guests, "manifest.json");
+      if (!existsSync(manifest)) return;
+      const listed = JSON.parse(readFileSync(manifest, "utf8")) as { guests: { files: { name: string }[] }[] };
+      mkdirSync(join(site, "guests"), { recursive: true });
+      const names = new Set(listed.guests.flatMap((g) => g.files.map((f) => f.name)));
+      for (const name of ["manifest.json", ...names]) cpSync(join(guests, name), join(site, "guests", name));
+    },
+  };
+}
+
+/** Tells the service worker which files make up the site, and gives the set a name that changes with any of them. */
+function offlineList(): Plugin {
+  return {
+    name: "tabhyve:offline",
+    apply: "build",
+    enforce: "post",
+    closeBundle() {
+      const worker = join(site, "sw.js");
+      if (!existsSync(worker)) return;
+      const files = (readdirSync(site, { recursive: true, withFileTypes: true }) as import("node:fs").Dirent[])
+        .filter((entry) => entry.isFile())
+        .map((entry) => relative(site, join(entry.parentPath, entry.name)).split(sep).join("/"))
+        .filter((name) => name !== "sw.js" && !name.startsWith("guests/") && !name.endsWith(".map"))
+        .sort();
+      const hash = createHash("sha256");
+      for (const name of files) hash.update(name).update(readFileSync(join(site, name)));
+      const build = { version: hash.digest("hex").slice(0, 16), files: ["./", ...files] };
+      const source = readFileSync(worker, "utf8");
+      const marked = /const BUILD = .*;/;
+      if (!marked.test(source)) throw new Error("public/sw.js has no line “const BUILD = …;” to fill in");
+      writeFileSync(worker, source.replace(marked, `const BUILD = ${JSON.stringify(build)};`));
+    },
+  };
+}
+
+/** A port that is taken ends the server with one line that says what to do, not with a stack trace. */
+function portInUse(): Plugin {
+  return {
+    name: "tabhyve:port",
+    apply: "serve",
+    async configResolved(config: ResolvedConfig) {
+      // Once per process: when Vite restarts after a change of this file, the port is taken by itself.
+      if (process.env.VITEST || process.env.TABHYVE_PORT_CHECKED || config.server.middlewareMode) return;
+      process.env.TABHYVE_PORT_CHECKED = "1";
+      const { port, host } = config.isProduction ? config.preview : config.server;
+      if (port && (await taken(port, typeof host === "string" ? host : "localhost"))) {
+        console.error(`tabhyve: port ${port} is in use. Stop what uses it, or choose another: npm start -- --port ${port + 1}`);
+        process.exit(1);
+      }
+    },
+  };
+}
+
+function taken(port: number, host: string): Promise<boolean> {
+  return new Promise((settle) => {
+    const probe = createServer();
+    probe.once("error", (error: NodeJS.ErrnoException) => settle(error.code === "EADDRINUSE"));
+    probe.listen(port, host, () => probe.close(() => settle(false)));
+  });
+}
+
+export default defineConfig({
+  base: "./",
+  // A page that is not there is a 404, not this page again: the guest list may be missing.
+  appType: "mpa",
+  plugins: [contentSecurityPolicy(), guestFiles(), offlineList(), portInUse()],
+  server: { port: 5173, strictPort: true, headers: isolation },
+  preview: { port: 4173, strictPort: true, headers: isolation },
+  worker: { format: "es" },
+  build: {
+    outDir: "dist/site",
+    emptyOutDir: true,
+    target: "es2023",
+    // Where light-dark() is native; the oldest browsers that also have all that the core needs.
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
+    // No inline data: URLs: the policy above allows scripts, Wasm and workers from the site's own files only.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    sourcemap: true,
+  },
+});
