@@ -1,5 +1,14 @@
 import { createHash } from "node:crypto";
-import { cpSync, createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,8 +21,9 @@ import { defineConfig } from "vite";
  */
 
 const root = fileURLToPath(new URL(".", import.meta.url));
-const site = join(root, "dist", "site");
 const guests = join(root, "guests");
+/** `--mode fake`: the site with FakeMachine in it and without guests, for the page's tests. */
+const FAKE = "fake";
 
 /** Cross-origin isolation: without these the browser withholds SharedArrayBuffer (HTML, "cross-origin isolated"). */
 const isolation = {
@@ -51,11 +61,18 @@ function contentSecurityPolicy(): Plugin {
   };
 }
 
+/** The part of guests/manifest.json that says which files belong to it. */
+interface Listed {
+  guests: { kernel: { file: string }; initrd?: { file: string } }[];
+}
+
 /**
  * Serves guests/ in development as plain bytes (Vite would take a file without a suffix for a script) and answers
  * 404 for what is not there. A build copies the manifest and the files it lists.
  */
 function guestFiles(): Plugin {
+  let site: string;
+  let fake: boolean;
   const serve: Connect.NextHandleFunction = (request, response, next) => {
     const path = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
     if (!path.startsWith("/guests/")) return next();
@@ -71,24 +88,38 @@ function guestFiles(): Plugin {
   };
   return {
     name: "tabhyve:guests",
+    configResolved(config) {
+      site = resolve(root, config.build.outDir);
+      fake = config.mode === FAKE;
+    },
     configureServer: (server) => void server.middlewares.use(serve),
     writeBundle() {
+      if (fake) return;
       const manifest = join(guests, "manifest.json");
       if (!existsSync(manifest)) return;
-      const listed = JSON.parse(readFileSync(manifest, "utf8")) as { guests: { files: { name: string }[] }[] };
+      const listed = JSON.parse(readFileSync(manifest, "utf8")) as Listed;
       mkdirSync(join(site, "guests"), { recursive: true });
-      const names = new Set(listed.guests.flatMap((g) => g.files.map((f) => f.name)));
+      const names = new Set(
+        listed.guests.flatMap((g) => [g.kernel, ...(g.initrd ? [g.initrd] : [])]).map((f) => f.file),
+      );
       for (const name of ["manifest.json", ...names]) cpSync(join(guests, name), join(site, "guests", name));
+      // Whoever serves the site passes these programs on, so their licences go along.
+      const licences = join(guests, "licences");
+      if (existsSync(licences)) cpSync(licences, join(site, "guests", "licences"), { recursive: true });
     },
   };
 }
 
 /** Tells the service worker which files make up the site, and gives the set a name that changes with any of them. */
 function offlineList(): Plugin {
+  let site: string;
   return {
     name: "tabhyve:offline",
     apply: "build",
     enforce: "post",
+    configResolved(config) {
+      site = resolve(root, config.build.outDir);
+    },
     closeBundle() {
       const worker = join(site, "sw.js");
       if (!existsSync(worker)) return;
@@ -119,7 +150,9 @@ function portInUse(): Plugin {
       process.env.TABHYVE_PORT_CHECKED = "1";
       const { port, host } = config.isProduction ? config.preview : config.server;
       if (port && (await taken(port, typeof host === "string" ? host : "localhost"))) {
-        console.error(`tabhyve: port ${port} is in use. Stop what uses it, or choose another: npm start -- --port ${port + 1}`);
+        console.error(
+          `tabhyve: port ${port} is in use. Stop what uses it, or choose another: npm start -- --port ${port + 1}`,
+        );
         process.exit(1);
       }
     },

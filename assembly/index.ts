@@ -3,8 +3,8 @@
  * then the interpreter for a budget of instructions.
  */
 import {
-  RUN_SLICE, RUN_EXIT, RUN_HALT, RUN_TRIPLE_FAULT, RUN_STOP, Vcpu, AREA_SCRATCH, ATTENTION_STOP, ATTENTION_INIT, ATTENTION_POSTED, ATTENTION_NMI,
-  STATUS_BUDGET, STATUS_FAULT, STATUS_SLOW, STATUS_EXIT, V_ATTENTION, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
+  RUN_SLICE, RUN_EXIT, RUN_HALT, RUN_TRIPLE_FAULT, RUN_STOP, Vcpu, AREA_SCRATCH, ATTENTION_STOP, ATTENTION_INIT, ATTENTION_POSTED, ATTENTION_NMI, ATTENTION_DROP,
+  STATUS_BUDGET, STATUS_FAULT, STATUS_SLOW, STATUS_EXIT, V_ATTENTION, V_DROP_ALL, V_DROP_HEAD, V_DROP_TAIL, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
   STAT_INTERRUPTS, STAT_EXITS, EXIT_INTA,
 } from "./gen/layout";
 import { apicAccept, apicDeliverable, apicSync, apicTimerTick } from "./apic";
@@ -59,11 +59,6 @@ export function setRflags(vcpu: usize, value: u64): void {
   updateMode(c);
 }
 
-/** Drops code that was decoded from a backing page (the host wrote to it). */
-export function dropPage(vcpu: usize, hostPage: usize): void {
-  dropHostPage(changetype<Vcpu>(vcpu), hostPage);
-}
-
 /** The device thread has answered the access that `run` left with. */
 export function answer(vcpu: usize): void {
   const c = changetype<Vcpu>(vcpu);
@@ -84,6 +79,7 @@ export function run(vcpu: usize, slice: i64): i32 {
     if (why & (ATTENTION_STOP | ATTENTION_INIT)) return RUN_STOP;
     if (why & ATTENTION_NMI) c.nmiPending = 1;
     if (why & ATTENTION_POSTED) apicSync(c);
+    if (why & ATTENTION_DROP) takeDrops(c);
     tick(c);
     const event = pendingEvent(c);
     if (c.runState == 1) {
@@ -133,6 +129,17 @@ export function run(vcpu: usize, slice: i64): i32 {
       const r = step(c, true);
       if (r >= 0) return r;
     }
+  }
+}
+
+/** Drops code that the host has overwritten (src/vcpu/drop.ts is the other end). */
+function takeDrops(c: Vcpu): void {
+  if (atomic.xchg<u32>(changetype<usize>(c) + V_DROP_ALL, 0)) resetArena(c);
+  let tail = c.dropTail;
+  while (tail != atomic.load<u32>(changetype<usize>(c) + V_DROP_HEAD)) {
+    dropHostPage(c, c.dropPagesAt(tail & 31));
+    tail++;
+    atomic.store<u32>(changetype<usize>(c) + V_DROP_TAIL, tail);
   }
 }
 

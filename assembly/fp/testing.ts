@@ -12,6 +12,7 @@ export * from "./sse";
 export * from "./ssecmp";
 export * from "./ssecvt";
 export * from "./fast";
+export * from "./fma";
 
 export function clearFlags(): void {
   fpFlags = 0;

@@ -8,7 +8,7 @@
 import { FCW_RC, FCW_RC_UP, FP_C1, FP_DE, FP_IE, FP_PE, fpFlags, fxSe } from "./flags";
 import { packFloat, packUp } from "./pack";
 import { magInexact, magUp, roundMag } from "./x80misc";
-import { X_INT, X_QUIET, isNanX, isUnsupportedX } from "./x80round";
+import { X_INT, X_QUIET, isUnsupportedX } from "./x80round";
 
 /** FILD: exact from a sign-extended 16-, 32- or 64-bit integer. */
 export function fxFromI64(v: i64): u64 {
@@ -155,7 +155,7 @@ export function fxFromBcd(lo: u64, hi: u32): u64 {
   return r;
 }
 
-/** Truncated significands of log2 10, log2 e, pi, log10 2, ln 2: the next bits are above one half for all but the first. */
+/** Truncated significands of log2 10, log2 e, pi, log10 2, ln 2; the rest is above one half for all but the first. */
 const CONSTANTS: StaticArray<u64> = [
   0xd49a784bcd1b8afe, 0xb8aa3b295c17f0bb, 0xc90fdaa22168c234, 0x9a209a84fbcff798, 0xb17217f7d1cf79ab,
 ];

@@ -189,7 +189,6 @@ export function fxYl2x(xm: u64, xe: u32, ym: u64, ye: u32, fcw: u32): u64 {
   if (xm == 0) {
     if (ym == 0) return invalidX();
     if (!infY) fpFlags |= FP_ZE;
-    else if (isDenormalX(ym, ye) && denormalStops(fcw)) return 0;
     fxSe = (signY ^ 0x8000) | 0x7fff;
     return X_INT;
   }

@@ -4,7 +4,8 @@
  * return them.
  */
 
-import { FCW_PC, FCW_RC, FP_C0, FP_C1, FP_C2, FP_C3, FP_DE, FP_IE, FP_PE, FP_ZE, fpFlags, fxMant2, fxSe, fxSe2 } from "./flags";
+import { FCW_PC, FCW_RC, FP_C0, FP_C1, FP_C2, FP_C3, FP_DE, FP_IE, FP_PE, FP_ZE } from "./flags";
+import { fpFlags, fxMant2, fxSe, fxSe2 } from "./flags";
 import { u128Rem, udiv128 } from "./u128";
 import {
   X_INT,

@@ -87,22 +87,22 @@ export const RUN_EXIT: i32 = 1;
 export const RUN_HALT: i32 = 2;
 export const RUN_TRIPLE_FAULT: i32 = 3;
 export const RUN_STOP: i32 = 4;
-export const STAT_BLOCKS_BUILT: usize = 2240;
-export const STAT_BLOCKS_DROPPED: usize = 2248;
-export const STAT_LOOKUPS: usize = 2256;
-export const STAT_JUMP_MISSES: usize = 2264;
-export const STAT_TLB_FILLS_READ: usize = 2272;
-export const STAT_TLB_FILLS_WRITE: usize = 2280;
-export const STAT_TLB_FILLS_EXEC: usize = 2288;
-export const STAT_WALKS: usize = 2296;
-export const STAT_SLOW_STEPS: usize = 2304;
-export const STAT_EXCEPTIONS: usize = 2312;
-export const STAT_INTERRUPTS: usize = 2320;
-export const STAT_EXITS: usize = 2328;
-export const STAT_FLUSHES: usize = 2336;
-export const STAT_REGIONS: usize = 2344;
-export const STAT_JIT_INSTRUCTIONS: usize = 2352;
-export const STAT_CODE_WRITES: usize = 2360;
+export const STAT_BLOCKS_BUILT: usize = 2432;
+export const STAT_BLOCKS_DROPPED: usize = 2440;
+export const STAT_LOOKUPS: usize = 2448;
+export const STAT_JUMP_MISSES: usize = 2456;
+export const STAT_TLB_FILLS_READ: usize = 2464;
+export const STAT_TLB_FILLS_WRITE: usize = 2472;
+export const STAT_TLB_FILLS_EXEC: usize = 2480;
+export const STAT_WALKS: usize = 2488;
+export const STAT_SLOW_STEPS: usize = 2496;
+export const STAT_EXCEPTIONS: usize = 2504;
+export const STAT_INTERRUPTS: usize = 2512;
+export const STAT_EXITS: usize = 2520;
+export const STAT_FLUSHES: usize = 2528;
+export const STAT_REGIONS: usize = 2536;
+export const STAT_JIT_INSTRUCTIONS: usize = 2544;
+export const STAT_CODE_WRITES: usize = 2552;
 export const SEG_OFF_BASE: usize = 0;
 export const SEG_OFF_LIMIT: usize = 8;
 export const SEG_OFF_AR: usize = 12;
@@ -147,67 +147,73 @@ export const V_EXC_HAS_ERROR: usize = 700;
 export const V_EXC_ERROR: usize = 704;
 export const V_EXC_KIND: usize = 708;
 export const V_EXC_CR2: usize = 712;
-export const V_SHADOW: usize = 720;
-export const V_NMI_BLOCKED: usize = 724;
-export const V_NMI_PENDING: usize = 728;
-export const V_EXTINT: usize = 732;
-export const V_RUN_STATE: usize = 736;
-export const V_VCPUID: usize = 740;
-export const V_STACK_FAULT: usize = 744;
-export const V_A20_MASK: usize = 748;
-export const V_STAR: usize = 752;
-export const V_LSTAR: usize = 760;
-export const V_CSTAR: usize = 768;
-export const V_SFMASK: usize = 776;
-export const V_KERNEL_GS_BASE: usize = 784;
-export const V_SYSENTER_CS: usize = 792;
-export const V_SYSENTER_ESP: usize = 800;
-export const V_SYSENTER_EIP: usize = 808;
-export const V_PAT: usize = 816;
-export const V_TSC_ADJUST: usize = 824;
-export const V_TSC_OFFSET: usize = 832;
-export const V_TSC_AUX: usize = 840;
-export const V_MISC_ENABLE: usize = 848;
-export const V_APIC_BASE: usize = 856;
-export const V_SPEC_CTRL: usize = 864;
-export const V_TSC_DEADLINE: usize = 872;
-export const V_MTRR_DEF_TYPE: usize = 880;
-export const V_MTRR_FIXED: usize = 888;
-export const V_MTRR_VAR: usize = 976;
-export const V_NEXT_DEADLINE: usize = 1104;
-export const V_APIC_TIMER: usize = 1112;
-export const V_APIC_TIMER_PERIOD: usize = 1120;
-export const V_DEVICE_DEADLINE: usize = 1128;
-export const V_LAST_NOW: usize = 1136;
-export const V_LAST_NOW_ICOUNT: usize = 1144;
-export const V_EXIT_CODE: usize = 1152;
-export const V_EXIT_INST_LENGTH: usize = 1156;
-export const V_EXIT_RIP: usize = 1160;
-export const V_EXIT_A: usize = 1168;
-export const V_EXIT_B: usize = 1176;
-export const V_EXIT_C: usize = 1184;
-export const V_EXIT_DATA: usize = 1192;
-export const V_EXIT_STATE: usize = 1224;
-export const V_EXIT_RESULT: usize = 1228;
-export const V_REPLAY_COUNT: usize = 1232;
-export const V_REPLAY_NEXT: usize = 1236;
-export const V_REPLAY_KEY: usize = 1240;
-export const V_REPLAY_DATA: usize = 1368;
-export const V_STAGE_COUNT: usize = 1496;
-export const V_STAGE_NEXT: usize = 1500;
-export const V_ST: usize = 1504;
-export const V_FCW: usize = 1632;
-export const V_FSW: usize = 1634;
-export const V_FTW: usize = 1636;
-export const V_FOP: usize = 1638;
-export const V_FIP: usize = 1640;
-export const V_FDP: usize = 1648;
-export const V_FCS: usize = 1656;
-export const V_FDS: usize = 1658;
-export const V_MXCSR: usize = 1660;
-export const V_YMM: usize = 1664;
-export const V_SIMD: usize = 2176;
-export const V_STATS: usize = 2240;
+export const V_EXC_RIP: usize = 720;
+export const V_SHADOW: usize = 728;
+export const V_NMI_BLOCKED: usize = 732;
+export const V_NMI_PENDING: usize = 736;
+export const V_EXTINT: usize = 740;
+export const V_RUN_STATE: usize = 744;
+export const V_VCPUID: usize = 748;
+export const V_STACK_FAULT: usize = 752;
+export const V_A20_MASK: usize = 756;
+export const V_STAR: usize = 760;
+export const V_LSTAR: usize = 768;
+export const V_CSTAR: usize = 776;
+export const V_SFMASK: usize = 784;
+export const V_KERNEL_GS_BASE: usize = 792;
+export const V_SYSENTER_CS: usize = 800;
+export const V_SYSENTER_ESP: usize = 808;
+export const V_SYSENTER_EIP: usize = 816;
+export const V_PAT: usize = 824;
+export const V_TSC_ADJUST: usize = 832;
+export const V_TSC_OFFSET: usize = 840;
+export const V_TSC_AUX: usize = 848;
+export const V_MISC_ENABLE: usize = 856;
+export const V_APIC_BASE: usize = 864;
+export const V_SPEC_CTRL: usize = 872;
+export const V_TSC_DEADLINE: usize = 880;
+export const V_MTRR_DEF_TYPE: usize = 888;
+export const V_MTRR_FIXED: usize = 896;
+export const V_MTRR_VAR: usize = 984;
+export const V_CPU_TOGGLE: usize = 1112;
+export const V_NEXT_DEADLINE: usize = 1144;
+export const V_APIC_TIMER: usize = 1152;
+export const V_APIC_TIMER_PERIOD: usize = 1160;
+export const V_DEVICE_DEADLINE: usize = 1168;
+export const V_LAST_NOW: usize = 1176;
+export const V_LAST_NOW_ICOUNT: usize = 1184;
+export const V_EXIT_CODE: usize = 1192;
+export const V_EXIT_INST_LENGTH: usize = 1196;
+export const V_EXIT_RIP: usize = 1200;
+export const V_EXIT_A: usize = 1208;
+export const V_EXIT_B: usize = 1216;
+export const V_EXIT_C: usize = 1224;
+export const V_EXIT_DATA: usize = 1232;
+export const V_EXIT_STATE: usize = 1264;
+export const V_EXIT_RESULT: usize = 1268;
+export const V_DROP_HEAD: usize = 1272;
+export const V_DROP_TAIL: usize = 1276;
+export const V_DROP_ALL: usize = 1280;
+export const V_DROP_PAGES: usize = 1284;
+export const V_REPLAY_COUNT: usize = 1412;
+export const V_REPLAY_NEXT: usize = 1416;
+export const V_REPLAY_KEY: usize = 1424;
+export const V_REPLAY_DATA: usize = 1552;
+export const V_STAGE_COUNT: usize = 1680;
+export const V_STAGE_NEXT: usize = 1684;
+export const V_ST: usize = 1696;
+export const V_FCW: usize = 1824;
+export const V_FSW: usize = 1826;
+export const V_FTW: usize = 1828;
+export const V_FOP: usize = 1830;
+export const V_FIP: usize = 1832;
+export const V_FDP: usize = 1840;
+export const V_FCS: usize = 1848;
+export const V_FDS: usize = 1850;
+export const V_MXCSR: usize = 1852;
+export const V_YMM: usize = 1856;
+export const V_SIMD: usize = 2368;
+export const V_STATS: usize = 2432;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -291,128 +297,140 @@ export const V_STATS: usize = 2240;
   @inline set excKind(value: u32) { store<u32>(changetype<usize>(this), value, 708); }
   @inline get excCr2(): u64 { return load<u64>(changetype<usize>(this), 712); }
   @inline set excCr2(value: u64) { store<u64>(changetype<usize>(this), value, 712); }
-  @inline get shadow(): u32 { return load<u32>(changetype<usize>(this), 720); }
-  @inline set shadow(value: u32) { store<u32>(changetype<usize>(this), value, 720); }
-  @inline get nmiBlocked(): u32 { return load<u32>(changetype<usize>(this), 724); }
-  @inline set nmiBlocked(value: u32) { store<u32>(changetype<usize>(this), value, 724); }
-  @inline get nmiPending(): u32 { return load<u32>(changetype<usize>(this), 728); }
-  @inline set nmiPending(value: u32) { store<u32>(changetype<usize>(this), value, 728); }
-  @inline get extint(): i32 { return load<i32>(changetype<usize>(this), 732); }
-  @inline set extint(value: i32) { store<i32>(changetype<usize>(this), value, 732); }
-  @inline get runState(): u32 { return load<u32>(changetype<usize>(this), 736); }
-  @inline set runState(value: u32) { store<u32>(changetype<usize>(this), value, 736); }
-  @inline get vcpuid(): u32 { return load<u32>(changetype<usize>(this), 740); }
-  @inline set vcpuid(value: u32) { store<u32>(changetype<usize>(this), value, 740); }
-  @inline get stackFault(): u32 { return load<u32>(changetype<usize>(this), 744); }
-  @inline set stackFault(value: u32) { store<u32>(changetype<usize>(this), value, 744); }
-  @inline get a20Mask(): u32 { return load<u32>(changetype<usize>(this), 748); }
-  @inline set a20Mask(value: u32) { store<u32>(changetype<usize>(this), value, 748); }
-  @inline get star(): u64 { return load<u64>(changetype<usize>(this), 752); }
-  @inline set star(value: u64) { store<u64>(changetype<usize>(this), value, 752); }
-  @inline get lstar(): u64 { return load<u64>(changetype<usize>(this), 760); }
-  @inline set lstar(value: u64) { store<u64>(changetype<usize>(this), value, 760); }
-  @inline get cstar(): u64 { return load<u64>(changetype<usize>(this), 768); }
-  @inline set cstar(value: u64) { store<u64>(changetype<usize>(this), value, 768); }
-  @inline get sfmask(): u64 { return load<u64>(changetype<usize>(this), 776); }
-  @inline set sfmask(value: u64) { store<u64>(changetype<usize>(this), value, 776); }
-  @inline get kernelGsBase(): u64 { return load<u64>(changetype<usize>(this), 784); }
-  @inline set kernelGsBase(value: u64) { store<u64>(changetype<usize>(this), value, 784); }
-  @inline get sysenterCs(): u64 { return load<u64>(changetype<usize>(this), 792); }
-  @inline set sysenterCs(value: u64) { store<u64>(changetype<usize>(this), value, 792); }
-  @inline get sysenterEsp(): u64 { return load<u64>(changetype<usize>(this), 800); }
-  @inline set sysenterEsp(value: u64) { store<u64>(changetype<usize>(this), value, 800); }
-  @inline get sysenterEip(): u64 { return load<u64>(changetype<usize>(this), 808); }
-  @inline set sysenterEip(value: u64) { store<u64>(changetype<usize>(this), value, 808); }
-  @inline get pat(): u64 { return load<u64>(changetype<usize>(this), 816); }
-  @inline set pat(value: u64) { store<u64>(changetype<usize>(this), value, 816); }
-  @inline get tscAdjust(): u64 { return load<u64>(changetype<usize>(this), 824); }
-  @inline set tscAdjust(value: u64) { store<u64>(changetype<usize>(this), value, 824); }
-  @inline get tscOffset(): u64 { return load<u64>(changetype<usize>(this), 832); }
-  @inline set tscOffset(value: u64) { store<u64>(changetype<usize>(this), value, 832); }
-  @inline get tscAux(): u64 { return load<u64>(changetype<usize>(this), 840); }
-  @inline set tscAux(value: u64) { store<u64>(changetype<usize>(this), value, 840); }
-  @inline get miscEnable(): u64 { return load<u64>(changetype<usize>(this), 848); }
-  @inline set miscEnable(value: u64) { store<u64>(changetype<usize>(this), value, 848); }
-  @inline get apicBase(): u64 { return load<u64>(changetype<usize>(this), 856); }
-  @inline set apicBase(value: u64) { store<u64>(changetype<usize>(this), value, 856); }
-  @inline get specCtrl(): u64 { return load<u64>(changetype<usize>(this), 864); }
-  @inline set specCtrl(value: u64) { store<u64>(changetype<usize>(this), value, 864); }
-  @inline get tscDeadline(): u64 { return load<u64>(changetype<usize>(this), 872); }
-  @inline set tscDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 872); }
-  @inline get mtrrDefType(): u64 { return load<u64>(changetype<usize>(this), 880); }
-  @inline set mtrrDefType(value: u64) { store<u64>(changetype<usize>(this), value, 880); }
-  @inline mtrrFixedAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 888); }
-  @inline set_mtrrFixed(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 888); }
-  @inline mtrrVarAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 976); }
-  @inline set_mtrrVar(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 976); }
-  @inline get nextDeadline(): u64 { return load<u64>(changetype<usize>(this), 1104); }
-  @inline set nextDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 1104); }
-  @inline get apicTimer(): u64 { return load<u64>(changetype<usize>(this), 1112); }
-  @inline set apicTimer(value: u64) { store<u64>(changetype<usize>(this), value, 1112); }
-  @inline get apicTimerPeriod(): u64 { return load<u64>(changetype<usize>(this), 1120); }
-  @inline set apicTimerPeriod(value: u64) { store<u64>(changetype<usize>(this), value, 1120); }
-  @inline get deviceDeadline(): u64 { return load<u64>(changetype<usize>(this), 1128); }
-  @inline set deviceDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 1128); }
-  @inline get lastNow(): u64 { return load<u64>(changetype<usize>(this), 1136); }
-  @inline set lastNow(value: u64) { store<u64>(changetype<usize>(this), value, 1136); }
-  @inline get lastNowIcount(): u64 { return load<u64>(changetype<usize>(this), 1144); }
-  @inline set lastNowIcount(value: u64) { store<u64>(changetype<usize>(this), value, 1144); }
-  @inline get exitCode(): u32 { return load<u32>(changetype<usize>(this), 1152); }
-  @inline set exitCode(value: u32) { store<u32>(changetype<usize>(this), value, 1152); }
-  @inline get exitInstLength(): u32 { return load<u32>(changetype<usize>(this), 1156); }
-  @inline set exitInstLength(value: u32) { store<u32>(changetype<usize>(this), value, 1156); }
-  @inline get exitRip(): u64 { return load<u64>(changetype<usize>(this), 1160); }
-  @inline set exitRip(value: u64) { store<u64>(changetype<usize>(this), value, 1160); }
-  @inline get exitA(): u64 { return load<u64>(changetype<usize>(this), 1168); }
-  @inline set exitA(value: u64) { store<u64>(changetype<usize>(this), value, 1168); }
-  @inline get exitB(): u64 { return load<u64>(changetype<usize>(this), 1176); }
-  @inline set exitB(value: u64) { store<u64>(changetype<usize>(this), value, 1176); }
-  @inline get exitC(): u64 { return load<u64>(changetype<usize>(this), 1184); }
-  @inline set exitC(value: u64) { store<u64>(changetype<usize>(this), value, 1184); }
-  @inline exitDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1192); }
-  @inline set_exitData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1192); }
-  @inline get exitState(): i32 { return load<i32>(changetype<usize>(this), 1224); }
-  @inline set exitState(value: i32) { store<i32>(changetype<usize>(this), value, 1224); }
-  @inline get exitResult(): u32 { return load<u32>(changetype<usize>(this), 1228); }
-  @inline set exitResult(value: u32) { store<u32>(changetype<usize>(this), value, 1228); }
-  @inline get replayCount(): u32 { return load<u32>(changetype<usize>(this), 1232); }
-  @inline set replayCount(value: u32) { store<u32>(changetype<usize>(this), value, 1232); }
-  @inline get replayNext(): u32 { return load<u32>(changetype<usize>(this), 1236); }
-  @inline set replayNext(value: u32) { store<u32>(changetype<usize>(this), value, 1236); }
-  @inline replayKeyAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1240); }
-  @inline set_replayKey(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1240); }
-  @inline replayDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1368); }
-  @inline set_replayData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1368); }
-  @inline get stageCount(): u32 { return load<u32>(changetype<usize>(this), 1496); }
-  @inline set stageCount(value: u32) { store<u32>(changetype<usize>(this), value, 1496); }
-  @inline get stageNext(): u32 { return load<u32>(changetype<usize>(this), 1500); }
-  @inline set stageNext(value: u32) { store<u32>(changetype<usize>(this), value, 1500); }
-  @inline stAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 16, 1504); }
-  @inline set_st(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 16, value, 1504); }
-  @inline get fcw(): u16 { return load<u16>(changetype<usize>(this), 1632); }
-  @inline set fcw(value: u16) { store<u16>(changetype<usize>(this), value, 1632); }
-  @inline get fsw(): u16 { return load<u16>(changetype<usize>(this), 1634); }
-  @inline set fsw(value: u16) { store<u16>(changetype<usize>(this), value, 1634); }
-  @inline get ftw(): u16 { return load<u16>(changetype<usize>(this), 1636); }
-  @inline set ftw(value: u16) { store<u16>(changetype<usize>(this), value, 1636); }
-  @inline get fop(): u16 { return load<u16>(changetype<usize>(this), 1638); }
-  @inline set fop(value: u16) { store<u16>(changetype<usize>(this), value, 1638); }
-  @inline get fip(): u64 { return load<u64>(changetype<usize>(this), 1640); }
-  @inline set fip(value: u64) { store<u64>(changetype<usize>(this), value, 1640); }
-  @inline get fdp(): u64 { return load<u64>(changetype<usize>(this), 1648); }
-  @inline set fdp(value: u64) { store<u64>(changetype<usize>(this), value, 1648); }
-  @inline get fcs(): u16 { return load<u16>(changetype<usize>(this), 1656); }
-  @inline set fcs(value: u16) { store<u16>(changetype<usize>(this), value, 1656); }
-  @inline get fds(): u16 { return load<u16>(changetype<usize>(this), 1658); }
-  @inline set fds(value: u16) { store<u16>(changetype<usize>(this), value, 1658); }
-  @inline get mxcsr(): u32 { return load<u32>(changetype<usize>(this), 1660); }
-  @inline set mxcsr(value: u32) { store<u32>(changetype<usize>(this), value, 1660); }
-  @inline ymmAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 1664); }
-  @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 1664); }
-  @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2176); }
-  @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2176); }
-  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2240); }
-  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2240); }
+  @inline get excRip(): u64 { return load<u64>(changetype<usize>(this), 720); }
+  @inline set excRip(value: u64) { store<u64>(changetype<usize>(this), value, 720); }
+  @inline get shadow(): u32 { return load<u32>(changetype<usize>(this), 728); }
+  @inline set shadow(value: u32) { store<u32>(changetype<usize>(this), value, 728); }
+  @inline get nmiBlocked(): u32 { return load<u32>(changetype<usize>(this), 732); }
+  @inline set nmiBlocked(value: u32) { store<u32>(changetype<usize>(this), value, 732); }
+  @inline get nmiPending(): u32 { return load<u32>(changetype<usize>(this), 736); }
+  @inline set nmiPending(value: u32) { store<u32>(changetype<usize>(this), value, 736); }
+  @inline get extint(): i32 { return load<i32>(changetype<usize>(this), 740); }
+  @inline set extint(value: i32) { store<i32>(changetype<usize>(this), value, 740); }
+  @inline get runState(): u32 { return load<u32>(changetype<usize>(this), 744); }
+  @inline set runState(value: u32) { store<u32>(changetype<usize>(this), value, 744); }
+  @inline get vcpuid(): u32 { return load<u32>(changetype<usize>(this), 748); }
+  @inline set vcpuid(value: u32) { store<u32>(changetype<usize>(this), value, 748); }
+  @inline get stackFault(): u32 { return load<u32>(changetype<usize>(this), 752); }
+  @inline set stackFault(value: u32) { store<u32>(changetype<usize>(this), value, 752); }
+  @inline get a20Mask(): u32 { return load<u32>(changetype<usize>(this), 756); }
+  @inline set a20Mask(value: u32) { store<u32>(changetype<usize>(this), value, 756); }
+  @inline get star(): u64 { return load<u64>(changetype<usize>(this), 760); }
+  @inline set star(value: u64) { store<u64>(changetype<usize>(this), value, 760); }
+  @inline get lstar(): u64 { return load<u64>(changetype<usize>(this), 768); }
+  @inline set lstar(value: u64) { store<u64>(changetype<usize>(this), value, 768); }
+  @inline get cstar(): u64 { return load<u64>(changetype<usize>(this), 776); }
+  @inline set cstar(value: u64) { store<u64>(changetype<usize>(this), value, 776); }
+  @inline get sfmask(): u64 { return load<u64>(changetype<usize>(this), 784); }
+  @inline set sfmask(value: u64) { store<u64>(changetype<usize>(this), value, 784); }
+  @inline get kernelGsBase(): u64 { return load<u64>(changetype<usize>(this), 792); }
+  @inline set kernelGsBase(value: u64) { store<u64>(changetype<usize>(this), value, 792); }
+  @inline get sysenterCs(): u64 { return load<u64>(changetype<usize>(this), 800); }
+  @inline set sysenterCs(value: u64) { store<u64>(changetype<usize>(this), value, 800); }
+  @inline get sysenterEsp(): u64 { return load<u64>(changetype<usize>(this), 808); }
+  @inline set sysenterEsp(value: u64) { store<u64>(changetype<usize>(this), value, 808); }
+  @inline get sysenterEip(): u64 { return load<u64>(changetype<usize>(this), 816); }
+  @inline set sysenterEip(value: u64) { store<u64>(changetype<usize>(this), value, 816); }
+  @inline get pat(): u64 { return load<u64>(changetype<usize>(this), 824); }
+  @inline set pat(value: u64) { store<u64>(changetype<usize>(this), value, 824); }
+  @inline get tscAdjust(): u64 { return load<u64>(changetype<usize>(this), 832); }
+  @inline set tscAdjust(value: u64) { store<u64>(changetype<usize>(this), value, 832); }
+  @inline get tscOffset(): u64 { return load<u64>(changetype<usize>(this), 840); }
+  @inline set tscOffset(value: u64) { store<u64>(changetype<usize>(this), value, 840); }
+  @inline get tscAux(): u64 { return load<u64>(changetype<usize>(this), 848); }
+  @inline set tscAux(value: u64) { store<u64>(changetype<usize>(this), value, 848); }
+  @inline get miscEnable(): u64 { return load<u64>(changetype<usize>(this), 856); }
+  @inline set miscEnable(value: u64) { store<u64>(changetype<usize>(this), value, 856); }
+  @inline get apicBase(): u64 { return load<u64>(changetype<usize>(this), 864); }
+  @inline set apicBase(value: u64) { store<u64>(changetype<usize>(this), value, 864); }
+  @inline get specCtrl(): u64 { return load<u64>(changetype<usize>(this), 872); }
+  @inline set specCtrl(value: u64) { store<u64>(changetype<usize>(this), value, 872); }
+  @inline get tscDeadline(): u64 { return load<u64>(changetype<usize>(this), 880); }
+  @inline set tscDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 880); }
+  @inline get mtrrDefType(): u64 { return load<u64>(changetype<usize>(this), 888); }
+  @inline set mtrrDefType(value: u64) { store<u64>(changetype<usize>(this), value, 888); }
+  @inline mtrrFixedAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 896); }
+  @inline set_mtrrFixed(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 896); }
+  @inline mtrrVarAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 984); }
+  @inline set_mtrrVar(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 984); }
+  @inline cpuToggleAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1112); }
+  @inline set_cpuToggle(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1112); }
+  @inline get nextDeadline(): u64 { return load<u64>(changetype<usize>(this), 1144); }
+  @inline set nextDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 1144); }
+  @inline get apicTimer(): u64 { return load<u64>(changetype<usize>(this), 1152); }
+  @inline set apicTimer(value: u64) { store<u64>(changetype<usize>(this), value, 1152); }
+  @inline get apicTimerPeriod(): u64 { return load<u64>(changetype<usize>(this), 1160); }
+  @inline set apicTimerPeriod(value: u64) { store<u64>(changetype<usize>(this), value, 1160); }
+  @inline get deviceDeadline(): u64 { return load<u64>(changetype<usize>(this), 1168); }
+  @inline set deviceDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 1168); }
+  @inline get lastNow(): u64 { return load<u64>(changetype<usize>(this), 1176); }
+  @inline set lastNow(value: u64) { store<u64>(changetype<usize>(this), value, 1176); }
+  @inline get lastNowIcount(): u64 { return load<u64>(changetype<usize>(this), 1184); }
+  @inline set lastNowIcount(value: u64) { store<u64>(changetype<usize>(this), value, 1184); }
+  @inline get exitCode(): u32 { return load<u32>(changetype<usize>(this), 1192); }
+  @inline set exitCode(value: u32) { store<u32>(changetype<usize>(this), value, 1192); }
+  @inline get exitInstLength(): u32 { return load<u32>(changetype<usize>(this), 1196); }
+  @inline set exitInstLength(value: u32) { store<u32>(changetype<usize>(this), value, 1196); }
+  @inline get exitRip(): u64 { return load<u64>(changetype<usize>(this), 1200); }
+  @inline set exitRip(value: u64) { store<u64>(changetype<usize>(this), value, 1200); }
+  @inline get exitA(): u64 { return load<u64>(changetype<usize>(this), 1208); }
+  @inline set exitA(value: u64) { store<u64>(changetype<usize>(this), value, 1208); }
+  @inline get exitB(): u64 { return load<u64>(changetype<usize>(this), 1216); }
+  @inline set exitB(value: u64) { store<u64>(changetype<usize>(this), value, 1216); }
+  @inline get exitC(): u64 { return load<u64>(changetype<usize>(this), 1224); }
+  @inline set exitC(value: u64) { store<u64>(changetype<usize>(this), value, 1224); }
+  @inline exitDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1232); }
+  @inline set_exitData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1232); }
+  @inline get exitState(): i32 { return load<i32>(changetype<usize>(this), 1264); }
+  @inline set exitState(value: i32) { store<i32>(changetype<usize>(this), value, 1264); }
+  @inline get exitResult(): u32 { return load<u32>(changetype<usize>(this), 1268); }
+  @inline set exitResult(value: u32) { store<u32>(changetype<usize>(this), value, 1268); }
+  @inline get dropHead(): u32 { return load<u32>(changetype<usize>(this), 1272); }
+  @inline set dropHead(value: u32) { store<u32>(changetype<usize>(this), value, 1272); }
+  @inline get dropTail(): u32 { return load<u32>(changetype<usize>(this), 1276); }
+  @inline set dropTail(value: u32) { store<u32>(changetype<usize>(this), value, 1276); }
+  @inline get dropAll(): u32 { return load<u32>(changetype<usize>(this), 1280); }
+  @inline set dropAll(value: u32) { store<u32>(changetype<usize>(this), value, 1280); }
+  @inline dropPagesAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1284); }
+  @inline set_dropPages(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1284); }
+  @inline get replayCount(): u32 { return load<u32>(changetype<usize>(this), 1412); }
+  @inline set replayCount(value: u32) { store<u32>(changetype<usize>(this), value, 1412); }
+  @inline get replayNext(): u32 { return load<u32>(changetype<usize>(this), 1416); }
+  @inline set replayNext(value: u32) { store<u32>(changetype<usize>(this), value, 1416); }
+  @inline replayKeyAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1424); }
+  @inline set_replayKey(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1424); }
+  @inline replayDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1552); }
+  @inline set_replayData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1552); }
+  @inline get stageCount(): u32 { return load<u32>(changetype<usize>(this), 1680); }
+  @inline set stageCount(value: u32) { store<u32>(changetype<usize>(this), value, 1680); }
+  @inline get stageNext(): u32 { return load<u32>(changetype<usize>(this), 1684); }
+  @inline set stageNext(value: u32) { store<u32>(changetype<usize>(this), value, 1684); }
+  @inline stAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 16, 1696); }
+  @inline set_st(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 16, value, 1696); }
+  @inline get fcw(): u16 { return load<u16>(changetype<usize>(this), 1824); }
+  @inline set fcw(value: u16) { store<u16>(changetype<usize>(this), value, 1824); }
+  @inline get fsw(): u16 { return load<u16>(changetype<usize>(this), 1826); }
+  @inline set fsw(value: u16) { store<u16>(changetype<usize>(this), value, 1826); }
+  @inline get ftw(): u16 { return load<u16>(changetype<usize>(this), 1828); }
+  @inline set ftw(value: u16) { store<u16>(changetype<usize>(this), value, 1828); }
+  @inline get fop(): u16 { return load<u16>(changetype<usize>(this), 1830); }
+  @inline set fop(value: u16) { store<u16>(changetype<usize>(this), value, 1830); }
+  @inline get fip(): u64 { return load<u64>(changetype<usize>(this), 1832); }
+  @inline set fip(value: u64) { store<u64>(changetype<usize>(this), value, 1832); }
+  @inline get fdp(): u64 { return load<u64>(changetype<usize>(this), 1840); }
+  @inline set fdp(value: u64) { store<u64>(changetype<usize>(this), value, 1840); }
+  @inline get fcs(): u16 { return load<u16>(changetype<usize>(this), 1848); }
+  @inline set fcs(value: u16) { store<u16>(changetype<usize>(this), value, 1848); }
+  @inline get fds(): u16 { return load<u16>(changetype<usize>(this), 1850); }
+  @inline set fds(value: u16) { store<u16>(changetype<usize>(this), value, 1850); }
+  @inline get mxcsr(): u32 { return load<u32>(changetype<usize>(this), 1852); }
+  @inline set mxcsr(value: u32) { store<u32>(changetype<usize>(this), value, 1852); }
+  @inline ymmAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 1856); }
+  @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 1856); }
+  @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2368); }
+  @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2368); }
+  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2432); }
+  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2432); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;

@@ -6,15 +6,14 @@
  */
 import {
   Vcpu, EXIT_TASK_SWITCH, MODE_LONG, MODE_PROTECTED, MODE_V86, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_SS,
-  STATUS_EXIT, STATUS_RESUME, STAT_EXCEPTIONS, STAT_INTERRUPTS,
+  STATUS_EXIT, STATUS_RESUME,
 } from "../gen/layout";
-import { DB, DE, DF, GP, KIND_EXCEPTION, KIND_EXTERNAL, KIND_SOFTWARE, NMI, NP, PF, raise, raiseError, TS } from "../exception";
+import { DB, DE, DF, GP, KIND_EXCEPTION, KIND_SOFTWARE, NP, PF, raiseError, TS } from "../exception";
 import { sysRead, value } from "../mem/access";
-import { AR_DB, AR_L, segBase, segSelector, setSeg } from "../mem/segment";
+import { AR_DB, AR_L, segAr, segLimit, segSelector, setSeg } from "../mem/segment";
 import { getRflags } from "../sem/flags";
-import { bump } from "../stat";
 import {
-  arOf, badLong, desc, descAt, dplOf, fetchDescriptor, isCode, isConforming, isNull, isPresent, limitOf, loadDescriptor,
+  arOf, desc, descAt, dplOf, fetchDescriptor, isCode, isConforming, isNull, isPresent, limitOf, loadDescriptor,
   setNull, touchDescriptor, TYPE_TASK,
 } from "./descriptor";
 import {
@@ -25,30 +24,27 @@ import { AC, IF, NT, RF, TF, updateMode, VM } from "./mode";
 
 /**
  * Delivers what excVector, excKind, excHasError and excError say; c.rip is the RIP to push. For a software interrupt
- * excRip is the RIP of the instruction itself, which counts if delivery faults.
+ * excRip is pushed, and c.rip is the RIP of the instruction, which counts if delivery faults.
  *
  *     0  delivered
  *     1  must wait: an exit is recorded, and the call is to be repeated after it
  *     2  triple fault
  */
 export function deliver(c: Vcpu): i32 {
-  const vector0 = c.excVector, kind0 = c.excKind, has0 = c.excHasError, error0 = c.excError, cr20 = c.excCr2, rip0 = c.rip;
+  const vector0 = c.excVector, kind0 = c.excKind, has0 = c.excHasError, error0 = c.excError, cr20 = c.excCr2;
   while (true) {
     const vector = c.excVector, kind = c.excKind;
     // A page fault's address is in CR2 even if its delivery fails.
     if (kind == KIND_EXCEPTION && vector == PF) c.cr2 = c.excCr2;
     if (enterHandler(c, vector, kind, c.excHasError != 0, c.excError)) {
-      bump(c, kind == KIND_EXCEPTION ? STAT_EXCEPTIONS : STAT_INTERRUPTS);
-      if (kind == KIND_EXTERNAL && vector == NMI) c.nmiBlocked = 1;
       c.shadow = 0;
       c.status = STATUS_RESUME;
       return 0;
     }
     if (c.status == STATUS_EXIT) {
-      c.excVector = vector0; c.excKind = kind0; c.excHasError = has0; c.excError = error0; c.excCr2 = cr20; c.rip = rip0;
+      c.excVector = vector0; c.excKind = kind0; c.excHasError = has0; c.excError = error0; c.excCr2 = cr20;
       return 1;
     }
-    if (kind == KIND_SOFTWARE) c.rip = c.excRip;
     const second = c.excVector;
     // EXT: not the program's own doing.
     if (kind != KIND_SOFTWARE && second >= TS && second <= GP) c.excError |= 1;
@@ -70,9 +66,8 @@ function isContributory(vector: u32): bool {
 function enterHandler(c: Vcpu, vector: u32, kind: u32, hasError: bool, error: u32): bool {
   if (!(c.mode & (MODE_PROTECTED | MODE_V86))) return realMode(c, vector);
   const flags = pushedFlags(c, vector, kind);
-  const ok = c.mode & MODE_LONG ? longMode(c, vector, kind, hasError, error, flags)
-    : protectedMode(c, vector, kind, hasError, error, flags);
-  return ok;
+  if (c.mode & MODE_LONG) return longMode(c, vector, kind, hasError, error, flags);
+  return protectedMode(c, vector, kind, hasError, error, flags);
 }
 
 /** RFLAGS as pushed: faults set RF, so that the handler's IRET does not meet the same breakpoint again. */
@@ -80,6 +75,8 @@ function pushedFlags(c: Vcpu, vector: u32, kind: u32): u64 {
   const flags = getRflags(c);
   return kind == KIND_EXCEPTION && vector != DB && vector != DF ? flags | RF : flags;
 }
+
+@inline function pushedRip(c: Vcpu): u64 { return c.excKind == KIND_SOFTWARE ? c.excRip : c.rip; }
 
 /** Real mode: four bytes for each vector (SDM vol. 3, 21.1.4). */
 function realMode(c: Vcpu, vector: u32): bool {
@@ -89,19 +86,15 @@ function realMode(c: Vcpu, vector: u32): bool {
   frameHere(c);
   if (!framePush(c, 1, getRflags(c))) return false;
   if (!framePush(c, 1, segSelector(c, SEG_CS))) return false;
-  if (!framePush(c, 1, c.rip)) return false;
-  c.set_gpr(4, (c.gprAt(4) & ~0xffff) | (frameSp() & 0xffff));
+  if (!framePush(c, 1, pushedRip(c))) return false;
+  c.set_gpr(4, frameSp());
   c.rflags &= ~(IF | TF | AC | RF);
   c.rip = target & 0xffff;
   // Limit and rights stay as they are ("unreal mode").
-  realCs(c, target >> 16);
+  const selector = target >> 16;
+  setSeg(c, SEG_CS, selector, <u64>selector << 4, segLimit(c, SEG_CS), segAr(c, SEG_CS));
   updateMode(c);
   return true;
-}
-
-function realCs(c: Vcpu, selector: u32): void {
-  const p = changetype<usize>(c);
-  setSegBaseSelector(p, selector);
 }
 
 /** IDT entry: error code of a fault about it. */
@@ -149,7 +142,7 @@ function longMode(c: Vcpu, vector: u32, kind: u32, hasError: bool, error: u32, f
   beginLevel(c, cpl, true);
   frameWide(sp & ~15);
   const pushed = framePush(c, 3, ss) && framePush(c, 3, rsp) && framePush(c, 3, flags) && framePush(c, 3, cs)
-    && framePush(c, 3, c.rip) && (!hasError || framePush(c, 3, error));
+    && framePush(c, 3, pushedRip(c)) && (!hasError || framePush(c, 3, error));
   endLevel(c);
   if (!pushed) return false;
   c.set_gpr(4, frameSp());
@@ -190,11 +183,11 @@ function protectedMode(c: Vcpu, vector: u32, kind: u32, hasError: bool, error: u
       && framePush(c, z, segSelector(c, SEG_DS)) && framePush(c, z, segSelector(c, SEG_ES));
   }
   if (inner) pushed = pushed && framePush(c, z, segSelector(c, SEG_SS)) && framePush(c, z, c.gprAt(4));
-  pushed = pushed && framePush(c, z, flags) && framePush(c, z, segSelector(c, SEG_CS)) && framePush(c, z, c.rip)
+  pushed = pushed && framePush(c, z, flags) && framePush(c, z, segSelector(c, SEG_CS)) && framePush(c, z, pushedRip(c))
     && (!hasError || framePush(c, z, error));
   endLevel(c);
   if (!pushed) return false;
-  c.set_gpr(4, inner ? frameSp() : (c.gprAt(4) & ~0xffffffff) | frameSp());
+  c.set_gpr(4, frameSp());
   c.rip = target;
   c.rflags &= ~(TF | NT | RF | VM);
   if (!(type & 1)) c.rflags &= ~IF;

@@ -2,7 +2,8 @@
  * Vcpu.mode: what the decoder and the engines must know about the running code, from CS, SS, CR0, CR4, EFER and RFLAGS.
  * Whoever changes one of them calls updateMode before the next instruction is looked up.
  *
- * In 64-bit mode the bits about segments (STACK32, FLAT, FLATCS) are clear, so that one kind of code has one key.
+ * In 64-bit mode STACK32 and FLAT are clear, so that one kind of code has one key. FLATCS says that no instruction
+ * pointer the mode has can be beyond CS's limit: only then are blocks cached and linked.
  */
 import {
   Vcpu, MODE_CODE32, MODE_CODE64, MODE_STACK32, MODE_FLAT, MODE_FLATCS, MODE_PROTECTED, MODE_V86, MODE_CPL3, MODE_NOFPU,
@@ -59,12 +60,12 @@ export function updateMode(c: Vcpu): void {
   if (cr0 & (CR0_EM | CR0_TS)) mode |= MODE_NOFPU | MODE_NOSSE;
   if (!(c.cr4 & CR4_OSFXSR)) mode |= MODE_NOSSE;
   if (c.efer & EFER_LMA) mode |= MODE_LONG;
-  if ((c.efer & EFER_LMA) && (cs & AR_L)) mode |= MODE_CODE64;
+  if ((c.efer & EFER_LMA) && (cs & AR_L)) mode |= MODE_CODE64 | MODE_FLATCS;
   else {
     if (cs & AR_DB) mode |= MODE_CODE32;
     if (segAr(c, SEG_SS) & AR_DB) mode |= MODE_STACK32;
     if (isFlat(c, SEG_DS) && isFlat(c, SEG_ES) && isFlat(c, SEG_SS)) mode |= MODE_FLAT;
-    if (segBase(c, SEG_CS) == 0 && segLimit(c, SEG_CS) == 0xffffffff) mode |= MODE_FLATCS;
+    if (segLimit(c, SEG_CS) >= (cs & AR_DB ? <u32>0xffffffff : <u32>0xffff)) mode |= MODE_FLATCS;
   }
   c.mode = mode;
   updateContext(c);

@@ -1,4 +1,4 @@
-import { Base64, type ClipboardSelectionType, ClipboardAddon, type IClipboardProvider } from "@xterm/addon-clipboard";
+import { Base64, ClipboardAddon, type ClipboardSelectionType, type IClipboardProvider } from "@xterm/addon-clipboard";
 import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
@@ -30,7 +30,8 @@ export interface ConsoleOptions {
   screenReader: boolean;
 }
 
-const FONT = 'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
+const FONT =
+  'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 
 /** OSC 52: a guest may put text on the clipboard while its console has the focus; it may never read it. */
 class GuestClipboard implements IClipboardProvider {
@@ -222,10 +223,7 @@ export class Console {
   /** WebGL draws several times faster; without it, or when the context is lost, xterm's DOM renderer goes on. */
   async #useWebgl(): Promise<void> {
     try {
-      // In software it would be slower than the DOM.
-      const probe = document.createElement("canvas").getContext("webgl2", { failIfMajorPerformanceCaveat: true });
-      if (!probe) return;
-      probe.getExtension("WEBGL_lose_context")?.loseContext();
+      if (!hasFastWebgl()) return;
       const { WebglAddon } = await import("@xterm/addon-webgl");
       const addon = new WebglAddon();
       addon.onContextLoss(() => addon.dispose());
@@ -234,4 +232,14 @@ export class Console {
       // no WebGL 2 here
     }
   }
+}
+
+/** Whether WebGL 2 is there and drawn by a GPU: a software rasteriser is slower than the DOM. */
+function hasFastWebgl(): boolean {
+  const gl = document.createElement("canvas").getContext("webgl2", { failIfMajorPerformanceCaveat: true });
+  if (!gl) return false;
+  const info = gl.getExtension("WEBGL_debug_renderer_info");
+  const renderer = String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return !/swiftshader|llvmpipe|softpipe|software|basic render/i.test(renderer);
 }

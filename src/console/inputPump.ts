@@ -66,8 +66,8 @@ export function* portions(bytes: Uint8Array): Generator<Uint8Array> {
     let to = Math.min(from + PORTION, bytes.length);
     while (to < bytes.length && (bytes[to]! & 0xc0) === 0x80) to--;
     // A marker is six bytes from ESC on, and pasted text itself holds no ESC.
-    const escape = bytes.lastIndexOf(0x1b, to - 1);
-    if (escape >= from && escape + marker > to) to = escape + marker;
+    const esc = bytes.lastIndexOf(0x1b, to - 1);
+    if (esc >= from && esc + marker > to) to = esc + marker;
     yield bytes.subarray(from, to);
     from = to;
   }

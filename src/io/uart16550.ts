@@ -9,13 +9,14 @@
  *  - OUT2 does not gate the interrupt as on an IBM board: xv6 never sets it and takes interrupts all the same.
  *  - Characters have 8 bits whatever LCR says, and a divisor of 0 counts as 1: small polled guests write without
  *    programming either. Word length counts in the character time.
- *  - No DMA signals, no 1.5 stop-bit framing, parity or framing errors (there is no wire); break can be received.
+ *  - No DMA signals, no parity or framing errors (there is no wire); break can be received.
  */
 
-import type { Deadline, Device, InterruptPin, IoHandler, Log, Timers, Width } from "../shared/device.ts";
+import type { Device, InterruptPin, IoHandler, Log, Timers, Width } from "../shared/device.ts";
 import { readBytes, writeBytes } from "./byteAccess.ts";
+import { Due } from "./due.ts";
 import {
-  CLOCK_HZ,
+  characterTime,
   FCR_CLEAR_RX,
   FCR_CLEAR_TX,
   FCR_ENABLE,
@@ -34,9 +35,6 @@ import {
   IIR_THRE,
   LCR_BREAK,
   LCR_DLAB,
-  LCR_PARITY,
-  LCR_STOP,
-  LCR_WLS,
   LSR_BI,
   LSR_DR,
   LSR_ERRORS,
@@ -52,7 +50,6 @@ import {
   MSR_DSR,
   MSR_RI,
   RESET_DIVISOR,
-  SECOND,
   TRIGGER,
 } from "./uart16550Regs.ts";
 import { checkUart16550, type Uart16550V1 } from "./uart16550State.ts";
@@ -74,9 +71,9 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
   private readonly log: Log;
   private readonly pace: boolean;
   private readonly onRoom: (() => void) | undefined;
-  private readonly txDeadline: Deadline;
-  private readonly lineDeadline: Deadline;
-  private readonly timeoutDeadline: Deadline;
+  private readonly txDue: Due;
+  private readonly lineDue: Due;
+  private readonly timeoutDue: Due;
 
   private ier = 0;
   private fcr = 0;
@@ -94,9 +91,6 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
   private tx: number[] = [];
   private shifting = -1;
   private line: number[] = [];
-  private txAt: bigint | undefined;
-  private lineAt: bigint | undefined;
-  private timeoutAt: bigint | undefined;
 
   /** `irq` is the COM port's interrupt wire; `sink` gets each byte the guest transmits. */
   constructor(
@@ -113,9 +107,9 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
     this.log = log;
     this.pace = options.pace ?? false;
     this.onRoom = options.onRoom;
-    this.txDeadline = timers.deadline(`${this.name} transmit`, (at) => this.shiftedOut(at));
-    this.lineDeadline = timers.deadline(`${this.name} receive`, (at) => this.shiftedIn(at));
-    this.timeoutDeadline = timers.deadline(`${this.name} receive timeout`, () => this.receiveTimeout());
+    this.txDue = new Due(timers, `${this.name} transmit`, (at) => this.shiftedOut(at));
+    this.lineDue = new Due(timers, `${this.name} receive`, (at) => this.shiftedIn(at));
+    this.timeoutDue = new Due(timers, `${this.name} receive timeout`, () => this.receiveTimeout());
   }
 
   reset(): void {
@@ -127,9 +121,9 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
     this.tx = [];
     this.line = [];
     this.shifting = -1;
-    this.setTx(undefined);
-    this.setLine(undefined);
-    this.setTimeout(undefined);
+    this.txDue.set(undefined);
+    this.lineDue.set(undefined);
+    this.timeoutDue.set(undefined);
     this.update();
     this.roomAgain();
   }
@@ -284,7 +278,7 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
     if (enableChanged || value & FCR_CLEAR_RX) {
       this.rx = [];
       this.timeoutPending = false;
-      this.setTimeout(undefined);
+      this.timeoutDue.set(undefined);
     }
     if ((enableChanged || value & FCR_CLEAR_TX) && this.tx.length > 0) {
       this.tx = [];
@@ -336,11 +330,10 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
   private shiftNext(at: bigint): void {
     this.shifting = this.tx.shift()!;
     if (this.tx.length === 0) this.thrPending = true;
-    this.setTx(at + this.characterTime());
+    this.txDue.set(at + characterTime(this.lcr, this.divisor));
   }
 
   private shiftedOut(at: bigint): void {
-    this.txAt = undefined;
     const byte = this.shifting;
     this.shifting = -1;
     if (this.tx.length > 0) this.shiftNext(at);
@@ -350,18 +343,17 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
 
   /** A whole character came in from the paced line. Where it does not fit, the line waits for the guest. */
   private shiftedIn(at: bigint): void {
-    this.lineAt = undefined;
     if (this.loop() || this.rx.length >= this.depth()) return;
     this.arrive(this.line.shift()!, 0);
-    if (this.line.length > 0) this.setLine(at + this.characterTime());
+    if (this.line.length > 0) this.lineDue.set(at + characterTime(this.lcr, this.divisor));
     this.update();
     this.roomAgain();
   }
 
   private startLine(): void {
-    if (this.line.length === 0 || this.lineAt !== undefined) return;
+    if (this.line.length === 0 || this.lineDue.armed) return;
     if (this.loop() || this.rx.length >= this.depth()) return;
-    this.setLine(this.timers.now() + this.characterTime());
+    this.lineDue.set(this.timers.now() + characterTime(this.lcr, this.divisor));
   }
 
   /** Receiver shift register to RBR or FIFO, with overrun as section 8.4 has it. */
@@ -383,11 +375,10 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
   /** The receiver timeout counts four character times from the last arrival or read (section 8.5). */
   private restartTimeout(): void {
     const runs = this.fifo() && this.rx.length > 0;
-    this.setTimeout(runs ? this.timers.now() + 4n * this.characterTime() : undefined);
+    this.timeoutDue.set(runs ? this.timers.now() + 4n * characterTime(this.lcr, this.divisor) : undefined);
   }
 
   private receiveTimeout(): void {
-    this.timeoutAt = undefined;
     this.timeoutPending = true;
     this.update();
   }
@@ -451,32 +442,7 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
     return this.fifo() ? FIFO_SIZE : 1;
   }
 
-  /** Start, data, parity and stop bits at the programmed rate, in nanoseconds. */
-  private characterTime(): bigint {
-    const { lcr } = this;
-    const data = 5 + (lcr & LCR_WLS);
-    const halfStops = lcr & LCR_STOP ? (data === 5 ? 3 : 4) : 2;
-    const halfBits = 2 * (1 + data + (lcr & LCR_PARITY ? 1 : 0)) + halfStops;
-    return (BigInt(halfBits) * 8n * BigInt(this.divisor || 1) * SECOND) / CLOCK_HZ;
-  }
-
-  private setTx(at: bigint | undefined): void {
-    this.txAt = at;
-    setDeadline(this.txDeadline, at);
-  }
-
-  private setLine(at: bigint | undefined): void {
-    this.lineAt = at;
-    setDeadline(this.lineDeadline, at);
-  }
-
-  private setTimeout(at: bigint | undefined): void {
-    this.timeoutAt = at;
-    setDeadline(this.timeoutDeadline, at);
-  }
-
   export(): Uart16550V1 {
-    const now = this.timers.now();
     return {
       version: 1,
       ier: this.ier,
@@ -495,30 +461,18 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
       tx: [...this.tx],
       shifting: this.shifting,
       line: [...this.line],
-      txIn: remaining(this.txAt, now),
-      lineIn: remaining(this.lineAt, now),
-      timeoutIn: remaining(this.timeoutAt, now),
+      txIn: this.txDue.left,
+      lineIn: this.lineDue.left,
+      timeoutIn: this.timeoutDue.left,
     };
   }
 
   import(state: Uart16550V1): void {
     const { version: _, txIn, lineIn, timeoutIn, ...registers } = checkUart16550(this.name, state);
-    const now = this.timers.now();
     Object.assign(this, registers);
-    this.setTx(txIn === undefined ? undefined : now + txIn);
-    this.setLine(lineIn === undefined ? undefined : now + lineIn);
-    this.setTimeout(timeoutIn === undefined ? undefined : now + timeoutIn);
+    this.txDue.setIn(txIn);
+    this.lineDue.setIn(lineIn);
+    this.timeoutDue.setIn(timeoutIn);
     this.update();
   }
-}
-
-function setDeadline(deadline: Deadline, at: bigint | undefined): void {
-  if (at === undefined) deadline.cancel();
-  else deadline.arm(at);
-}
-
-/** Nanoseconds from now to a deadline; 0 when it is due but has not fired yet. */
-function remaining(at: bigint | undefined, now: bigint): bigint | undefined {
-  if (at === undefined) return undefined;
-  return at > now ? at - now : 0n;
 }

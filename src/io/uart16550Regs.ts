@@ -35,9 +35,9 @@ export const TRIGGER = [1, 4, 8, 14] as const;
 
 export const LCR_DLAB = 0x80;
 export const LCR_BREAK = 0x40;
-export const LCR_PARITY = 0x08;
-export const LCR_STOP = 0x04;
-export const LCR_WLS = 0x03;
+const LCR_PARITY = 0x08;
+const LCR_STOP = 0x04;
+const LCR_WLS = 0x03;
 
 export const MCR_LOOP = 0x10;
 export const MCR_MASK = 0x1f;
@@ -59,7 +59,17 @@ export const MSR_DCD = 0x80;
 
 export const FIFO_SIZE = 16;
 /** Input clock of a PC's UARTs in Hz; one bit takes 16 * divisor cycles. */
-export const CLOCK_HZ = 1_843_200n;
+const CLOCK_HZ = 1_843_200n;
 /** What firmware leaves behind: 9600 baud. */
 export const RESET_DIVISOR = 12;
-export const SECOND = 1_000_000_000n;
+const SECOND = 1_000_000_000n;
+
+/**
+ * Nanoseconds of a character: start, data, parity and stop bits at the programmed rate. A divisor of 0 counts as 1.
+ */
+export function characterTime(lcr: number, divisor: number): bigint {
+  const data = 5 + (lcr & LCR_WLS);
+  const halfStops = lcr & LCR_STOP ? (data === 5 ? 3 : 4) : 2;
+  const halfBits = 2 * (1 + data + (lcr & LCR_PARITY ? 1 : 0)) + halfStops;
+  return (BigInt(halfBits) * 8n * BigInt(divisor || 1) * SECOND) / CLOCK_HZ;
+}

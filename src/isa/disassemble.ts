@@ -6,7 +6,7 @@
  * It does not know CPUID features or the privilege level.
  */
 import { lookup, type MandatoryPrefix } from "./lookup.ts";
-import { isSizedRow, mnemonicOf } from "./mnemonics.ts";
+import { isSizedRow, mnemonicOf, prefersBareName } from "./mnemonics.ts";
 import {
   defaultWidth, extendsImm8, ignoresMod, type OperandCode, operandBits, operandCode, type Width,
 } from "./operand.ts";
@@ -249,7 +249,8 @@ class Instruction {
       out.push(`a${this.#asize}`);
     }
     if (this.#isNop()) return [...out, "nop"].join(" ");
-    return [...out, mnemonicOf(row, this.#z, this.#asize)].join(" ");
+    const bare = prefersBareName(row, this.#z, this.#mode);
+    return [...out, bare ? row.mnemonic.toLowerCase() : mnemonicOf(row, this.#z, this.#asize)].join(" ");
   }
 
   #operands(): string {
@@ -366,7 +367,7 @@ class Instruction {
     if (code.size === "p") {
       // LDS and its like name a register; far JMP and CALL do not.
       if (all.length > 1) return "";
-      return this.#z === defaultWidth(row, this.#mode) ? "far " : `far ${SIZE_WORDS[this.#z]} `;
+      return this.#z === this.#mode ? "far " : `${SIZE_WORDS[this.#z]} far `;
     }
     const bits = operandBits(code, this.#z);
     if (!bits) return "";

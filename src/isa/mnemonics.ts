@@ -34,6 +34,10 @@ const CONDITION_SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   ge: ["nl"], le: ["ng"], g: ["nle"],
 };
 
+/** The bare name where it is the usual one: far returns, and everything in 16-bit code. */
+export const prefersBareName = (row: Row, z: Width, mode: Width): boolean =>
+  BARE.has(row.mnemonic) && (mode === 16 ? z === 16 : row.mnemonic === "RETF" && z === 32);
+
 const isString = (row: Row): boolean => row.attrs.has("rep") || row.operands.some((o) => /^[XY][a-z]$/.test(o));
 /** A string row whose mnemonic does not carry its size letter yet (`MOVS Yv,Xv` against `MOVSB Yb,Xb`). */
 const STRING_STEMS = new Set(["MOVS", "CMPS", "STOS", "LODS", "SCAS", "INS", "OUTS"]);
@@ -94,6 +98,11 @@ export function mnemonicIndex(rows: readonly Row[]): Map<string, Name[]> {
         if (stem?.[2] === cc) for (const other of others) add(stem[1] + other, { row });
       }
     }
+  }
+  // A row of that very name before one that only has it at some size (MOVQ before MOVD with 64 bits).
+  for (const [name, list] of index) {
+    const other = ({ row }: Name) => Number(row.mnemonic.toLowerCase() !== name);
+    list.sort((a, b) => other(a) - other(b));
   }
   for (const [a, b] of SYNONYMS) {
     const [from, to] = index.has(a) ? [a, b] : [b, a];

@@ -196,6 +196,8 @@ export const VCPU = layOut({
   /** 0 = exception, 1 = software interrupt or trap (RIP after the instruction), 2 = external interrupt or NMI. */
   excKind: ["u32"],
   excCr2: ["u64"],
+  /** For excKind 1: RIP after the instruction, to push; a fault in its delivery pushes Vcpu.rip. */
+  excRip: ["u64"],
   /** Interrupt shadow of STI (1) or MOV SS / POP SS (2); NMI blocked until IRET. */
   shadow: ["u32"],
   nmiBlocked: ["u32"],
@@ -228,6 +230,8 @@ export const VCPU = layOut({
   mtrrDefType: ["u64"],
   mtrrFixed: ["u64", 11],
   mtrrVar: ["u64", 16],
+  /** CPUID features that differ from the model's defaults: see assembly/sys/model.ts. */
+  cpuToggle: ["u32", 8],
   /** Next deadline at which the core must look up from its work, guest ns; all ones = none. */
   nextDeadline: ["u64"],
   /** Deadline of the LAPIC timer in guest ns (all ones = not armed), its period in ns (0 = one shot). */
@@ -249,6 +253,14 @@ export const VCPU = layOut({
   /** Exit state for the threaded transport: 0 running, 1 posted, 2 answered. */
   exitState: ["i32"],
   exitResult: ["u32"],
+  /**
+   * Backing pages whose code the host has overwritten: written by the device thread, emptied by the vCPU when it sees
+   * ATTENTION.DROP. A full queue sets dropAll instead.
+   */
+  dropHead: ["u32"],
+  dropTail: ["u32"],
+  dropAll: ["u32"],
+  dropPages: ["u32", 32],
   /** Replay log: device reads already answered for the instruction that will be executed again. */
   replayCount: ["u32"],
   replayNext: ["u32"],

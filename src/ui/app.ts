@@ -161,7 +161,7 @@ export class App {
     if (found.kernel || found.initrd) {
       this.own = { ...this.own, ...found };
       this.selected = ownGuest;
-      this.say([found.kernel && "Kernel", found.initrd && "Initrd"].filter(Boolean).join(" and ") + " added.");
+      this.say(`${[found.kernel && "Kernel", found.initrd && "Initrd"].filter(Boolean).join(" and ")} added.`);
     }
     if (!this.live) this.pane = "console";
     this.changed();

@@ -39,7 +39,8 @@ export async function download(
   if (data.length !== file.bytes || (found !== undefined && found !== file.sha256)) {
     bad.add(url.href);
     const sizes = data.length === file.bytes ? "" : ` It has ${data.length} bytes, promised were ${file.bytes}.`;
-    const hashes = found === undefined ? "" : ` SHA-256 is ${found.slice(0, 16)}…, promised was ${file.sha256.slice(0, 16)}….`;
+    const hashes =
+      found === undefined ? "" : ` SHA-256 is ${found.slice(0, 16)}…, promised was ${file.sha256.slice(0, 16)}….`;
     throw new DownloadError("hash", `${file.name} does not match the manifest.${sizes}${hashes}`);
   }
   progress({ received: data.length, phase: "done", verified: found !== undefined });
@@ -56,7 +57,10 @@ async function fetchBytes(
   try {
     const response = await fetch(url, { signal, cache: bad.delete(url.href) ? "reload" : "default" });
     if (!response.ok || !response.body) {
-      throw new DownloadError("network", `The server answered ${response.status} ${response.statusText} for ${file.name}.`);
+      throw new DownloadError(
+        "network",
+        `The server answered ${response.status} ${response.statusText} for ${file.name}.`,
+      );
     }
     // The manifest knows the size, so the common case fills one buffer and never copies.
     let data = new Uint8Array(file.bytes);
@@ -85,4 +89,3 @@ export async function sha256(data: Uint8Array<ArrayBuffer>): Promise<string | un
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
   return Array.from(digest, (b) => b.toString(16).padStart(2, "0")).join("");
 }
-

@@ -39,6 +39,18 @@ export function createFakeMachine(scenario: string): CreateMachine {
   };
 }
 
+const TRIPLE_FAULT: StopDetail = {
+  reason: "triple-fault",
+  what: "The guest took a triple fault: #PF while delivering #DF, which was raised while delivering #PF.",
+  where: {
+    rip: "0xffffffff81a0003c",
+    cs: "0x0010 (64-bit, ring 0)",
+    cr2: "0x00000000deadbee8",
+    cr3: "0x0000000001c0a000",
+    "fault chain": "#PF(0x2) → #DF(0x0) → #PF(0x0)",
+  },
+  remedy: "Check that the IDT and the stack named by the TSS are mapped before the first exception.",
+};
 const PROMPT = "tabhyve:/# ";
 const encoder = new TextEncoder();
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -153,29 +165,22 @@ class FakeMachine implements MachineHandle {
   #command(line: string): void {
     switch (line) {
       case "fault":
-        return this.#enter("failed", {
-          reason: "triple-fault",
-          what: "The guest took a triple fault: #PF while delivering #DF, which was raised while delivering #PF.",
-          where: {
-            rip: "0xffffffff81a0003c",
-            cs: "0x0010 (64-bit, ring 0)",
-            cr2: "0x00000000deadbee8",
-            cr3: "0x0000000001c0a000",
-            "fault chain": "#PF(0x2) → #DF(0x0) → #PF(0x0)",
-          },
-          remedy: "Check that the IDT and the stack named by the TSS are mapped before the first exception.",
-        });
+        this.#enter("failed", TRIPLE_FAULT);
+        return;
       case "engine":
-        return this.#enter("failed", { reason: "engine-error", what: "RuntimeError: unreachable (vcpu 0)" });
+        this.#enter("failed", { reason: "engine-error", what: "RuntimeError: unreachable (vcpu 0)" });
+        return;
       case "halt":
-        return this.#enter("off", { reason: "power-off", what: "The guest powered itself off." });
+        this.#enter("off", { reason: "power-off", what: "The guest powered itself off." });
+        return;
       case "reboot":
         void this.#boot({ reason: "reset", what: "The guest reset itself." });
         return;
       case "flood":
         for (let i = 0; i < 25_000; i += 500) {
           let text = "";
-          for (let j = i; j < i + 500; j++) text += `${String(j).padStart(6, "0")} the quick brown fox jumps over t\r\n`;
+          for (let j = i; j < i + 500; j++)
+            text += `${String(j).padStart(6, "0")} the quick brown fox jumps over t\r\n`;
           this.#print(text);
         }
         break;

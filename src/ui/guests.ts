@@ -19,6 +19,8 @@ export interface Guest {
   title: string;
   description: string;
   files: GuestFile[];
+  /** Debian packages it was made from. */
+  packages: { name: string; version: string }[];
   append: string;
   /** Default RAM in bytes. */
   memory: number;
@@ -34,6 +36,7 @@ export const embeddedGuest: Guest = {
   title: "Embedded guest",
   description: "A few KB of our own, built in. Shows the machine: memory map, CPUID, timers, serial echo.",
   files: [],
+  packages: [],
   append: "",
   memory: 32 * MB,
   kind: "embedded",
@@ -44,6 +47,7 @@ export const ownGuest: Guest = {
   title: "Your own kernel",
   description: "A bzImage, PVH ELF or Multiboot image from your disk. It stays in this tab.",
   files: [],
+  packages: [],
   append: LINUX_APPEND,
   memory: 512 * MB,
   kind: "own",
@@ -58,14 +62,15 @@ export class ManifestError extends Error {
 }
 
 /**
- * Checks a manifest: `{guests: [{id, title, description, files: [{role, name, bytes, sha256}], append, memory}]}`.
- * `memory` is in bytes, or text like "512M". File names may not leave the folder.
+ * Checks a manifest as `npm run guests` writes it: `{guests: [{id, title, description?, kernel, initrd?, append?,
+ * memory?, packages?}]}` with `kernel` and `initrd` as `{file, bytes, sha256}`, `memory` in bytes or text like "512M"
+ * and `packages` as `[{name, version}]`. File names may not leave the folder; what else is there is ignored.
  */
 export function parseManifest(data: unknown): Guest[] {
   const list = (data as { guests?: unknown } | null)?.guests;
   if (!Array.isArray(list)) throw new ManifestError("guests/manifest.json has no list “guests”.");
   const seen = new Set<string>(["embedded", "own"]);
-  return list.map((entry: Record<string, unknown>, i) => {
+  return list.map((entry: Record<string, unknown> | null, i) => {
     const bad = (what: string): never => {
       throw new ManifestError(`guests/manifest.json, guest ${i + 1}: ${what}.`);
     };
@@ -76,28 +81,41 @@ export function parseManifest(data: unknown): Guest[] {
     const id = text("id");
     if (seen.has(id)) bad(`the id “${id}” is used twice`);
     seen.add(id);
-    const files = Array.isArray(entry.files) ? entry.files.map((f) => parseFile(f, bad)) : bad("“files” is not a list");
-    if (files.filter((f) => f.role === "kernel").length !== 1) bad("needs exactly one file with the role “kernel”");
+    const files = [parseFile("kernel", entry?.kernel, bad)];
+    if (entry?.initrd !== undefined) files.push(parseFile("initrd", entry.initrd, bad));
+    const packages = parsePackages(entry?.packages);
     return {
       id,
       title: text("title", id),
-      description: text("description", ""),
+      description: text(
+        "description",
+        packages.length ? `From Debian: ${packages.map((p) => p.name).join(", ")}.` : "",
+      ),
       files,
+      packages,
       append: text("append", LINUX_APPEND),
-      memory: parseMemory(entry.memory ?? ownGuest.memory) ?? bad("“memory” is not a size"),
+      memory: parseMemory(entry?.memory ?? ownGuest.memory) ?? bad("“memory” is not a size"),
       kind: "manifest" as const,
     };
   });
 }
 
-function parseFile(data: unknown, bad: (what: string) => never): GuestFile {
-  const f = data as Partial<GuestFile> | null;
-  const { role, name, bytes, sha256 } = f ?? {};
-  if (role !== "kernel" && role !== "initrd") return bad("a file's “role” is neither kernel nor initrd");
-  if (typeof name !== "string" || !/^[\w][\w.+~-]*$/.test(name)) return bad("a file's “name” is not a plain file name");
-  if (typeof bytes !== "number" || !Number.isSafeInteger(bytes) || bytes < 0) return bad(`“bytes” of ${name} is not a size`);
-  if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/i.test(sha256)) return bad(`“sha256” of ${name} is not 64 hex digits`);
-  return { role, name, bytes, sha256: sha256.toLowerCase() };
+function parseFile(role: ImageRole, data: unknown, bad: (what: string) => never): GuestFile {
+  const { file, bytes, sha256 } = (data ?? {}) as Record<string, unknown>;
+  if (typeof file !== "string" || !/^\w[\w.+~-]*$/.test(file)) return bad(`“${role}.file” is not a plain file name`);
+  if (typeof bytes !== "number" || !Number.isSafeInteger(bytes) || bytes < 0)
+    return bad(`“${role}.bytes” is not a size`);
+  if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/i.test(sha256))
+    return bad(`“${role}.sha256” is not 64 hex digits`);
+  return { role, name: file, bytes, sha256: sha256.toLowerCase() };
+}
+
+/** What a guest was made from, to show; a list that makes no sense is an empty one. */
+function parsePackages(data: unknown): Guest["packages"] {
+  if (!Array.isArray(data)) return [];
+  return data
+    .filter((p): p is Guest["packages"][0] => typeof p?.name === "string" && typeof p?.version === "string")
+    .map(({ name, version }) => ({ name, version }));
 }
 
 /** Bytes from a number of bytes or from "512M" / "1G"; undefined if it is neither. */

@@ -13,7 +13,8 @@ export interface ImageKind {
   what: string;
 }
 
-const ascii = (b: Uint8Array, at: number, length: number): string => String.fromCharCode(...b.subarray(at, at + length));
+const ascii = (b: Uint8Array, at: number, length: number): string =>
+  String.fromCharCode(...b.subarray(at, at + length));
 const u16 = (b: Uint8Array, at: number): number => b[at]! | (b[at + 1]! << 8);
 const starts = (b: Uint8Array, ...magic: number[]): boolean => magic.every((byte, i) => b[i] === byte);
 
@@ -50,7 +51,10 @@ export function identifyImage(b: Uint8Array): ImageKind {
   // Linux x86 boot protocol: setup header magic at 0x202, protocol version at 0x206.
   if (b.length >= 0x208 && ascii(b, 0x202, 4) === "HdrS") {
     const version = u16(b, 0x206);
-    return { role: "kernel", what: `Linux bzImage (boot protocol ${version >> 8}.${String(version & 0xff).padStart(2, "0")})` };
+    return {
+      role: "kernel",
+      what: `Linux bzImage (boot protocol ${version >> 8}.${String(version & 0xff).padStart(2, "0")})`,
+    };
   }
   if (starts(b, 0x7f, 0x45, 0x4c, 0x46) && b.length >= 20) {
     const machine = b[5] === 2 ? (b[18]! << 8) | b[19]! : u16(b, 18);

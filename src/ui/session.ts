@@ -2,8 +2,16 @@ import type { DownloadProgress } from "./download.ts";
 import { download } from "./download.ts";
 import { loadEngine } from "./engine.ts";
 import type { Guest, GuestFile } from "./guests.ts";
-import type { MachineConfig, MachineHandle, MachineState, MachineStats, StopDetail, Transport } from "./machineHandle.ts";
-import type { OwnFiles } from "./ownFiles.ts";
+import type { ImageRole } from "./images.ts";
+import type {
+  MachineConfig,
+  MachineHandle,
+  MachineState,
+  MachineStats,
+  StopDetail,
+  Transport,
+} from "./machineHandle.ts";
+import type { OwnFile, OwnFiles } from "./ownFiles.ts";
 import { type Problem, problemOf, problemOfStop } from "./problems.ts";
 
 /**
@@ -62,8 +70,10 @@ export class Session {
   #timer: ReturnType<typeof setInterval> | undefined;
   #last: { at: number; stats: MachineStats } | undefined;
 
-  /** Shown until the guest's first output; undefined afterwards. */
-  steps: Step[] | undefined = [];
+  readonly #engine: Step = { label: "Machine", done: 0, state: "waiting" };
+  readonly #boot: Step = { label: "Boot", done: 0, state: "waiting" };
+  /** All that is to be done, from the beginning; shown until the guest's first output, undefined afterwards. */
+  steps: Step[] | undefined;
   state: MachineState | "preparing" = "preparing";
   detail: StopDetail | undefined;
   problem: Problem | undefined;
@@ -73,13 +83,19 @@ export class Session {
     this.plan = plan;
     this.#files = files;
     this.#events = events;
+    const named =
+      plan.guest.kind === "own"
+        ? Object.values(plan.own).map(({ file }) => ({ label: file.name, total: file.size }))
+        : plan.guest.files.map((file) => ({ label: file.name, total: file.bytes }));
+    this.steps = [...named.map((f): Step => ({ ...f, done: 0, state: "waiting" })), this.#engine, this.#boot];
   }
 
   /** Runs until the guest executes, or until `problem` says why it does not. Never rejects. */
   async start(): Promise<void> {
     try {
       const config = await this.#prepare();
-      const engine = this.#step({ label: "Machine", done: 0, state: "busy" });
+      this.#engine.state = "busy";
+      this.#events.changed();
       const create = await loadEngine();
       this.#throwIfGone();
       const handle = await create(config, {
@@ -88,8 +104,8 @@ export class Session {
       });
       if (this.gone) return void (await handle.destroy());
       this.#handle = handle;
-      engine.state = "done";
-      this.#step({ label: "Boot", done: 0, state: "busy" });
+      this.#engine.state = "done";
+      this.#boot.state = "busy";
       this.#events.created(handle);
       await handle.start();
       this.#poll();
@@ -138,18 +154,15 @@ export class Session {
     const config: MachineConfig = { append, memoryBytes, transport };
     if (guest.kind === "embedded") return { ...config, embedded: true };
     if (guest.kind === "own") {
-      for (const role of ["kernel", "initrd"] as const) {
-        const brought = own[role];
-        if (!brought) continue;
-        const step = this.#step({ label: brought.file.name, done: 0, total: brought.file.size, state: "busy" });
-        config[role] = new Uint8Array(await brought.file.arrayBuffer());
-        Object.assign(step, { done: brought.file.size, state: "done" });
+      const files = Object.entries(own) as [ImageRole, OwnFile][];
+      for (const [i, [role, { file }]] of files.entries()) {
+        config[role] = new Uint8Array(await file.arrayBuffer());
+        this.#throwIfGone();
+        Object.assign(this.steps![i]!, { done: file.size, state: "done" });
       }
-      this.#throwIfGone();
       return config;
     }
-    const steps = guest.files.map((f) => this.#step({ label: f.name, done: 0, total: f.bytes, state: "waiting" }));
-    const loaded = await Promise.all(guest.files.map((file, i) => this.#file(file, steps[i]!)));
+    const loaded = await Promise.all(guest.files.map((file, i) => this.#file(file, this.steps![i]!)));
     for (const [i, file] of guest.files.entries()) config[file.role] = loaded[i]!;
     return config;
   }
@@ -170,12 +183,6 @@ export class Session {
     }
     // A copy: the engine may transfer the buffer to its worker, and a restart wants it again.
     return data.slice();
-  }
-
-  #step(step: Step): Step {
-    this.steps?.push(step);
-    this.#events.changed();
-    return step;
   }
 
   #throwIfGone(): void {

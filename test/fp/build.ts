@@ -7,6 +7,13 @@ import asc from "assemblyscript/asc";
 export type FpFunction = (...args: (bigint | number)[]) => bigint | number;
 export type Fp = Record<string, FpFunction>;
 
+/** The part of the WebAssembly API used here (Node's types do not declare it). */
+interface WasmApi {
+  Module: new (bytes: Uint8Array) => object;
+  Instance: new (module: object, imports: object) => { exports: object };
+}
+const { Module, Instance } = (globalThis as unknown as { WebAssembly: WasmApi }).WebAssembly;
+
 const root = resolve(import.meta.dirname, "../..");
 
 /** Compiles the library's test entry with the flags the core uses. Throws with asc's messages on an error. */
@@ -17,15 +24,14 @@ export async function buildFp(): Promise<Fp> {
     const args = ["assembly/fp/testing.ts", "-o", out, "-O3", "--noAssert", "--runtime", "stub", "--enable", "simd"];
     const { error, stderr } = await asc.main([...args, "--baseDir", root]);
     if (error) throw new Error(`${error.message}\n${stderr.toString()}`);
-    const module = new WebAssembly.Module(readFileSync(out));
-    const instance = new WebAssembly.Instance(module, {
+    const instance = new Instance(new Module(readFileSync(out)), {
       env: {
         abort: () => {
           throw new Error("abort");
         },
       },
     });
-    return instance.exports as unknown as Fp;
+    return instance.exports as Fp;
   } finally {
     rmSync(dir, { recursive: true });
   }

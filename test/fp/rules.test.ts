@@ -43,6 +43,11 @@ describe("x87", () => {
     expect(run("fxMul", ...small, 0x36f)).toEqual([ONE, 24576 - 1, UE]);
   });
 
+  it("subtracts neighbours without losing the last bit", () => {
+    expect(run("fxSub", ONE, 0x3fff, 0xffffffffffffffffn, 0x3ffe, 0x37f)).toEqual([ONE, 0x3fff - 64, 0]);
+    expect(run("fxSub", ONE, 0x3fff, ONE, 0x3fff, 0x77f)).toEqual([0n, 0x8000, 0]);
+  });
+
   it("chooses the NaN with the larger significand, a quiet one before a signaling one", () => {
     const big = 0xc000000000000009n;
     const small = 0xc000000000000001n;
@@ -124,6 +129,7 @@ describe("SSE", () => {
     // (2^-1022) (1 - 2^-53) rounds to the smallest normal: tiny with a bounded exponent only.
     const a = 0x0010000000000000n;
     expect(run("f64Mul", a, 0x3fefffffffffffffn, 0x1f80)).toEqual([a, expect.anything(), UE | PE]);
+    expect(run("fmul64", a, 0x3fefffffffffffffn, 0x1fa0)).toEqual([a, expect.anything(), UE | PE]);
     expect(run("f64Mul", a, 0x3fe0000000000000n, 0x1f80)).toEqual([0x0008000000000000n, expect.anything(), 0]);
     expect(run("f64Mul", a, 0x3fe0000000000000n, 0x9f80)).toEqual([0n, expect.anything(), UE | PE]);
     expect(run("f64Mul", a, 0x3fe0000000000000n, 0x9780)[2]).toBe(UE);
@@ -156,6 +162,15 @@ describe("SSE", () => {
     }
   });
 
+  it("multiplies and adds with one rounding, and lets a NaN addend silence zero times infinity", () => {
+    const x = 0x3ff0000000000001n;
+    expect(run("f64Fma", x, x, 0xbff0000000000002n, 0x1f80)).toEqual([BigInt(1023 - 104) << 52n, expect.anything(), 0]);
+    const nan = 0x7ff8000000000005n;
+    expect(run("f64Fma", 0n, 0x7ff0000000000000n, nan, 0x1f80)).toEqual([nan, expect.anything(), 0]);
+    expect(run("f64Fma", 0n, 0x7ff0000000000000n, x, 0x1f80)[2]).toBe(IE);
+    expect(run("f32Fma", 0x3f800001, 0x3f800001, 0xbf800002 | 0, 0x1f80)[0]).toBe(BigInt((127 - 46) << 23));
+  });
+
   it("fast entry points equal the exact ones, flags but PE included", () => {
     let seed = 12345n;
     const next = (): bigint => {
@@ -171,7 +186,7 @@ describe("SSE", () => {
       return (((r >> 33n) & 1n) << 63n) | (e << 52n) | (next() >> 12n);
     };
     let taken = 0;
-    for (let i = 0; i < 20_000; i++) {
+    for (let i = 0; i < 10_000; i++) {
       const a = operand();
       const b = operand();
       const mxcsr = [0x1fa0, 0x9fe0, 0x1f80, 0x3fa0][i & 3];
@@ -183,7 +198,7 @@ describe("SSE", () => {
       ]) {
         const [r, , f] = run(fast, a, b, mxcsr);
         const [s, , g] = run(exact, a, b, mxcsr);
-        expect([r, f | PE], `${fast} ${a.toString(16)} ${b.toString(16)}`).toEqual([s, g | PE]);
+        if (r !== s || (f | PE) !== (g | PE)) expect.fail(`${fast} ${a.toString(16)} ${b.toString(16)} ${mxcsr}`);
         if (f !== g) taken++;
       }
     }

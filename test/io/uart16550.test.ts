@@ -199,10 +199,13 @@ describe("receiver", () => {
     uart.receive(text("a"));
     timers.advance(3n * CHARACTER);
     uart.receive(text("b"));
-    timers.advance(3n * CHARACTER);
+    timers.advance(4n * CHARACTER - 1n);
     expect(pin.level).toBe(false);
+    timers.advance(1n);
+    expect(pin.level).toBe(true);
     r(RBR);
     r(RBR);
+    expect(pin.level).toBe(false);
     timers.advance(100n * CHARACTER);
     expect(pin.level).toBe(false);
     w(FCR, 0);

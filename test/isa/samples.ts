@@ -25,7 +25,8 @@ export function* samples(row: Row, mode: Width): Generator<Uint8Array> {
   const sized = isSizedRow(row);
   const sizes: number[][] = [[]];
   if (sized && row.prefix !== "66" && row.prefix !== "np" && !(mode === 64 && row.attrs.has("f64"))) sizes.push([0x66]);
-  const rexes = mode !== 64 ? [0] : sized && !row.attrs.has("d64") && !row.attrs.has("f64") ? [0, 0x45, 0x48, 0x4d] : [0, 0x45];
+  // Most numbers of control and debug registers do not exist.
+  const rexes = mode !== 64 || ignoresMod(row) ? [0] : sized && !row.attrs.has("d64") && !row.attrs.has("f64") ? [0, 0x45, 0x48, 0x4d] : [0, 0x45];
   let n = 0;
   for (const size of sizes) {
     for (const rex of rexes) {

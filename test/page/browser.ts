@@ -1,9 +1,13 @@
-import { accessSync, constants, readFileSync } from "node:fs";
+import { accessSync, constants, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
 import { createRequire } from "node:module";
-import { delimiter, join } from "node:path";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { chromium } from "playwright-core";
+import { build } from "vite";
 import { expect } from "vitest";
 
 /** What the browser tests share: a Chromium from the path, a page with canned guests, axe. */
@@ -39,6 +43,54 @@ export function launch(executablePath: string): Promise<Browser> {
   return chromium.launch({ executablePath, args });
 }
 
+/** Builds the page with FakeMachine in it into a folder of its own. */
+export async function buildSite(): Promise<{ folder: string; remove(): void }> {
+  const folder = mkdtempSync(join(tmpdir(), "tabhyve-page-"));
+  const outDir = join(folder, "site");
+  await build({ root, configFile: `${root}vite.config.ts`, mode: "fake", logLevel: "error", build: { outDir } });
+  return { folder: outDir, remove: () => rmSync(folder, { recursive: true }) };
+}
+
+const TYPES: Record<string, string> = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".json": "application/json",
+  ".webmanifest": "application/manifest+json",
+};
+
+export interface Host {
+  base: string;
+  close(): Promise<void>;
+}
+
+/** A host that serves a folder under /some/where/, with or without the isolation headers. */
+export async function host(folder: string, isolated: boolean): Promise<Host> {
+  const headers = isolated
+    ? { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" }
+    : {};
+  const server = createServer((request, response) => {
+    const path = new URL(request.url!, "http://localhost").pathname.replace("/some/where/", "");
+    try {
+      const body = readFileSync(join(folder, path || "index.html"));
+      response.writeHead(200, { ...headers, "content-type": TYPES[extname(path || ".html")] ?? "application/octet-stream" });
+      response.end(body);
+    } catch {
+      response.writeHead(404, headers).end();
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, resolve));
+  return {
+    base: `http://localhost:${(server.address() as AddressInfo).port}/some/where/`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
 /** Two files and their hashes as a manifest lists them; the kernel has a bzImage's magic and nothing else. */
 export const kernel = image(300_000);
 export const initrd = new Uint8Array(120_000).fill(7);
@@ -60,12 +112,11 @@ export async function manifest(): Promise<object> {
         id: "debian-cloud",
         title: "Debian 12 cloud kernel",
         description: "Linux 6.1 with a busybox shell on the serial console.",
-        files: [
-          { role: "kernel", name: "vmlinuz-cloud", bytes: kernel.length, sha256: await hex(kernel) },
-          { role: "initrd", name: "initrd.gz", bytes: initrd.length, sha256: await hex(initrd) },
-        ],
+        kernel: { file: "vmlinuz-cloud", bytes: kernel.length, sha256: await hex(kernel) },
+        initrd: { file: "initrd.gz", bytes: initrd.length, sha256: await hex(initrd) },
+        packages: [{ name: "linux-image-cloud-amd64", version: "6.1.1-1" }],
         append: "console=ttyS0 panic=-1 quiet",
-        memory: 256 * 2 ** 20,
+        memory: "256M",
       },
     ],
   };
@@ -88,7 +139,12 @@ export interface Visited {
 
 /** Opens the page in a context of its own (no storage shared with other tests). */
 export async function visit(browser: Browser, { base, path = "?fake", guests, ...options }: Visit): Promise<Visited> {
-  const context = await browser.newContext({ serviceWorkers: "block", viewport: { width: 1280, height: 800 }, ...options });
+  const context = await browser.newContext({
+    serviceWorkers: "block",
+    viewport: { width: 1280, height: 800 },
+    ...options,
+  });
+  context.setDefaultTimeout(8000);
   const page = await context.newPage();
   const errors: string[] = [];
   page.on("pageerror", (error) => errors.push(String(error)));
@@ -127,9 +183,15 @@ interface AxeResult {
 
 /** Runs axe (WCAG 2.0 to 2.2, A and AA, and best practices) on what is shown now, and expects nothing. */
 export async function expectAccessible(page: Page): Promise<void> {
-  await page.waitForFunction(() => document.getAnimations().every((a) => a.playState !== "running" || a.effect?.getTiming().iterations === Number.POSITIVE_INFINITY));
+  await page.waitForFunction(() =>
+    document
+      .getAnimations()
+      .every((a) => a.playState !== "running" || a.effect?.getTiming().iterations === Number.POSITIVE_INFINITY),
+  );
   const result = (await page.evaluate(`${axeSource}; axe.run(document)`)) as AxeResult;
-  const found = result.violations.map((v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => `  ${n.target}\n  ${n.failureSummary}`).join("\n")}`);
+  const found = result.violations.map(
+    (v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => `  ${n.target}\n  ${n.failureSummary}`).join("\n")}`,
+  );
   expect(found).toEqual([]);
 }
 

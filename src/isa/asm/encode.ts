@@ -45,7 +45,7 @@ export function encode(i: Instruction, ctx: Context, atLeast = 0): number[] {
   if (i.mnemonic === "") return i.prefixes.map((p) => prefixByte(p, ctx.mode));
   if (i.mnemonic === "nop" && !i.operands.length) return encodeNop(i, ctx);
   const asizePrefix = widthPrefix(i, "a");
-  let operands = i.operands.map((o) => resolveOperand(o, ctx, asizePrefix));
+  let operands = i.operands.map((o) => resolveOperand(o, ctx, asizePrefix, widthPrefix(i, "o")));
   let asize = asizePrefix;
   if (/^loop/.test(i.mnemonic) && operands.length === 2) {
     const count = operands[1];
@@ -108,7 +108,7 @@ function widths(row: Row, mode: Width, chosen: Width | undefined): Width[] {
     .sort((a, b) => Number(b === normal) - Number(a === normal));
 }
 
-function resolveOperand(op: Operand, ctx: Context, asizePrefix: Width | undefined): Resolved {
+function resolveOperand(op: Operand, ctx: Context, asizePrefix: Width | undefined, osizePrefix: Width | undefined): Resolved {
   switch (op.k) {
     case "reg":
       return op;
@@ -124,7 +124,9 @@ function resolveOperand(op: Operand, ctx: Context, asizePrefix: Width | undefine
     case "mem": {
       const value = evaluate(op.address, ctx.resolve, ctx.final);
       const address = layOut(op, value, ctx.mode, ctx.defaultRel, asizePrefix);
-      return { k: "mem", bits: op.bits, far: op.far, address, value };
+      // NASM takes a far pointer in 64-bit code for m16:64 unless it is told otherwise.
+      const bits = op.far && !op.bits && ctx.mode === 64 && !osizePrefix ? 64 : op.bits;
+      return { k: "mem", bits, far: op.far, address, value };
     }
   }
 }
@@ -144,14 +146,23 @@ function variants(mnemonic: string, operands: readonly Resolved[], mode: Width):
     return mnemonic === "xchg" ? [[b, a], operands] : [operands, [b, a]];
   }
   if (mnemonic === "imul" && operands.length === 2 && b.k === "imm") return [[a, a, b]];
-  // A 32-bit MOV clears the upper half.
-  if (mnemonic === "mov" && mode === 64 && a?.k === "reg" && a.reg.cls === "gpr" && a.reg.bits === 64 && b?.k === "imm") {
-    const { n, rel, unknown } = b.value;
-    const low = registerNamed(a.reg.num < 8 ? `e${a.reg.name.slice(1)}` : `${a.reg.name}d`);
-    if (low && !b.bits && rel === 0 && (unknown || (n >= 0n && n < 1n << 32n))) return [operands, [{ k: "reg", reg: low }, b]];
+  // Decimal adjustment unless a base is written.
+  if ((mnemonic === "aam" || mnemonic === "aad") && !operands.length) {
+    const ten = { n: 10n, rel: 0, unknown: false, regs: [] };
+    return [[{ k: "imm", bits: 0, strict: false, distance: "", value: ten }]];
   }
+  // A write to 32 bits clears the upper half.
+  const low = mode === 64 && a?.k === "reg" && a.reg.cls === "gpr" && a.reg.bits === 64 ? lowHalf(a.reg) : undefined;
+  if (low && mnemonic === "mov" && b?.k === "imm") {
+    const { n, rel, unknown } = b.value;
+    if (!b.bits && rel === 0 && (unknown || (n >= 0n && n < 1n << 32n))) return [operands, [{ k: "reg", reg: low }, b]];
+  }
+  if (low && mnemonic === "mov" && b?.k === "reg" && b.reg.cls === "seg") return [[{ k: "reg", reg: low }, b]];
+  if (low && mnemonic === "sldt") return [[{ k: "reg", reg: low }]];
   return [operands];
 }
+
+const lowHalf = (r: Register): Register | undefined => registerNamed(r.num < 8 ? `e${r.name.slice(1)}` : `${r.name}d`);
 
 function encodeNop(i: Instruction, ctx: Context): number[] {
   const z = widthPrefix(i, "o");
@@ -167,7 +178,7 @@ function layBytes(m: Match, i: Instruction, ctx: Context, asizeWanted: Width | u
   const { mode } = ctx;
   const memory = m.rm && "asize" in m.rm ? m.rm : m.moffs;
   const rmRegister = m.rm && "cls" in m.rm ? m.rm : undefined;
-  if ((row.mod === "mem" && !memory) || (row.mod === "reg" && !rmRegister)) return { reason: "", near: false };
+  if ((row.mod === "mem" && !memory) || (row.mod === "reg" && memory)) return { reason: "", near: false };
   const out: number[] = [];
   for (const p of ["rep", "repe", "repz", "repne", "repnz"]) if (i.prefixes.includes(p)) out.push(PREFIX_BYTES[p]);
   if (i.prefixes.includes("lock")) {

@@ -150,8 +150,8 @@ function matchFixed(m: Match, code: OperandCode, op: Resolved, bits: number): bo
 }
 
 function matchGpr(m: Match, reg: Register, bits: number, all: readonly OperandCode[], isRm: boolean): boolean {
-  // MOV to a segment register takes wider registers too: it reads their low word.
-  const wider = isRm && bits === 16 && reg.bits > 16 && all[0].letter === "S";
+  // MOV to a segment register, LAR and LSL take wider registers too: they read the low word.
+  const wider = isRm && bits === 16 && reg.bits > 16 && (all[0].letter === "S" || /^L(AR|SL)$/.test(m.row.mnemonic));
   if (reg.bits !== bits && !wider) return false;
   if (isRm) m.rm = reg;
   m.needsRex ||= reg.needsRex || reg.num > 7;

@@ -33,7 +33,6 @@ const DIRECTIVES = new Set([
 
 /** A word that starts a statement, so what stands before it is a label. */
 const isStart = (word: string): boolean => DIRECTIVES.has(word) || isMnemonic(word) || isPrefix(word);
-const isReserved = (word: string): boolean => isStart(word) || registerNamed(word) !== undefined || word in SIZE_BITS;
 
 /** Parses a source file. Throws AssembleError. */
 export function parseSource(source: string, file: string): Statement[] {
@@ -112,7 +111,8 @@ class Parser {
       if (isStart(word)) return undefined;
       throw new Mistake(`${t.s} is neither an instruction nor a directive; a label alone on a line ends with a colon`);
     }
-    if (isReserved(word) || t.s === "$" || t.s === "$$") throw new Mistake(`${t.s} cannot be a label`);
+    // With its colon even a mnemonic can be a label.
+    if (registerNamed(word) || word in SIZE_BITS || t.s === "$" || t.s === "$$") throw new Mistake(`${t.s} cannot be a label`);
     c.at += colon ? 2 : 1;
     const name = fullName(t.s, this.#scope);
     if (name === t.s && c.word() !== "equ") this.#scope = t.s;
@@ -207,8 +207,12 @@ function parseInstruction(c: Cursor): Instruction {
   c.at++;
   const operands: Operand[] = [];
   if (!c.done) {
+    // FADD TO STi: the result goes to STi.
+    const to = c.takeWord("to") !== "";
     do operands.push(parseOperand(c));
     while (c.takeOp(","));
+    const st0 = registerNamed("st0");
+    if (to && st0) operands.push({ k: "reg", reg: st0 });
   }
   return { mnemonic, prefixes, operands };
 }

@@ -15,6 +15,7 @@ export function guestsPane(app: App): TemplateResult {
         <div class="cards" role="radiogroup" aria-labelledby="guests-title" aria-busy=${app.guests === undefined}>
           ${app.guests?.map((guest) => card(app, guest)) ?? html`<div class="card ghost"></div><div class="card ghost"></div>`}
         </div>
+        <div ?data-hidden=${app.guests === undefined}>
         <button type="button" class="wide" @click=${() => document.querySelector<HTMLInputElement>("#files")?.click()}>
           ${icons.file} Open kernel or initrd…
         </button>
@@ -32,6 +33,7 @@ export function guestsPane(app: App): TemplateResult {
         />
         <p class="hint">Or drop the files anywhere on this page.</p>
         ${app.isolated ? nothing : isolationNote()}
+        </div>
       </div>
       ${footer(app)}
     </aside>
@@ -65,7 +67,7 @@ function footer(app: App): TemplateResult {
   const running = app.session?.plan.guest;
   const other = app.live && running?.id !== app.selected.id;
   return html`
-    <div class="guests-footer" ?data-wanted=${other}>
+    <div class="guests-footer" ?data-wanted=${other} ?data-hidden=${app.guests === undefined}>
       ${other ? html`<p class="hint">${running?.title} will be powered off.</p>` : nothing}
       ${
         app.live && !other

@@ -9,7 +9,11 @@ import { icons } from "./icons.ts";
  */
 export function menu(app: App): TemplateResult {
   const { screenReader, fontSize } = app.settings;
-  const item = (label: string, run: () => void, options: { disabled?: boolean; keys?: string } = {}): TemplateResult => html`
+  const item = (
+    label: string,
+    run: () => void,
+    options: { disabled?: boolean; keys?: string } = {},
+  ): TemplateResult => html`
     <button type="button" role="menuitem" tabindex="-1" ?disabled=${options.disabled} @click=${() => choose(run)}>
       <span>${label}</span>${options.keys ? html`<kbd>${options.keys}</kbd>` : ""}
     </button>

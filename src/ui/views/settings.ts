@@ -66,7 +66,11 @@ export function settingsSheet(app: App): TemplateResult {
         <h3>Machine</h3>
         ${choice(app, "Transport", "transport", app.settings.transport, (v) => app.setTransport(v), [
           ["auto", "Automatic", app.isolated ? "Threaded on this page" : "Inline on this page"],
-          ["threaded", "Threaded", app.isolated ? "vCPU in its own worker, devices beside the page" : "Needs a cross-origin isolated page"],
+          [
+            "threaded",
+            "Threaded",
+            app.isolated ? "vCPU in its own worker, devices beside the page" : "Needs a cross-origin isolated page",
+          ],
           ["inline", "Inline", "Whole machine in one worker"],
         ])}
 

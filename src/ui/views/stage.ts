@@ -20,13 +20,23 @@ export function stage(app: App): TemplateResult {
 }
 
 function summary(app: App): TemplateResult {
+  if (!app.guests) return html`<div class="over opaque"></div>`; // which guest is not known yet
   const guest = app.selected;
   const { memoryMb, append } = effective(guest, app.settings);
   const own = guest.kind === "own";
   const rows: [string, TemplateResult | string][] = own
     ? [ownRow(app, "kernel"), ownRow(app, "initrd")]
-    : guest.files.map((f) => [f.role === "kernel" ? "Kernel" : "Initrd", html`${f.name} <span class="dim">${bytes(f.bytes)}</span>`]);
+    : guest.files.map((f) => [
+        f.role === "kernel" ? "Kernel" : "Initrd",
+        html`${f.name} <span class="dim">${bytes(f.bytes)}</span>`,
+      ]);
   if (guest.kind !== "embedded") rows.push(["Command line", html`<code>${append || "(empty)"}</code>`]);
+  if (guest.packages.length) {
+    rows.push([
+      "Made from",
+      html`${guest.packages.map((p) => html`<span>${p.name} <span class="dim">${p.version}</span></span>`)}`,
+    ]);
+  }
   rows.push(["Memory", `${memoryMb} MB`]);
   rows.push(["Transport", chooseTransport(app.settings.transport, app.isolated)]);
   return html`
@@ -100,12 +110,12 @@ function step(s: Step, instructions: number): TemplateResult {
   return html`
     <li data-state=${s.state}>
       <span class="step-label">${s.label}</span>
-      <span class="step-text">${text}${check ? html` · ${check}` : nothing}</span>
       <progress
         aria-label=${s.label}
         max=${s.total || 1}
         value=${s.state === "done" ? s.total || 1 : s.total ? s.done : s.state === "waiting" ? 0 : nothing}
       ></progress>
+      <span class="step-text">${text}${check ? html` · ${check}` : nothing}</span>
     </li>
   `;
 }
@@ -130,7 +140,8 @@ function problem(app: App, p: Problem): TemplateResult {
         <p class="remedy">${p.remedy}</p>
         <div class="buttons">
           ${p.actions.map(
-            (action, i) => html`<button type="button" class=${i === 0 ? "primary" : ""} @click=${() => app.act(action)}>${ACTIONS[action]}</button>`,
+            (action, i) =>
+              html`<button type="button" class=${i === 0 ? "primary" : ""} @click=${() => app.act(action)}>${ACTIONS[action]}</button>`,
           )}
           <button type="button" @click=${() => app.dismissProblem()}>Dismiss</button>
         </div>

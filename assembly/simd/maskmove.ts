@@ -1,0 +1,40 @@
+/** MASKMOVQ and MASKMOVDQU: bytes of operand 0 chosen by the sign bits of operand 1, to DS:rDI. */
+import { Vcpu, V_GPR, MODE_CODE64 } from "../gen/layout";
+import { probeWrite, writePtr } from "../mem/access";
+import { segmentLinear } from "../mem/segment";
+import { WRITE } from "../sem/kinds";
+import { dst, enterMmx, mmxReady, reg, right } from "./operand";
+import { uAddr, uSegment } from "../decode/uop";
+
+const RDI: usize = V_GPR + 56;
+
+/**
+ * The whole range must be writable, whatever the mask chooses; then the bytes are written one by one, so that what
+ * another processor writes between them stays.
+ */
+function storeMasked(c: Vcpu, u: usize, mask: u32, size: u32): bool {
+  const address = uAddr(u), rdi = load<u64>(changetype<usize>(c), RDI);
+  const offset = address == 0 ? rdi & 0xffff : address == 1 ? rdi & 0xffffffff : rdi;
+  const linear = segmentLinear(c, uSegment(u), offset, size, true);
+  if (linear == ~0 && !(c.mode & MODE_CODE64)) return false;
+  c.stackFault = 0;
+  if (!probeWrite(c, linear, size)) return false;
+  const from = dst(c, u);
+  for (let i: u32 = 0; i < size; i++) {
+    if (!((mask >> i) & 1)) continue;
+    const p = writePtr(c, linear + i, 1, WRITE);
+    if (!p) return false;
+    store<u8>(p, load<u8>(from + i));
+  }
+  return true;
+}
+
+/** The x87 state enters MMX before the stores, also when they fault. */
+export function maskmovq(c: Vcpu, u: usize): bool {
+  if (!mmxReady(c)) return false;
+  enterMmx(c);
+  return storeMasked(c, u, i8x16.bitmask(right(reg(c, u))), 8);
+}
+export function maskmovdqu(c: Vcpu, u: usize): bool {
+  return storeMasked(c, u, i8x16.bitmask(right(reg(c, u))), 16);
+}

@@ -1,0 +1,283 @@
+/** Control and debug registers, descriptor-table registers, and the rest of the system instructions (SDM vol. 3, 2.5 and 2.8). */
+import {
+  Vcpu, MODE_CODE64, MODE_LONG, SEG_CS,
+} from "../gen/layout";
+import { DB, GP, raise, raiseError, UD } from "../exception";
+import { apicReadTpr, apicWriteTpr } from "../apic";
+import { ea, uD, uS, uSize } from "../decode/uop";
+import { hostRead } from "../mem/phys";
+import { AR_L, segAr } from "../mem/segment";
+import { flushAll, flushPage } from "../mem/tlb";
+import { CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, MAXPHYADDR } from "../mem/walk";
+import { CPU_FSGSBASE, CPU_MONITOR, CPU_SMAP, CPU_SMEP, CPU_UMIP, CPU_XSAVE, hasFeature } from "./model";
+import { AC, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_TS, EFER_LMA, EFER_LME, updateMode } from "./mode";
+import { operand, putReg, readMem, readOperand, writeMem } from "./operand";
+import { umipAllows } from "./segment";
+
+const CR0_NW: u64 = 1 << 29;
+const CR0_CD: u64 = 1 << 30;
+const CR0_DEFINED: u64 = 0xe005003f;
+const CR4_OSXSAVE: u64 = 1 << 18;
+/** TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT. */
+const CR4_ALWAYS: u64 = 0x7fc;
+const CR4_PGE: u64 = 1 << 7;
+
+/** CR4 bits that this CPU model has; the others are reserved. */
+function cr4Allowed(c: Vcpu): u64 {
+  let bits = CR4_ALWAYS;
+  if (hasFeature(c, CPU_UMIP)) bits |= 1 << 11;
+  if (hasFeature(c, CPU_FSGSBASE)) bits |= 1 << 16;
+  if (hasFeature(c, CPU_XSAVE)) bits |= CR4_OSXSAVE;
+  if (hasFeature(c, CPU_SMEP)) bits |= CR4_SMEP;
+  if (hasFeature(c, CPU_SMAP)) bits |= CR4_SMAP;
+  return bits;
+}
+
+/** Reads the four PDPTEs of PAE paging into their registers (SDM vol. 3, 4.4.1); #GP if one has reserved bits set. */
+function loadPdptes(c: Vcpu, cr3: u64): bool {
+  const reserved: u64 = ~((<u64>1 << MAXPHYADDR) - 1) | 0x1e6;
+  const at = hostRead(cr3 & 0xffffffe0);
+  for (let i: usize = 0; i < 4; i++) {
+    const e: u64 = at ? load<u64>(at + (i << 3)) : 0;
+    if ((e & 1) && (e & reserved)) return raiseError(c, GP, 0);
+  }
+  for (let i: usize = 0; i < 4; i++) c.set_pdpte(i, at ? load<u64>(at + (i << 3)) : 0);
+  return true;
+}
+
+export function writeCr0(c: Vcpu, v: u64): bool {
+  if (v >> 32) return raiseError(c, GP, 0);
+  const old = c.cr0, next = (v & CR0_DEFINED) | CR0_ET, changed = old ^ next;
+  if ((next & CR0_PG) && !(next & CR0_PE)) return raiseError(c, GP, 0);
+  if ((next & CR0_NW) && !(next & CR0_CD)) return raiseError(c, GP, 0);
+  const long = (c.efer & EFER_LME) != 0;
+  if (changed & CR0_PG) {
+    if (next & CR0_PG) {
+      if (long && (!(c.cr4 & CR4_PAE) || segAr(c, SEG_CS) & AR_L)) return raiseError(c, GP, 0);
+    } else if (c.mode & MODE_CODE64) return raiseError(c, GP, 0);
+  }
+  if ((changed & (CR0_PG | CR0_CD | CR0_NW)) && (next & CR0_PG) && (c.cr4 & CR4_PAE) && !long && !loadPdptes(c, c.cr3)) return false;
+  c.cr0 = next;
+  if (changed & CR0_PG) {
+    if ((next & CR0_PG) && long) c.efer |= EFER_LMA;
+    else c.efer &= ~EFER_LMA;
+  }
+  if (changed & (CR0_PG | CR0_PE | CR0_WP)) flushAll(c);
+  updateMode(c);
+  return true;
+}
+
+export function writeCr3(c: Vcpu, v: u64): bool {
+  if (c.mode & MODE_LONG) {
+    if (v >> MAXPHYADDR) return raiseError(c, GP, 0);
+  } else {
+    v &= 0xffffffff;
+    if ((c.cr0 & CR0_PG) && (c.cr4 & CR4_PAE) && !loadPdptes(c, v)) return false;
+  }
+  c.cr3 = v;
+  // Global translations go too, which the SDM allows at any time.
+  flushAll(c);
+  return true;
+}
+
+export function writeCr4(c: Vcpu, v: u64): bool {
+  if (v & ~cr4Allowed(c)) return raiseError(c, GP, 0);
+  const changed = c.cr4 ^ v;
+  if ((c.mode & MODE_LONG) && !(v & CR4_PAE)) return raiseError(c, GP, 0);
+  if ((changed & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP)) && (v & CR4_PAE) && (c.cr0 & CR0_PG) && !(c.mode & MODE_LONG)) {
+    if (!loadPdptes(c, c.cr3)) return false;
+  }
+  c.cr4 = v;
+  if (changed & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP | CR4_SMAP)) flushAll(c);
+  updateMode(c);
+  return true;
+}
+
+/** IA32_EFER: SCE, LME, NXE; LMA is read-only and LME cannot change while paging is on. */
+export function writeEfer(c: Vcpu, v: u64): bool {
+  const mine: u64 = 1 | EFER_LME | EFER_NXE;
+  if (v & ~(mine | EFER_LMA)) return raiseError(c, GP, 0);
+  if (((v ^ c.efer) & EFER_LME) && (c.cr0 & CR0_PG)) return raiseError(c, GP, 0);
+  const changed = (v ^ c.efer) & mine;
+  c.efer = (c.efer & EFER_LMA) | (v & mine);
+  if (changed & EFER_NXE) flushAll(c);
+  updateMode(c);
+  return true;
+}
+
+@inline function privileged(c: Vcpu): bool { return c.cpl ? raiseError(c, GP, 0) : true; }
+/** MOV CR and MOV DR have the mode's width, whatever the prefixes. */
+@inline function width(c: Vcpu): u32 { return c.mode & MODE_CODE64 ? 3 : 2; }
+
+export function movFromCr(c: Vcpu, u: usize): bool {
+  const n = <u32>uS(u);
+  if (n == 1 || n > 4 && n != 8) return raise(c, UD);
+  if (!privileged(c)) return false;
+  const v = n == 0 ? c.cr0 : n == 2 ? c.cr2 : n == 3 ? c.cr3 : n == 4 ? c.cr4 : apicReadTpr(c);
+  putReg(c, uD(u), width(c), v);
+  return true;
+}
+
+export function movToCr(c: Vcpu, u: usize): bool {
+  const n = <u32>uD(u);
+  if (n == 1 || n > 4 && n != 8) return raise(c, UD);
+  if (!privileged(c)) return false;
+  let v = load<u64>(changetype<usize>(c) + uS(u));
+  if (width(c) == 2) v &= 0xffffffff;
+  switch (n) {
+    case 0: return writeCr0(c, v);
+    case 2: c.cr2 = v; return true;
+    case 3: return writeCr3(c, v);
+    case 4: return writeCr4(c, v);
+    default:
+      if (v >> 4) return raiseError(c, GP, 0);
+      apicWriteTpr(c, v);
+      return true;
+  }
+}
+
+/** DR4 and DR5 are other names of DR6 and DR7 unless CR4.DE is set. Breakpoints are stored, not acted upon. */
+function debugRegister(c: Vcpu, n: u32): i32 {
+  if (n > 7 || (n == 4 || n == 5) && (c.cr4 & 8)) { raise(c, UD); return -1; }
+  if (!privileged(c)) return -1;
+  // General detect: DR7.GD guards the debug registers.
+  if (c.drAt(7) & (1 << 13)) {
+    c.set_dr(6, c.drAt(6) | (1 << 13));
+    c.set_dr(7, c.drAt(7) & ~(<u64>1 << 13));
+    raise(c, DB);
+    return -1;
+  }
+  return <i32>(n == 4 || n == 5 ? n + 2 : n);
+}
+
+export function movFromDr(c: Vcpu, u: usize): bool {
+  const n = debugRegister(c, <u32>uS(u));
+  if (n < 0) return false;
+  putReg(c, uD(u), width(c), c.drAt(n));
+  return true;
+}
+
+export function movToDr(c: Vcpu, u: usize): bool {
+  const n = debugRegister(c, <u32>uD(u));
+  if (n < 0) return false;
+  let v = load<u64>(changetype<usize>(c) + uS(u));
+  if (width(c) == 2) v &= 0xffffffff;
+  if (n >= 6 && v >> 32) return raiseError(c, GP, 0);
+  if (n == 6) v = (v & 0xe00f) | 0xffff0ff0;
+  if (n == 7) v = (v & 0xffff23ff) | 0x400;
+  c.set_dr(n, v);
+  return true;
+}
+
+export function clts(c: Vcpu, u: usize): bool {
+  if (!privileged(c)) return false;
+  c.cr0 &= ~CR0_TS;
+  updateMode(c);
+  return true;
+}
+
+/** LMSW: PE, MP, EM, TS; it cannot clear PE. */
+export function lmsw(c: Vcpu, u: usize): bool {
+  if (!privileged(c)) return false;
+  if (!readOperand(c, u, uD(u), 1)) return false;
+  const mine = CR0_PE | CR0_MP | CR0_EM | CR0_TS;
+  return writeCr0(c, (c.cr0 & ~(mine & ~CR0_PE)) | (operand & mine));
+}
+
+/** SMSW: a register gets as much of CR0 as the operand size has, memory 16 bits. */
+export function smsw(c: Vcpu, u: usize): bool {
+  if (!umipAllows(c)) return false;
+  if (!uD(u)) return writeMem(c, u, 0, 1, c.cr0);
+  putReg(c, uD(u), uSize(u), c.cr0);
+  return true;
+}
+
+export function sgdt(c: Vcpu, u: usize): bool { return storeTable(c, u, c.gdtLimit, c.gdtBase); }
+export function sidt(c: Vcpu, u: usize): bool { return storeTable(c, u, c.idtLimit, c.idtBase); }
+
+function storeTable(c: Vcpu, u: usize, limit: u32, base: u64): bool {
+  if (!umipAllows(c)) return false;
+  return writeMem(c, u, 0, 1, limit) && writeMem(c, u, 2, width(c), base);
+}
+
+export function lgdt(c: Vcpu, u: usize): bool {
+  if (!loadTable(c, u)) return false;
+  c.gdtLimit = tableLimit;
+  c.gdtBase = tableBase;
+  return true;
+}
+export function lidt(c: Vcpu, u: usize): bool {
+  if (!loadTable(c, u)) return false;
+  c.idtLimit = tableLimit;
+  c.idtBase = tableBase;
+  return true;
+}
+
+let tableLimit: u32 = 0;
+let tableBase: u64 = 0;
+/** Reads limit and base; a 16-bit operand size leaves 24 bits of base. */
+function loadTable(c: Vcpu, u: usize): bool {
+  if (!privileged(c)) return false;
+  if (!readMem(c, u, 0, 1)) return false;
+  tableLimit = <u32>operand;
+  const z = width(c);
+  if (!readMem(c, u, 2, z)) return false;
+  tableBase = z == 2 && uSize(u) == 1 ? operand & 0xffffff : operand;
+  if (z == 3 && <u64>(<i64>(tableBase << 16) >> 16) != tableBase) return raiseError(c, GP, 0);
+  return true;
+}
+
+export function invlpg(c: Vcpu, u: usize): bool {
+  if (!privileged(c)) return false;
+  const linear = ea(c, u);
+  flushPage(c, c.mode & MODE_CODE64 ? linear : linear & 0xffffffff);
+  return true;
+}
+
+/** INVD and WBINVD: there is no cache to write back. */
+export function wbinvd(c: Vcpu, u: usize): bool { return privileged(c); }
+
+export function hlt(c: Vcpu, u: usize): bool {
+  if (!privileged(c)) return false;
+  c.runState = 1;
+  return true;
+}
+
+/** MONITOR and MWAIT, where the model has them: MWAIT ends at once, as an implementation may. */
+export function monitor(c: Vcpu, u: usize): bool {
+  if (!hasFeature(c, CPU_MONITOR) || c.cpl) return raise(c, UD);
+  return c.gprAt(1) & 0xffffffff ? raiseError(c, GP, 0) : true;
+}
+export function mwait(c: Vcpu, u: usize): bool {
+  if (!hasFeature(c, CPU_MONITOR) || c.cpl) return raise(c, UD);
+  return (c.gprAt(1) & 0xffffffff) > 1 ? raiseError(c, GP, 0) : true;
+}
+
+export function clac(c: Vcpu, u: usize): bool { return setAc(c, 0); }
+export function stac(c: Vcpu, u: usize): bool { return setAc(c, AC); }
+
+function setAc(c: Vcpu, ac: u64): bool {
+  if (!hasFeature(c, CPU_SMAP) || c.cpl) return raise(c, UD);
+  c.rflags = (c.rflags & ~AC) | ac;
+  updateMode(c);
+  return true;
+}
+
+/** XGETBV and XSETBV need CR4.OSXSAVE, which is reserved in a model without XSAVE. */
+export function xgetbv(c: Vcpu, u: usize): bool {
+  if (!(c.cr4 & CR4_OSXSAVE)) return raise(c, UD);
+  if (<u32>c.gprAt(1)) return raiseError(c, GP, 0);
+  c.set_gpr(0, c.xcr0 & 0xffffffff);
+  c.set_gpr(2, c.xcr0 >> 32);
+  return true;
+}
+export function xsetbv(c: Vcpu, u: usize): bool {
+  if (!(c.cr4 & CR4_OSXSAVE)) return raise(c, UD);
+  if (!privileged(c)) return false;
+  const v = (c.gprAt(0) & 0xffffffff) | (c.gprAt(2) << 32);
+  // x87 is always on; AVX state needs SSE state.
+  if (<u32>c.gprAt(1) || !(v & 1) || v & ~7 || (v & 6) == 4) return raiseError(c, GP, 0);
+  c.xcr0 = v;
+  updateMode(c);
+  return true;
+}

@@ -1,0 +1,131 @@
+/** CPUID (SDM vol. 2, CPUID): leaves from the model's features (./model.ts) and from the machine's size. */
+import { Vcpu, CONTROL_BASE, C_VCPU_COUNT } from "../gen/layout";
+import { tscHz } from "../time";
+import { CRYSTAL_HZ, features, SIGNATURE } from "./model";
+import { MAXPHYADDR } from "../mem/walk";
+
+const BASIC_MAX: u32 = 0x16;
+const EXTENDED_MAX: u32 = 0x80000008;
+const HYPERVISOR_MAX: u32 = 0x40000010;
+
+let a: u32 = 0;
+let b: u32 = 0;
+let x: u32 = 0;
+let d: u32 = 0;
+
+/** Four characters of a string from `i` on, as CPUID packs them; blanks beyond the end. */
+function chars(s: string, i: i32): u32 {
+  let v: u32 = 0;
+  for (let k = 3; k >= 0; k--) v = (v << 8) | (i + k < s.length ? s.charCodeAt(i + k) : 0);
+  return v;
+}
+
+const BRAND = "Tabhyve virtual CPU (Intel 64)";
+
+export function cpuid(c: Vcpu, u: usize): bool {
+  leaf(c, <u32>c.gprAt(0), <u32>c.gprAt(1));
+  c.set_gpr(0, a);
+  c.set_gpr(3, b);
+  c.set_gpr(1, x);
+  c.set_gpr(2, d);
+  return true;
+}
+
+function vcpus(): u32 { return load<u32>(CONTROL_BASE, C_VCPU_COUNT); }
+
+/** Bits of an APIC ID that tell the vCPUs of the package apart. */
+function coreBits(): u32 {
+  const n = vcpus();
+  return n <= 1 ? 0 : 32 - <u32>clz<u32>(n - 1);
+}
+
+function leaf(c: Vcpu, n: u32, sub: u32): void {
+  a = b = x = d = 0;
+  if (n >= 0x80000000) {
+    if (n <= EXTENDED_MAX) { extended(c, n); return; }
+  } else if (n >= 0x40000000 && n <= HYPERVISOR_MAX && features(c, 0) >> 31) {
+    hypervisor(n);
+    return;
+  }
+  // Intel CPUs answer a leaf that is too high with the highest basic one.
+  basic(c, n > BASIC_MAX ? BASIC_MAX : n, sub);
+}
+
+function basic(c: Vcpu, n: u32, sub: u32): void {
+  switch (n) {
+    case 0: a = BASIC_MAX; b = 0x756e6547; d = 0x49656e69; x = 0x6c65746e; break;
+    case 1: {
+      const count = vcpus();
+      a = SIGNATURE;
+      b = (c.vcpuid << 24) | (max<u32>(<u32>1 << coreBits(), 1) << 16) | (8 << 8);
+      x = features(c, 0);
+      // OSXSAVE follows CR4.
+      if (c.cr4 & (1 << 18)) x |= 1 << 27;
+      d = features(c, 1);
+      if (!((c.apicBase >> 11) & 1)) d &= ~(<u32>1 << 9);
+      if (count > 1) d |= 1 << 28;
+      break;
+    }
+    // No descriptors here: leaf 4 has the caches.
+    case 2: a = 0x00feff01; break;
+    case 4: cache(sub); break;
+    case 6: a = 4; break; // ARAT: the LAPIC timer never stops
+    case 7:
+      if (sub == 0) { b = features(c, 2); x = features(c, 3); d = features(c, 4); }
+      break;
+    case 0xb:
+      x = sub & 0xff;
+      d = c.vcpuid;
+      if (sub == 0) { b = 1; x |= 1 << 8; }
+      else if (sub == 1) { a = coreBits(); b = vcpus(); x |= 2 << 8; }
+      break;
+    case 0x15: a = 1; b = <u32>(tscHz() / CRYSTAL_HZ); x = <u32>CRYSTAL_HZ; break;
+    case 0x16: a = <u32>(tscHz() / 1000000); b = a; x = 100; break;
+    default: break;
+  }
+}
+
+/** Deterministic cache parameters: 32 KiB of L1 data and instructions, 1 MiB of L2, 8 MiB of L3 for all. */
+function cache(sub: u32): void {
+  const cores = max<u32>(<u32>1 << coreBits(), 1) - 1;
+  if (sub > 3) return;
+  const level: u32 = sub < 2 ? 1 : sub;
+  const type: u32 = sub == 0 ? 1 : sub == 1 ? 2 : 3;
+  a = type | (level << 5) | (1 << 8) | ((sub == 3 ? cores : 0) << 14) | (cores << 26);
+  const ways: u32 = sub < 2 ? 8 : 16;
+  b = 63 | ((ways - 1) << 22);
+  x = sub < 2 ? 63 : sub == 2 ? 1023 : 8191;
+  if (sub == 3) d = 2;
+}
+
+function hypervisor(n: u32): void {
+  if (n == 0x40000000) {
+    a = HYPERVISOR_MAX;
+    b = chars("TabhyveTabhy", 0); x = chars("TabhyveTabhy", 4); d = chars("TabhyveTabhy", 8);
+  } else if (n == 0x40000010) {
+    // TSC and APIC timer in kHz.
+    a = <u32>(tscHz() / 1000);
+    b = <u32>(CRYSTAL_HZ / 1000);
+  }
+}
+
+function extended(c: Vcpu, n: u32): void {
+  switch (n) {
+    case 0x80000000: a = EXTENDED_MAX; break;
+    case 0x80000001:
+      x = features(c, 5);
+      d = features(c, 6);
+      // Intel CPUs report SYSCALL only to 64-bit code.
+      if (!((c.mode >> 1) & 1)) d &= ~(<u32>1 << 11);
+      break;
+    case 0x80000002: case 0x80000003: case 0x80000004: {
+      const i = <i32>(n - 0x80000002) * 16;
+      a = chars(BRAND, i); b = chars(BRAND, i + 4); x = chars(BRAND, i + 8); d = chars(BRAND, i + 12);
+      break;
+    }
+    case 0x80000006: x = 0x04008040; break; // L2: 1 MiB, 64-byte lines
+    case 0x80000007: d = 1 << 8; break; // invariant TSC
+    case 0x80000008: a = <u32>MAXPHYADDR | (48 << 8); break;
+    default: break;
+  }
+}

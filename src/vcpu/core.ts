@@ -1,0 +1,68 @@
+/** The compiled core: its exports, and instantiating one binary for shared and for unshared memory. */
+
+/** Exports of assembly/index.ts. `vcpu` is the address of a vCPU's area. */
+export interface CoreExports {
+  init(vcpu: number): void;
+  refresh(vcpu: number): void;
+  rflags(vcpu: number): bigint;
+  setRflags(vcpu: number, value: bigint): void;
+  answer(vcpu: number): void;
+  /** Runs at most about `slice` instructions; returns one of RUN (src/shared/exit.ts). */
+  run(vcpu: number, slice: bigint): number;
+}
+
+/** Host time in milliseconds, as `performance.now()` gives it; one origin for every thread of a machine. */
+export type HostNow = () => number;
+
+export function instantiateCore(module: WebAssembly.Module, memory: WebAssembly.Memory, now: HostNow): CoreExports {
+  const abort = (_message: number, _file: number, line: number, column: number): never => {
+    throw new Error(`the core failed an assertion (line ${line}, column ${column})`);
+  };
+  const instance = new WebAssembly.Instance(module, { env: { memory, abort, now } });
+  return instance.exports as unknown as CoreExports;
+}
+
+/**
+ * The core's binary with its memory import declared unshared, for pages without SharedArrayBuffer and for the inline
+ * transport: Wasm's atomic instructions validate on both kinds of memory, only the import's flag differs.
+ *
+ * @throws TypeError if the bytes are not a Wasm module that imports a shared memory.
+ */
+export function unshared(bytes: Uint8Array): Uint8Array {
+  const out = bytes.slice();
+  let at = 8;
+  const leb = (): number => {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const b = out[at++];
+      value |= (b & 127) << shift;
+      if (!(b & 128)) return value >>> 0;
+    }
+  };
+  while (at < out.length) {
+    const id = out[at++];
+    const size = leb();
+    if (id !== 2) {
+      at += size;
+      continue;
+    }
+    for (let n = leb(); n > 0; n--) {
+      // Not `at += leb()`: that would add to the position before the length was read.
+      for (let k = 0; k < 2; k++) {
+        const length = leb();
+        at += length;
+      }
+      const kind = out[at++];
+      if (kind === 2) {
+        // Limits: flag 3 = shared with a maximum, 1 = unshared with one.
+        if (out[at] !== 3) throw new TypeError("the core's memory import is not shared");
+        out[at] = 1;
+        return out;
+      }
+      if (kind === 0) leb();
+      else if (kind === 3) at += 2;
+      else throw new TypeError("the core imports something unexpected before its memory");
+    }
+  }
+  throw new TypeError("the core imports no memory");
+}

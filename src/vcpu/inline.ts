@@ -1,0 +1,146 @@
+/**
+ * The inline transport: cores and device models on one thread. The loop gives way to the event loop after every slice,
+ * so that input arrives; a machine in which every vCPU is halted sleeps until its next deadline or a kick.
+ */
+import { RUN } from "../shared/exit.ts";
+import { VCPU } from "../shared/layout.ts";
+import { type CoreExports, type HostNow, instantiateCore } from "./core.ts";
+import { postDrop } from "./drop.ts";
+import type { DeviceSide, Engine } from "./engine.ts";
+import { vcpuBase, vcpuView, type StructView } from "./view.ts";
+
+/** Instructions per vCPU before the event loop gets its turn; about 5 ms. */
+const SLICE = 600_000n;
+
+export interface InlineOptions {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly vcpus: number;
+  readonly now: HostNow;
+  /** Runs `callback` after pending events: setImmediate, or a MessageChannel in a browser. */
+  readonly yieldTo: (callback: () => void) => void;
+}
+
+export class InlineEngine implements Engine {
+  readonly #core: CoreExports;
+  readonly #views: StructView[];
+  readonly #options: InlineOptions;
+  readonly #devices: DeviceSide;
+  #running = false;
+  #loop: Promise<void> | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(options: InlineOptions, devices: DeviceSide) {
+    this.#options = options;
+    this.#devices = devices;
+    this.#core = instantiateCore(options.module, options.memory, options.now);
+    this.#views = Array.from({ length: options.vcpus }, (_, id) => vcpuView(options.memory.buffer, id));
+    for (let id = 0; id < options.vcpus; id++) this.#core.init(vcpuBase(id));
+  }
+
+  start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#running = false;
+    this.#wake?.();
+    await this.#loop;
+  }
+
+  kick(): void {
+    this.#wake?.();
+  }
+
+  deadlineChanged(): void {
+    this.#wake?.();
+  }
+
+  dropCode(hostPage: number): void {
+    for (const view of this.#views) postDrop(view, hostPage);
+  }
+
+  async refresh(id: number): Promise<void> {
+    this.#core.refresh(vcpuBase(id));
+  }
+
+  async destroy(): Promise<void> {
+    await this.stop();
+  }
+
+  async #run(): Promise<void> {
+    const devices = this.#devices;
+    while (this.#running) {
+      let halted = 0;
+      for (let id = 0; id < this.#views.length && this.#running; id++) {
+        try {
+          if (this.#slice(id) === RUN.HALT) halted++;
+        } catch (error) {
+          this.#running = false;
+          devices.failed(id, error);
+          return;
+        }
+      }
+      devices.drain();
+      devices.fireTimers();
+      if (!this.#running) return;
+      if (halted === this.#views.length) await this.#sleep();
+      else await new Promise<void>(this.#options.yieldTo);
+    }
+  }
+
+  /** Runs one vCPU for a slice, serving its exits. */
+  #slice(id: number): number {
+    const devices = this.#devices;
+    const base = vcpuBase(id);
+    const view = this.#views[id];
+    const end = view.get64(VCPU.icount) + SLICE;
+    while (this.#running) {
+      const left = end - view.get64(VCPU.icount);
+      if (left <= 0n) return RUN.SLICE;
+      const why = this.#core.run(base, left);
+      if (why === RUN.EXIT) {
+        devices.drain();
+        devices.serveExit(id);
+        this.#core.answer(base);
+      } else if (why === RUN.TRIPLE_FAULT) {
+        this.#running = false;
+        devices.failed(id);
+        return why;
+      } else if (why === RUN.HALT) {
+        devices.drain();
+        devices.fireTimers();
+        if (!view.load(VCPU.attention)) return why;
+      } else if (why === RUN.SLICE) return why;
+      // A device deadline has passed (the core rang the doorbell and cleared it).
+      if (devices.nextDeadline() <= devices.now()) devices.fireTimers();
+    }
+    return RUN.STOP;
+  }
+
+  /** Waits for the earliest deadline, the LAPIC timers included, or a kick. */
+  async #sleep(): Promise<void> {
+    let next = this.#devices.nextDeadline();
+    for (const view of this.#views) {
+      if (view.load(VCPU.attention)) return;
+      const timer = view.get64(VCPU.apicTimer);
+      if (timer < next) next = timer;
+    }
+    const now = this.#devices.now();
+    if (next <= now) return;
+    const ms = Number(next - now) / 1e6;
+    // Timers of the host are a millisecond coarse or more; what is closer is waited for by going round the event loop.
+    if (ms < 1) return new Promise<void>(this.#options.yieldTo);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, Math.min(Math.floor(ms), 0x7fff_ffff));
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = undefined;
+  }
+}
+

@@ -1,0 +1,157 @@
+/**
+ * The threaded transport: one worker per vCPU over shared memory, device models here. This thread sleeps in
+ * Atomics.waitAsync on the doorbell word; it never blocks.
+ */
+import { wrap, type Endpoint, type Remote } from "comlink";
+import { ATTENTION, CONTROL, VCPU } from "../shared/layout.ts";
+import { postDrop } from "./drop.ts";
+import type { DeviceSide, Engine } from "./engine.ts";
+import { controlView, type StructView, vcpuView } from "./view.ts";
+import type { VcpuWorker, WorkerStop } from "./worker.ts";
+
+/** A started worker that exposes VcpuWorker through Comlink. */
+export interface WorkerThread {
+  readonly endpoint: Endpoint;
+  terminate(): void;
+}
+
+export interface ThreadedOptions {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly vcpus: number;
+  readonly spawn: () => WorkerThread;
+  /** Runs `callback` after pending events. */
+  readonly yieldTo: (callback: () => void) => void;
+}
+
+/** Longest time the doorbell is answered without letting other events in. */
+const BURST_MS = 8;
+
+interface Thread {
+  readonly worker: WorkerThread;
+  readonly remote: Remote<VcpuWorker>;
+  readonly view: StructView;
+  running: Promise<void> | undefined;
+}
+
+type WaitAsync = (words: Int32Array, index: number, value: number, timeout?: number) => { async: boolean; value: Promise<string> | string };
+
+export class ThreadedEngine implements Engine {
+  readonly #threads: Thread[];
+  readonly #control: StructView;
+  readonly #devices: DeviceSide;
+  readonly #options: ThreadedOptions;
+  #alive = true;
+  #pump: Promise<void>;
+
+  private constructor(options: ThreadedOptions, devices: DeviceSide) {
+    this.#options = options;
+    this.#devices = devices;
+    this.#control = controlView(options.memory.buffer);
+    this.#threads = Array.from({ length: options.vcpus }, (_, id) => {
+      const worker = options.spawn();
+      return { worker, remote: wrap<VcpuWorker>(worker.endpoint), view: vcpuView(options.memory.buffer, id), running: undefined };
+    });
+    this.#pump = this.#serve();
+  }
+
+  /** Starts the workers and waits until each has its core. */
+  static async create(options: ThreadedOptions, devices: DeviceSide): Promise<ThreadedEngine> {
+    const engine = new ThreadedEngine(options, devices);
+    const { module, memory } = options;
+    await Promise.all(engine.#threads.map((t, id) => t.remote.init({ module, memory, id, origin: performance.timeOrigin })));
+    return engine;
+  }
+
+  start(): void {
+    this.#threads.forEach((t, id) => {
+      if (t.running) return;
+      t.running = t.remote.run().then(
+        (stop) => this.#stopped(id, stop),
+        (error) => this.#stopped(id, { why: "error", message: String(error) }),
+      );
+    });
+  }
+
+  #stopped(id: number, stop: WorkerStop): void {
+    this.#threads[id].running = undefined;
+    if (stop.why === "triple-fault") this.#devices.failed(id);
+    else if (stop.why === "error") this.#devices.failed(id, new Error(stop.message));
+  }
+
+  async stop(): Promise<void> {
+    for (const t of this.#threads) {
+      if (!t.running) continue;
+      t.view.or(VCPU.attention, ATTENTION.STOP);
+      t.view.notify(VCPU.attention);
+    }
+    // A vCPU that waits for an exit gets its answer from the pump, and then sees STOP.
+    await Promise.all(this.#threads.map((t) => t.running));
+  }
+
+  kick(id: number): void {
+    this.#threads[id].view.notify(VCPU.attention);
+  }
+
+  deadlineChanged(at: bigint): void {
+    const view = this.#threads[0].view;
+    view.set64(VCPU.deviceDeadline, at);
+    view.or(VCPU.attention, ATTENTION.DEADLINE);
+    view.notify(VCPU.attention);
+  }
+
+  dropCode(hostPage: number): void {
+    for (const t of this.#threads) postDrop(t.view, hostPage);
+  }
+
+  async refresh(id: number): Promise<void> {
+    await this.#threads[id].remote.refresh();
+  }
+
+  async destroy(): Promise<void> {
+    await this.stop();
+    this.#alive = false;
+    this.#ring();
+    await this.#pump;
+    for (const t of this.#threads) t.worker.terminate();
+  }
+
+  #ring(): void {
+    Atomics.add(this.#control.words, this.#control.index(CONTROL.doorbell), 1);
+    Atomics.notify(this.#control.words, this.#control.index(CONTROL.doorbell));
+  }
+
+  /** Answers the doorbell until the engine is destroyed. */
+  async #serve(): Promise<void> {
+    const words = this.#control.words;
+    const bell = this.#control.index(CONTROL.doorbell);
+    const waitAsync = (Atomics as unknown as { waitAsync: WaitAsync }).waitAsync;
+    let since = performance.now();
+    while (this.#alive) {
+      const seen = Atomics.load(words, bell);
+      this.#answer();
+      if (performance.now() - since > BURST_MS) {
+        await new Promise<void>(this.#options.yieldTo);
+        since = performance.now();
+      }
+      const wait = waitAsync(words, bell, seen);
+      if (wait.async) {
+        await wait.value;
+        since = performance.now();
+      }
+    }
+  }
+
+  #answer(): void {
+    const posted = Atomics.exchange(this.#control.words, this.#control.index(CONTROL.exitPosted), 0);
+    this.#devices.drain();
+    for (let id = 0; posted >>> id; id++) {
+      if (!(posted & (1 << id))) continue;
+      const view = this.#threads[id].view;
+      this.#devices.serveExit(id);
+      view.store(VCPU.exitState, 2);
+      view.notify(VCPU.exitState);
+    }
+    if (this.#devices.nextDeadline() <= this.#devices.now()) this.#devices.fireTimers();
+  }
+}

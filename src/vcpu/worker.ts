@@ -1,0 +1,99 @@
+/**
+ * A vCPU worker: owns one core instance and runs it. Comlink carries the control plane while the worker is in its
+ * event loop; while it runs, everything goes through words in shared memory.
+ *
+ *     running --(exit)--> posted --(device thread answers)--> running
+ *     running --(HLT)--> waiting on the attention word, with the next deadline as timeout --> running
+ *     running --(ATTENTION.STOP)--> event loop
+ */
+import { RUN } from "../shared/exit.ts";
+import { CONTROL, VCPU } from "../shared/layout.ts";
+import { type CoreExports, instantiateCore } from "./core.ts";
+import { controlView, type StructView, vcpuBase, vcpuView } from "./view.ts";
+
+export interface WorkerInit {
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+  id: number;
+  /** performance.timeOrigin of the device thread: host time counts from there in every thread. */
+  origin: number;
+}
+
+/** What the worker says when it comes back from `run`. */
+export type WorkerStop = { why: "stop" } | { why: "triple-fault" } | { why: "error"; message: string };
+
+const SLICE = 1n << 40n;
+
+export class VcpuWorker {
+  #core!: CoreExports;
+  #view!: StructView;
+  #control!: StructView;
+  #base = 0;
+  #now: () => number = () => performance.now();
+
+  init(options: WorkerInit): void {
+    const shift = performance.timeOrigin - options.origin;
+    this.#now = () => performance.now() + shift;
+    this.#core = instantiateCore(options.module, options.memory, this.#now);
+    this.#base = vcpuBase(options.id);
+    this.#view = vcpuView(options.memory.buffer, options.id);
+    this.#control = controlView(options.memory.buffer);
+    this.#core.init(this.#base);
+  }
+
+  refresh(): void {
+    this.#core.refresh(this.#base);
+  }
+
+  /** Runs until told to stop. */
+  run(): WorkerStop {
+    const view = this.#view;
+    try {
+      for (;;) {
+        switch (this.#core.run(this.#base, SLICE)) {
+          case RUN.EXIT:
+            this.#exit();
+            break;
+          case RUN.HALT:
+            this.#halt();
+            break;
+          case RUN.TRIPLE_FAULT:
+            return { why: "triple-fault" };
+          case RUN.STOP:
+            return { why: "stop" };
+        }
+      }
+    } catch (error) {
+      return { why: "error", message: `${error instanceof Error ? error.message : error} (RIP 0x${view.get64(VCPU.rip).toString(16)})` };
+    }
+  }
+
+  /** Posts the exit record and waits for its answer. */
+  #exit(): void {
+    const view = this.#view;
+    view.store(VCPU.exitState, 1);
+    Atomics.or(view.words, this.#control.index(CONTROL.exitPosted), 1 << view.get(VCPU.vcpuid));
+    this.#ring();
+    const at = view.index(VCPU.exitState);
+    while (Atomics.load(view.words, at) === 1) Atomics.wait(view.words, at, 1);
+    view.store(VCPU.exitState, 0);
+    this.#core.answer(this.#base);
+  }
+
+  #ring(): void {
+    const at = this.#control.index(CONTROL.doorbell);
+    Atomics.add(this.#view.words, at, 1);
+    Atomics.notify(this.#view.words, at);
+  }
+
+  /** HLT: waits for attention until the next deadline. */
+  #halt(): void {
+    const view = this.#view;
+    const timer = view.get64(VCPU.apicTimer);
+    const device = view.get64(VCPU.deviceDeadline);
+    const next = timer < device ? timer : device;
+    const ms = next === 0xffff_ffff_ffff_ffffn ? Number.POSITIVE_INFINITY : Number(next) / 1e6 - (this.#now() - this.#control.get(CONTROL.timeBase));
+    if (ms > 0) Atomics.wait(view.words, view.index(VCPU.attention), 0, ms);
+  }
+}
+
