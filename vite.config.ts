@@ -141,14 +141,18 @@ function offlineList(): Plugin {
 
 /** A port that is taken ends the server with one line that says what to do, not with a stack trace. */
 function portInUse(): Plugin {
+  let preview: boolean | undefined;
   return {
     name: "tabhyve:port",
     apply: "serve",
+    config(_, env) {
+      preview = env.isPreview;
+    },
     async configResolved(config: ResolvedConfig) {
       // Once per process: when Vite restarts after a change of this file, the port is taken by itself.
       if (process.env.VITEST || process.env.TABHYVE_PORT_CHECKED || config.server.middlewareMode) return;
       process.env.TABHYVE_PORT_CHECKED = "1";
-      const { port, host } = config.isProduction ? config.preview : config.server;
+      const { port, host } = preview ? config.preview : config.server;
       if (port && (await taken(port, typeof host === "string" ? host : "localhost"))) {
         console.error(
           `tabhyve: port ${port} is in use. Stop what uses it, or choose another: npm start -- --port ${port + 1}`,

@@ -3,7 +3,7 @@
  * then the interpreter for a budget of instructions.
  */
 import {
-  RUN_SLICE, RUN_EXIT, RUN_HALT, RUN_TRIPLE_FAULT, RUN_STOP, Vcpu, AREA_SCRATCH, ATTENTION_STOP, ATTENTION_INIT, ATTENTION_POSTED, ATTENTION_NMI, ATTENTION_DROP,
+  RUN_SLICE, RUN_EXIT, RUN_HALT, RUN_TRIPLE_FAULT, RUN_STOP, Vcpu, AREA_SCRATCH, ATTENTION_STOP, ATTENTION_INIT, ATTENTION_POSTED, ATTENTION_NMI, ATTENTION_DROP, ATTENTION_FLUSH,
   STATUS_BUDGET, STATUS_FAULT, STATUS_SLOW, STATUS_EXIT, V_ATTENTION, V_DROP_ALL, V_DROP_HEAD, V_DROP_TAIL, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
   STAT_INTERRUPTS, STAT_EXITS, EXIT_INTA,
 } from "./gen/layout";
@@ -80,6 +80,7 @@ export function run(vcpu: usize, slice: i64): i32 {
     if (why & ATTENTION_NMI) c.nmiPending = 1;
     if (why & ATTENTION_POSTED) apicSync(c);
     if (why & ATTENTION_DROP) takeDrops(c);
+    if (why & ATTENTION_FLUSH) flushAll(c);
     tick(c);
     const event = pendingEvent(c);
     if (c.runState == 1) {

@@ -218,6 +218,7 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
 
   // Operands.
   let d: u32 = 0, s: u32 = 0, imm: i64 = 0, imm2: i64 = 0, memSize: u32 = 0;
+  const stringSegment: u32 = segOverride >= 0 ? segOverride : SEG_DS;
   let inMemory = false, haveRel = false;
   const n: u32 = load<u8>(info);
   for (let i: u32 = 0; i < n; i++) {
@@ -282,6 +283,8 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
         memSize = 1 << oz;
         break;
       }
+      // String operands: the segment of the one at rSI.
+      case ACT_NONE: value = stringSegment; break;
       default: break;
     }
     if (action != ACT_IMM && action != ACT_REL && action != ACT_FAR && action != ACT_CONST) {

@@ -9,6 +9,35 @@ import { add, or, adc, sbb, and, sub, xor, cmp, test, inc, dec, not, neg, mul, i
 import { rol, ror, rcl, rcr, shl, shr, sar, shld, shrd, bt, bts, btr, btc, bsf, bsr } from "../sem/shift";
 import { mov, movi, lea, movzx, movsx, cmov, setcc, push, pop, xchg, xchg90, bswap, cbw, cwd, cmpxchg, xadd, clc, stc, cmc, nop } from "../sem/move";
 import { jcc, jmp, jmpE, call, callE, ret } from "../sem/control";
+import { movRS, movMS, movSE, pushS, popS, les, lds, lss, lfs, lgs, sldt, str, lldt, ltr, verr, verw, lar, lsl, arpl } from "../sys/segment";
+import { callFarA, jmpFarA, callFarM, jmpFarM, retFar } from "../sys/far";
+import { iret } from "../sys/iret";
+import { int3, intn, into, int1, bound, loopne, loope, loop, jcxz, ud } from "../sys/interrupt";
+import { syscall, sysret, sysenter, sysexit, swapgs } from "../sys/syscall";
+import { pusha, popa, enterFrame, leave } from "../sys/stackframe";
+import { pushf, popf, sahf, lahf, cld, std, cli, sti } from "../sys/rflags";
+import { daa, das, aaa, aas, aam, aad, salc } from "../sys/ascii";
+import { btMem, btsMem, btrMem, btcMem, cmpxchg8b } from "../sys/bits";
+import { movs, cmps, stos, lods, scas, xlat } from "../sys/string";
+import { ins, outs, inImm, outImm, inDx, outDx } from "../sys/io";
+import { sgdt, sidt, lgdt, lidt, smsw, lmsw, invlpg, movFromCr, movFromDr, movToCr, movToDr, clts, wbinvd, hlt, monitor, mwait, clac, stac, xgetbv, xsetbv } from "../sys/control";
+import { cpuid } from "../sys/cpuid";
+import { wrmsr, rdtsc, rdmsr, rdpmc, rdtscp, rdfsbase, rdgsbase, wrfsbase, wrgsbase, rdpid } from "../sys/msr";
+import { movups, movupsStore, movss, movssStore, movsdXmm, movsdStore, movlps, movhlps, movhps, movhpsStore, movaps, movapsStore, movqMmxStore, movd, movdMmxStore, movdStore, movqMmx, movq, movqStore, movq2dq, movdq2q } from "../simd/move";
+import { maskmovq, maskmovdqu } from "../simd/maskmove";
+import { movmskps, movmskpd, pmovmskbMmx, pmovmskb, punpcklbw, punpcklwd, punpckldq, punpckhbw, punpckhwd, punpckhdq, punpcklqdq, punpckhqdq, packsswb, packuswb, packssdw, pshufw, pshufd, pshufhw, pshuflw, shufps, shufpd, pinsrw, pextrwMmx, pextrw } from "../simd/shuffle";
+import { paddb, paddw, paddd, paddq, paddsb, paddsw, paddusb, paddusw, psubb, psubw, psubd, psubq, psubsb, psubsw, psubusb, psubusw, pavgb, pavgw, pminub, pminsw, pmaxub, pmaxsw, pcmpeqb, pcmpeqw, pcmpeqd, pcmpgtb, pcmpgtw, pcmpgtd, pand, pandn, por, pxor, pmullw, pmulhw, pmulhuw, pmaddwd, pmuludq, psadbw } from "../simd/integer";
+import { psrlw, psrld, psrlq, psraw, psrad, psllw, pslld, psllq, psrlwImm, psrawImm, psllwImm, psrldImm, psradImm, pslldImm, psrlqImm, psllqImm, psrldq, pslldq } from "../simd/shift";
+import { sqrtps, sqrtpd, sqrtss, sqrtsd, addps, addpd, addss, addsd, mulps, mulpd, mulss, mulsd, subps, subpd, subss, subsd, minps, minpd, minss, minsd, divps, divpd, divss, divsd, maxps, maxpd, maxss, maxsd } from "../simd/arith";
+import { rsqrtps, rsqrtss, rcpps, rcpss } from "../simd/estimate";
+import { cmpps, cmppd, cmpss, cmpsdXmm, ucomiss, ucomisd, comiss, comisd } from "../simd/compare";
+import { cvtpi2ps, cvtpi2pd, cvtsi2ss, cvtsi2sd, cvttps2pi, cvttpd2pi, cvttss2si, cvttsd2si, cvtps2pi, cvtpd2pi, cvtss2si, cvtsd2si, cvtps2pd, cvtpd2ps, cvtss2sd, cvtsd2ss, cvtdq2ps, cvtps2dq, cvttps2dq, cvttpd2dq, cvtpd2dq, cvtdq2pd } from "../simd/convert";
+import { emms, fxsave, fxrstor, ldmxcsr, stmxcsr, clflush, fence, mfence } from "../simd/state";
+import { addsubpd, addsubps, haddpd, haddps, hsubpd, hsubps, movsldup, movshdup, movddup } from "../simd/sse3";
+import { pshufb, phaddw, phaddd, phaddsw, pmaddubsw, phsubw, phsubd, phsubsw, psignb, psignw, psignd, pmulhrsw, pabsb, pabsw, pabsd, palignr } from "../simd/ssse3";
+import { pminsb, pminsd, pminuw, pminud, pmaxsb, pmaxsd, pmaxuw, pmaxud, pmulld, phminposuw, pmovsxbw, pmovsxbd, pmovsxbq, pmovsxwd, pmovsxwq, pmovsxdq, pmovzxbw, pmovzxbd, pmovzxbq, pmovzxwd, pmovzxwq, pmovzxdq, pblendvb, blendvps, blendvpd, ptest, pmuldq, pcmpeqq, packusdw, blendps, blendpd, pblendw, mpsadbw, pextrb, pextrwStore, pextrd, extractps, pinsrb, insertps, pinsrd, pcmpgtq } from "../simd/sse41";
+import { roundps, roundpd, roundss, roundsd, dpps, dppd } from "../simd/round";
+import { pcmpestrm, pcmpestri, pcmpistrm, pcmpistri, crc32b, crc32, popcntV } from "../simd/sse42";
 
 function x299(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Reg, Reg>(b, u); }
 function x300(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Mem, Reg>(b, u); }
@@ -368,77 +397,65 @@ function x653(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return
 function x654(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xadd<Interp, u64, Reg>(b, u); }
 function x655(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xadd<Interp, u64, Mem>(b, u); }
 function x656(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u16, Reg, Reg>(b, u); }
-function x657(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u16, Mem, Reg>(b, u); }
-function x658(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u32, Reg, Reg>(b, u); }
-function x659(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u32, Mem, Reg>(b, u); }
-function x660(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u64, Reg, Reg>(b, u); }
-function x661(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u64, Mem, Reg>(b, u); }
-function x662(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u16, Reg, Reg>(b, u); }
-function x663(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u16, Mem, Reg>(b, u); }
-function x664(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u32, Reg, Reg>(b, u); }
-function x665(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u32, Mem, Reg>(b, u); }
-function x666(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u64, Reg, Reg>(b, u); }
-function x667(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u64, Mem, Reg>(b, u); }
-function x668(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u16, Reg, Reg>(b, u); }
-function x669(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u16, Mem, Reg>(b, u); }
-function x670(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u32, Reg, Reg>(b, u); }
-function x671(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u32, Mem, Reg>(b, u); }
-function x672(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u64, Reg, Reg>(b, u); }
-function x673(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u64, Mem, Reg>(b, u); }
-function x674(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u16, Reg, Reg>(b, u); }
-function x675(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u16, Mem, Reg>(b, u); }
-function x676(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u32, Reg, Reg>(b, u); }
-function x677(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u32, Mem, Reg>(b, u); }
-function x678(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u64, Reg, Reg>(b, u); }
-function x679(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u64, Mem, Reg>(b, u); }
-function x680(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u16, Reg, Imm>(b, u); }
-function x681(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u16, Mem, Imm>(b, u); }
-function x682(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u32, Reg, Imm>(b, u); }
-function x683(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u32, Mem, Imm>(b, u); }
-function x684(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u64, Reg, Imm>(b, u); }
-function x685(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u64, Mem, Imm>(b, u); }
-function x686(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u16, Reg, Imm>(b, u); }
-function x687(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u16, Mem, Imm>(b, u); }
-function x688(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u32, Reg, Imm>(b, u); }
-function x689(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u32, Mem, Imm>(b, u); }
-function x690(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u64, Reg, Imm>(b, u); }
-function x691(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u64, Mem, Imm>(b, u); }
-function x692(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u16, Reg, Imm>(b, u); }
-function x693(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u16, Mem, Imm>(b, u); }
-function x694(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u32, Reg, Imm>(b, u); }
-function x695(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u32, Mem, Imm>(b, u); }
-function x696(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u64, Reg, Imm>(b, u); }
-function x697(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u64, Mem, Imm>(b, u); }
-function x698(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u16, Reg, Imm>(b, u); }
-function x699(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u16, Mem, Imm>(b, u); }
-function x700(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u32, Reg, Imm>(b, u); }
-function x701(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u32, Mem, Imm>(b, u); }
-function x702(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u64, Reg, Imm>(b, u); }
-function x703(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u64, Mem, Imm>(b, u); }
-function x704(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsf<Interp, u16, Reg>(b, u); }
-function x705(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsf<Interp, u16, Mem>(b, u); }
-function x706(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsf<Interp, u32, Reg>(b, u); }
-function x707(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsf<Interp, u32, Mem>(b, u); }
-function x708(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsf<Interp, u64, Reg>(b, u); }
-function x709(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsf<Interp, u64, Mem>(b, u); }
-function x710(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsr<Interp, u16, Reg>(b, u); }
-function x711(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsr<Interp, u16, Mem>(b, u); }
-function x712(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsr<Interp, u32, Reg>(b, u); }
-function x713(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsr<Interp, u32, Mem>(b, u); }
-function x714(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsr<Interp, u64, Reg>(b, u); }
-function x715(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsr<Interp, u64, Mem>(b, u); }
-function x716(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return push<Interp, u16, Reg>(b, u); }
-function x717(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return pop<Interp, u16>(b, u); }
-function x718(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return push<Interp, u16, Mem>(b, u); }
-function x719(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return push<Interp, u32, Mem>(b, u); }
-function x720(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return push<Interp, u64, Mem>(b, u); }
-function x721(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return push<Interp, u16, Imm>(b, u); }
-function x722(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return push<Interp, u32, Imm>(b, u); }
-function x723(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return push<Interp, u64, Imm>(b, u); }
-function x724(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return clc<Interp>(b, u); }
-function x725(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return stc<Interp>(b, u); }
-function x726(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmc<Interp>(b, u); }
-function x727(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return nop<Interp>(b, u); }
+function x657(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u32, Reg, Reg>(b, u); }
+function x658(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u64, Reg, Reg>(b, u); }
+function x659(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u16, Reg, Reg>(b, u); }
+function x660(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u32, Reg, Reg>(b, u); }
+function x661(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u64, Reg, Reg>(b, u); }
+function x662(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u16, Reg, Reg>(b, u); }
+function x663(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u32, Reg, Reg>(b, u); }
+function x664(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u64, Reg, Reg>(b, u); }
+function x665(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u16, Reg, Reg>(b, u); }
+function x666(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u32, Reg, Reg>(b, u); }
+function x667(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u64, Reg, Reg>(b, u); }
+function x668(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u16, Reg, Imm>(b, u); }
+function x669(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u16, Mem, Imm>(b, u); }
+function x670(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u32, Reg, Imm>(b, u); }
+function x671(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u32, Mem, Imm>(b, u); }
+function x672(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u64, Reg, Imm>(b, u); }
+function x673(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bt<Interp, u64, Mem, Imm>(b, u); }
+function x674(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u16, Reg, Imm>(b, u); }
+function x675(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u16, Mem, Imm>(b, u); }
+function x676(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u32, Reg, Imm>(b, u); }
+function x677(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u32, Mem, Imm>(b, u); }
+function x678(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u64, Reg, Imm>(b, u); }
+function x679(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bts<Interp, u64, Mem, Imm>(b, u); }
+function x680(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u16, Reg, Imm>(b, u); }
+function x681(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u16, Mem, Imm>(b, u); }
+function x682(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u32, Reg, Imm>(b, u); }
+function x683(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u32, Mem, Imm>(b, u); }
+function x684(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u64, Reg, Imm>(b, u); }
+function x685(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btr<Interp, u64, Mem, Imm>(b, u); }
+function x686(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u16, Reg, Imm>(b, u); }
+function x687(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u16, Mem, Imm>(b, u); }
+function x688(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u32, Reg, Imm>(b, u); }
+function x689(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u32, Mem, Imm>(b, u); }
+function x690(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u64, Reg, Imm>(b, u); }
+function x691(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return btc<Interp, u64, Mem, Imm>(b, u); }
+function x692(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsf<Interp, u16, Reg>(b, u); }
+function x693(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsf<Interp, u16, Mem>(b, u); }
+function x694(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsf<Interp, u32, Reg>(b, u); }
+function x695(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsf<Interp, u32, Mem>(b, u); }
+function x696(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsf<Interp, u64, Reg>(b, u); }
+function x697(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsf<Interp, u64, Mem>(b, u); }
+function x698(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsr<Interp, u16, Reg>(b, u); }
+function x699(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsr<Interp, u16, Mem>(b, u); }
+function x700(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsr<Interp, u32, Reg>(b, u); }
+function x701(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsr<Interp, u32, Mem>(b, u); }
+function x702(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsr<Interp, u64, Reg>(b, u); }
+function x703(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bsr<Interp, u64, Mem>(b, u); }
+function x704(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return push<Interp, u16, Reg>(b, u); }
+function x705(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return pop<Interp, u16>(b, u); }
+function x706(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return push<Interp, u16, Mem>(b, u); }
+function x707(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return push<Interp, u32, Mem>(b, u); }
+function x708(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return push<Interp, u64, Mem>(b, u); }
+function x709(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return push<Interp, u16, Imm>(b, u); }
+function x710(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return push<Interp, u32, Imm>(b, u); }
+function x711(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return push<Interp, u64, Imm>(b, u); }
+function x712(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return clc<Interp>(b, u); }
+function x713(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return stc<Interp>(b, u); }
+function x714(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmc<Interp>(b, u); }
+function x715(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return nop<Interp>(b, u); }
 
 const FIRST_CALLED: i32 = 299;
 const CALLED: StaticArray<(c: Vcpu, u: usize) => bool> = [
@@ -859,18 +876,365 @@ const CALLED: StaticArray<(c: Vcpu, u: usize) => bool> = [
   x713,
   x714,
   x715,
-  x716,
-  x717,
-  x718,
-  x719,
-  x720,
-  x721,
-  x722,
-  x723,
-  x724,
-  x725,
-  x726,
-  x727,
+  movRS,
+  movMS,
+  movSE,
+  pushS,
+  popS,
+  les,
+  lds,
+  lss,
+  lfs,
+  lgs,
+  callFarA,
+  jmpFarA,
+  callFarM,
+  jmpFarM,
+  retFar,
+  iret,
+  int3,
+  intn,
+  into,
+  int1,
+  bound,
+  syscall,
+  sysret,
+  sysenter,
+  sysexit,
+  loopne,
+  loope,
+  loop,
+  jcxz,
+  pusha,
+  popa,
+  enterFrame,
+  leave,
+  pushf,
+  popf,
+  sahf,
+  lahf,
+  cld,
+  std,
+  cli,
+  sti,
+  daa,
+  das,
+  aaa,
+  aas,
+  aam,
+  aad,
+  salc,
+  btMem,
+  btsMem,
+  btrMem,
+  btcMem,
+  cmpxchg8b,
+  movs,
+  cmps,
+  stos,
+  lods,
+  scas,
+  ins,
+  outs,
+  xlat,
+  inImm,
+  outImm,
+  inDx,
+  outDx,
+  sldt,
+  str,
+  lldt,
+  ltr,
+  verr,
+  verw,
+  sgdt,
+  sidt,
+  lgdt,
+  lidt,
+  smsw,
+  lmsw,
+  invlpg,
+  lar,
+  lsl,
+  arpl,
+  movFromCr,
+  movFromDr,
+  movToCr,
+  movToDr,
+  clts,
+  wbinvd,
+  hlt,
+  cpuid,
+  wrmsr,
+  rdtsc,
+  rdmsr,
+  rdpmc,
+  monitor,
+  mwait,
+  clac,
+  stac,
+  xgetbv,
+  xsetbv,
+  swapgs,
+  rdtscp,
+  rdfsbase,
+  rdgsbase,
+  wrfsbase,
+  wrgsbase,
+  rdpid,
+  ud,
+  movups,
+  movupsStore,
+  movss,
+  movssStore,
+  movsdXmm,
+  movsdStore,
+  movlps,
+  movhlps,
+  movhps,
+  movhpsStore,
+  movaps,
+  movapsStore,
+  movqMmxStore,
+  maskmovq,
+  maskmovdqu,
+  movd,
+  movdMmxStore,
+  movdStore,
+  movqMmx,
+  movq,
+  movqStore,
+  movq2dq,
+  movdq2q,
+  movmskps,
+  movmskpd,
+  pmovmskbMmx,
+  pmovmskb,
+  paddb,
+  paddw,
+  paddd,
+  paddq,
+  paddsb,
+  paddsw,
+  paddusb,
+  paddusw,
+  psubb,
+  psubw,
+  psubd,
+  psubq,
+  psubsb,
+  psubsw,
+  psubusb,
+  psubusw,
+  pavgb,
+  pavgw,
+  pminub,
+  pminsw,
+  pmaxub,
+  pmaxsw,
+  pcmpeqb,
+  pcmpeqw,
+  pcmpeqd,
+  pcmpgtb,
+  pcmpgtw,
+  pcmpgtd,
+  pand,
+  pandn,
+  por,
+  pxor,
+  pmullw,
+  pmulhw,
+  pmulhuw,
+  pmaddwd,
+  pmuludq,
+  psadbw,
+  psrlw,
+  psrld,
+  psrlq,
+  psraw,
+  psrad,
+  psllw,
+  pslld,
+  psllq,
+  psrlwImm,
+  psrawImm,
+  psllwImm,
+  psrldImm,
+  psradImm,
+  pslldImm,
+  psrlqImm,
+  psllqImm,
+  psrldq,
+  pslldq,
+  punpcklbw,
+  punpcklwd,
+  punpckldq,
+  punpckhbw,
+  punpckhwd,
+  punpckhdq,
+  punpcklqdq,
+  punpckhqdq,
+  packsswb,
+  packuswb,
+  packssdw,
+  pshufw,
+  pshufd,
+  pshufhw,
+  pshuflw,
+  shufps,
+  shufpd,
+  pinsrw,
+  pextrwMmx,
+  pextrw,
+  sqrtps,
+  sqrtpd,
+  sqrtss,
+  sqrtsd,
+  addps,
+  addpd,
+  addss,
+  addsd,
+  mulps,
+  mulpd,
+  mulss,
+  mulsd,
+  subps,
+  subpd,
+  subss,
+  subsd,
+  minps,
+  minpd,
+  minss,
+  minsd,
+  divps,
+  divpd,
+  divss,
+  divsd,
+  maxps,
+  maxpd,
+  maxss,
+  maxsd,
+  rsqrtps,
+  rsqrtss,
+  rcpps,
+  rcpss,
+  cmpps,
+  cmppd,
+  cmpss,
+  cmpsdXmm,
+  ucomiss,
+  ucomisd,
+  comiss,
+  comisd,
+  cvtpi2ps,
+  cvtpi2pd,
+  cvtsi2ss,
+  cvtsi2sd,
+  cvttps2pi,
+  cvttpd2pi,
+  cvttss2si,
+  cvttsd2si,
+  cvtps2pi,
+  cvtpd2pi,
+  cvtss2si,
+  cvtsd2si,
+  cvtps2pd,
+  cvtpd2ps,
+  cvtss2sd,
+  cvtsd2ss,
+  cvtdq2ps,
+  cvtps2dq,
+  cvttps2dq,
+  cvttpd2dq,
+  cvtpd2dq,
+  cvtdq2pd,
+  emms,
+  fxsave,
+  fxrstor,
+  ldmxcsr,
+  stmxcsr,
+  clflush,
+  fence,
+  mfence,
+  addsubpd,
+  addsubps,
+  haddpd,
+  haddps,
+  hsubpd,
+  hsubps,
+  movsldup,
+  movshdup,
+  movddup,
+  pshufb,
+  phaddw,
+  phaddd,
+  phaddsw,
+  pmaddubsw,
+  phsubw,
+  phsubd,
+  phsubsw,
+  psignb,
+  psignw,
+  psignd,
+  pmulhrsw,
+  pabsb,
+  pabsw,
+  pabsd,
+  palignr,
+  pminsb,
+  pminsd,
+  pminuw,
+  pminud,
+  pmaxsb,
+  pmaxsd,
+  pmaxuw,
+  pmaxud,
+  pmulld,
+  phminposuw,
+  pmovsxbw,
+  pmovsxbd,
+  pmovsxbq,
+  pmovsxwd,
+  pmovsxwq,
+  pmovsxdq,
+  pmovzxbw,
+  pmovzxbd,
+  pmovzxbq,
+  pmovzxwd,
+  pmovzxwq,
+  pmovzxdq,
+  pblendvb,
+  blendvps,
+  blendvpd,
+  ptest,
+  pmuldq,
+  pcmpeqq,
+  packusdw,
+  roundps,
+  roundpd,
+  roundss,
+  roundsd,
+  blendps,
+  blendpd,
+  pblendw,
+  dpps,
+  dppd,
+  mpsadbw,
+  pextrb,
+  pextrwStore,
+  pextrd,
+  extractps,
+  pinsrb,
+  insertps,
+  pinsrd,
+  pcmpgtq,
+  pcmpestrm,
+  pcmpestri,
+  pcmpistrm,
+  pcmpistri,
+  crc32b,
+  crc32,
+  popcntV,
 ];
 
 /**

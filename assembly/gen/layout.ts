@@ -29,6 +29,7 @@ export const ATTENTION_INIT: i32 = 8;
 export const ATTENTION_STOP: i32 = 16;
 export const ATTENTION_DROP: i32 = 32;
 export const ATTENTION_DEADLINE: i32 = 64;
+export const ATTENTION_FLUSH: i32 = 128;
 export const MODE_CODE32: u32 = 1;
 export const MODE_CODE64: u32 = 2;
 export const MODE_STACK32: u32 = 4;
@@ -87,22 +88,22 @@ export const RUN_EXIT: i32 = 1;
 export const RUN_HALT: i32 = 2;
 export const RUN_TRIPLE_FAULT: i32 = 3;
 export const RUN_STOP: i32 = 4;
-export const STAT_BLOCKS_BUILT: usize = 2432;
-export const STAT_BLOCKS_DROPPED: usize = 2440;
-export const STAT_LOOKUPS: usize = 2448;
-export const STAT_JUMP_MISSES: usize = 2456;
-export const STAT_TLB_FILLS_READ: usize = 2464;
-export const STAT_TLB_FILLS_WRITE: usize = 2472;
-export const STAT_TLB_FILLS_EXEC: usize = 2480;
-export const STAT_WALKS: usize = 2488;
-export const STAT_SLOW_STEPS: usize = 2496;
-export const STAT_EXCEPTIONS: usize = 2504;
-export const STAT_INTERRUPTS: usize = 2512;
-export const STAT_EXITS: usize = 2520;
-export const STAT_FLUSHES: usize = 2528;
-export const STAT_REGIONS: usize = 2536;
-export const STAT_JIT_INSTRUCTIONS: usize = 2544;
-export const STAT_CODE_WRITES: usize = 2552;
+export const STAT_BLOCKS_BUILT: usize = 2440;
+export const STAT_BLOCKS_DROPPED: usize = 2448;
+export const STAT_LOOKUPS: usize = 2456;
+export const STAT_JUMP_MISSES: usize = 2464;
+export const STAT_TLB_FILLS_READ: usize = 2472;
+export const STAT_TLB_FILLS_WRITE: usize = 2480;
+export const STAT_TLB_FILLS_EXEC: usize = 2488;
+export const STAT_WALKS: usize = 2496;
+export const STAT_SLOW_STEPS: usize = 2504;
+export const STAT_EXCEPTIONS: usize = 2512;
+export const STAT_INTERRUPTS: usize = 2520;
+export const STAT_EXITS: usize = 2528;
+export const STAT_FLUSHES: usize = 2536;
+export const STAT_REGIONS: usize = 2544;
+export const STAT_JIT_INSTRUCTIONS: usize = 2552;
+export const STAT_CODE_WRITES: usize = 2560;
 export const SEG_OFF_BASE: usize = 0;
 export const SEG_OFF_LIMIT: usize = 8;
 export const SEG_OFF_AR: usize = 12;
@@ -213,7 +214,8 @@ export const V_FDS: usize = 1850;
 export const V_MXCSR: usize = 1852;
 export const V_YMM: usize = 1856;
 export const V_SIMD: usize = 2368;
-export const V_STATS: usize = 2432;
+export const V_RUN_MS: usize = 2432;
+export const V_STATS: usize = 2440;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -429,8 +431,10 @@ export const V_STATS: usize = 2432;
   @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 1856); }
   @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2368); }
   @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2368); }
-  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2432); }
-  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2432); }
+  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 2432); }
+  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 2432); }
+  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2440); }
+  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2440); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;

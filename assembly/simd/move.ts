@@ -1,7 +1,7 @@
 /** Moves between registers and memory. Non-temporal stores are ordinary ones: there is no cache to bypass. */
 import { Vcpu } from "../gen/layout";
 import {
-  dst, enterMmx, isMmx, mmxReady, mmxSrc, putMmx, putXmm, reg, right, src16, srcAny, writeAligned, writeMem,
+  clearTop, dst, enterMmx, isMmx, mmxReady, mmxSrc, putMmx, putXmm, reg, right, src16, srcAny, writeAligned, writeMem,
 } from "./operand";
 import { uD, uS, uSize } from "../decode/uop";
 
@@ -94,9 +94,14 @@ export function movdStore(c: Vcpu, u: usize): bool {
   else store<u32>(p, <u32>v);
   return true;
 }
-/** From an MMX register to r/m32 or r/m64. */
+/**
+ * From an MMX register to r/m32 or r/m64. A store that faults leaves the tags but has cleared TOP, as recorded on a real
+ * CPU; the same for MOVQ and MOVNTQ.
+ */
 export function movdMmxStore(c: Vcpu, u: usize): bool {
-  if (!mmxReady(c) || !movdStore(c, u)) return false;
+  if (!mmxReady(c)) return false;
+  clearTop(c);
+  if (!movdStore(c, u)) return false;
   enterMmx(c);
   return true;
 }
@@ -113,14 +118,12 @@ export function movqMmx(c: Vcpu, u: usize): bool {
   const s = mmxSrc(c, u, 8);
   return s ? putMmx(c, dst(c, u), load<u64>(s)) : false;
 }
-/** Also MOVNTQ. */
+/** MOVQ from an MMX register, and MOVNTQ. */
 export function movqMmxStore(c: Vcpu, u: usize): bool {
   if (!mmxReady(c)) return false;
-  const v = load<u64>(reg(c, u));
-  if (uD(u)) return putMmx(c, dst(c, u), v);
-  const p = writeMem(c, u, 8);
-  if (!p) return false;
-  store<u64>(p, v);
+  if (uD(u)) return putMmx(c, dst(c, u), load<u64>(reg(c, u)));
+  clearTop(c);
+  if (!movsdStore(c, u)) return false;
   enterMmx(c);
   return true;
 }

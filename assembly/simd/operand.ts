@@ -27,6 +27,8 @@ const FSW_TOP: u16 = 0x3800;
 @inline export function left(c: Vcpu, u: usize): v128 { return v128.load(changetype<usize>(c) + uD(u)); }
 /** Operand 1 at its pointer. */
 @inline export function right(s: usize): v128 { return v128.load(s); }
+/** Low qwords of operands 0 and 1 side by side: the 16 bytes an MMX instruction packs or pairs. */
+@inline export function joined(c: Vcpu, u: usize, s: usize): v128 { return v128.shuffle<i64>(left(c, u), right(s), 0, 2); }
 /** Operand 0 is an MMX register (the page has them before the XMM registers). */
 @inline export function isMmx(u: usize): bool { return uD(u) < V_YMM; }
 
@@ -81,9 +83,10 @@ export function mmxReady(c: Vcpu): bool {
 
 /** What every MMX instruction but EMMS does to the x87 state: TOP = 0, all tags valid (SDM vol. 1, 9.5.1). */
 export function enterMmx(c: Vcpu): void {
-  c.fsw &= ~FSW_TOP;
+  clearTop(c);
   c.ftw = 0xff;
 }
+export function clearTop(c: Vcpu): void { c.fsw &= ~FSW_TOP; }
 
 /** Operand 1 of `Pq,Qq` after the #MF check; `size` bytes (4 or 8) if it is memory. */
 export function mmxSrc(c: Vcpu, u: usize, size: u32): usize {

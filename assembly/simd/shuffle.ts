@@ -1,7 +1,7 @@
 /** Moving lanes about: unpack, pack, shuffle, insert, extract, masks of signs. */
 import { Vcpu } from "../gen/layout";
 import {
-  dst, enterMmx, isMmx, left, mmxReady, mmxSrc, packedSrc, putGpr32, putMmx, putPacked, putXmm, reg, right, src16, srcAny,
+  dst, enterMmx, isMmx, joined, left, mmxReady, mmxSrc, packedSrc, putGpr32, putMmx, putPacked, putXmm, reg, right, src16, srcAny,
 } from "./operand";
 import { uImm } from "../decode/uop";
 
@@ -10,8 +10,6 @@ import { uImm } from "../decode/uop";
 /** Operand 1 of PUNPCKL*: the MMX forms read 4 bytes of memory. */
 @inline function lowSrc(c: Vcpu, u: usize): usize { return isMmx(u) ? mmxSrc(c, u, 4) : src16(c, u); }
 
-/** Low qwords of operands 0 and 1 side by side: the 16 bytes an MMX instruction packs or takes the upper half of. */
-@inline function joined(c: Vcpu, u: usize, s: usize): v128 { return v128.shuffle<i64>(left(c, u), right(s), 0, 2); }
 @inline function upperHalf(v: v128): v128 { return v128.shuffle<i64>(v, v, 1, 1); }
 
 @inline function lowBytes(a: v128, b: v128): v128 {

@@ -10,11 +10,11 @@
  * mode, and from 416 in it, are not touched.
  */
 import { Vcpu, V_ST, V_YMM, MODE_CODE64 } from "../gen/layout";
-import { raise, raiseError, GP, MF } from "../exception";
+import { raiseError, GP } from "../exception";
 import { probeWrite, readPtr, writePtr } from "../mem/access";
 import { WRITE } from "../sem/kinds";
 import { ea, uFlags, uSize, UF_STACK } from "../decode/uop";
-import { readMem, scratch, writeMem } from "./operand";
+import { enterMmx, mmxReady, readMem, scratch, writeMem } from "./operand";
 
 /** All of MXCSR's fields are implemented, DAZ too. */
 export const MXCSR_MASK: u32 = 0xffff;
@@ -37,8 +37,10 @@ export function stmxcsr(c: Vcpu, u: usize): bool {
   return p != 0;
 }
 
+/** Empties every x87 register; TOP becomes 0 as with any MMX instruction. */
 export function emms(c: Vcpu, u: usize): bool {
-  if (c.fsw & FSW_ES) return raise(c, MF);
+  if (!mmxReady(c)) return false;
+  enterMmx(c);
   c.ftw = 0;
   return true;
 }

@@ -22,6 +22,9 @@ import {
 } from "./frame";
 import { AC, IF, NT, RF, TF, updateMode, VM } from "./mode";
 
+/** INT1: like a software interrupt, but no gate's DPL is asked (excKind, as VMX's "privileged software exception"). */
+export const KIND_ICEBP: u32 = 3;
+
 /**
  * Delivers what excVector, excKind, excHasError and excError say; c.rip is the RIP to push. For a software interrupt
  * excRip is pushed, and c.rip is the RIP of the instruction, which counts if delivery faults.
@@ -76,7 +79,7 @@ function pushedFlags(c: Vcpu, vector: u32, kind: u32): u64 {
   return kind == KIND_EXCEPTION && vector != DB && vector != DF ? flags | RF : flags;
 }
 
-@inline function pushedRip(c: Vcpu): u64 { return c.excKind == KIND_SOFTWARE ? c.excRip : c.rip; }
+@inline function pushedRip(c: Vcpu): u64 { return c.excKind == KIND_SOFTWARE || c.excKind == KIND_ICEBP ? c.excRip : c.rip; }
 
 /** Real mode: four bytes for each vector (SDM vol. 3, 21.1.4). */
 function realMode(c: Vcpu, vector: u32): bool {

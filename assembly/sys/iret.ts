@@ -11,7 +11,7 @@ import { arOf, desc, descAt, loadDescriptor, touchDescriptor } from "./descripto
 import { taskSwitch } from "./deliver";
 import { loadRealCs, loadReturnStack, returnCode, returnedSp, returnStack, targetFits } from "./far";
 import { moveSp, popped, stackRead } from "./frame";
-import { AC, DF, ID, IF, IOPL, iopl, NT, RF, TF, updateMode, VIF, VIP, VM } from "./mode";
+import { AC, DF, ID, IF, IOPL, iopl, lookUp, NT, RF, TF, updateMode, VIF, VIP, VM } from "./mode";
 import { dropInnerSegments } from "./segment";
 
 /** Sets the bits of RFLAGS in `mask` to those of `image`. Call updateMode afterwards. */
@@ -47,6 +47,7 @@ export function iret(c: Vcpu, u: usize): bool {
     writeRflags(c, flags, writableFlags(c, z));
     loadRealCs(c, selector, rip);
     c.nmiBlocked = 0;
+    lookUp(c);
     return true;
   }
   if ((flags & VM) && c.cpl == 0 && z == 2 && !(c.mode & MODE_LONG)) return toVirtual8086(c, <u32>rip, selector, flags);
@@ -79,6 +80,7 @@ export function iret(c: Vcpu, u: usize): bool {
   }
   c.nmiBlocked = 0;
   updateMode(c);
+  lookUp(c);
   return true;
 }
 
@@ -115,6 +117,7 @@ function toVirtual8086(c: Vcpu, eip: u32, cs: u32, flags: u64): bool {
   c.cpl = 3;
   c.nmiBlocked = 0;
   updateMode(c);
+  lookUp(c);
   return true;
 }
 

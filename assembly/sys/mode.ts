@@ -8,9 +8,11 @@
 import {
   Vcpu, MODE_CODE32, MODE_CODE64, MODE_STACK32, MODE_FLAT, MODE_FLATCS, MODE_PROTECTED, MODE_V86, MODE_CPL3, MODE_NOFPU,
   MODE_NOSSE, MODE_ALIGN, MODE_IOPL_OK, MODE_LONG, SEG_ES, SEG_CS, SEG_SS, SEG_DS,
+  ATTENTION_POSTED, V_ATTENTION,
 } from "../gen/layout";
 import { AR_DB, AR_L, AR_P, AR_S, AR_UNUSABLE, segAr, segBase, segLimit } from "../mem/segment";
 import { updateContext } from "../mem/tlb";
+import { apicDeliverable } from "../apic";
 
 /** RFLAGS bits beyond the arithmetic ones (SDM vol. 1, 3.4.3). */
 export const TF: u64 = 1 << 8;
@@ -41,6 +43,16 @@ function isFlat(c: Vcpu, s: u32): bool {
   const ar = segAr(c, s);
   return segBase(c, s) == 0 && segLimit(c, s) == 0xffffffff
     && (ar & (AR_UNUSABLE | AR_P | AR_S | 8 | 4 | 2)) == (AR_P | AR_S | 2);
+}
+
+/**
+ * RFLAGS.IF or TF may have been set, or NMIs unblocked: if that lets something in, the next block's head goes back to the
+ * outer loop. (Leaving each time would make STI, POPF and IRET several times dearer.)
+ */
+export function lookUp(c: Vcpu): void {
+  const flags = c.rflags;
+  const due = (flags & TF) != 0 || (c.nmiPending && !c.nmiBlocked) || (flags & IF) != 0 && (c.extint != 0 || apicDeliverable(c) >= 0);
+  if (due) atomic.or<i32>(changetype<usize>(c) + V_ATTENTION, ATTENTION_POSTED);
 }
 
 @inline export function iopl(c: Vcpu): u32 { return <u32>(c.rflags >> 12) & 3; }

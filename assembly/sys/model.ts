@@ -42,7 +42,7 @@ function implemented(word: u32): u32 {
     // CX16, X2APIC, TSC_DEADLINE, HYPERVISOR; MONITOR (MWAIT ends at once, which the SDM allows)
     case 0: return bit(3) | bit(13) | bit(21) | bit(24) | bit(31);
     // FPU DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2
-    case 1: return 0x0783fbfd & ~bit(18);
+    case 1: return 0x078bfbfd;
     // FSGSBASE TSC_ADJUST SMEP ERMS SMAP
     case 2: return bit(0) | bit(1) | bit(7) | bit(9) | bit(20);
     // UMIP RDPID

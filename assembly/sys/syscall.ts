@@ -8,7 +8,7 @@ import { nextRip } from "../interp/branch";
 import { segBase, setSeg, setSegBase } from "../mem/segment";
 import { getRflags } from "../sem/flags";
 import { writeRflags } from "./iret";
-import { EFER_SCE, IF, RF, updateMode, VM } from "./mode";
+import { EFER_SCE, IF, lookUp, RF, updateMode, VM } from "./mode";
 
 /** Access rights of the flat segments: G, P, S, accessed; code is L or D, data B. */
 const CODE64: u32 = 0xa09b;
@@ -45,6 +45,7 @@ export function sysret(c: Vcpu, u: usize): bool {
   c.rip = wide ? rip : rip & 0xffffffff;
   setFlat(c, wide ? cs + 16 : cs, wide ? CODE64 : CODE32, cs + 8, 3);
   updateMode(c);
+  lookUp(c);
   return true;
 }
 

@@ -47,6 +47,8 @@ export interface ApicBusListener {
 
 /** Interrupt messages to the local APICs have addresses 0xfeexxxxx (SDM vol. 3, 11.11.1). */
 const MSI_BASE = 0xfee;
+/** DFR bits 31:28 of the flat model; 0 is the cluster model. */
+const DFR_FLAT = 0xf;
 
 export class ApicBus {
   private readonly targets: ApicTarget[] = [];
@@ -173,4 +175,19 @@ function arbitrate(targets: ApicTarget[], vector: number): ApicTarget | undefine
   const lowest = Math.min(...able.map((target) => target.priority));
   const equal = able.filter((target) => target.priority === lowest);
   return equal[vector % equal.length];
+}
+
+/**
+ * Whether a message's destination names an APIC. A logical id is matched as the APIC's mode has it: in x2APIC mode
+ * {cluster, set of 16}; in xAPIC mode by DFR, flat (set of 8) or {cluster, set of 4}.
+ */
+export function names(message: ApicMessage, id: number, x2apic: boolean, ldr: number, dfr: number): boolean {
+  const { destination, extended, logical } = message;
+  if (destination === (extended ? 0xffff_ffff : 0xff)) return true;
+  if (!logical) return destination === (x2apic ? id : id & 0xff);
+  if (x2apic) return destination >>> 16 === ldr >>> 16 && (destination & ldr & 0xffff) !== 0;
+  if (destination > 0xff) return false;
+  const mine = ldr >>> 24;
+  if (dfr >>> 28 === DFR_FLAT) return (destination & mine) !== 0;
+  return (destination & 0xf0) === (mine & 0xf0) && (destination & mine & 0x0f) !== 0;
 }

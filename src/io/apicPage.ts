@@ -11,7 +11,8 @@
  */
 
 import { AREA, VCPU } from "../shared/layout.ts";
-import { APIC } from "./apicRegs.ts";
+import { APIC_BASE_ENABLE, APIC_BASE_X2APIC } from "./apicBase.ts";
+import { APIC, SVR_ENABLE } from "./apicRegs.ts";
 
 const NEVER = 0xffff_ffff_ffff_ffffn;
 
@@ -91,6 +92,21 @@ export class ApicPage {
 
   set apicBase(value: bigint) {
     this.setLong(VCPU.apicBase.offset, value);
+  }
+
+  /** EN in IA32_APIC_BASE. */
+  get enabled(): boolean {
+    return (this.apicBase & APIC_BASE_ENABLE) !== 0n;
+  }
+
+  /** EXTD in IA32_APIC_BASE: x2APIC mode. */
+  get x2apic(): boolean {
+    return (this.apicBase & APIC_BASE_X2APIC) !== 0n;
+  }
+
+  /** Enabled by software too: takes fixed interrupts. */
+  get accepting(): boolean {
+    return this.enabled && (this.register(APIC.SVR) & SVR_ENABLE) !== 0;
   }
 
   /** Guest ns at which the timer fires, undefined when it is not armed. */

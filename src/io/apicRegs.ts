@@ -101,11 +101,10 @@ export const ICR_LEVEL = 1 << 15;
 export const ICR_SHORTHAND_SHIFT = 18;
 export const SHORTHAND = { NONE: 0, SELF: 1, ALL: 2, OTHERS: 3 } as const;
 
-/** IA32_APIC_BASE (figure 11-26): base in bits MAXPHYADDR-1:12. */
-export const APIC_BASE_BSP = 1n << 8n;
-export const APIC_BASE_X2APIC = 1n << 10n;
-export const APIC_BASE_ENABLE = 1n << 11n;
-export const APIC_BASE_DEFAULT = 0xfee0_0000n;
+/** LDR of an x2APIC: cluster in bits 31:16, one bit within it (11.12.10.2). */
+export function x2apicLdr(id: number): number {
+  return (((id >>> 4) << 16) | (1 << (id & 15))) >>> 0;
+}
 
 /** First vector that a fixed interrupt may have. */
 export const FIRST_VECTOR = 16;

@@ -6,8 +6,9 @@
  * the table; and it picks the shortest encoding and branch, as NASM does. It does not know macros, %if, other
  * sections, include files and the rest of NASM's directives.
  */
-import { AssembleError, Mistake } from "./asm/error.ts";
+
 import { encode } from "./asm/encode.ts";
+import { AssembleError, Mistake } from "./asm/error.ts";
 import { evaluate, type Resolve, type Value } from "./asm/expression.ts";
 import { type DataItem, parseSource, type Statement } from "./asm/parser.ts";
 import type { Width } from "./operand.ts";

@@ -6,9 +6,15 @@
  * It does not know CPUID features or the privilege level.
  */
 import { lookup, type MandatoryPrefix } from "./lookup.ts";
-import { isSizedRow, mnemonicOf, prefersBareName } from "./mnemonics.ts";
+import { hasName, isSizedRow, mnemonicOf, prefersBareName } from "./mnemonics.ts";
 import {
-  defaultWidth, extendsImm8, ignoresMod, type OperandCode, operandBits, operandCode, type Width,
+  defaultWidth,
+  extendsImm8,
+  ignoresMod,
+  type OperandCode,
+  operandBits,
+  operandCode,
+  type Width,
 } from "./operand.ts";
 import { gprName, SEGMENT_NAMES } from "./registers.ts";
 import type { Row } from "./table/grammar.ts";
@@ -32,8 +38,22 @@ export interface Disassembly {
 
 /** SDM vol. 2, 2.3.11: a longer instruction is #GP. */
 const MAX_LENGTH = 15;
-const SIZE_WORDS: Readonly<Record<number, string>> = { 8: "byte", 16: "word", 32: "dword", 64: "qword", 80: "tword", 128: "oword" };
-const SEGMENT_OF_PREFIX: Readonly<Record<number, string>> = { 0x26: "es", 0x2e: "cs", 0x36: "ss", 0x3e: "ds", 0x64: "fs", 0x65: "gs" };
+const SIZE_WORDS: Readonly<Record<number, string>> = {
+  8: "byte",
+  16: "word",
+  32: "dword",
+  64: "qword",
+  80: "tword",
+  128: "oword",
+};
+const SEGMENT_OF_PREFIX: Readonly<Record<number, string>> = {
+  38: "es",
+  46: "cs",
+  54: "ss",
+  62: "ds",
+  100: "fs",
+  101: "gs",
+};
 const EA16 = ["bx+si", "bx+di", "bp+si", "bp+di", "si", "di", "bp", "bx"];
 
 /** Thrown inside when the bytes end, or are no instruction. */
@@ -148,10 +168,11 @@ class Instruction {
         opcode = this.#u8();
       }
     }
-    const prefix: MandatoryPrefix = this.#rep === 0xf3 ? "f3" : this.#rep === 0xf2 ? "f2" : this.#osizePrefix ? "66" : "np";
+    const prefix: MandatoryPrefix =
+      this.#rep === 0xf3 ? "f3" : this.#rep === 0xf2 ? "f2" : this.#osizePrefix ? "66" : "np";
     const modrm = this.length < MAX_LENGTH ? (this.#bytes[this.#at] ?? -1) : -1;
     const row = lookup({ map, opcode, prefix, mode: this.#mode, modrm });
-    if (!row || row.meaning === "#UD") throw BAD;
+    if (!row || !hasName(row)) throw BAD;
     this.#opcode = opcode;
     if (row.modrm) this.#modrm = this.#u8();
     const normal = defaultWidth(row, this.#mode);
@@ -245,7 +266,10 @@ class Instruction {
       else if (this.#osizePrefix && row.prefix !== "66") out.push(this.#mode === 16 ? "o32" : "o16");
     }
     const addressless = !this.#memory && this.#relative === undefined && !row.operands.some((o) => o[0] === "O");
-    if (this.#asizePrefix && (this.#relative !== undefined || (addressless && (usesX || isString || row.mnemonic.startsWith("LOOP"))))) {
+    if (
+      this.#asizePrefix &&
+      (this.#relative !== undefined || (addressless && (usesX || isString || row.mnemonic.startsWith("LOOP"))))
+    ) {
       out.push(`a${this.#asize}`);
     }
     if (this.#isNop()) return [...out, "nop"].join(" ");
@@ -268,7 +292,13 @@ class Instruction {
 
   /** XCHG of the accumulator with itself, at the size of the mode, is NOP. */
   #isNop(): boolean {
-    return this.row.map === 0 && this.#opcode === 0x90 && this.row.plusR && !(this.#rex & 1) && this.#z === defaultWidth(this.row, this.#mode);
+    return (
+      this.row.map === 0 &&
+      this.#opcode === 0x90 &&
+      this.row.plusR &&
+      !(this.#rex & 1) &&
+      this.#z === defaultWidth(this.row, this.#mode)
+    );
   }
 
   /** Reads an operand's bytes; the text is made later, when the length of the instruction is known. */
@@ -328,7 +358,8 @@ class Instruction {
     let value = this.#unsigned(bits);
     const extended = bits < this.#z && (code.size === "z" || (code.size === "b" && extendsImm8(row)));
     if (extended) value = BigInt.asUintN(this.#z, BigInt.asIntN(bits, value));
-    const onlyImmediate = all.length === 1 && (code.size === "z" || extended) && this.#z !== defaultWidth(row, this.#mode);
+    const onlyImmediate =
+      all.length === 1 && (code.size === "z" || extended) && this.#z !== defaultWidth(row, this.#mode);
     return (onlyImmediate ? `${SIZE_WORDS[this.#z]} ` : "") + hex(value);
   }
 
@@ -372,10 +403,12 @@ class Instruction {
     const bits = operandBits(code, this.#z);
     if (!bits) return "";
     // These also exist with a source of another size.
-    const told = !/^(MOV[SZ]X|CRC32)$/.test(row.mnemonic) && all.some((o) => {
-      if (o === code || !/^[GRPVZNUS]$|^$/.test(o.letter) || ["CL", "1", "3"].includes(o.text)) return false;
-      return operandBits(o, this.#z) === bits;
-    });
+    const told =
+      !/^(MOV[SZ]X|CRC32)$/.test(row.mnemonic) &&
+      all.some((o) => {
+        if (o === code || !/^[GRPVZNUS]$|^$/.test(o.letter) || ["CL", "1", "3"].includes(o.text)) return false;
+        return operandBits(o, this.#z) === bits;
+      });
     return told ? "" : `${SIZE_WORDS[bits]} `;
   }
 }

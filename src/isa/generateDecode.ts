@@ -62,7 +62,9 @@ function rowBytes(row: Row): number[] {
   const operands = row.operands.map((o, i) => operand(o, roles[i] ?? "", i));
   let imms = 0;
   for (const o of operands) if (o.slot === SLOT.IMM && o.action === ACTION.IMM && imms++) o.slot = SLOT.IMM2;
-  const sized = operands.find((o) => o.size <= OPSIZE.Y && o.action !== ACTION.REL && o.action !== ACTION.IMM && o.action !== ACTION.CONST);
+  // The port in DX and a segment register by name do not tell the operand size.
+  const sized = operands.find((o, i) => o.size <= OPSIZE.Y && row.operands[i] !== "DX" && o.action !== ACTION.NUMBERCONST
+    && o.action !== ACTION.REL && o.action !== ACTION.IMM && o.action !== ACTION.CONST);
   let attr = row.modrm ? ATTR.MODRM : 0;
   for (const [name, bit] of Object.entries(ATTR)) if (row.attrs.has(name.toLowerCase())) attr |= bit;
   const first = operands[0]?.action;

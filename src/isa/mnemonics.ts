@@ -26,17 +26,36 @@ const BY_ADDRESS_SIZE: Readonly<Record<string, Names>> = { JCXZ: { 16: "jcxz", 3
 const STRING_SUFFIX: Names = { 16: "w", 32: "d", 64: "q" };
 
 const SYNONYMS: readonly (readonly [string, string])[] = [
-  ["sal", "shl"], ["retn", "ret"], ["xlat", "xlatb"], ["fwait", "wait"], ["loopz", "loope"], ["loopnz", "loopne"],
-  ["int1", "icebp"], ["ud2a", "ud2"],
+  ["sal", "shl"],
+  ["retn", "ret"],
+  ["xlat", "xlatb"],
+  ["fwait", "wait"],
+  ["loopz", "loope"],
+  ["loopnz", "loopne"],
+  ["int1", "icebp"],
+  ["ud2a", "ud2"],
 ];
 const CONDITION_SYNONYMS: Readonly<Record<string, readonly string[]>> = {
-  b: ["c", "nae"], ae: ["nc", "nb"], e: ["z"], ne: ["nz"], be: ["na"], a: ["nbe"], p: ["pe"], np: ["po"], l: ["nge"],
-  ge: ["nl"], le: ["ng"], g: ["nle"],
+  b: ["c", "nae"],
+  ae: ["nc", "nb"],
+  e: ["z"],
+  ne: ["nz"],
+  be: ["na"],
+  a: ["nbe"],
+  p: ["pe"],
+  np: ["po"],
+  l: ["nge"],
+  ge: ["nl"],
+  le: ["ng"],
+  g: ["nle"],
 };
 
 /** The bare name where it is the usual one: far returns, and everything in 16-bit code. */
 export const prefersBareName = (row: Row, z: Width, mode: Width): boolean =>
   BARE.has(row.mnemonic) && (mode === 16 ? z === 16 : row.mnemonic === "RETF" && z === 32);
+
+/** Rows that only say "undefined opcode" are no instructions, but UD0, UD1 and UD2 are. */
+export const hasName = (row: Row): boolean => row.meaning !== "#UD" || /^UD\d/.test(row.mnemonic);
 
 const isString = (row: Row): boolean => row.attrs.has("rep") || row.operands.some((o) => /^[XY][a-z]$/.test(o));
 /** A string row whose mnemonic does not carry its size letter yet (`MOVS Yv,Xv` against `MOVSB Yb,Xb`). */
@@ -48,7 +67,9 @@ export const nameTellsSize = (row: Row): boolean =>
 
 /** Whether the operand size changes the row's name or operands. `PUSH Ib` pushes the operand size too. */
 export const isSizedRow = (row: Row): boolean =>
-  nameTellsSize(row) || row.operands.some((o) => isSized(operandCode(o))) || (row.mnemonic === "PUSH" && row.operands[0] === "Ib");
+  nameTellsSize(row) ||
+  row.operands.some((o) => isSized(operandCode(o))) ||
+  (row.mnemonic === "PUSH" && row.operands[0] === "Ib");
 
 /** The written name of a row at an operand and an address size. */
 export function mnemonicOf(row: Row, z: Width, asize: Width): string {
@@ -61,7 +82,8 @@ export function mnemonicOf(row: Row, z: Width, asize: Width): string {
 }
 
 /** INS and OUTS stop at 32 bits. */
-const stringSuffix = (row: Row, z: Width): string => STRING_SUFFIX[row.operands.some((o) => /^[XY]z$/.test(o)) && z === 64 ? 32 : z] ?? "";
+const stringSuffix = (row: Row, z: Width): string =>
+  STRING_SUFFIX[row.operands.some((o) => /^[XY]z$/.test(o)) && z === 64 ? 32 : z] ?? "";
 
 /** One meaning of a written mnemonic. */
 export interface Name {
@@ -83,7 +105,7 @@ export function mnemonicIndex(rows: readonly Row[]): Map<string, Name[]> {
     else index.set(name, [meaning]);
   };
   for (const row of rows) {
-    if (row.meaning === "#UD" && !row.mnemonic.startsWith("UD")) continue;
+    if (!hasName(row)) continue;
     if (row.mnemonic in BY_ADDRESS_SIZE) for (const s of SIZES) add(mnemonicOf(row, 32, s), { row, asize: s });
     else if (nameTellsSize(row)) {
       for (const z of SIZES) {

@@ -26,7 +26,18 @@ export function operandCode(text: string): OperandCode {
 }
 
 const FIXED_BITS: Readonly<Record<string, number>> = {
-  AL: 8, CL: 8, AX: 16, DX: 16, ES: 16, CS: 16, SS: 16, DS: 16, FS: 16, GS: 16, "1": 8, "3": 8,
+  AL: 8,
+  CL: 8,
+  AX: 16,
+  DX: 16,
+  ES: 16,
+  CS: 16,
+  SS: 16,
+  DS: 16,
+  FS: 16,
+  GS: 16,
+  "1": 8,
+  "3": 8,
 };
 
 /** Width in bits of an operand when the operand size is `z`; 0 where it has none (addresses, images, pointers). */

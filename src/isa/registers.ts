@@ -39,8 +39,8 @@ for (let i = 0; i < 16; i++) {
     add(`st${i}`, "st", i, 80);
   }
 }
-HIGH8.forEach((name, i) => add(name, "gpr", i + 4, 8, false, true));
-SEGMENT_NAMES.forEach((name, i) => add(name, "seg", i, 16));
+for (const [i, name] of HIGH8.entries()) add(name, "gpr", i + 4, 8, false, true);
+for (const [i, name] of SEGMENT_NAMES.entries()) add(name, "seg", i, 16);
 
 /** The register of that (lower-case) name. */
 export const registerNamed = (name: string): Register | undefined => byName.get(name);

@@ -129,6 +129,8 @@ export const ATTENTION = {
   DROP: 32,
   /** A deadline may have become earlier. */
   DEADLINE: 64,
+  /** Drop every translation (the A20 gate has moved). */
+  FLUSH: 128,
 } as const;
 
 /** Offsets within a segment register's 32 bytes. `ar` is in the VMX access-rights format (SDM vol. 3, 25.4.1). */
@@ -285,6 +287,8 @@ export const VCPU = layOut({
   ymm: ["u64", 16, 32],
   /** Operands and results of MMX and SSE instructions on their way (assembly/simd); nothing between instructions. */
   simd: ["u64", 8],
+  /** Host milliseconds this vCPU has spent in `run`, kept by whoever calls it. */
+  runMs: ["f64"],
   /** Statistics, one u64 each: see STATS. */
   stats: ["u64", 32],
 });

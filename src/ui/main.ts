@@ -1,6 +1,8 @@
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/layout.css";
+import "./styles/machine.css";
+import "./styles/narrow.css"; // last: it overrides
 import { render } from "lit";
 import { Console } from "../console/console.ts";
 import { RELEASE_CHORD } from "../console/keys.ts";

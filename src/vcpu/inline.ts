@@ -100,7 +100,9 @@ export class InlineEngine implements Engine {
     while (this.#running) {
       const left = end - view.get64(VCPU.icount);
       if (left <= 0n) return RUN.SLICE;
+      const from = performance.now();
       const why = this.#core.run(base, left);
+      view.set(VCPU.runMs, view.get(VCPU.runMs) + performance.now() - from);
       if (why === RUN.EXIT) {
         devices.drain();
         devices.serveExit(id);

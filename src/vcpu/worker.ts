@@ -22,7 +22,8 @@ export interface WorkerInit {
 /** What the worker says when it comes back from `run`. */
 export type WorkerStop = { why: "stop" } | { why: "triple-fault" } | { why: "error"; message: string };
 
-const SLICE = 1n << 40n;
+/** Instructions before the worker accounts for its time; well under a second. */
+const SLICE = 20_000_000n;
 
 export class VcpuWorker {
   #core!: CoreExports;
@@ -50,7 +51,7 @@ export class VcpuWorker {
     const view = this.#view;
     try {
       for (;;) {
-        switch (this.#core.run(this.#base, SLICE)) {
+        switch (this.#timed()) {
           case RUN.EXIT:
             this.#exit();
             break;
@@ -66,6 +67,13 @@ export class VcpuWorker {
     } catch (error) {
       return { why: "error", message: `${error instanceof Error ? error.message : error} (RIP 0x${view.get64(VCPU.rip).toString(16)})` };
     }
+  }
+
+  #timed(): number {
+    const from = performance.now();
+    const why = this.#core.run(this.#base, SLICE);
+    this.#view.set(VCPU.runMs, this.#view.get(VCPU.runMs) + performance.now() - from);
+    return why;
   }
 
   /** Posts the exit record and waits for its answer. */

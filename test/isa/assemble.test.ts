@@ -66,9 +66,18 @@ describe("result", () => {
     const made = assemble("org 0x7c00\nSIZE equ end-start\nstart: nop\n.a: dw SIZE\n\nend:\nother:\n.a: nop");
     expect(made.origin).toBe(0x7c00);
     expect(Object.fromEntries(made.symbols)).toEqual({
-      SIZE: 3n, start: 0x7c00n, "start.a": 0x7c01n, end: 0x7c03n, other: 0x7c03n, "other.a": 0x7c03n,
+      SIZE: 3n,
+      start: 0x7c00n,
+      "start.a": 0x7c01n,
+      end: 0x7c03n,
+      other: 0x7c03n,
+      "other.a": 0x7c03n,
     });
-    expect(made.lines).toEqual([{ offset: 0, line: 3 }, { offset: 1, line: 4 }, { offset: 3, line: 8 }]);
+    expect(made.lines).toEqual([
+      { offset: 0, line: 3 },
+      { offset: 1, line: 4 },
+      { offset: 3, line: 8 },
+    ]);
   });
 
   test("has addresses above 2^31", () => {
@@ -112,7 +121,10 @@ describe("mistakes", () => {
   test.each([
     ["nop\nmov ax", "t.asm:2: no form of mov takes ax in 16-bit mode"],
     ["mov ax, nothing", "t.asm:1: nothing is not defined"],
-    ["frobnicate ax", "t.asm:1: frobnicate is neither an instruction nor a directive; a label alone on a line ends with a colon"],
+    [
+      "frobnicate ax",
+      "t.asm:1: frobnicate is neither an instruction nor a directive; a label alone on a line ends with a colon",
+    ],
     ["x: nop\nx: nop", "t.asm:2: x is defined twice"],
     ["bits 32\ninc [eax]", "t.asm:2: operation size not specified: write byte, word, dword or qword before ["],
     ["db 512", "t.asm:1: 512 does not fit in 8 bits"],

@@ -59,7 +59,11 @@ function normal(text: string): string {
 }
 
 /** The letter of the mode's own operand size, which iced leaves out. */
-const OWN_SUFFIX = { 16: /^(iret|pushf|popf|pusha|popa)w$/, 32: /^(iret|pushf|popf|pusha|popa)d$/, 64: /^(iret(?=d)|pushf(?=q)|popf(?=q))[dq]$/ };
+const OWN_SUFFIX = {
+  16: /^(iret|pushf|popf|pusha|popa)w$/,
+  32: /^(iret|pushf|popf|pusha|popa)d$/,
+  64: /^(iret(?=d)|pushf(?=q)|popf(?=q))[dq]$/,
+};
 
 /** NASM takes a far pointer in 64-bit mode for m16:64, in other modes for the mode's own. */
 const OWN_FAR = { 16: "word far ", 32: "dword far ", 64: "qword far " };
@@ -104,11 +108,52 @@ describe.each(MODES)("%i-bit mode", (mode) => {
         } catch (e) {
           again = (e as Error).message;
         }
-        // A positive MOV to 64 bits becomes the shorter MOV to 32 bits, as in NASM.
-        const shortened = /^mov r\w+,0x[0-7]\w{0,7}$/.test(text) && /^mov (e|r\d+d)/.test(again);
-        if (normal(again) !== normal(text) && !shortened) wrong.push(`${text} | ${again} | row ${row.text}`);
+        // Where the upper half is zero anyway, the shorter form for 32 bits is taken, as in NASM.
+        const shortened =
+          /^(mov|sldt) r\w+(,0x[0-7]\w{0,7}|,[c-gs]s)?$/.test(text) && /^(mov|sldt) (e|r\d+d)/.test(again);
+        if (!same(again, text, mode) && !shortened) wrong.push(`${text} | ${again} | row ${row.text}`);
       }
     }
     expect(wrong).toEqual([]);
+  });
+});
+
+describe("what is no instruction", () => {
+  const at = (text: string, mode: Width) => {
+    const bytes = Uint8Array.from(Buffer.from(text.replaceAll(" ", ""), "hex"));
+    const { text: shown, length, row } = disassemble(bytes, 0, { mode, ip: 0n });
+    return { shown, length, row: row !== undefined };
+  };
+  const bad = { shown: "(bad)", length: 1, row: false };
+
+  test.each<[string, string, Width]>([
+    ["an opcode without a row", "0f ff", 32],
+    ["bytes that end in the immediate", "b8 01 02 03", 32],
+    ["bytes that end in the prefixes", "66 67", 32],
+    ["nothing", "", 32],
+    ["LOCK on a register", "f0 01 c0", 32],
+    ["LOCK on MOV", "f0 89 00", 32],
+    ["LEA of a register", "8d c0", 32],
+    ["an opcode that 64-bit mode dropped", "82 c0 05", 64],
+    ["16 bytes", `${"2e ".repeat(14)} 01 c0`, 32],
+  ])("%s", (_, bytes, mode) => {
+    expect(at(bytes, mode)).toEqual(bad);
+  });
+
+  test("15 bytes are an instruction, and so are the same opcodes in another mode", () => {
+    expect(at(`${"2e ".repeat(13)} 01 c0`, 32)).toEqual({ shown: "add eax,eax", length: 15, row: true });
+    expect(at("82 c0 05", 32).shown).toBe("add al,0x5");
+    expect(at("40", 32).shown).toBe("inc eax");
+  });
+
+  test("a REX prefix counts only before the opcode", () => {
+    expect(at("48 01 c0", 64).shown).toBe("add rax,rax");
+    expect(at("48 66 01 c0", 64)).toEqual({ shown: "add ax,ax", length: 4, row: true });
+  });
+
+  test("starts at the offset and returns the bytes", () => {
+    const d = disassemble(Uint8Array.of(0x90, 0xeb, 0xfe, 0x90), 1, { mode: 32, ip: 0x7c01n });
+    expect(d.text).toBe("jmp 0x7c01");
+    expect([...d.bytes]).toEqual([0xeb, 0xfe]);
   });
 });

@@ -1,6 +1,7 @@
 /** Sample encodings of a row of the instruction table, made without the assembler. */
+
+import { hasName, isSizedRow } from "../../src/isa/mnemonics.ts";
 import type { Width } from "../../src/isa/operand.ts";
-import { isSizedRow } from "../../src/isa/mnemonics.ts";
 import { ignoresMod } from "../../src/isa/operand.ts";
 import type { Row } from "../../src/isa/table/grammar.ts";
 
@@ -9,8 +10,24 @@ export const MODES: readonly Width[] = [16, 32, 64];
 /** ModRM.rm with what follows (SIB, displacement), by address size; ModRM.reg is still 0. */
 const MEMORY: Readonly<Record<Width, readonly number[][]>> = {
   16: [[0x00], [0x46, 0x80], [0x87, 0x34, 0x12], [0x06, 0x78, 0x56]],
-  32: [[0x03], [0x45, 0xf0], [0x04, 0x4b], [0x84, 0xc7, 0x78, 0x56, 0x34, 0x12], [0x44, 0x24, 0x08], [0x05, 0, 0, 0x34, 0x12], [0x04, 0x85, 4, 0, 0, 0]],
-  64: [[0x03], [0x45, 0xf0], [0x04, 0x4b], [0x84, 0xc7, 0x78, 0x56, 0x34, 0x92], [0x44, 0x24, 0x08], [0x05, 0, 1, 0, 0], [0x04, 0x25, 0, 0x10, 0, 0]],
+  32: [
+    [0x03],
+    [0x45, 0xf0],
+    [0x04, 0x4b],
+    [0x84, 0xc7, 0x78, 0x56, 0x34, 0x12],
+    [0x44, 0x24, 0x08],
+    [0x05, 0, 0, 0x34, 0x12],
+    [0x04, 0x85, 4, 0, 0, 0],
+  ],
+  64: [
+    [0x03],
+    [0x45, 0xf0],
+    [0x04, 0x4b],
+    [0x84, 0xc7, 0x78, 0x56, 0x34, 0x92],
+    [0x44, 0x24, 0x08],
+    [0x05, 0, 1, 0, 0],
+    [0x04, 0x25, 0, 0x10, 0, 0],
+  ],
 };
 const TAILS: readonly number[][] = [
   [0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0x0f, 0x11],
@@ -19,14 +36,19 @@ const TAILS: readonly number[][] = [
 
 /** Encodings of `row` in `mode`: every operand size, register and memory forms, REX bits, segment and address prefixes. */
 export function* samples(row: Row, mode: Width): Generator<Uint8Array> {
-  if (row.attrs.has(mode === 64 ? "i64" : "o64") || row.meaning === "#UD") return;
+  if (row.attrs.has(mode === 64 ? "i64" : "o64") || !hasName(row)) return;
   const mandatory = row.prefix === "" || row.prefix === "np" ? [] : [Number.parseInt(row.prefix, 16)];
   const opcode = [...(row.map ? [0x0f] : []), ...(row.map > 1 ? [row.map === 2 ? 0x38 : 0x3a] : [])];
   const sized = isSizedRow(row);
   const sizes: number[][] = [[]];
   if (sized && row.prefix !== "66" && row.prefix !== "np" && !(mode === 64 && row.attrs.has("f64"))) sizes.push([0x66]);
   // Most numbers of control and debug registers do not exist.
-  const rexes = mode !== 64 || ignoresMod(row) ? [0] : sized && !row.attrs.has("d64") && !row.attrs.has("f64") ? [0, 0x45, 0x48, 0x4d] : [0, 0x45];
+  const rexes =
+    mode !== 64 || ignoresMod(row)
+      ? [0]
+      : sized && !row.attrs.has("d64") && !row.attrs.has("f64")
+        ? [0, 0x45, 0x48, 0x4d]
+        : [0, 0x45];
   let n = 0;
   for (const size of sizes) {
     for (const rex of rexes) {
@@ -53,9 +75,10 @@ function* bodies(row: Row, mode: Width, asize: Width = mode): Generator<number[]
     for (const r of row.plusR ? [0, 3, 6] : [0]) yield [row.opcode + r];
     return;
   }
-  const regs = row.reg >= 0 ? [row.reg] : segmentOrControl(row) ?? [0, 2, 5];
+  const regs = row.reg >= 0 ? [row.reg] : (segmentOrControl(row) ?? [0, 2, 5]);
   const registers = row.mod !== "mem" && !row.operands.some((o) => o[0] === "M");
-  const memory = row.mod !== "reg" && row.rm < 0 && !row.operands.some((o) => /^[RNU][a-z]$/.test(o)) && !ignoresMod(row);
+  const memory =
+    row.mod !== "reg" && row.rm < 0 && !row.operands.some((o) => /^[RNU][a-z]$/.test(o)) && !ignoresMod(row);
   for (const reg of regs) {
     if (registers) for (const rm of row.rm >= 0 ? [row.rm] : [1, 6]) yield [row.opcode, 0xc0 | (reg << 3) | rm];
   }
@@ -65,7 +88,8 @@ function* bodies(row: Row, mode: Width, asize: Width = mode): Generator<number[]
 }
 
 function segmentOrControl(row: Row): number[] | undefined {
-  if (row.operands.some((o) => o[0] === "S" && o.length === 2 && /[a-z]/.test(o[1]))) return row.operands[0][0] === "S" ? [0, 2, 3, 5] : [0, 1, 5];
+  if (row.operands.some((o) => o[0] === "S" && o.length === 2 && /[a-z]/.test(o[1])))
+    return row.operands[0][0] === "S" ? [0, 2, 3, 5] : [0, 1, 5];
   if (row.operands.some((o) => /^C[a-z]$/.test(o))) return [0, 2, 3, 4];
   if (row.operands.some((o) => /^D[a-z]$/.test(o))) return [0, 7];
   return undefined;

@@ -74,7 +74,10 @@ export async function host(folder: string, isolated: boolean): Promise<Host> {
     const path = new URL(request.url!, "http://localhost").pathname.replace("/some/where/", "");
     try {
       const body = readFileSync(join(folder, path || "index.html"));
-      response.writeHead(200, { ...headers, "content-type": TYPES[extname(path || ".html")] ?? "application/octet-stream" });
+      response.writeHead(200, {
+        ...headers,
+        "content-type": TYPES[extname(path || "index.html")] ?? "application/octet-stream",
+      });
       response.end(body);
     } catch {
       response.writeHead(404, headers).end();

@@ -1,3 +1,5 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
@@ -393,11 +395,29 @@ describe.skipIf(!chromium)("page", { timeout: 60_000 }, () => {
       const visited = await visit(browser, { base: plain.base, serviceWorkers: "allow" });
       const { page } = visited;
       await page.waitForFunction(() => crossOriginIsolated);
+      const file = join(site.folder, "guests", "f");
+      mkdirSync(join(site.folder, "guests"));
       const get = (query: string, cache: RequestCache) =>
-        page.evaluate(async ([url, mode]) => (await fetch(url!, { cache: mode as RequestCache })).status, [`theme.js${query}`, cache]);
-      expect(await get("", "default")).toBe(200);
-      const keys = () => page.evaluate(async () => (await caches.keys()).sort().map((key) => key.replace(/[0-9a-f]{16}$/, "…")));
-      expect(await keys()).toContain("tabhyve-site-…");
+        page.evaluate(
+          async ([q, mode]) => (await fetch(`guests/f?sha256=${q}`, { cache: mode as RequestCache })).text(),
+          [query, cache],
+        );
+      // The worker writes its cache after it has answered, so what is kept is waited for.
+      const kept = () =>
+        page.evaluate(async () => {
+          const cache = await caches.open("tabhyve-guests");
+          const requests = await cache.keys();
+          return Promise.all(requests.map(async (r) => [new URL(r.url).search, await (await cache.match(r))!.text()]));
+        });
+      writeFileSync(file, "damaged");
+      expect(await get("a", "default")).toBe("damaged");
+      await expect.poll(kept).toEqual([["?sha256=a", "damaged"]]);
+      writeFileSync(file, "whole");
+      expect(await get("a", "default")).toBe("damaged");
+      expect(await get("a", "reload")).toBe("whole");
+      await expect.poll(kept).toEqual([["?sha256=a", "whole"]]);
+      expect(await get("b", "default")).toBe("whole");
+      await expect.poll(kept).toEqual([["?sha256=b", "whole"]]);
       await visited.close();
     });
   });

@@ -23,11 +23,24 @@ export interface Address {
 }
 
 const RM16: Readonly<Record<string, number>> = {
-  "bx+si": 0, "bx+di": 1, "bp+si": 2, "bp+di": 3, si: 4, di: 5, bp: 6, bx: 7,
+  "bx+si": 0,
+  "bx+di": 1,
+  "bp+si": 2,
+  "bp+di": 3,
+  si: 4,
+  di: 5,
+  bp: 6,
+  bx: 7,
 };
 
 /** Lays out `op` whose bracket has the value `v`. `prefix`: address size by an explicit prefix. */
-export function layOut(op: MemoryOperand, v: Value, mode: Width, defaultRel: boolean, prefix: Width | undefined): Address {
+export function layOut(
+  op: MemoryOperand,
+  v: Value,
+  mode: Width,
+  defaultRel: boolean,
+  prefix: Width | undefined,
+): Address {
   for (const [r] of v.regs) {
     if (r.cls !== "gpr" || r.bits === 8) throw new Mistake(`${r.name} cannot be part of an address`);
     if (r.bits !== v.regs[0][0].bits) throw new Mistake("registers of different sizes in one address");
@@ -57,7 +70,12 @@ export function layOut(op: MemoryOperand, v: Value, mode: Width, defaultRel: boo
 type Common = Pick<Address, "asize" | "segment" | "relative" | "direct" | "wide" | "sib">;
 
 /** The shortest displacement; values that move with the origin get a full one, as in NASM. */
-function displacement(op: MemoryOperand, v: Value, full: 16 | 32, needed: boolean): { mod: number; disp: bigint; dispBits: Address["dispBits"] } {
+function displacement(
+  op: MemoryOperand,
+  v: Value,
+  full: 16 | 32,
+  needed: boolean,
+): { mod: number; disp: bigint; dispBits: Address["dispBits"] } {
   const n = full === 32 && v.regs[0][0].bits === 32 ? BigInt.asIntN(32, v.n) : v.n;
   const short = op.width === 8 || (op.width === 0 && v.rel === 0 && n >= -128n && n <= 127n);
   if (op.width === 0 && v.rel === 0 && n === 0n && !needed) return { mod: 0, disp: 0n, dispBits: 0 };
@@ -105,7 +123,14 @@ function layOut32(op: MemoryOperand, v: Value, common: Common): Address {
   if (log < 0) throw new Mistake(`scale ${scale} is not 1, 2, 4 or 8`);
   if (index?.num === 4) throw new Mistake(`${index.name} cannot be an index`);
   if (!base) {
-    return { ...common, mod: 0, rm: 4, sib: { scale: log, index: index ? index.num : 4, base: 5 }, disp: v.n, dispBits: 32 };
+    return {
+      ...common,
+      mod: 0,
+      rm: 4,
+      sib: { scale: log, index: index ? index.num : 4, base: 5 },
+      disp: v.n,
+      dispBits: 32,
+    };
   }
   const disp = displacement(op, v, 32, (base.num & 7) === 5);
   if (!index && (base.num & 7) !== 4) return { ...common, rm: base.num, ...disp };

@@ -28,14 +28,27 @@ export interface Instruction {
 }
 
 const names = mnemonicIndex(ROWS);
-names.set("movsx", [...(names.get("movsx") ?? []), ...(names.get("movsxd") ?? []).map((n) => ({ ...n, z: 64 as Width }))]);
+names.set("movsx", [
+  ...(names.get("movsx") ?? []),
+  ...(names.get("movsxd") ?? []).map((n) => ({ ...n, z: 64 as Width })),
+]);
 
 /** NOP is XCHG of the accumulator with itself. */
 export const isMnemonic = (word: string): boolean => names.has(word) || word === "nop";
 
 const PREFIX_BYTES: Readonly<Record<string, number>> = {
-  rep: 0xf3, repe: 0xf3, repz: 0xf3, repne: 0xf2, repnz: 0xf2, lock: 0xf0, es: 0x26, cs: 0x2e, ss: 0x36, ds: 0x3e,
-  fs: 0x64, gs: 0x65,
+  rep: 0xf3,
+  repe: 0xf3,
+  repz: 0xf3,
+  repne: 0xf2,
+  repnz: 0xf2,
+  lock: 0xf0,
+  es: 0x26,
+  cs: 0x2e,
+  ss: 0x36,
+  ds: 0x3e,
+  fs: 0x64,
+  gs: 0x65,
 };
 const WIDTH_PREFIX: Readonly<Record<string, Width>> = { o16: 16, o32: 32, o64: 64, a16: 16, a32: 32, a64: 64 };
 export const isPrefix = (word: string): boolean => word in PREFIX_BYTES || word in WIDTH_PREFIX;
@@ -49,7 +62,8 @@ export function encode(i: Instruction, ctx: Context, atLeast = 0): number[] {
   let asize = asizePrefix;
   if (/^loop/.test(i.mnemonic) && operands.length === 2) {
     const count = operands[1];
-    if (count.k !== "reg" || count.reg.num !== 1 || count.reg.bits === 8) throw new Mistake("LOOP counts in CX, ECX or RCX");
+    if (count.k !== "reg" || count.reg.num !== 1 || count.reg.bits === 8)
+      throw new Mistake("LOOP counts in CX, ECX or RCX");
     asize = count.reg.bits as Width;
     operands = [operands[0]];
   }
@@ -69,10 +83,12 @@ export function encode(i: Instruction, ctx: Context, atLeast = 0): number[] {
   };
   const list = names.get(i.mnemonic) ?? [];
   for (const ops of variants(i.mnemonic, operands, ctx.mode)) for (const name of list) consider(name, ops);
-  if (!found.length) throw new Mistake(reason || `no form of ${i.mnemonic} takes ${describe(operands)} in ${ctx.mode}-bit mode`);
+  if (!found.length)
+    throw new Mistake(reason || `no form of ${i.mnemonic} takes ${describe(operands)} in ${ctx.mode}-bit mode`);
   const open = new Set(found.filter((f) => f.match.openMemory).map((f) => f.match.openMemory));
   const branch = found[0].match.row.attrs.has("br");
-  if (open.size > 1 && !branch) throw new Mistake("operation size not specified: write byte, word, dword or qword before [");
+  if (open.size > 1 && !branch)
+    throw new Mistake("operation size not specified: write byte, word, dword or qword before [");
   const fitting = found.filter((f) => f.bytes.length >= atLeast);
   const pool = fitting.length ? fitting : found;
   return pool.reduce((best, f) => (better(f, best) ? f : best)).bytes;
@@ -101,14 +117,20 @@ function widths(row: Row, mode: Width, chosen: Width | undefined): Width[] {
   const normal = defaultWidth(row, mode);
   const sized = isSizedRow(row);
   if (!sized) return [normal];
-  const all: Width[] = mode !== 64 ? [16, 32] : row.attrs.has("f64") ? [64] : row.attrs.has("d64") ? [64, 16] : [32, 16, 64];
+  const all: Width[] =
+    mode !== 64 ? [16, 32] : row.attrs.has("f64") ? [64] : row.attrs.has("d64") ? [64, 16] : [32, 16, 64];
   const taken = row.prefix === "66" || row.prefix === "np";
   return all
     .filter((z) => (chosen === undefined || z === chosen) && !(taken && z !== normal && z !== 64))
     .sort((a, b) => Number(b === normal) - Number(a === normal));
 }
 
-function resolveOperand(op: Operand, ctx: Context, asizePrefix: Width | undefined, osizePrefix: Width | undefined): Resolved {
+function resolveOperand(
+  op: Operand,
+  ctx: Context,
+  asizePrefix: Width | undefined,
+  osizePrefix: Width | undefined,
+): Resolved {
   switch (op.k) {
     case "reg":
       return op;
@@ -173,7 +195,12 @@ function encodeNop(i: Instruction, ctx: Context): number[] {
 }
 
 /** Prefixes, REX, opcode, ModRM, SIB, displacement, immediates. */
-function layBytes(m: Match, i: Instruction, ctx: Context, asizeWanted: Width | undefined): { bytes: number[]; match: Match } | Misfit {
+function layBytes(
+  m: Match,
+  i: Instruction,
+  ctx: Context,
+  asizeWanted: Width | undefined,
+): { bytes: number[]; match: Match } | Misfit {
   const { row, z } = m;
   const { mode } = ctx;
   const memory = m.rm && "asize" in m.rm ? m.rm : m.moffs;
@@ -202,7 +229,8 @@ function layBytes(m: Match, i: Instruction, ctx: Context, asizeWanted: Width | u
   if (row.prefix === "66" || row.prefix === "f3" || row.prefix === "f2") out.push(Number.parseInt(row.prefix, 16));
   const rex = rexOf(m, rexW, rmRegister);
   if (rex && mode !== 64) return { reason: "that register or size exists only in 64-bit mode", near: true };
-  if (rex && m.noRex) return { reason: "AH, BH, CH and DH cannot be used in an instruction with a REX prefix", near: true };
+  if (rex && m.noRex)
+    return { reason: "AH, BH, CH and DH cannot be used in an instruction with a REX prefix", near: true };
   if (isAccumulatorNop(m, rex, mode)) return { reason: "", near: false };
   if (rex) out.push(rex);
   if (row.map) out.push(0x0f);
@@ -245,12 +273,15 @@ function displacementMisfit(a: Address, disp: bigint): string | undefined {
   // A shorter address wraps; a 64-bit one takes the displacement sign-extended.
   const low = a.asize === 64 || a.dispBits === 8 ? -(1n << (bits - 1n)) : -(1n << bits);
   const high = a.asize === 64 ? 1n << (bits - 1n) : 1n << bits;
-  return n >= low && n < high ? undefined : `displacement ${n} does not fit in ${a.dispBits}${a.asize === 64 ? " signed" : ""} bits`;
+  return n >= low && n < high
+    ? undefined
+    : `displacement ${n} does not fit in ${a.dispBits}${a.asize === 64 ? " signed" : ""} bits`;
 }
 
 function rexOf(m: Match, w: boolean, rm: Register | undefined): number {
   const memory = m.rm && "asize" in m.rm ? m.rm : undefined;
-  const b = rm && rm.cls !== "st" && rm.cls !== "mmx" ? rm.num : memory ? (memory.sib ? memory.sib.base : memory.rm) : m.plusR;
+  const b =
+    rm && rm.cls !== "st" && rm.cls !== "mmx" ? rm.num : memory ? (memory.sib ? memory.sib.base : memory.rm) : m.plusR;
   const rm8 = memory && !memory.sib ? memory.rm : b;
   const high = (rm?.noRex ? 0 : rm8) > 7;
   const bits = (w ? 8 : 0) | (m.reg > 7 ? 4 : 0) | ((memory?.sib?.index ?? 0) > 7 ? 2 : 0) | (high ? 1 : 0);

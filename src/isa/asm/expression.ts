@@ -83,7 +83,14 @@ export class Cursor {
   }
 }
 
-const LEVELS: readonly (readonly string[])[] = [["|"], ["^"], ["&"], ["<<", ">>"], ["+", "-"], ["*", "/", "//", "%", "%%"]];
+const LEVELS: readonly (readonly string[])[] = [
+  ["|"],
+  ["^"],
+  ["&"],
+  ["<<", ">>"],
+  ["+", "-"],
+  ["*", "/", "//", "%", "%%"],
+];
 
 /** Full name of a label: a leading dot makes it local to the last other label. */
 export const fullName = (name: string, scope: string): string =>

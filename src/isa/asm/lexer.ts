@@ -47,17 +47,31 @@ export function tokenize(line: string): Token[] {
       continue;
     }
     s = take(NUMBER);
-    if (s !== undefined) out.push({ t: "num", n: number(s) });
-    else if ((s = take(NAME)) !== undefined) out.push({ t: "id", s });
-    else if ((s = take(OPERATOR)) !== undefined) out.push({ t: "op", s });
-    else throw new Mistake(`unexpected character ${JSON.stringify(c)}`);
+    if (s !== undefined) {
+      out.push({ t: "num", n: number(s) });
+      continue;
+    }
+    s = take(NAME);
+    if (s !== undefined) {
+      out.push({ t: "id", s });
+      continue;
+    }
+    s = take(OPERATOR);
+    if (s === undefined) throw new Mistake(`unexpected character ${JSON.stringify(c)}`);
+    out.push({ t: "op", s });
   }
   return out;
 }
 
 const BASES: readonly (readonly [RegExp, number])[] = [
-  [/^0[xh]([0-9a-f]+)$/, 16], [/^\$([0-9][0-9a-f]*)$/, 16], [/^0[by]([01]+)$/, 2], [/^0[oq]([0-7]+)$/, 8],
-  [/^0[dt]([0-9]+)$/, 10], [/^([0-9][0-9a-f]*)[hx]$/, 16], [/^([01]+)[by]$/, 2], [/^([0-7]+)[oq]$/, 8],
+  [/^0[xh]([0-9a-f]+)$/, 16],
+  [/^\$([0-9][0-9a-f]*)$/, 16],
+  [/^0[by]([01]+)$/, 2],
+  [/^0[oq]([0-7]+)$/, 8],
+  [/^0[dt]([0-9]+)$/, 10],
+  [/^([0-9][0-9a-f]*)[hx]$/, 16],
+  [/^([01]+)[by]$/, 2],
+  [/^([0-7]+)[oq]$/, 8],
   [/^([0-9]+)[dt]?$/, 10],
 ];
 
@@ -74,7 +88,15 @@ function number(text: string): bigint {
 }
 
 const ESCAPES: Readonly<Record<string, string>> = {
-  n: "\n", r: "\r", t: "\t", a: "\x07", b: "\b", v: "\v", f: "\f", e: "\x1b", "0": "\0",
+  n: "\n",
+  r: "\r",
+  t: "\t",
+  a: "\x07",
+  b: "\b",
+  v: "\v",
+  f: "\f",
+  e: "\x1b",
+  "0": "\0",
 };
 
 /** A quoted string from `start`; only back quotes know escapes. Returns its text and the place after it. */

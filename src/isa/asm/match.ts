@@ -1,5 +1,13 @@
 /** Fits written operands to the operand codes of a row. */
-import { defaultWidth, extendsImm8, isSized, type OperandCode, operandBits, operandCode, type Width } from "../operand.ts";
+import {
+  defaultWidth,
+  extendsImm8,
+  isSized,
+  type OperandCode,
+  operandBits,
+  operandCode,
+  type Width,
+} from "../operand.ts";
 import type { Register } from "../registers.ts";
 import type { Row } from "../table/grammar.ts";
 import type { Address } from "./address.ts";
@@ -49,12 +57,27 @@ export const isMisfit = (x: Match | Misfit): x is Misfit => "near" in x;
  * Fits `operands` to `row` at operand size `z`. `chosen`: the mnemonic or a prefix demands this operand size.
  * Without that, a size other than the mode's own must follow from an operand.
  */
-export function matchRow(row: Row, z: Width, operands: readonly Resolved[], mode: Width, chosen: boolean): Match | Misfit {
+export function matchRow(
+  row: Row,
+  z: Width,
+  operands: readonly Resolved[],
+  mode: Width,
+  chosen: boolean,
+): Match | Misfit {
   const codes = row.operands.some((o) => /^[XY][a-z]$/.test(o)) ? [] : row.operands.map(operandCode);
   const written = withImplied(row, codes, operands);
   if (written.length !== codes.length) return NO;
   const m: Match = {
-    row, z, reg: 0, rm: undefined, plusR: 0, tails: [], needsRex: false, noRex: false, openMemory: 0, moffs: undefined,
+    row,
+    z,
+    reg: 0,
+    rm: undefined,
+    plusR: 0,
+    tails: [],
+    needsRex: false,
+    noRex: false,
+    openMemory: 0,
+    moffs: undefined,
   };
   let justified = chosen || z === defaultWidth(row, mode);
   let misfit: Misfit | undefined;
@@ -87,7 +110,13 @@ function withImplied(row: Row, codes: readonly OperandCode[], operands: readonly
 const inRange = (n: bigint, bits: number): boolean => n >= -(1n << BigInt(bits)) && n < 1n << BigInt(bits);
 const isInt = (n: bigint, bits: number): boolean => BigInt.asIntN(bits, n) === n;
 
-function matchOne(m: Match, code: OperandCode, op: Resolved, all: readonly OperandCode[], mode: Width): boolean | Misfit {
+function matchOne(
+  m: Match,
+  code: OperandCode,
+  op: Resolved,
+  all: readonly OperandCode[],
+  mode: Width,
+): boolean | Misfit {
   const bits = operandBits(code, m.z);
   switch (code.letter) {
     case "E":
@@ -115,7 +144,8 @@ function matchOne(m: Match, code: OperandCode, op: Resolved, all: readonly Opera
     case "S":
     case "C":
     case "D":
-      if (op.k !== "reg" || op.reg.cls !== { P: "mmx", V: "xmm", S: "seg", C: "cr", D: "dr" }[code.letter]) return false;
+      if (op.k !== "reg" || op.reg.cls !== { P: "mmx", V: "xmm", S: "seg", C: "cr", D: "dr" }[code.letter])
+        return false;
       m.reg = op.reg.num;
       return true;
     case "I":
@@ -127,7 +157,10 @@ function matchOne(m: Match, code: OperandCode, op: Resolved, all: readonly Opera
     case "A": {
       if (op.k !== "far" || (op.bits && op.bits !== m.z)) return false;
       const size = Math.min(m.z, 32);
-      m.tails.push({ value: op.offset.n, bits: size, relative: false }, { value: op.selector.n, bits: 16, relative: false });
+      m.tails.push(
+        { value: op.offset.n, bits: size, relative: false },
+        { value: op.selector.n, bits: 16, relative: false },
+      );
       if (!inRange(op.selector.n, 16)) return near(`selector ${op.selector.n} does not fit in 16 bits`);
       return inRange(op.offset.n, size) || near(`far offset ${op.offset.n} does not fit in ${size} bits`);
     }
@@ -145,7 +178,8 @@ function matchFixed(m: Match, code: OperandCode, op: Resolved, bits: number): bo
     return op.reg.cls === "st";
   }
   if (code.text === "ST0") return op.reg.cls === "st" && op.reg.num === 0;
-  if (code.text === "rAX" || code.text === "eAX") return op.reg.cls === "gpr" && op.reg.num === 0 && op.reg.bits === bits;
+  if (code.text === "rAX" || code.text === "eAX")
+    return op.reg.cls === "gpr" && op.reg.num === 0 && op.reg.bits === bits;
   return op.reg.name === code.text.toLowerCase();
 }
 
@@ -159,7 +193,13 @@ function matchGpr(m: Match, reg: Register, bits: number, all: readonly OperandCo
   return true;
 }
 
-function matchMemory(m: Match, code: OperandCode, op: Resolved & { k: "mem" }, bits: number, all: readonly OperandCode[]): boolean {
+function matchMemory(
+  m: Match,
+  code: OperandCode,
+  op: Resolved & { k: "mem" },
+  bits: number,
+  all: readonly OperandCode[],
+): boolean {
   if (code.size === "p" && all.length === 1) {
     if (!op.far || (op.bits && op.bits !== m.z)) return false;
   } else if (op.far || op.address.wide || (bits && op.bits && op.bits !== bits)) return false;
@@ -177,7 +217,12 @@ function matchMoffs(m: Match, op: Resolved & { k: "mem" }, bits: number, mode: W
 }
 
 function matchImmediate(
-  m: Match, code: OperandCode, op: Resolved & { k: "imm" }, bits: number, all: readonly OperandCode[], mode: Width,
+  m: Match,
+  code: OperandCode,
+  op: Resolved & { k: "imm" },
+  bits: number,
+  all: readonly OperandCode[],
+  mode: Width,
 ): boolean | Misfit {
   const { n, rel, unknown } = op.value;
   if (op.distance) return false;

@@ -28,7 +28,14 @@ export type Operand =
   | { k: "imm"; value: Expression; bits: number; strict: boolean; distance: "" | "short" | "near" }
   | { k: "far"; selector: Expression; offset: Expression; bits: number };
 
-export const SIZE_BITS: Readonly<Record<string, number>> = { byte: 8, word: 16, dword: 32, qword: 64, tword: 80, oword: 128 };
+export const SIZE_BITS: Readonly<Record<string, number>> = {
+  byte: 8,
+  word: 16,
+  dword: 32,
+  qword: 64,
+  tword: 80,
+  oword: 128,
+};
 const SIZE_NAMES = Object.keys(SIZE_BITS);
 const ADDRESS_SIZES: Readonly<Record<string, Width>> = { a16: 16, a32: 32, a64: 64 };
 

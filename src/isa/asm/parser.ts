@@ -28,7 +28,18 @@ export type Statement = { line: number } & (
 const DATA: Readonly<Record<string, number>> = { db: 1, dw: 2, dd: 4, dq: 8 };
 const RESERVE: Readonly<Record<string, number>> = { resb: 1, resw: 2, resd: 4, resq: 8 };
 const DIRECTIVES = new Set([
-  ...Object.keys(DATA), ...Object.keys(RESERVE), "bits", "use16", "use32", "use64", "org", "default", "equ", "times", "align", "alignb",
+  ...Object.keys(DATA),
+  ...Object.keys(RESERVE),
+  "bits",
+  "use16",
+  "use32",
+  "use64",
+  "org",
+  "default",
+  "equ",
+  "times",
+  "align",
+  "alignb",
 ]);
 
 /** A word that starts a statement, so what stands before it is a label. */
@@ -112,7 +123,8 @@ class Parser {
       throw new Mistake(`${t.s} is neither an instruction nor a directive; a label alone on a line ends with a colon`);
     }
     // With its colon even a mnemonic can be a label.
-    if (registerNamed(word) || word in SIZE_BITS || t.s === "$" || t.s === "$$") throw new Mistake(`${t.s} cannot be a label`);
+    if (registerNamed(word) || word in SIZE_BITS || t.s === "$" || t.s === "$$")
+      throw new Mistake(`${t.s} cannot be a label`);
     c.at += colon ? 2 : 1;
     const name = fullName(t.s, this.#scope);
     if (name === t.s && c.word() !== "equ") this.#scope = t.s;
@@ -165,7 +177,12 @@ class Parser {
         const to = parseExpression(c);
         const nop: Statement = { k: "instruction", line, instruction: { mnemonic: "nop", prefixes: [], operands: [] } };
         const zero: Statement = { k: "data", line, bytes: 1, items: [{ k: "value", value: { k: "num", n: 0n } }] };
-        return { k: "align", line, to, filler: c.takeOp(",") ? this.#statement(c, line) : word === "align" ? nop : zero };
+        return {
+          k: "align",
+          line,
+          to,
+          filler: c.takeOp(",") ? this.#statement(c, line) : word === "align" ? nop : zero,
+        };
       }
       case "times": {
         c.at++;

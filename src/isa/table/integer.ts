@@ -116,10 +116,10 @@ a3 | MOV Ov,rAX | mov |
 0f c1 /r | XADD Ev,Gv | xadd | lock fw=oszapc
 
 # Bits
-0f a3 /r | BT Ev,Gv | bt | fw=c fu=osap
-0f ab /r | BTS Ev,Gv | bts | lock fw=c fu=osap
-0f b3 /r | BTR Ev,Gv | btr | lock fw=c fu=osap
-0f bb /r | BTC Ev,Gv | btc | lock fw=c fu=osap
+0f a3 /r reg | BT Ev,Gv | bt | fw=c fu=osap
+0f ab /r reg | BTS Ev,Gv | bts | fw=c fu=osap
+0f b3 /r reg | BTR Ev,Gv | btr | fw=c fu=osap
+0f bb /r reg | BTC Ev,Gv | btc | fw=c fu=osap
 0f ba /4 | BT Ev,Ib | bt | fw=c fu=osap
 0f ba /5 | BTS Ev,Ib | bts | lock fw=c fu=osap
 0f ba /6 | BTR Ev,Ib | btr | lock fw=c fu=osap

@@ -1,9 +1,10 @@
 /**
  * MMX, SSE and SSE2 (SDM vol. 1, 5.4 to 5.6), and what later extensions added to them (5.7 to 5.10). Grammar:
- * ./grammar.ts. `mmx` rows of SSE and SSE2 need no CR4.OSFXSR; `sse` rows do.
+ * ./grammar.ts. `mmx` rows of SSE and SSE2 need no CR4.OSFXSR; `sse` rows do. MOVD's operand size is
+ * Ey's, so its MMX register is without one (Pn).
  */
 
-/** An instruction on MMX registers and, with prefix 66, on XMM registers. `since` names the MMX form's CPUID feature. */
+/** An instruction on MMX and, with prefix 66, on XMM registers. `since` is the CPUID feature of the MMX form. */
 const both = (opcode: string, name: string, since = "mmx", mmxSource = "Qq") => `
 np 0f ${opcode} /r | ${name} Pq,${mmxSource} | @${name.toLowerCase()} | mmx cpuid=${since}
 66 0f ${opcode} /r | ${name} Vo,Wo | @${name.toLowerCase()} | sse cpuid=sse2`;
@@ -49,9 +50,9 @@ np 0f e7 /r mem | MOVNTQ Mq,Pq | @movqMmxStore | mmx cpuid=sse
 66 0f e7 /r mem | MOVNTDQ Mo,Vo | @movapsStore | sse cpuid=sse2
 np 0f f7 /r reg | MASKMOVQ Pq,Nq | @maskmovq | mmx cpuid=sse
 66 0f f7 /r reg | MASKMOVDQU Vo,Uo | @maskmovdqu | sse cpuid=sse2
-np 0f 6e /r | MOVD Pq,Ey | @movd | mmx cpuid=mmx
+np 0f 6e /r | MOVD Pn,Ey | @movd | mmx cpuid=mmx
 66 0f 6e /r | MOVD Vo,Ey | @movd | sse cpuid=sse2
-np 0f 7e /r | MOVD Ey,Pq | @movdMmxStore | mmx cpuid=mmx
+np 0f 7e /r | MOVD Ey,Pn | @movdMmxStore | mmx cpuid=mmx
 66 0f 7e /r | MOVD Ey,Vo | @movdStore | sse cpuid=sse2
 np 0f 6f /r | MOVQ Pq,Qq | @movqMmx | mmx cpuid=mmx
 np 0f 7f /r | MOVQ Qq,Pq | @movqMmxStore | mmx cpuid=mmx
@@ -224,4 +225,106 @@ np 0f ae /7 reg | SFENCE | @fence | cpuid=sse
 0f 0d /2 mem | PREFETCHWT1 Mn | nop |
 `;
 
-export const SIMD = `${MOVES}${INTEGER}${SHUFFLES}${FLOAT}${STATE}`;
+/** Newer instructions on MMX and on XMM registers, both of one extension. */
+const bothOf = (opcode: string, name: string, feature: string, imm = "") => `
+np ${opcode} /r | ${name} Pq,Qq${imm} | @${name.toLowerCase()} | mmx cpuid=${feature}
+66 ${opcode} /r | ${name} Vo,Wo${imm} | @${name.toLowerCase()} | sse cpuid=${feature}`;
+
+/** An SSE4.1 instruction with prefix 66. */
+const sse41 = (opcode: string, name: string, operands = "Vo,Wo") => `
+66 ${opcode} /r | ${name} ${operands} | @${name.toLowerCase()} | sse cpuid=sse4_1`;
+
+const SSE3 = `
+66 0f d0 /r | ADDSUBPD Vo,Wo | @addsubpd | sse cpuid=sse3
+f2 0f d0 /r | ADDSUBPS Vo,Wo | @addsubps | sse cpuid=sse3
+66 0f 7c /r | HADDPD Vo,Wo | @haddpd | sse cpuid=sse3
+f2 0f 7c /r | HADDPS Vo,Wo | @haddps | sse cpuid=sse3
+66 0f 7d /r | HSUBPD Vo,Wo | @hsubpd | sse cpuid=sse3
+f2 0f 7d /r | HSUBPS Vo,Wo | @hsubps | sse cpuid=sse3
+f3 0f 12 /r | MOVSLDUP Vo,Wo | @movsldup | sse cpuid=sse3
+f3 0f 16 /r | MOVSHDUP Vo,Wo | @movshdup | sse cpuid=sse3
+f2 0f 12 /r | MOVDDUP Vo,Wq | @movddup | sse cpuid=sse3
+f2 0f f0 /r mem | LDDQU Vo,Mo | @movups | sse cpuid=sse3
+`;
+
+const SSSE3 = `
+${bothOf("0f38 00", "PSHUFB", "ssse3")}
+${bothOf("0f38 01", "PHADDW", "ssse3")}
+${bothOf("0f38 02", "PHADDD", "ssse3")}
+${bothOf("0f38 03", "PHADDSW", "ssse3")}
+${bothOf("0f38 04", "PMADDUBSW", "ssse3")}
+${bothOf("0f38 05", "PHSUBW", "ssse3")}
+${bothOf("0f38 06", "PHSUBD", "ssse3")}
+${bothOf("0f38 07", "PHSUBSW", "ssse3")}
+${bothOf("0f38 08", "PSIGNB", "ssse3")}
+${bothOf("0f38 09", "PSIGNW", "ssse3")}
+${bothOf("0f38 0a", "PSIGND", "ssse3")}
+${bothOf("0f38 0b", "PMULHRSW", "ssse3")}
+${bothOf("0f38 1c", "PABSB", "ssse3")}
+${bothOf("0f38 1d", "PABSW", "ssse3")}
+${bothOf("0f38 1e", "PABSD", "ssse3")}
+${bothOf("0f3a 0f", "PALIGNR", "ssse3", ",Ib")}
+`;
+
+const SSE4 = `
+${sse41("0f38 38", "PMINSB")}
+${sse41("0f38 39", "PMINSD")}
+${sse41("0f38 3a", "PMINUW")}
+${sse41("0f38 3b", "PMINUD")}
+${sse41("0f38 3c", "PMAXSB")}
+${sse41("0f38 3d", "PMAXSD")}
+${sse41("0f38 3e", "PMAXUW")}
+${sse41("0f38 3f", "PMAXUD")}
+${sse41("0f38 40", "PMULLD")}
+${sse41("0f38 41", "PHMINPOSUW")}
+${sse41("0f38 20", "PMOVSXBW", "Vo,Wq")}
+${sse41("0f38 21", "PMOVSXBD", "Vo,Wd")}
+${sse41("0f38 22", "PMOVSXBQ", "Vo,Ww")}
+${sse41("0f38 23", "PMOVSXWD", "Vo,Wq")}
+${sse41("0f38 24", "PMOVSXWQ", "Vo,Wd")}
+${sse41("0f38 25", "PMOVSXDQ", "Vo,Wq")}
+${sse41("0f38 30", "PMOVZXBW", "Vo,Wq")}
+${sse41("0f38 31", "PMOVZXBD", "Vo,Wd")}
+${sse41("0f38 32", "PMOVZXBQ", "Vo,Ww")}
+${sse41("0f38 33", "PMOVZXWD", "Vo,Wq")}
+${sse41("0f38 34", "PMOVZXWQ", "Vo,Wd")}
+${sse41("0f38 35", "PMOVZXDQ", "Vo,Wq")}
+${sse41("0f38 10", "PBLENDVB")}
+${sse41("0f38 14", "BLENDVPS")}
+${sse41("0f38 15", "BLENDVPD")}
+66 0f38 17 /r | PTEST Vo,Wo | @ptest | sse cpuid=sse4_1 fw=oszapc
+${sse41("0f38 28", "PMULDQ")}
+${sse41("0f38 29", "PCMPEQQ")}
+66 0f38 2a /r mem | MOVNTDQA Vo,Mo | @movaps | sse cpuid=sse4_1
+${sse41("0f38 2b", "PACKUSDW")}
+${sse41("0f3a 08", "ROUNDPS", "Vo,Wo,Ib")}
+${sse41("0f3a 09", "ROUNDPD", "Vo,Wo,Ib")}
+${sse41("0f3a 0a", "ROUNDSS", "Vo,Wd,Ib")}
+${sse41("0f3a 0b", "ROUNDSD", "Vo,Wq,Ib")}
+${sse41("0f3a 0c", "BLENDPS", "Vo,Wo,Ib")}
+${sse41("0f3a 0d", "BLENDPD", "Vo,Wo,Ib")}
+${sse41("0f3a 0e", "PBLENDW", "Vo,Wo,Ib")}
+${sse41("0f3a 40", "DPPS", "Vo,Wo,Ib")}
+${sse41("0f3a 41", "DPPD", "Vo,Wo,Ib")}
+${sse41("0f3a 42", "MPSADBW", "Vo,Wo,Ib")}
+66 0f3a 14 /r mem | PEXTRB Mb,Vo,Ib | @pextrb | sse cpuid=sse4_1
+66 0f3a 14 /r reg | PEXTRB Rd,Vo,Ib | @pextrb | sse cpuid=sse4_1
+66 0f3a 15 /r mem | PEXTRW Mw,Vo,Ib | @pextrwStore | sse cpuid=sse4_1
+66 0f3a 15 /r reg | PEXTRW Rd,Vo,Ib | @pextrwStore | sse cpuid=sse4_1
+${sse41("0f3a 16", "PEXTRD", "Ey,Vo,Ib")}
+${sse41("0f3a 17", "EXTRACTPS", "Ed,Vo,Ib")}
+66 0f3a 20 /r mem | PINSRB Vo,Mb,Ib | @pinsrb | sse cpuid=sse4_1
+66 0f3a 20 /r reg | PINSRB Vo,Rd,Ib | @pinsrb | sse cpuid=sse4_1
+${sse41("0f3a 21", "INSERTPS", "Vo,Wd,Ib")}
+${sse41("0f3a 22", "PINSRD", "Vo,Ey,Ib")}
+66 0f38 37 /r | PCMPGTQ Vo,Wo | @pcmpgtq | sse cpuid=sse4_2
+66 0f3a 60 /r | PCMPESTRM Vo,Wo,Ib | @pcmpestrm | sse cpuid=sse4_2 r=ax,dx fw=oszapc
+66 0f3a 61 /r | PCMPESTRI Vo,Wo,Ib | @pcmpestri | sse cpuid=sse4_2 r=ax,dx w=cx fw=oszapc
+66 0f3a 62 /r | PCMPISTRM Vo,Wo,Ib | @pcmpistrm | sse cpuid=sse4_2 fw=oszapc
+66 0f3a 63 /r | PCMPISTRI Vo,Wo,Ib | @pcmpistri | sse cpuid=sse4_2 w=cx fw=oszapc
+f2 0f38 f0 /r | CRC32 Gd,Eb | @crc32b | cpuid=sse4_2
+f2 0f38 f1 /r | CRC32 Gn,Ev | @crc32 | cpuid=sse4_2
+f3 0f b8 /r | POPCNT Gv,Ev | @popcntV | cpuid=popcnt fw=oszapc
+`;
+
+export const SIMD = `${MOVES}${INTEGER}${SHUFFLES}${FLOAT}${STATE}${SSE3}${SSSE3}${SSE4}`;

@@ -15,7 +15,9 @@ export function guestsPane(app: App): TemplateResult {
         <div class="cards" role="radiogroup" aria-labelledby="guests-title" aria-busy=${app.guests === undefined}>
           ${app.guests?.map((guest) => card(app, guest)) ?? html`<div class="card ghost"></div><div class="card ghost"></div>`}
         </div>
-        <div ?data-hidden=${app.guests === undefined}>
+        ${app.isolated || !app.guests ? nothing : isolationNote()}
+      </div>
+      <div class="bring">
         <button type="button" class="wide" @click=${() => document.querySelector<HTMLInputElement>("#files")?.click()}>
           ${icons.file} Open kernel or initrd…
         </button>
@@ -32,8 +34,6 @@ export function guestsPane(app: App): TemplateResult {
           }}
         />
         <p class="hint">Or drop the files anywhere on this page.</p>
-        ${app.isolated ? nothing : isolationNote()}
-        </div>
       </div>
       ${footer(app)}
     </aside>

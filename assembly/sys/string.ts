@@ -1,0 +1,249 @@
+/**
+ * String instructions (SDM vol. 2: MOVS, CMPS, STOS, LODS, SCAS, REP). Repetition commits registers with every element,
+ * so that a fault or an interrupt finds them as if the rest had not been started. Elements that lie within one page
+ * are moved together after one check; the careful path does one element at a time.
+ *
+ * The decoder leaves the segment of the rSI operand in that operand's slot (d or s).
+ */
+import { Vcpu, MODE_CODE64, SEG_ES, STATUS_RESUME, V_GPR } from "../gen/layout";
+import { uAddr, uD, uFlags, uS, uSize, UF_REP, UF_REPNE } from "../decode/uop";
+import { readPtr, writePtr, rdz, value, wrz } from "../mem/access";
+import { segmentLinear } from "../mem/segment";
+import { F_SUB } from "../sem/flags";
+import { WRITE } from "../sem/kinds";
+import { DF, TF } from "./mode";
+import { getGpr, putGpr, thisRip } from "./operand";
+
+/** Bytes after which a repeated instruction lets the outer loop look at the clock: some 10 µs. */
+const SLICE: u64 = 1 << 17;
+
+@inline export function addressMask(u: usize): u64 {
+  const a = uAddr(u);
+  return a == 0 ? 0xffff : a == 1 ? 0xffffffff : ~0;
+}
+/** Size of rSI, rDI and rCX, log2 of bytes. */
+@inline export function addressSize(u: usize): u32 { return uAddr(u) + 1; }
+@inline export function repeats(u: usize): bool { return (uFlags(u) & (UF_REP | UF_REPNE)) != 0; }
+/** Distance from one element to the next. */
+@inline export function stride(c: Vcpu, u: usize): u64 {
+  const size = <u64>1 << uSize(u);
+  return c.rflags & DF ? 0 - size : size;
+}
+
+/** Linear address of an element; false = fault recorded. The address is in `elementAt`. */
+export let elementAt: u64 = 0;
+export function element(c: Vcpu, s: u32, offset: u64, size: u32, write: bool): bool {
+  elementAt = segmentLinear(c, s, offset, size, write);
+  if (elementAt == ~0 && !(c.mode & MODE_CODE64)) return false;
+  c.stackFault = u32(s == 2);
+  return true;
+}
+
+/** Leaves with RIP at this instruction, which is to go on. */
+export function again(c: Vcpu, u: usize): bool {
+  c.rip = thisRip(c, u);
+  c.status = STATUS_RESUME;
+  return false;
+}
+
+/** Whether a repeated instruction must do one element and come back: careful path, single-stepping. */
+@inline export function oneByOne(c: Vcpu): bool { return c.slow != 0 || (c.rflags & TF) != 0; }
+
+/** Elements from `offset` upwards that lie in one page and do not wrap around the address size; at least 1. */
+function inPage(offset: u64, linear: u64, z: u32, mask: u64): u64 {
+  const page = (4096 - (linear & 0xfff)) >> z, wrap = mask - offset;
+  return max<u64>(wrap < 4096 ? min<u64>(page, (wrap + 1) >> z) : page, 1);
+}
+
+/** Advances an index register by `n` bytes (negative as two's complement). */
+@inline export function advance(c: Vcpu, r: usize, u: usize, n: u64): void {
+  const a = addressSize(u);
+  putGpr(c, r, a, getGpr(c, r, a) + n);
+}
+
+/** Copies elements upwards one after the other: an overlap repeats a pattern, as the instruction does. */
+function copyUp(to: usize, from: usize, size: usize, z: u32): void {
+  const gap = to - from;
+  if (gap >= size) { memory.copy(to, from, size); return; }
+  if (gap < (<usize>1 << z)) {
+    for (let i: usize = 0; i < size; i += <usize>1 << z) memory.copy(to + i, from + i, <usize>1 << z);
+    return;
+  }
+  // [from, to + done) has the period `gap`, and done is a multiple of it.
+  let done: usize = 0;
+  while (done < size) {
+    const n = min<usize>(gap + done, size - done);
+    memory.copy(to + done, from, n);
+    done += n;
+  }
+}
+
+export function movs(c: Vcpu, u: usize): bool {
+  const z = uSize(u), size = <u32>1 << z, a = addressSize(u), mask = addressMask(u), s = <u32>uS(u), rep = repeats(u);
+  let count: u64 = rep ? getGpr(c, 1, a) : 1;
+  if (!count) return true;
+  const step = stride(c, u), single = oneByOne(c), bulk = rep && !single && !(c.rflags & DF);
+  let budget: u64 = SLICE;
+  while (true) {
+    const si = getGpr(c, 6, a), di = getGpr(c, 7, a);
+    let n: u64 = 1, from: usize = 0, to: usize = 0;
+    if (bulk && count > 1) {
+      if (!element(c, s, si, size, false)) return false;
+      const src = elementAt;
+      if (!element(c, SEG_ES, di, size, true)) return false;
+      n = min<u64>(count, min<u64>(inPage(si, src, z, mask), inPage(di, elementAt, z, mask)));
+    }
+    // A part that a segment's limit cuts is done element by element, up to the fault.
+    if (n > 1 && !(c.mode & MODE_CODE64) && !(fits(c, s, si, n << z, false) && fits(c, SEG_ES, di, n << z, true))) n = 1;
+    if (!element(c, s, si, size, false)) return false;
+    const src = elementAt;
+    from = readPtr(c, src, size);
+    if (!from) return false;
+    if (n > 1 || (<u32>src & 0xfff) + size <= 4096) {
+      if (!element(c, SEG_ES, di, size, true)) return false;
+      to = writePtr(c, elementAt, size, WRITE);
+      if (!to) return false;
+      if (n == 1) memory.copy(to, from, size);
+      else copyUp(to, from, <usize>n << z, z);
+    } else {
+      // The element was gathered from two pages into a buffer.
+      const v = z == 1 ? <u64>load<u16>(from) : z == 2 ? <u64>load<u32>(from) : load<u64>(from);
+      if (!element(c, SEG_ES, di, size, true)) return false;
+      if (!wrz(c, elementAt, z, v)) return false;
+    }
+    advance(c, 6, u, step * n);
+    advance(c, 7, u, step * n);
+    if (!rep) return true;
+    count -= n;
+    putGpr(c, 1, a, count);
+    if (!count) return true;
+    if (single || c.attention || (n << z) >= budget) return again(c, u);
+    budget -= n << z;
+  }
+}
+
+/** Whether a run of bytes is within a segment. */
+function fits(c: Vcpu, s: u32, offset: u64, size: u64, write: bool): bool {
+  const status = c.status, ok = segmentLinear(c, s, offset, <u32>size, write) != ~0;
+  c.status = status;
+  return ok;
+}
+
+export function stos(c: Vcpu, u: usize): bool {
+  const z = uSize(u), size = <u32>1 << z, a = addressSize(u), mask = addressMask(u), rep = repeats(u), v = c.gprAt(0);
+  let count: u64 = rep ? getGpr(c, 1, a) : 1;
+  if (!count) return true;
+  const step = stride(c, u), single = oneByOne(c), bulk = rep && !single && !(c.rflags & DF);
+  let budget: u64 = SLICE;
+  while (true) {
+    const di = getGpr(c, 7, a);
+    if (!element(c, SEG_ES, di, size, true)) return false;
+    const linear = elementAt;
+    let n: u64 = 1;
+    if (bulk && count > 1) {
+      n = min<u64>(count, inPage(di, linear, z, mask));
+      if (n > 1 && !(c.mode & MODE_CODE64) && !fits(c, SEG_ES, di, n << z, true)) n = 1;
+    }
+    if (n == 1) {
+      if (!wrz(c, linear, z, v)) return false;
+    } else {
+      const to = writePtr(c, linear, size, WRITE);
+      if (!to) return false;
+      fill(to, z, v, <usize>n << z);
+    }
+    advance(c, 7, u, step * n);
+    if (!rep) return true;
+    count -= n;
+    putGpr(c, 1, a, count);
+    if (!count) return true;
+    if (single || c.attention || (n << z) >= budget) return again(c, u);
+    budget -= n << z;
+  }
+}
+
+function fill(to: usize, z: u32, v: u64, bytes: usize): void {
+  const end = to + bytes;
+  if (z == 0 || v == 0) memory.fill(to, <u8>v, bytes);
+  else if (z == 1) for (; to < end; to += 2) store<u16>(to, <u16>v);
+  else if (z == 2) for (; to < end; to += 4) store<u32>(to, <u32>v);
+  else for (; to < end; to += 8) store<u64>(to, v);
+}
+
+export function lods(c: Vcpu, u: usize): bool {
+  const z = uSize(u), a = addressSize(u), rep = repeats(u);
+  let count: u64 = rep ? getGpr(c, 1, a) : 1;
+  if (!count) return true;
+  let turns = 4096;
+  while (true) {
+    if (!element(c, <u32>uS(u), getGpr(c, 6, a), <u32>1 << z, false)) return false;
+    if (!rdz(c, elementAt, z)) return false;
+    putGpr(c, 0, z, value);
+    advance(c, 6, u, stride(c, u));
+    if (!rep) return true;
+    putGpr(c, 1, a, --count);
+    if (!count) return true;
+    if (oneByOne(c) || c.attention || --turns == 0) return again(c, u);
+  }
+}
+
+@inline function signed(v: u64, z: u32): u64 {
+  return z == 0 ? <u64><i64><i8>v : z == 1 ? <u64><i64><i16>v : z == 2 ? <u64><i64><i32>v : v;
+}
+
+/** Flags of x - y; true = the repetition goes on. */
+function compare(c: Vcpu, u: usize, x: u64, y: u64, z: u32): bool {
+  const p = signed(x, z), q = signed(y, z);
+  c.ccOp = F_SUB;
+  c.ccD = signed(p - q, z);
+  c.ccA = p;
+  c.ccB = q;
+  return (p == q) == ((uFlags(u) & UF_REP) != 0);
+}
+
+export function cmps(c: Vcpu, u: usize): bool {
+  const z = uSize(u), size = <u32>1 << z, a = addressSize(u), rep = repeats(u);
+  let count: u64 = rep ? getGpr(c, 1, a) : 1;
+  if (!count) return true;
+  let turns = 4096;
+  while (true) {
+    if (!element(c, <u32>uD(u), getGpr(c, 6, a), size, false)) return false;
+    if (!rdz(c, elementAt, z)) return false;
+    const x = value;
+    if (!element(c, SEG_ES, getGpr(c, 7, a), size, false)) return false;
+    if (!rdz(c, elementAt, z)) return false;
+    const more = compare(c, u, x, value, z);
+    const step = stride(c, u);
+    advance(c, 6, u, step);
+    advance(c, 7, u, step);
+    if (!rep) return true;
+    putGpr(c, 1, a, --count);
+    if (!count || !more) return true;
+    if (oneByOne(c) || c.attention || --turns == 0) return again(c, u);
+  }
+}
+
+export function scas(c: Vcpu, u: usize): bool {
+  const z = uSize(u), size = <u32>1 << z, a = addressSize(u), rep = repeats(u), x = c.gprAt(0);
+  let count: u64 = rep ? getGpr(c, 1, a) : 1;
+  if (!count) return true;
+  let turns = 4096;
+  while (true) {
+    if (!element(c, SEG_ES, getGpr(c, 7, a), size, false)) return false;
+    if (!rdz(c, elementAt, z)) return false;
+    const more = compare(c, u, x, value, z);
+    advance(c, 7, u, stride(c, u));
+    if (!rep) return true;
+    putGpr(c, 1, a, --count);
+    if (!count || !more) return true;
+    if (oneByOne(c) || c.attention || --turns == 0) return again(c, u);
+  }
+}
+
+/** XLAT: AL from a table at rBX. */
+export function xlat(c: Vcpu, u: usize): bool {
+  const offset = (c.gprAt(3) + (c.gprAt(0) & 0xff)) & addressMask(u);
+  if (!element(c, <u32>uD(u), offset, 1, false)) return false;
+  if (!rdz(c, elementAt, 0)) return false;
+  store<u8>(changetype<usize>(c) + V_GPR, <u8>value);
+  return true;
+}

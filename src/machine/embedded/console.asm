@@ -1,0 +1,199 @@
+; The console: the 16550 at COM1 (PC16550D datasheet), 115200 baud, 8 data bits, no parity, one stop bit. Output waits
+; for room in the transmitter; input comes by interrupt into a ring, so that the processor can sleep in between.
+
+COM1            equ 0x3f8
+IER             equ 1                   ; interrupt enable
+FCR             equ 2                   ; FIFO control
+LCR             equ 3                   ; line control; bit 7 (DLAB) puts the divisor at offsets 0 and 1
+MCR             equ 4                   ; modem control
+LSR             equ 5                   ; line status
+LSR_DR          equ 1 << 0              ; data ready
+LSR_THRE        equ 1 << 5              ; transmitter holding register (with FIFOs: transmit FIFO) empty
+COM1_INPUT      equ 4                   ; of the IOAPIC: ISA interrupt 4
+
+BELL            equ 7
+BACKSPACE       equ 8
+CTRL_C          equ 3
+ESCAPE          equ 27
+DELETE          equ 127
+
+; The ring has 256 bytes, so that its byte indices wrap by themselves. Empty: head = tail.
+ring            equ VARIABLES + 0x100
+ring_head       equ VARIABLES + 0x20    ; byte: where the interrupt puts the next one
+ring_tail       equ VARIABLES + 0x21    ; byte: where getc takes it
+after_return    equ VARIABLES + 0x22    ; byte: the last key was CR, so an LF now belongs to it
+
+line            equ VARIABLES + 0x200   ; what was typed, with a zero at the end
+LINE_MAX        equ 120
+
+; Called from 32-bit mode, before anything else.
+
+                bits 32
+
+serial_init:    mov esi, .settings
+                mov ecx, (.end - .settings) / 2
+.next:          lodsw                   ; AL the register, AH its value
+                movzx edx, al
+                add edx, COM1
+                mov al, ah
+                out dx, al
+                loop .next
+                ret
+
+; MCR: DTR, RTS, and OUT2, which on a PC lets the interrupt through to the interrupt controllers.
+.settings:      db IER, 0               ; no interrupts meanwhile
+                db LCR, 0x80            ; DLAB
+                db 0, 1                 ; divisor 1: 1.8432 MHz / 16 / 1 = 115200 baud
+                db 1, 0
+                db LCR, 0x03            ; 8n1
+                db FCR, 0x01            ; FIFOs on, interrupt at the first byte
+                db MCR, 0x0b
+                db IER, 0x01            ; received data available
+.end:
+
+                bits 64
+
+; ---- Output --------------------------------------------------------------------------------------------------------
+
+; Prints the text that follows the call, up to a zero, and returns behind it. Keeps what the text needs beside the
+; code that prints it.
+
+say:            pop rsi
+                call print
+                jmp rsi
+
+; Prints the text at RSI up to a zero; RSI is then behind the zero. Changes RAX and RDX too.
+
+print:          lodsb
+                test al, al
+                jz .end
+                call putc
+                jmp print
+.end:           ret
+
+; Prints AL; a line feed becomes CR LF. Changes RAX and RDX only.
+
+putc:           cmp al, `\n`
+                jne .raw
+                mov al, `\r`
+                call .raw
+                mov al, `\n`
+.raw:           mov ah, al
+                mov edx, COM1 + LSR
+.wait:          in al, dx
+                test al, LSR_THRE
+                jz .wait
+                mov al, ah
+                mov edx, COM1
+                out dx, al
+                ret
+
+; ---- Input ---------------------------------------------------------------------------------------------------------
+
+; Empties the receiver: the IOAPIC input is edge-triggered, and the UART makes no new edge while data is left. When
+; the ring is full, what comes is lost.
+
+com1_interrupt: push rax
+                push rcx
+                push rdx
+.next:          mov edx, COM1 + LSR
+                in al, dx
+                test al, LSR_DR
+                jz .done
+                mov edx, COM1
+                in al, dx
+                movzx ecx, byte [ring_head]
+                mov [ring + rcx], al
+                inc cl
+                cmp cl, [ring_tail]
+                je .next
+                mov [ring_head], cl
+                jmp .next
+.done:          pop rdx
+                pop rcx
+                pop rax
+                jmp end_of_interrupt
+
+; Waits for a byte and returns it in AL. Interrupts must be off between looking and sleeping, or a byte could come
+; right then and nobody would wake up. STI opens them only after the instruction that follows it, so HLT is reached
+; first (SDM vol. 2B, STI).
+
+getc:           cli
+                movzx ecx, byte [ring_tail]
+                cmp cl, [ring_head]
+                jne .take
+                sti
+                hlt
+                jmp getc
+.take:          mov al, [ring + rcx]
+                inc byte [ring_tail]
+                sti
+                ret
+
+; Reads a line into `line`. Backspace and delete take the last character back, Ctrl-C drops the line (it is then
+; empty). Escape sequences of cursor and function keys are swallowed; so is all that is not printable ASCII.
+
+read_line:      push r12
+                push r13
+                xor r12d, r12d          ; length
+.key:           call getc
+                mov r13d, eax
+                mov al, [after_return]
+                mov byte [after_return], 0
+                cmp r13b, `\n`
+                je .line_feed
+                cmp r13b, `\r`
+                je .return
+                cmp r13b, CTRL_C
+                je .cancel
+                cmp r13b, BACKSPACE
+                je .rub_out
+                cmp r13b, DELETE
+                je .rub_out
+                cmp r13b, ESCAPE
+                je .sequence
+                cmp r13b, " "
+                jb .key
+                cmp r13b, DELETE
+                ja .key
+                cmp r12d, LINE_MAX
+                jae .full
+                mov [line + r12], r13b
+                inc r12d
+                mov al, r13b
+                jmp .echo
+.full:          mov al, BELL
+.echo:          call putc
+                jmp .key
+
+.rub_out:       test r12d, r12d
+                jz .key
+                dec r12d
+                call say
+                db `\b \b`, 0
+                jmp .key
+
+.sequence:      call getc               ; ESC O x, or ESC [ parameters x with x from 40H to 7EH (ECMA-48, 5.4)
+                cmp al, "O"
+                je .last
+                cmp al, "["
+                jne .key
+.parameter:     call getc
+                cmp al, 0x40
+                jb .parameter
+                jmp .key
+.last:          call getc
+                jmp .key
+
+.cancel:        call say
+                db "^C", 0
+                xor r12d, r12d
+                jmp .end
+.line_feed:     cmp al, `\r`
+                je .key
+.return:        mov [after_return], r13b
+.end:           mov byte [line + r12], 0
+                pop r13
+                pop r12
+                mov al, `\n`
+                jmp putc

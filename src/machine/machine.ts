@@ -1,0 +1,396 @@
+/**
+ * A machine: memory, board, vCPUs and the engine that runs them, with a life cycle.
+ *
+ *     create -> ready --start--> running <--pause/resume--> paused
+ *                                   |  guest powers off, resets, faults; or powerOff(), reset()
+ *                                   v
+ *                              off | failed | (reset: boots again)
+ */
+import { DebugLog, type LogSink } from "../debug/log.ts";
+import { EXIT } from "../shared/exit.ts";
+import { ATTENTION, CONTROL, STATS, VCPU } from "../shared/layout.ts";
+import { unshared } from "../vcpu/core.ts";
+import type { DeviceSide, Engine } from "../vcpu/engine.ts";
+import { InlineEngine } from "../vcpu/inline.ts";
+import { drainRing, RING_EOI, RING_PORT } from "../vcpu/ring.ts";
+import { ThreadedEngine, type WorkerThread } from "../vcpu/threaded.ts";
+import { type StructView, vcpuView } from "../vcpu/view.ts";
+import { MachineMemory, type MemoryRegion } from "../vmm/memory.ts";
+import { acpiTables } from "./acpi.ts";
+import { Board } from "./board.ts";
+import { applyCpuState, resetVcpu } from "./cpuReset.ts";
+import { serveExit } from "./exits.ts";
+import { BIOS_PORT_WRITES, placeBiosData } from "./loader/bios.ts";
+import { loadKernel } from "./loader/load.ts";
+import type { LoadedKernel } from "./loader/types.ts";
+import { COM_PORTS, HIGH_RAM_BASE, PCI_HOLE_BASE, VGA_BASE, VGA_END } from "./memoryMap.ts";
+import { mpTables } from "./mpTable.ts";
+import { MachineTimers, NEVER } from "./timers.ts";
+import { triggerYield } from "./yield.ts";
+
+export type MachineState = "ready" | "running" | "paused" | "off" | "failed";
+
+/** Why a machine is not running any more. */
+export type StopReason =
+  | { readonly kind: "power-off" }
+  | { readonly kind: "reset" }
+  | { readonly kind: "debug-exit"; readonly status: number }
+  | { readonly kind: "triple-fault"; readonly where: Record<string, string> }
+  | { readonly kind: "engine-error"; readonly message: string };
+
+export interface MachineConfig {
+  /** The compiled core (dist/core/core.wasm). */
+  readonly core: Uint8Array;
+  readonly kernel: Uint8Array;
+  readonly kernelName?: string;
+  readonly initrd?: Uint8Array;
+  readonly append?: string;
+  /** Guest RAM in bytes, a multiple of 4 KiB. */
+  readonly memoryBytes: number;
+  readonly vcpus?: number;
+  readonly transport: "threaded" | "inline";
+  /** Makes the workers of the threaded transport. */
+  readonly spawn?: () => WorkerThread;
+  /** Bytes from COM1, as they come. */
+  readonly serial: (bytes: Uint8Array) => void;
+  readonly onState?: (state: MachineState, reason?: StopReason) => void;
+  /** A guest that asks for a reset boots again (default), or stops with reason "reset". */
+  readonly restart?: boolean;
+  /** isa-debug-exit at 0xf4 and the testdev ports. */
+  readonly debugExit?: boolean;
+  /** Seconds since 1970 for the RTC; default: now. */
+  readonly wallClockSeconds?: number;
+  readonly log?: LogSink;
+}
+
+export interface MachineStats {
+  readonly state: MachineState;
+  /** Instructions retired by all vCPUs since the last boot. */
+  readonly instructions: number;
+  /** Seconds vCPUs have spent executing (HLT and pauses not counted). */
+  readonly vcpuSeconds: number;
+  /** Exits to the device models, by name. */
+  readonly exits: Record<string, number>;
+  /** The core's own counters (STATS in src/shared/layout.ts). */
+  readonly counters: Record<string, number>;
+}
+
+/** TSC and invariant clock: one tick a nanosecond, stated in CPUID 15h and 16h. */
+const TSC_HZ = 1_000_000_000;
+/** CPUID leaf 1 EAX of the modelled CPU, for EDX at RESET and the MP table. */
+const CPU_SIGNATURE = 0x306c3;
+const CPU_FEATURES = 0x0783_fbff;
+
+export class Machine implements DeviceSide {
+  readonly memory: MachineMemory;
+  readonly board: Board;
+  readonly config: MachineConfig;
+  readonly exitCounts: number[] = [];
+  loaded!: LoadedKernel;
+  #engine!: Engine;
+  #state: MachineState = "ready";
+  readonly #views: StructView[];
+  readonly #timers: MachineTimers;
+  #pausedAt: number | undefined = performance.now();
+  #serialOut: number[] = [];
+  #serialIn: Uint8Array[] = [];
+  #stopping: StopReason | undefined;
+  /** Life-cycle operations run one after another. */
+  #queue: Promise<unknown> = Promise.resolve();
+
+  private constructor(config: MachineConfig) {
+    this.config = config;
+    const vcpus = config.vcpus ?? 1;
+    const low = Math.min(config.memoryBytes, PCI_HOLE_BASE);
+    const regions: MemoryRegion[] = [{ gpa: 0, length: low }];
+    if (config.memoryBytes > low) regions.push({ gpa: HIGH_RAM_BASE, length: config.memoryBytes - low });
+    this.memory = new MachineMemory({ regions, vcpus, shared: config.transport === "threaded" });
+    this.memory.unmapLow(VGA_BASE, VGA_END - VGA_BASE);
+    this.memory.control.set64(CONTROL.tscHz, BigInt(TSC_HZ));
+    this.memory.control.set(CONTROL.timeBase, performance.now());
+    this.#views = Array.from({ length: vcpus }, (_, id) => vcpuView(this.memory.memory.buffer, id));
+    this.#timers = new MachineTimers(() => this.now());
+    const log = new DebugLog(config.log);
+    this.#views.forEach((view, id) => {
+      resetVcpu(view, id, CPU_SIGNATURE);
+    });
+    this.board = new Board({
+      memory: this.memory,
+      timers: this.#timers,
+      vcpus,
+      ramSize: config.memoryBytes,
+      wallClockSeconds: config.wallClockSeconds ?? Math.floor(Date.now() / 1000),
+      serial: (byte) => this.#serialOut.push(byte),
+      serialRoom: () => this.#feedSerial(),
+      debugPort: log.bytes("debugport"),
+      onPowerOff: () => this.#stopFor({ kind: "power-off" }),
+      onReset: () => this.#stopFor({ kind: "reset" }),
+      onA20: (on) => this.#setA20(on),
+      onInit: (id) => this.#init(id),
+      onStartup: (id, vector) => this.#startup(id, vector),
+      ...(config.debugExit && { onDebugExit: (status: number) => this.#stopFor({ kind: "debug-exit", status }) }),
+      log: (channel) => log.channel(channel),
+    });
+  }
+
+  /**
+   * Makes a machine with its kernel loaded.
+   *
+   * @throws LoaderError, OutOfMemoryError with one line that says what to change.
+   */
+  static async create(config: MachineConfig): Promise<Machine> {
+    const machine = new Machine(config);
+    machine.#boot();
+    const { vcpus = 1 } = config;
+    const memory = machine.memory.memory;
+    if (config.transport === "threaded") {
+      if (!config.spawn) throw new TypeError("the threaded transport needs spawn");
+      const module = await WebAssembly.compile(config.core as BufferSource);
+      machine.#engine = await ThreadedEngine.create({ module, memory, vcpus, spawn: config.spawn, yieldTo: triggerYield }, machine);
+    } else {
+      const module = await WebAssembly.compile(unshared(config.core) as BufferSource);
+      machine.#engine = new InlineEngine({ module, memory, vcpus, now: () => performance.now(), yieldTo: triggerYield }, machine);
+    }
+    machine.#timers.onNext = (at) => machine.#engine.deadlineChanged(at);
+    machine.memory.onCodeWrite = (page) => machine.#engine.dropCode(page);
+    return machine;
+  }
+
+  get state(): MachineState {
+    return this.#state;
+  }
+
+  /** Registers and the rest of a vCPU's page; read them only while the machine does not run. */
+  view(id = 0): StructView {
+    return this.#views[id];
+  }
+
+  start(): Promise<void> {
+    return this.#serially(async () => {
+      if (this.#state !== "ready") return;
+      this.#go();
+      this.#setState("running");
+    });
+  }
+
+  pause(): Promise<void> {
+    return this.#serially(async () => {
+      if (this.#state !== "running") return;
+      await this.#halt();
+      if (!this.#stopping) this.#setState("paused");
+    });
+  }
+
+  resume(): Promise<void> {
+    return this.#serially(async () => {
+      if (this.#state !== "paused") return;
+      this.#go();
+      this.#setState("running");
+    });
+  }
+
+  /** The reset button: the guest boots again, whatever state the machine is in. */
+  reset(): Promise<void> {
+    return this.#serially(async () => {
+      await this.#halt();
+      await this.#reboot();
+    });
+  }
+
+  /** Pulls the plug. */
+  powerOff(): Promise<void> {
+    return this.#serially(async () => {
+      await this.#halt();
+      this.#setState("off", { kind: "power-off" });
+    });
+  }
+
+  destroy(): Promise<void> {
+    return this.#serially(async () => {
+      await this.#engine.destroy();
+      this.#state = "off";
+    });
+  }
+
+  /** Bytes for COM1; they wait until the guest takes them. */
+  serialInput(bytes: Uint8Array): void {
+    if (!bytes.length) return;
+    this.#serialIn.push(bytes.slice());
+    this.#feedSerial();
+  }
+
+  stats(): MachineStats {
+    let instructions = 0;
+    let ms = 0;
+    for (const view of this.#views) {
+      instructions += view.get(VCPU.icount);
+      ms += view.get(VCPU.runMs);
+    }
+    const exits: Record<string, number> = {};
+    for (const [name, code] of Object.entries(EXIT)) if (this.exitCounts[code]) exits[name] = this.exitCounts[code];
+    const counters: Record<string, number> = {};
+    STATS.forEach((name, i) => {
+      counters[name] = this.#views.reduce((n, view) => n + view.get(VCPU.stats, i), 0);
+    });
+    return { state: this.#state, instructions, vcpuSeconds: ms / 1000, exits, counters };
+  }
+
+  // DeviceSide
+
+  now(): bigint {
+    const host = this.#pausedAt ?? performance.now();
+    return BigInt(Math.max(0, Math.floor((host - this.memory.control.get(CONTROL.timeBase)) * 1e6)));
+  }
+
+  nextDeadline(): bigint {
+    return this.#timers.next;
+  }
+
+  fireTimers(): void {
+    this.#timers.fire();
+    // The core clears its copy when it rings the doorbell.
+    if (this.#timers.next !== NEVER) this.#engine.deadlineChanged(this.#timers.next);
+    this.#flushSerial();
+  }
+
+  drain(): void {
+    drainRing(this.memory.control, (kind, _vcpu, low, high) => {
+      if (kind === RING_EOI) this.board.apicBus.eoi(low);
+      else if (kind === RING_PORT) this.board.ports.write(high, 1, low);
+    });
+    this.#flushSerial();
+  }
+
+  serveExit(id: number): void {
+    serveExit(this, this.#views[id], id);
+    this.#flushSerial();
+  }
+
+  failed(id: number, error?: unknown): void {
+    const view = this.#views[id];
+    if (error !== undefined) {
+      this.#stopFor({ kind: "engine-error", message: error instanceof Error ? error.message : String(error) });
+      return;
+    }
+    const hex = (v: bigint | number) => `0x${v.toString(16)}`;
+    this.#stopFor({
+      kind: "triple-fault",
+      where: {
+        rip: hex(view.get64(VCPU.rip)),
+        cs: hex(view.data.getUint16(view.base + VCPU.seg.offset + 32 + 16, true)),
+        cr2: hex(view.get64(VCPU.cr2)),
+        cr3: hex(view.get64(VCPU.cr3)),
+        rsp: hex(view.get64(VCPU.gpr, 4)),
+        vector: String(view.get(VCPU.excVector)),
+        "error code": hex(view.get(VCPU.excError)),
+      },
+    });
+  }
+
+  // Inside
+
+  #serially(operation: () => Promise<void>): Promise<void> {
+    const done = this.#queue.then(operation);
+    this.#queue = done.catch(() => {});
+    return done;
+  }
+
+  #setState(state: MachineState, reason?: StopReason): void {
+    this.#state = state;
+    this.config.onState?.(state, reason);
+  }
+
+  /** Lets the vCPUs run; guest time goes on from where it stood. */
+  #go(): void {
+    if (this.#pausedAt !== undefined) {
+      const control = this.memory.control;
+      control.set(CONTROL.timeBase, control.get(CONTROL.timeBase) + performance.now() - this.#pausedAt);
+      this.#pausedAt = undefined;
+    }
+    this.#engine.deadlineChanged(this.#timers.next);
+    this.#engine.start();
+  }
+
+  async #halt(): Promise<void> {
+    await this.#engine.stop();
+    this.#pausedAt ??= performance.now();
+    this.drain();
+  }
+
+  /** Something ends this run. Called in the middle of an exit, so the rest happens when the vCPUs have stopped. */
+  #stopFor(reason: StopReason): void {
+    if (this.#stopping) return;
+    this.#stopping = reason;
+    for (const view of this.#views) view.or(VCPU.attention, ATTENTION.STOP);
+    void this.#serially(async () => {
+      await this.#halt();
+      this.#stopping = undefined;
+      if (reason.kind === "reset" && this.config.restart !== false) await this.#reboot();
+      else this.#setState(reason.kind === "triple-fault" || reason.kind === "engine-error" ? "failed" : "off", reason);
+    });
+  }
+
+  async #reboot(): Promise<void> {
+    this.#views.forEach((view, id) => {
+      resetVcpu(view, id, CPU_SIGNATURE);
+    });
+    this.board.reset();
+    this.#setA20(true);
+    this.#boot();
+    await Promise.all(this.#views.map((_, id) => this.#engine.refresh(id)));
+    for (const view of this.#views) view.store(VCPU.attention, 0);
+    this.#go();
+    this.#setState("running", { kind: "reset" });
+  }
+
+  /** Does what firmware does before a kernel: chips, tables, kernel, entry state. */
+  #boot(): void {
+    const { config, memory } = this;
+    const apicIds = this.#views.map((_, id) => id);
+    placeBiosData(memory, [COM_PORTS[0]]);
+    for (const [port, value] of BIOS_PORT_WRITES) this.board.ports.write(port, 1, value);
+    this.board.apics[0].enterVirtualWireMode();
+    const acpi = acpiTables({ apicIds, comPorts: 1, pmTimerBits: 32, hpetTimers: 3, i8042: true, vga: false });
+    const mp = mpTables({ apicIds, cpuSignature: CPU_SIGNATURE, cpuFeatures: CPU_FEATURES });
+    for (const table of [...acpi, ...mp]) memory.write(table.gpa, table.bytes);
+    this.loaded = loadKernel(memory, {
+      kernel: config.kernel,
+      ramSize: config.memoryBytes,
+      acpiRsdp: acpi[0].gpa,
+      ...(config.kernelName !== undefined && { kernelName: config.kernelName }),
+      ...(config.initrd && { initrd: config.initrd }),
+      ...(config.append !== undefined && { append: config.append }),
+    });
+    applyCpuState(this.#views[0], this.loaded.cpu);
+  }
+
+  #setA20(on: boolean): void {
+    const mask = on ? 0xffff_ffff : 0xffef_ffff;
+    if (this.memory.control.get(CONTROL.a20Mask) === mask) return;
+    this.memory.control.set(CONTROL.a20Mask, mask);
+    for (const view of this.#views) view.or(VCPU.attention, ATTENTION.FLUSH);
+  }
+
+  /** INIT to an application processor: it waits for a start-up IPI. */
+  #init(id: number): void {
+    if (id === 0) this.#stopFor({ kind: "reset" });
+  }
+
+  #startup(_id: number, _vector: number): void {}
+
+  #feedSerial(): void {
+    while (this.#serialIn.length) {
+      const taken = this.board.com1.receive(this.#serialIn[0]);
+      if (taken === 0) return;
+      if (taken === this.#serialIn[0].length) this.#serialIn.shift();
+      else this.#serialIn[0] = this.#serialIn[0].subarray(taken);
+    }
+  }
+
+  #flushSerial(): void {
+    if (!this.#serialOut.length) return;
+    const bytes = Uint8Array.from(this.#serialOut);
+    this.#serialOut = [];
+    this.config.serial(bytes);
+  }
+}
