@@ -23,6 +23,7 @@ export async function buildNode() {
     root,
     configFile: false,
     logLevel: "error",
+    publicDir: false,
     build: {
       ssr: true,
       outDir: out,

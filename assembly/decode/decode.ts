@@ -315,7 +315,8 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
     const own: u32 = wide ? 2 : 1;
     const flat = wide ? seg < SEG_FS : (mode & MODE_FLAT) != 0 && seg != SEG_CS && seg < SEG_FS;
     // LEA wants the offset: no segment, but truncation to the address size.
-    const isLea = lastMap == 0 && lastOpcode == 0x8d;
+    // The NOPs and prefetches with an operand do not touch it either.
+    const isLea = lastMap == 0 ? lastOpcode == 0x8d : lastMap == 1 && ((lastOpcode & 0xf8) == 0x18 || lastOpcode == 0x0d);
     const fits = disp == <i64><i32>disp;
     if (address != own || (!isLea && !flat) || !fits) {
       let partial: i64 = 0;

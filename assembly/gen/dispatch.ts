@@ -14,7 +14,7 @@ import { callFarA, jmpFarA, callFarM, jmpFarM, retFar } from "../sys/far";
 import { iret } from "../sys/iret";
 import { int3, intn, into, int1, bound, loopne, loope, loop, jcxz, ud } from "../sys/interrupt";
 import { syscall, sysret, sysenter, sysexit, swapgs } from "../sys/syscall";
-import { pusha, popa, enterFrame, leave } from "../sys/stackframe";
+import { popE, pusha, popa, enterFrame, leave } from "../sys/stackframe";
 import { pushf, popf, sahf, lahf, cld, std, cli, sti } from "../sys/rflags";
 import { daa, das, aaa, aas, aam, aad, salc } from "../sys/ascii";
 import { btMem, btsMem, btrMem, btcMem, cmpxchg8b } from "../sys/bits";
@@ -905,6 +905,7 @@ const CALLED: StaticArray<(c: Vcpu, u: usize) => bool> = [
   loope,
   loop,
   jcxz,
+  popE,
   pusha,
   popa,
   enterFrame,

@@ -4,6 +4,9 @@ export class Mem {}
 export class Imm {}
 export class Cl {}
 export class Dyn {}
+/** Sizes "known when the meaning runs": of the operand (T) and of operand 1 (F). */
+export class SizeT {}
+export class SizeF {}
 
 /** How a memory operand will be used: decides which TLB is asked. */
 export const READ: i32 = 0;

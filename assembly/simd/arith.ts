@@ -25,8 +25,11 @@ class Max {}
   if (idof<TOp>() == idof<Div>()) return fdiv32(a, b, mxcsr);
   if (idof<TOp>() == idof<Sqrt>()) return fsqrt32(b, mxcsr);
   // Neither is a NaN or a denormal: unordered cannot happen, nothing is flagged.
-  if (idof<TOp>() == idof<Min>()) return ordinary32(a) && ordinary32(b) ? (reinterpret<f32>(a) < reinterpret<f32>(b) ? a : b) : f32Min(a, b, mxcsr);
-  return ordinary32(a) && ordinary32(b) ? (reinterpret<f32>(a) > reinterpret<f32>(b) ? a : b) : f32Max(a, b, mxcsr);
+  if (ordinary32(a) && ordinary32(b)) {
+    const x = reinterpret<f32>(a), y = reinterpret<f32>(b);
+    return (idof<TOp>() == idof<Min>() ? x < y : x > y) ? a : b;
+  }
+  return idof<TOp>() == idof<Min>() ? f32Min(a, b, mxcsr) : f32Max(a, b, mxcsr);
 }
 
 @inline function element64<TOp>(a: u64, b: u64, mxcsr: u32): u64 {
@@ -35,8 +38,11 @@ class Max {}
   if (idof<TOp>() == idof<Mul>()) return fmul64(a, b, mxcsr);
   if (idof<TOp>() == idof<Div>()) return fdiv64(a, b, mxcsr);
   if (idof<TOp>() == idof<Sqrt>()) return fsqrt64(b, mxcsr);
-  if (idof<TOp>() == idof<Min>()) return ordinary64(a) && ordinary64(b) ? (reinterpret<f64>(a) < reinterpret<f64>(b) ? a : b) : f64Min(a, b, mxcsr);
-  return ordinary64(a) && ordinary64(b) ? (reinterpret<f64>(a) > reinterpret<f64>(b) ? a : b) : f64Max(a, b, mxcsr);
+  if (ordinary64(a) && ordinary64(b)) {
+    const x = reinterpret<f64>(a), y = reinterpret<f64>(b);
+    return (idof<TOp>() == idof<Min>() ? x < y : x > y) ? a : b;
+  }
+  return idof<TOp>() == idof<Min>() ? f64Min(a, b, mxcsr) : f64Max(a, b, mxcsr);
 }
 
 /** Exponent field 1..0xfe, or an exact zero. */

@@ -8,7 +8,7 @@ import { uAddr } from "../decode/uop";
 
 const RDI: usize = V_GPR + 56;
 
-/** Segment of an implied DS:rDI. Without a ModRM memory operand the field `scale` is 1 + the overriding segment, or 0. */
+/** Segment of an implied DS:rDI. With no ModRM memory operand the field `scale` is 1 + the overriding segment, or 0. */
 @inline function dataSegment(u: usize): u32 {
   const overriding = load<u8>(u, 10);
   return overriding ? overriding - 1 : SEG_DS;

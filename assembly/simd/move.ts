@@ -95,8 +95,8 @@ export function movdStore(c: Vcpu, u: usize): bool {
   return true;
 }
 /**
- * From an MMX register to r/m32 or r/m64. A store that faults leaves the tags but has cleared TOP, as recorded on a real
- * CPU; the same for MOVQ and MOVNTQ.
+ * From an MMX register to r/m32 or r/m64. A store that faults leaves the tags but has cleared TOP, as recorded on a
+ * real CPU; the same for MOVQ and MOVNTQ.
  */
 export function movdMmxStore(c: Vcpu, u: usize): bool {
   if (!mmxReady(c)) return false;

@@ -28,7 +28,9 @@ const FSW_TOP: u16 = 0x3800;
 /** Operand 1 at its pointer. */
 @inline export function right(s: usize): v128 { return v128.load(s); }
 /** Low qwords of operands 0 and 1 side by side: the 16 bytes an MMX instruction packs or pairs. */
-@inline export function joined(c: Vcpu, u: usize, s: usize): v128 { return v128.shuffle<i64>(left(c, u), right(s), 0, 2); }
+@inline export function joined(c: Vcpu, u: usize, s: usize): v128 {
+  return v128.shuffle<i64>(left(c, u), right(s), 0, 2);
+}
 /** Operand 0 is an MMX register (the page has them before the XMM registers). */
 @inline export function isMmx(u: usize): bool { return uD(u) < V_YMM; }
 

@@ -52,7 +52,7 @@ export function roundsd(c: Vcpu, u: usize): bool {
 @inline function product32(c: Vcpu, d: usize, s: usize, lane: usize, imm: u32): u32 {
   return (imm >> (4 + <u32>lane)) & 1 ? fmul32(load<u32>(d + (lane << 2)), load<u32>(s + (lane << 2)), c.mxcsr) : 0;
 }
-/** The sum goes to the lanes of imm8[3:0], others become 0. Exceptions are settled after the products and after each sum. */
+/** The sum goes to the lanes of imm8[3:0], others become 0. Exceptions settle after the products, then each sum. */
 export function dpps(c: Vcpu, u: usize): bool {
   const s = src16(c, u);
   if (!s) return false;

@@ -1,7 +1,8 @@
 /** Moving lanes about: unpack, pack, shuffle, insert, extract, masks of signs. */
 import { Vcpu } from "../gen/layout";
 import {
-  dst, enterMmx, isMmx, joined, left, mmxReady, mmxSrc, packedSrc, putGpr32, putMmx, putPacked, putXmm, reg, right, src16, srcAny,
+  dst, enterMmx, isMmx, joined, left, mmxReady, mmxSrc, packedSrc, putGpr32, putMmx, putPacked, putXmm, reg, right,
+  src16, srcAny,
 } from "./operand";
 import { uImm } from "../decode/uop";
 

@@ -40,7 +40,8 @@ export function addsubpd(c: Vcpu, u: usize): bool {
 @inline function horizontal64(c: Vcpu, u: usize, subtract: bool): bool {
   const s = src16(c, u);
   if (!s) return false;
-  const a0 = load<u64>(dst(c, u)), a1 = load<u64>(dst(c, u), 8), b0 = load<u64>(s), b1 = load<u64>(s, 8), mxcsr = c.mxcsr;
+  const d = dst(c, u), mxcsr = c.mxcsr;
+  const a0 = load<u64>(d), a1 = load<u64>(d, 8), b0 = load<u64>(s), b1 = load<u64>(s, 8);
   begin();
   const low = subtract ? fsub64(a0, a1, mxcsr) : fadd64(a0, a1, mxcsr);
   const high = subtract ? fsub64(b0, b1, mxcsr) : fadd64(b0, b1, mxcsr);

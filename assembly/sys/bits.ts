@@ -63,8 +63,8 @@ export function btcMem(c: Vcpu, u: usize): bool { return bitString(c, u, COMPLEM
 /** CMPXCHG8B; with REX.W CMPXCHG16B. Memory is written in either case. */
 export function cmpxchg8b(c: Vcpu, u: usize): bool {
   if (uSize(u) == 3) return cmpxchg16b(c, u);
-  c.stackFault = uFlags(u) & UF_STACK;
-  const p = writePtr(c, ea(c, u), 8, MODIFY);
+  if (!locate(c, u, 0, 3, true)) return false;
+  const p = writePtr(c, wordAt, 8, MODIFY);
   if (!p) return false;
   const expected = (c.gprAt(0) & 0xffffffff) | (c.gprAt(2) << 32), desired = (c.gprAt(3) & 0xffffffff) | (c.gprAt(1) << 32);
   let old: u64;

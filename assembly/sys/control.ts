@@ -240,6 +240,8 @@ export function wbinvd(c: Vcpu, u: usize): bool { return privileged(c); }
 export function hlt(c: Vcpu, u: usize): bool {
   if (!privileged(c)) return false;
   c.runState = 1;
+  // This was the instruction that STI's shadow covers: what comes now ends the halt.
+  c.shadow = 0;
   return true;
 }
 

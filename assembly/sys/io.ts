@@ -61,9 +61,10 @@ export function outDx(c: Vcpu, u: usize): bool { return output(c, u, dx(c)); }
 export function ins(c: Vcpu, u: usize): bool {
   const z = portSize(u), size = <u32>1 << z, a = addressSize(u), rep = repeats(u);
   const count: u64 = rep ? getGpr(c, 1, a) : 1;
-  if (!count) return true;
+  // The permission is checked also for a count of 0.
   const port = dx(c);
   if (!allowed(c, port, size)) return false;
+  if (!count) return true;
   if (!element(c, SEG_ES, getGpr(c, 7, a), size, true)) return false;
   const at = elementAt;
   // The device is not read before the store is known to be possible.
@@ -77,9 +78,10 @@ export function ins(c: Vcpu, u: usize): bool {
 export function outs(c: Vcpu, u: usize): bool {
   const z = portSize(u), size = <u32>1 << z, a = addressSize(u), rep = repeats(u);
   const count: u64 = rep ? getGpr(c, 1, a) : 1;
-  if (!count) return true;
+  // The permission is checked also for a count of 0.
   const port = dx(c);
   if (!allowed(c, port, size)) return false;
+  if (!count) return true;
   if (!element(c, <u32>uS(u), getGpr(c, 6, a), size, false)) return false;
   if (!rdz(c, elementAt, z)) return false;
   if (!stage(c, port, z, value)) return false;

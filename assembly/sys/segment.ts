@@ -56,9 +56,9 @@ export function loadSegment(c: Vcpu, s: u32, selector: u32): bool {
   return true;
 }
 
-/** MOV to a segment register. */
+/** MOV to a segment register; REX.R is ignored. */
 export function movSE(c: Vcpu, u: usize): bool {
-  const s = <u32>uD(u);
+  const s = <u32>uD(u) & 7;
   if (s > 5 || s == 1) return raise(c, UD);
   if (!readOperand(c, u, uS(u), 1)) return false;
   if (!loadSegment(c, s, <u32>operand)) return false;
@@ -68,14 +68,14 @@ export function movSE(c: Vcpu, u: usize): bool {
 
 /** MOV from a segment register: memory gets 16 bits, a register as many as the operand size has. */
 export function movRS(c: Vcpu, u: usize): bool {
-  const s = <u32>uS(u);
+  const s = <u32>uS(u) & 7;
   if (s > 5) return raise(c, UD);
   putReg(c, uD(u), uSize(u), segSelector(c, s));
   return true;
 }
 
 export function movMS(c: Vcpu, u: usize): bool {
-  const s = <u32>uS(u);
+  const s = <u32>uS(u) & 7;
   if (s > 5) return raise(c, UD);
   return writeMem(c, u, 0, 1, segSelector(c, s));
 }

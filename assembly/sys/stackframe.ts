@@ -1,5 +1,5 @@
 /** Stack instructions beyond PUSH and POP of a register: PUSHA, POPA, ENTER, LEAVE, POP to memory. */
-import { Vcpu, AREA_SCRATCH, MODE_CODE64, V_EA, V_GPR, UOP_SIZE } from "../gen/layout";
+import { Vcpu, MODE_CODE64, V_EA, V_GPR, UOP_SIZE } from "../gen/layout";
 import { ea, uD, uFlags, uImm, uSize, UF_STACK } from "../decode/uop";
 import { probeWrite, rdz, value, wrz } from "../mem/access";
 import { stackLinear, stackMask } from "../mem/stack";
@@ -17,14 +17,12 @@ export function pusha(c: Vcpu, u: usize): bool {
 
 export function popa(c: Vcpu, u: usize): bool {
   const z = uSize(u);
-  // Everything is read before a register changes; the slot of SP is skipped.
-  const buffer = changetype<usize>(c) + AREA_SCRATCH + 0xf00;
+  // Registers change as they are read, as in Intel CPUs; a fault leaves SP, so that all is read again. SP's slot is skipped.
   for (let i: usize = 0; i < 8; i++) {
     if (i == 3) continue;
     if (!stackRead(c, <u64>i << z, z)) return false;
-    store<u64>(buffer + (i << 3), popped);
+    putGpr(c, 7 - i, z, popped);
   }
-  for (let i: usize = 0; i < 8; i++) if (i != 3) putGpr(c, 7 - i, z, load<u64>(buffer + (i << 3)));
   moveSp(c, <u64>8 << z);
   return true;
 }

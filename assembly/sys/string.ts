@@ -39,6 +39,13 @@ export function element(c: Vcpu, s: u32, offset: u64, size: u32, write: bool): b
   return true;
 }
 
+/** The count of a repetition. A 32-bit one is zero-extended in RCX at once, whatever becomes of the instruction. */
+function getCount(c: Vcpu, a: u32): u64 {
+  const count = getGpr(c, 1, a);
+  if (a == 2) putGpr(c, 1, 2, count);
+  return count;
+}
+
 /** Leaves with RIP at this instruction, which is to go on. */
 export function again(c: Vcpu, u: usize): bool {
   c.rip = thisRip(c, u);
@@ -80,7 +87,7 @@ function copyUp(to: usize, from: usize, size: usize, z: u32): void {
 
 export function movs(c: Vcpu, u: usize): bool {
   const z = uSize(u), size = <u32>1 << z, a = addressSize(u), mask = addressMask(u), s = <u32>uS(u), rep = repeats(u);
-  let count: u64 = rep ? getGpr(c, 1, a) : 1;
+  let count: u64 = rep ? getCount(c, a) : 1;
   if (!count) return true;
   const step = stride(c, u), single = oneByOne(c), bulk = rep && !single && !(c.rflags & DF);
   let budget: u64 = SLICE;
@@ -131,7 +138,7 @@ function fits(c: Vcpu, s: u32, offset: u64, size: u64, write: bool): bool {
 
 export function stos(c: Vcpu, u: usize): bool {
   const z = uSize(u), size = <u32>1 << z, a = addressSize(u), mask = addressMask(u), rep = repeats(u), v = c.gprAt(0);
-  let count: u64 = rep ? getGpr(c, 1, a) : 1;
+  let count: u64 = rep ? getCount(c, a) : 1;
   if (!count) return true;
   const step = stride(c, u), single = oneByOne(c), bulk = rep && !single && !(c.rflags & DF);
   let budget: u64 = SLICE;
@@ -171,7 +178,7 @@ function fill(to: usize, z: u32, v: u64, bytes: usize): void {
 
 export function lods(c: Vcpu, u: usize): bool {
   const z = uSize(u), a = addressSize(u), rep = repeats(u);
-  let count: u64 = rep ? getGpr(c, 1, a) : 1;
+  let count: u64 = rep ? getCount(c, a) : 1;
   if (!count) return true;
   let turns = 4096;
   while (true) {
@@ -190,52 +197,51 @@ export function lods(c: Vcpu, u: usize): bool {
   return z == 0 ? <u64><i64><i8>v : z == 1 ? <u64><i64><i16>v : z == 2 ? <u64><i64><i32>v : v;
 }
 
-/** Flags of x - y; true = the repetition goes on. */
-function compare(c: Vcpu, u: usize, x: u64, y: u64, z: u32): bool {
+/** Flags of x - y. */
+function compare(c: Vcpu, x: u64, y: u64, z: u32): void {
   const p = signed(x, z), q = signed(y, z);
   c.ccOp = F_SUB;
   c.ccD = signed(p - q, z);
   c.ccA = p;
   c.ccB = q;
-  return (p == q) == ((uFlags(u) & UF_REP) != 0);
 }
 
+/** CMPS and SCAS set flags when they end or are interrupted; a fault leaves the flags of before (SDM vol. 2, REP). */
 export function cmps(c: Vcpu, u: usize): bool {
-  const z = uSize(u), size = <u32>1 << z, a = addressSize(u), rep = repeats(u);
-  let count: u64 = rep ? getGpr(c, 1, a) : 1;
+  const z = uSize(u), size = <u32>1 << z, a = addressSize(u), rep = repeats(u), untilEqual = (uFlags(u) & UF_REP) == 0;
+  let count: u64 = rep ? getCount(c, a) : 1;
   if (!count) return true;
   let turns = 4096;
   while (true) {
-    if (!element(c, <u32>uD(u), getGpr(c, 6, a), size, false)) return false;
-    if (!rdz(c, elementAt, z)) return false;
-    const x = value;
+    // rDI first, as Intel CPUs do: it decides which of two faults is seen.
     if (!element(c, SEG_ES, getGpr(c, 7, a), size, false)) return false;
     if (!rdz(c, elementAt, z)) return false;
-    const more = compare(c, u, x, value, z);
-    const step = stride(c, u);
+    const y = value;
+    if (!element(c, <u32>uD(u), getGpr(c, 6, a), size, false)) return false;
+    if (!rdz(c, elementAt, z)) return false;
+    const x = value, step = stride(c, u);
     advance(c, 6, u, step);
     advance(c, 7, u, step);
-    if (!rep) return true;
-    putGpr(c, 1, a, --count);
-    if (!count || !more) return true;
-    if (oneByOne(c) || c.attention || --turns == 0) return again(c, u);
+    if (rep) putGpr(c, 1, a, --count);
+    if (!rep || !count || (x == y) == untilEqual) { compare(c, x, y, z); return true; }
+    if (oneByOne(c) || c.attention || --turns == 0) { compare(c, x, y, z); return again(c, u); }
   }
 }
 
 export function scas(c: Vcpu, u: usize): bool {
-  const z = uSize(u), size = <u32>1 << z, a = addressSize(u), rep = repeats(u), x = c.gprAt(0);
-  let count: u64 = rep ? getGpr(c, 1, a) : 1;
+  const z = uSize(u), size = <u32>1 << z, a = addressSize(u), rep = repeats(u), untilEqual = (uFlags(u) & UF_REP) == 0;
+  let count: u64 = rep ? getCount(c, a) : 1;
   if (!count) return true;
+  const x = getGpr(c, 0, z);
   let turns = 4096;
   while (true) {
     if (!element(c, SEG_ES, getGpr(c, 7, a), size, false)) return false;
     if (!rdz(c, elementAt, z)) return false;
-    const more = compare(c, u, x, value, z);
+    const y = value;
     advance(c, 7, u, stride(c, u));
-    if (!rep) return true;
-    putGpr(c, 1, a, --count);
-    if (!count || !more) return true;
-    if (oneByOne(c) || c.attention || --turns == 0) return again(c, u);
+    if (rep) putGpr(c, 1, a, --count);
+    if (!rep || !count || (x == y) == untilEqual) { compare(c, x, y, z); return true; }
+    if (oneByOne(c) || c.attention || --turns == 0) { compare(c, x, y, z); return again(c, u); }
   }
 }
 

@@ -1,4 +1,4 @@
-import { type CreateMachine, MachineError } from "./machineHandle.ts";
+import type { CreateMachine } from "./machineHandle.ts";
 
 /**
  * Loads the code that makes machines. Loaded on the first start, not with the page, so that the page is up
@@ -12,5 +12,5 @@ export async function loadEngine(): Promise<CreateMachine> {
       return createFakeMachine(fake);
     }
   }
-  throw new MachineError("engine", "The engine is not part of this build.", "Build the project with its core.");
+  return (await import("./realMachine.ts")).createMachine;
 }

@@ -53,6 +53,7 @@ e2 | LOOP Jb | @loop | br f64 r=cx w=cx
 e3 | JCXZ Jb | @jcxz | br f64 r=cx
 
 # The stack
+8f /0 | POP Ev | @popE | d64 r=sp w=sp
 60 | PUSHA | @pusha | i64 r=ax,cx,dx,bx,sp,bp,si,di w=sp
 61 | POPA | @popa | i64 r=sp w=ax,cx,dx,bx,sp,bp,si,di
 c8 | ENTER Iw,Ib | @enterFrame | d64 r=sp,bp w=sp,bp

@@ -9,14 +9,12 @@ acpi_step       equ VARIABLES + 0x34    ; dword: size of its entries
 ; Looks for the RSDP: "RSD PTR " on 16 bytes, in the first KiB of the extended BIOS data area, then between 0xe0000
 ; and 0xfffff (5.2.5.1), with a checksum over 20 bytes.
 
-acpi_init:      movzx edi, word [abs 0x40e]     ; segment of the EBDA; 0 where no firmware has run
+acpi_init:      movzx edi, word [0x40e]         ; segment of the EBDA; 0 where no firmware has run
                 shl edi, 4
                 lea r8d, [rdi + 1024]
                 call .search
                 mov edi, 0xe0000
                 mov r8d, 0x100000
-                call .search
-                ret
 
 ; Between EDI and R8D. Leaves the root table in acpi_root: the XSDT's 64-bit entries where there is one, as the
 ; specification wants (5.2.8), else the RSDT's of 32 bits.

@@ -55,12 +55,17 @@ serial_init:    mov esi, .settings
 
 ; ---- Output --------------------------------------------------------------------------------------------------------
 
-; Prints the text that follows the call, up to a zero, and returns behind it. Keeps what the text needs beside the
-; code that prints it.
+; Prints the text that follows the call, up to a zero, and returns behind it: the text stands where it is used.
+; Changes no register. The first exchange puts the return address into RSI and the caller's RSI on the stack.
 
-say:            pop rsi
+say:            xchg rsi, [rsp]
+                push rax
+                push rdx
                 call print
-                jmp rsi
+                pop rdx
+                pop rax
+                xchg rsi, [rsp]
+                ret
 
 ; Prints the text at RSI up to a zero; RSI is then behind the zero. Changes RAX and RDX too.
 
@@ -70,6 +75,15 @@ print:          lodsb
                 call putc
                 jmp print
 .end:           ret
+
+; Ends the line, or starts one. Neither changes a register.
+
+new_line:       call say
+                db `\n`, 0
+                ret
+indent:         call say
+                db "  ", 0
+                ret
 
 ; Prints AL; a line feed becomes CR LF. Changes RAX and RDX only.
 
@@ -193,7 +207,7 @@ read_line:      push r12
                 je .key
 .return:        mov [after_return], r13b
 .end:           mov byte [line + r12], 0
+                call new_line
                 pop r13
                 pop r12
-                mov al, `\n`
-                jmp putc
+                ret

@@ -165,7 +165,6 @@ gdt_pointer:    dw gdt_pointer - gdt - 1
 ; ---- 64-bit from here on -------------------------------------------------------------------------------------------
 
                 bits 64
-                default rel
 
 long_mode:      mov eax, DATA
                 mov ds, eax
@@ -185,8 +184,7 @@ long_mode:      mov eax, DATA
 
                 call interrupts_init
                 sti
-                call say
-                db `\n`, 0
+                call acpi_init
                 call banner
                 call machine
                 call say

@@ -145,21 +145,17 @@ exception:      pop rax
                 pop rbp                                 ; error code
 .coded:         mov r12, [rsp]                          ; RIP
 
-                call say
-                db `\nException `, 0
-                mov eax, ebx
-                call print_decimal
                 cmp ebx, NAMED_EXCEPTIONS
                 jae .unnamed
-                mov al, " "
-                call putc
                 lea esi, [exception_names + rbx * 4]
                 mov ecx, 4
-.name:          lodsb
-                call putc
-                loop .name
+                call print_bytes
 .unnamed:       call say
-                db `\n  error code `, 0
+                db "exception, vector ", 0
+                mov eax, ebx
+                call print_decimal
+                call say
+                db ", error code ", 0
                 mov ecx, HAS_ERROR_CODE
                 bt ecx, ebx
                 jc .error
@@ -174,11 +170,10 @@ exception:      pop rax
                 mov rax, r12
                 call print_hex64
                 call say
-                db `\n  CR2 `, 0
+                db ", CR2 ", 0
                 mov rax, cr2
                 call print_hex64
-                call say
-                db `\n`, 0
+                call new_line
                 mov esp, STACK_TOP
                 sti
                 jmp prompt

@@ -64,9 +64,6 @@ machine:        mov edi, [info]
                 call report_acpi
                 jmp report_clocks
 
-new_line:       mov al, `\n`
-                jmp putc
-
 ; The loader's memory map, one line for each range, and how much of it is RAM.
 
 report_memory:  push rbx
@@ -103,21 +100,19 @@ report_memory:  push rbx
                 cmp eax, MMAP_RAM
                 jne .named
                 add r13, [rbx + MMAP_LENGTH]
-.named:         mov esi, memory_types
-                cmp eax, MEMORY_TYPES
-                ja .other
-.skip:          dec eax                 ; names are in the order of the types, from 1 on
-                jz .name
-                js .other
-.character:     cmp byte [rsi], 0
-                lea rsi, [rsi + 1]
-                jne .character
-                jmp .skip
+.named:         mov esi, memory_types           ; names in the order of the types, from 1 on
+                lea ecx, [rax - 1]
+                cmp ecx, MEMORY_TYPES           ; unsigned: a type of 0 is too large as well
+                jae .other
+                jecxz .name
+.skip:          lodsb
+                test al, al
+                jnz .skip
+                loop .skip
 .name:          call print
                 jmp .next
 .other:         call say
                 db "type ", 0
-                mov eax, [rbx + MMAP_TYPE]
                 call print_decimal
 .next:          call new_line
                 mov eax, [rbx + MMAP_SIZE]
@@ -136,10 +131,6 @@ report_memory:  push rbx
 
 memory_types    db "RAM", 0, "reserved", 0, "ACPI tables", 0, "ACPI NVS", 0, "bad", 0   ; ACPI 6.5, table 15.5
 MEMORY_TYPES    equ 5
-
-indent:         call say
-                db "  ", 0
-                ret
 
 ; CPUID leaf EAX, subleaf 0, into cpuid_result. Zeros where the processor does not have the leaf: it would answer
 ; with another one's data (SDM vol. 2A, CPUID). Each range of leaves starts with its highest one.
@@ -164,20 +155,10 @@ cpuid_leaf:     push rbx
                 pop rbx
                 ret
 
-; Prints ECX bytes at RSI, up to a zero. (CPUID's strings need not end with one.)
-
-print_bytes:    mov al, [rsi]
-                test al, al
-                jz .end
-                call putc
-                inc rsi
-                loop print_bytes
-.end:           ret
+; The processor: name, family, brand string, features.
 
 report_processor:
                 push rbx
-                push r12
-                push r13
                 call say
                 db `Processor\n  `, 0
                 xor eax, eax
@@ -185,9 +166,7 @@ report_processor:
                 mov eax, [cpuid_result + 12]    ; the vendor is in EBX, EDX, ECX, in this order
                 xchg eax, [cpuid_result + 8]
                 mov [cpuid_result + 12], eax
-                mov esi, cpuid_result + 4
-                mov ecx, 12
-                call print_bytes
+                call print_name
 
 ; Family, model and stepping, CPUID.1:EAX (SDM vol. 2A, CPUID, "INPUT EAX = 01H"):
 ;
@@ -198,53 +177,71 @@ report_processor:
 
                 mov eax, 1
                 call cpuid_leaf
-                mov ebx, [cpuid_result]
-                mov eax, ebx
+                mov eax, [cpuid_result]
+                mov ebx, eax
+                mov ecx, eax
+                mov edx, eax
                 shr eax, 8
-                and eax, 15
-                mov r12d, ebx
-                shr r12d, 4
-                and r12d, 15                    ; model
-                mov r13d, ebx
-                shr r13d, 12
-                and r13d, 0xf0                  ; extended model, in its place
-                cmp eax, 6
-                je .extended
-                cmp eax, 15
-                jne .family
-                mov edx, ebx
+                and eax, 15             ; family
+                shr ebx, 4
+                and ebx, 15             ; model
+                shr ecx, 12
+                and ecx, 0xf0           ; extended model, in its place
                 shr edx, 20
-                movzx edx, dl
+                movzx edx, dl           ; extended family
+                cmp eax, 15
+                je .extended_family
+                cmp eax, 6
+                je .extended_model
+                jmp .family
+.extended_family:
                 add eax, edx
-.extended:      or r12d, r13d
-.family:        call say_keeping
+.extended_model:
+                or ebx, ecx
+.family:        call say
                 db " family ", 0
                 call print_decimal
                 call say
                 db " model ", 0
-                mov eax, r12d
+                mov eax, ebx
                 call print_decimal
                 call say
                 db " stepping ", 0
-                mov eax, ebx
+                mov eax, [cpuid_result]
                 and eax, 15
                 call print_decimal
 
-                bt dword [cpuid_result + 8], 31 ; a hypervisor's bit; its name is in EBX, ECX, EDX of its leaf
+                bt dword [cpuid_result + 8], 31 ; no processor sets this bit: a hypervisor does
                 jnc .brand
                 call say
                 db ", hypervisor ", 0
                 mov eax, 0x40000000
                 call cpuid_leaf
-                mov esi, cpuid_result + 4
-                mov ecx, 12
-                call print_bytes
-
-; The brand string: 48 bytes in three leaves, with blanks in front on some processors.
-
+                call print_name
 .brand:         call new_line
+                pop rbx
+                call report_brand
+                jmp report_features
+
+; The name of 12 characters that CPUID left in EBX, ECX, EDX.
+
+print_name:     mov esi, cpuid_result + 4
+                mov ecx, 12
+
+; ECX characters at RSI, up to a zero.
+
+print_bytes:    lodsb
+                test al, al
+                jz .end
+                call putc
+                loop print_bytes
+.end:           ret
+
+; The brand string: 48 characters in three leaves, with blanks in front on some processors.
+
+report_brand:   push rbx
                 mov ebx, 0x80000002
-                xor r12d, r12d                  ; anything printed yet
+                xor r10d, r10d          ; not zero once something is printed
 .part:          mov eax, ebx
                 call cpuid_leaf
                 mov esi, cpuid_result
@@ -252,56 +249,115 @@ report_processor:
 .character:     lodsb
                 test al, al
                 jz .next
-                test r12d, r12d
+                test r10d, r10d
                 jnz .put
                 cmp al, " "
                 je .next
-                mov r12d, eax
-                call indent_keeping
+                inc r10d
+                call indent
 .put:           call putc
 .next:          loop .character
                 inc ebx
                 cmp ebx, 0x80000004
                 jbe .part
-                test r12d, r12d
-                jz .features
-                call new_line
+                pop rbx
+                test r10d, r10d
+                jnz new_line
+                ret
 
 ; The features, by the names below, in lines of at most 78 columns.
 
-.features:      mov ebx, feature_names
-                mov r12d, 100                   ; column: too far, so the first name starts a line
+report_features:
+                push rbx
+                push r12
+                mov r12d, 1             ; column
+                mov al, " "
+                call putc
+                mov ebx, feature_names
 .register:      mov eax, [rbx]
                 test eax, eax
                 jz .end
                 call cpuid_leaf
                 movzx eax, byte [rbx + 4]
-                mov r13d, [cpuid_result + rax]
+                mov r10d, [cpuid_result + rax * 4]
                 add ebx, 5
-.bit:           mov rsi, rbx                    ; the name, to its blank or zero
+.bit:           mov esi, ebx
 .length:        inc ebx
                 cmp byte [rbx], " "
                 ja .length
-                shr r13d, 1
-                jnc .after
                 mov ecx, ebx
                 sub ecx, esi
-                cmp byte [rsi], "-"             ; a bit without a name
-                je .after
+                shr r10d, 1             ; this name's bit goes into the carry flag
+                jnc .next
+                cmp byte [rsi], "-"
+                je .next
                 lea r12d, [r12 + rcx + 1]
                 cmp r12d, 78
-                jb .same_line
-                call new_line_once
+                jbe .print
+                call say
+                db `\n `, 0
                 lea r12d, [rcx + 2]
-.same_line:     mov al, " "
+.print:         mov al, " "
                 call putc
                 call print_bytes
-.after:         inc ebx
+.next:          inc ebx
                 cmp byte [rbx - 1], 0
                 jne .bit
                 jmp .register
 .end:           call new_line
-                pop r13
                 pop r12
                 pop rbx
                 ret
+
+; Names by leaf and register (0 EAX, 1 EBX, 2 ECX, 3 EDX), from bit 0 on, as short as Linux has them in
+; /proc/cpuinfo; "-" is a bit without a name.
+
+feature_names:  dd 1
+                db 3, "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov pat pse36 pn clflush - dts "
+                db "acpi mmx fxsr sse sse2 ss ht tm - pbe", 0
+                dd 1
+                db 2, "sse3 pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid sdbg fma cx16 xtpr pdcm - "
+                db "pcid dca sse4_1 sse4_2 x2apic movbe popcnt tsc_deadline aes xsave osxsave avx f16c rdrand "
+                db "hypervisor", 0
+                dd 7
+                db 1, "fsgsbase tsc_adjust sgx bmi1 hle avx2 - smep bmi2 erms invpcid rtm - - mpx - avx512f "
+                db "avx512dq rdseed adx smap avx512ifma - clflushopt clwb - - - - sha_ni avx512bw avx512vl", 0
+                dd 0x80000001
+                db 3, "- - - - - - - - - - - syscall - - - - - - - - nx - mmxext - - fxsr_opt pdpe1gb rdtscp "
+                db "- lm 3dnowext 3dnow", 0
+                dd 0x80000001
+                db 2, "lahf_lm cmp_legacy svm extapic cr8_legacy abm sse4a misalignsse 3dnowprefetch osvw ibs", 0
+                dd 0x80000007
+                db 3, "- - - - - - - - constant_tsc", 0
+                dd 0
+
+; The tables of the root table, by signature.
+
+report_acpi:    call say
+                db "ACPI", 0
+                xor ecx, ecx
+                call acpi_next
+                test eax, eax
+                jnz .table
+                call say
+                db " none", 0
+                jmp .end
+.table:         mov r10, rax
+                call say
+                db " ", 0
+                mov esi, eax
+                mov r11d, ecx
+                mov ecx, 4
+                call print_bytes
+                mov ecx, r11d
+                call say
+                db " at ", 0
+                mov rax, r10
+                push r11
+                mov ecx, 8
+                call print_hex
+                pop rcx
+                call acpi_next
+                test eax, eax
+                jnz .table
+.end:           jmp new_line

@@ -1,0 +1,155 @@
+/**
+ * The page's machines, made of the engine. Threaded: the device models run here, the vCPUs in workers. Inline: the whole
+ * machine runs in one worker, so that the page stays responsive without SharedArrayBuffer too.
+ */
+import { proxy, type Remote, transfer, wrap } from "comlink";
+import coreUrl from "../../dist/core/core.wasm?url";
+import { LoaderError } from "../machine/loader/types.ts";
+import { Machine, type StopReason } from "../machine/machine.ts";
+import type { WorkerThread } from "../vcpu/threaded.ts";
+import { OutOfMemoryError } from "../vmm/memory.ts";
+import type { MachineWorker } from "./machineWorker.ts";
+import {
+  type CreateMachine,
+  type MachineCallbacks,
+  type MachineConfig,
+  MachineError,
+  type MachineErrorCode,
+  type MachineHandle,
+  type StopDetail,
+} from "./machineHandle.ts";
+
+const TRIPLE_FAULT_REMEDY = "Reset boots it again. If it happens every time, the kernel may need another command line or more memory.";
+
+function detailOf(reason: StopReason | undefined): StopDetail | undefined {
+  switch (reason?.kind) {
+    case undefined:
+      return undefined;
+    case "power-off":
+      return { reason: "power-off", what: "The guest powered off." };
+    case "debug-exit":
+      return { reason: "power-off", what: `The guest ended with status ${reason.status}.` };
+    case "reset":
+      return { reason: "reset", what: "The guest reset the machine." };
+    case "triple-fault":
+      return {
+        reason: "triple-fault",
+        what: "The guest faulted while handling a double fault: a real CPU would shut down.",
+        where: reason.where,
+        remedy: TRIPLE_FAULT_REMEDY,
+      };
+    case "engine-error":
+      return { reason: "engine-error", what: reason.message, remedy: "This is a bug in Tabhyve: please report it with these lines." };
+  }
+}
+
+/** An error of the engine as the page words it. */
+export function describeError(error: unknown): { code: MachineErrorCode; message: string; remedy?: string } {
+  if (error instanceof MachineError) {
+    return { code: error.code, message: error.message, ...(error.remedy !== undefined && { remedy: error.remedy }) };
+  }
+  if (error instanceof LoaderError) return { code: "bad-image", message: error.message };
+  if (error instanceof OutOfMemoryError) {
+    return { code: "out-of-memory", message: error.message, remedy: "Choose less memory in the settings, or close other tabs." };
+  }
+  return { code: "engine", message: error instanceof Error ? error.message : String(error) };
+}
+
+/** A machine whose device models run on the calling thread. */
+export async function createHere(
+  core: Uint8Array,
+  config: MachineConfig,
+  callbacks: MachineCallbacks,
+  spawn?: () => WorkerThread,
+): Promise<MachineHandle> {
+  let kernel = config.kernel;
+  if (!kernel) kernel = (await import("../machine/embedded/index.ts")).embeddedGuest();
+  const machine = await Machine.create({
+    core,
+    kernel,
+    kernelName: config.embedded ? "tabhyve" : "kernel",
+    ...(config.initrd && { initrd: config.initrd }),
+    append: config.append,
+    memoryBytes: config.memoryBytes,
+    transport: spawn ? "threaded" : "inline",
+    ...(spawn && { spawn }),
+    serial: (bytes) => callbacks.serial(bytes),
+    onState: (state, reason) => callbacks.state(state, detailOf(reason)),
+  });
+  return {
+    start: () => machine.start(),
+    pause: () => machine.pause(),
+    resume: () => machine.resume(),
+    reset: () => machine.reset(),
+    powerOff: () => machine.powerOff(),
+    destroy: () => machine.destroy(),
+    serialInput: (bytes) => machine.serialInput(bytes),
+    setConsoleSize: () => {},
+    stats: () => {
+      const s = machine.stats();
+      return { ...s, exits: Object.values(s.exits).reduce((a, b) => a + b, 0) };
+    },
+  };
+}
+
+function spawnVcpu(): WorkerThread {
+  const worker = new Worker(new URL("./vcpuWorker.ts", import.meta.url), { type: "module" });
+  return { endpoint: worker, terminate: () => worker.terminate() };
+}
+
+async function loadCore(): Promise<Uint8Array> {
+  const response = await fetch(coreUrl);
+  if (!response.ok) throw new MachineError("engine", `The core did not load (HTTP ${response.status}).`, "Reload the page.");
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** A whole machine in one worker, behind the same handle. */
+async function createInWorker(core: Uint8Array, config: MachineConfig, callbacks: MachineCallbacks): Promise<MachineHandle> {
+  const worker = new Worker(new URL("./machineWorker.ts", import.meta.url), { type: "module" });
+  const remote: Remote<MachineWorker> = wrap<MachineWorker>(worker);
+  const failed = await remote.create(
+    core,
+    config,
+    proxy((bytes: Uint8Array) => callbacks.serial(bytes)),
+    proxy((state, detail) => callbacks.state(state, detail)),
+  );
+  if (failed) {
+    worker.terminate();
+    throw new MachineError(failed.code, failed.message, failed.remedy);
+  }
+  return {
+    start: () => remote.command("start"),
+    pause: () => remote.command("pause"),
+    resume: () => remote.command("resume"),
+    reset: () => remote.command("reset"),
+    powerOff: () => remote.command("powerOff"),
+    destroy: async () => {
+      await remote.command("destroy");
+      worker.terminate();
+    },
+    serialInput: (bytes) => {
+      const copy = bytes.slice();
+      void remote.serialInput(transfer(copy, [copy.buffer]));
+    },
+    setConsoleSize: () => {},
+    stats: () => remote.stats(),
+  };
+}
+
+export const createMachine: CreateMachine = async (config, callbacks) => {
+  try {
+    const core = await loadCore();
+    if (config.transport === "inline") return await createInWorker(core, config, callbacks);
+    if (!globalThis.crossOriginIsolated) {
+      throw new MachineError(
+        "no-shared-memory",
+        "This page is not cross-origin isolated, so the browser gives it no shared memory.",
+        "Use the transport on one thread, or serve the page with COOP and COEP headers.",
+      );
+    }
+    return await createHere(core, config, callbacks, spawnVcpu);
+  } catch (error) {
+    const { code, message, remedy } = describeError(error);
+    throw new MachineError(code, message, remedy);
+  }
+};

@@ -1,0 +1,78 @@
+/**
+ * Small guests for tests of the core: assembled source at 1000h, started in real mode with flat memory below it. What
+ * the guest writes with `out` is the result; HLT with interrupts off ends it.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { buildCore } from "../../scripts/build-core.mjs";
+import { assemble } from "../../src/isa/assemble.ts";
+import { resetVcpu } from "../../src/machine/cpuReset.ts";
+import { EXIT, RUN } from "../../src/shared/exit.ts";
+import { CONTROL, VCPU } from "../../src/shared/layout.ts";
+import { type CoreExports, instantiateCore } from "../../src/vcpu/core.ts";
+import { setSegment, type StructView, vcpuBase, vcpuView } from "../../src/vcpu/view.ts";
+import { MachineMemory } from "../../src/vmm/memory.ts";
+
+export const ORIGIN = 0x1000;
+
+export interface GuestResult {
+  /** Values written to ports, as "port=value" in hexadecimal. */
+  readonly out: string[];
+  /** Why it ended: a name of RUN, or an exit code. */
+  readonly end: string;
+  readonly view: StructView;
+}
+
+export interface GuestOptions {
+  /** Answers IN. */
+  input?: (port: number, size: number, view: StructView) => number;
+  /** Called when the guest halts with interrupts on; true = something was raised, go on. */
+  halted?: (view: StructView) => boolean;
+  ram?: number;
+}
+
+const path = process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm");
+let module: WebAssembly.Module | undefined;
+
+/** Compiles the core, once. */
+export async function loadCore(): Promise<void> {
+  if (!process.env.TABHYVE_CORE) await buildCore();
+  module = new WebAssembly.Module(readFileSync(path));
+}
+
+/** Runs a guest until it halts for good. */
+export function runGuest(source: string, options: GuestOptions = {}): GuestResult {
+  if (!module) throw new Error("loadCore first");
+  const memory = new MachineMemory({ regions: [{ gpa: 0, length: options.ram ?? 0x40_0000 }], vcpus: 1, shared: true });
+  memory.control.set(CONTROL.tscHz, 1_000_000_000);
+  memory.write(ORIGIN, assemble(source).bytes);
+  const view = vcpuView(memory.memory.buffer, 0);
+  resetVcpu(view, 0, 0);
+  view.set(VCPU.a20Mask, 0xffff_ffff);
+  view.set64(VCPU.nextDeadline, -1n);
+  setSegment(view, "CS", { selector: 0, base: 0n, limit: 0xffff, ar: 0x9b });
+  view.set64(VCPU.rip, BigInt(ORIGIN));
+  view.set64(VCPU.gpr, 0x1000n, 4);
+  let ms = 0;
+  const core: CoreExports = instantiateCore(module, memory.memory, () => {
+    ms += 0.001;
+    return ms;
+  });
+  const base = vcpuBase(0);
+  core.init(base);
+  const out: string[] = [];
+  for (let turn = 0; turn < 10_000; turn++) {
+    const why = core.run(base, 100_000n);
+    if (why === RUN.SLICE) continue;
+    if (why === RUN.HALT && options.halted?.(view)) continue;
+    if (why !== RUN.EXIT) return { out, view, end: Object.entries(RUN).find(([, v]) => v === why)?.[0] ?? `${why}` };
+    const code = view.get(VCPU.exitCode);
+    if (code !== EXIT.INOUT) return { out, view, end: `exit ${code}` };
+    const how = view.get(VCPU.exitB);
+    const port = view.get(VCPU.exitA);
+    if (how & 1) out.push(`${port.toString(16)}=${view.get64(VCPU.exitData).toString(16)}`);
+    else view.set64(VCPU.exitData, BigInt(options.input?.(port, how >> 8, view) ?? 0));
+    core.answer(base);
+  }
+  return { out, view, end: "endless" };
+}
