@@ -93,8 +93,10 @@ export function apicEoi(c: Vcpu): void {
   atomic.or<i32>(changetype<usize>(c) + V_ATTENTION, ATTENTION_POSTED);
 }
 
-/** Posts a vector to this vCPU itself. */
+/** Posts an edge-triggered vector to this vCPU itself; vectors below 16 are reserved. */
 export function apicPost(c: Vcpu, vector: u32): void {
+  if (vector < 16) return;
+  atomic.and<u32>(bitWord(c, APIC_TMR, vector), ~(<u32>1 << (vector & 31)));
   const irr = bitWord(c, APIC_IRR, vector);
   store<u32>(irr, load<u32>(irr) | <u32>1 << (vector & 31));
   atomic.or<i32>(changetype<usize>(c) + V_ATTENTION, ATTENTION_POSTED);

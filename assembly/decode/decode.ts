@@ -203,7 +203,8 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
   const info = changetype<usize>(ROWINFO) + <usize>row * ROW_BYTES;
   const attr = load<u32>(info, 4);
   const address: u32 = wide ? (a67 ? 1 : 2) : ((mode & MODE_CODE32) != 0) != a67 ? 1 : 0;
-  const hasModrm = (attr & ATTR_MODRM) != 0;
+  const form: u32 = row == 0 ? undefinedForm() : 0;
+  const hasModrm = (attr & ATTR_MODRM) != 0 || (form & FORM_MODRM) != 0;
   if (hasModrm) {
     if (!need(1)) return 0;
     if (!readModrm(address)) return 0;
@@ -292,6 +293,11 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
       else if (slot == SLOT_S) s = value;
     }
   }
+  if (form & (FORM_IMM8 | FORM_IMMZ | FORM_SELECTOR)) {
+    const bytes: u32 = (form & FORM_IMM8 ? 1 : 0) + (form & FORM_IMMZ ? (osize == 1 ? 2 : 4) : 0) + (form & FORM_SELECTOR ? 2 : 0);
+    if (!need(bytes)) return 0;
+    at += bytes;
+  }
   const len = <u32>(at - from);
   length = len;
   if (len > 15) return raiseOp(u, off, GP);
@@ -315,8 +321,9 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
     const own: u32 = wide ? 2 : 1;
     const flat = wide ? seg < SEG_FS : (mode & MODE_FLAT) != 0 && seg != SEG_CS && seg < SEG_FS;
     // LEA wants the offset: no segment, but truncation to the address size.
-    // The NOPs and prefetches with an operand do not touch it either.
-    const isLea = lastMap == 0 ? lastOpcode == 0x8d : lastMap == 1 && ((lastOpcode & 0xf8) == 0x18 || lastOpcode == 0x0d);
+    // The NOPs and prefetches with an operand do not touch it either, nor do UD0 and UD1.
+    const isLea = lastMap == 0 ? lastOpcode == 0x8d
+      : lastMap == 1 && ((lastOpcode & 0xf8) == 0x18 || lastOpcode == 0x0d || lastOpcode == 0xb9 || lastOpcode == 0xff);
     const fits = disp == <i64><i32>disp;
     if (address != own || (!isLea && !flat) || !fits) {
       let partial: i64 = 0;
@@ -356,7 +363,8 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
   store<u16>(u, <u16>s, 4);
   store<u16>(u, <u16>baseOff, 6);
   store<u16>(u, <u16>idxOff, 8);
-  store<u8>(u, <u8>scale, 10);
+  // Without a memory operand the field names the segment override, for meanings with an implied operand (0 = none).
+  store<u8>(u, inMemory ? <u8>scale : <u8>(segOverride + 1), 10);
   store<u8>(u, <u8>flags, 11);
   store<i32>(u, inMemory ? <i32>disp : <i32>imm2, 12);
   store<i64>(u, imm, 16);
@@ -365,6 +373,35 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
   relative = haveRel;
   if (haveRel) store<i64>(u, <i64>(off + len) + imm, 16);
   return u + UOP_SIZE;
+}
+
+/** What follows an undefined opcode. */
+const FORM_MODRM: u32 = 1;
+const FORM_IMM8: u32 = 2;
+const FORM_IMMZ: u32 = 4;
+const FORM_SELECTOR: u32 = 8;
+
+/**
+ * FORM_* bits of an opcode that is undefined. CPUs fetch all of an instruction before they refuse it, so at the end of
+ * a page the page fault comes first.
+ */
+function undefinedForm(): u32 {
+  const op = lastOpcode;
+  if (lastMap == 3) return FORM_MODRM | FORM_IMM8;
+  if (lastMap == 2) return FORM_MODRM;
+  if (lastMap == 1) {
+    // Without ModRM: 04 to 0C, 0E, 24 to 27, 30 to 3F.
+    if ((op >= 0x04 && op <= 0x0c) || op == 0x0e || (op >= 0x24 && op <= 0x27) || (op >= 0x30 && op <= 0x3f)) return 0;
+    return (op >= 0x70 && op <= 0x73) || op == 0xba || op == 0x0f ? FORM_MODRM | FORM_IMM8 : FORM_MODRM;
+  }
+  switch (op) {
+    case 0x9a: case 0xea: return FORM_IMMZ | FORM_SELECTOR;
+    case 0xd4: case 0xd5: return FORM_IMM8;
+    case 0x82: case 0xc6: return FORM_MODRM | FORM_IMM8;
+    case 0xc7: return FORM_MODRM | FORM_IMMZ;
+    case 0x62: case 0xc4: case 0xc5: return FORM_MODRM;
+    default: return (op >= 0x8c && op <= 0x8f) || (op >= 0xd8 && op <= 0xdf) || op >= 0xfe ? FORM_MODRM : 0;
+  }
 }
 
 /** #UD or #NM for an FPU, MMX or SSE instruction that CR0 and CR4 do not allow now; 0 = allowed. */

@@ -88,22 +88,22 @@ export const RUN_EXIT: i32 = 1;
 export const RUN_HALT: i32 = 2;
 export const RUN_TRIPLE_FAULT: i32 = 3;
 export const RUN_STOP: i32 = 4;
-export const STAT_BLOCKS_BUILT: usize = 2440;
-export const STAT_BLOCKS_DROPPED: usize = 2448;
-export const STAT_LOOKUPS: usize = 2456;
-export const STAT_JUMP_MISSES: usize = 2464;
-export const STAT_TLB_FILLS_READ: usize = 2472;
-export const STAT_TLB_FILLS_WRITE: usize = 2480;
-export const STAT_TLB_FILLS_EXEC: usize = 2488;
-export const STAT_WALKS: usize = 2496;
-export const STAT_SLOW_STEPS: usize = 2504;
-export const STAT_EXCEPTIONS: usize = 2512;
-export const STAT_INTERRUPTS: usize = 2520;
-export const STAT_EXITS: usize = 2528;
-export const STAT_FLUSHES: usize = 2536;
-export const STAT_REGIONS: usize = 2544;
-export const STAT_JIT_INSTRUCTIONS: usize = 2552;
-export const STAT_CODE_WRITES: usize = 2560;
+export const STAT_BLOCKS_BUILT: usize = 3208;
+export const STAT_BLOCKS_DROPPED: usize = 3216;
+export const STAT_LOOKUPS: usize = 3224;
+export const STAT_JUMP_MISSES: usize = 3232;
+export const STAT_TLB_FILLS_READ: usize = 3240;
+export const STAT_TLB_FILLS_WRITE: usize = 3248;
+export const STAT_TLB_FILLS_EXEC: usize = 3256;
+export const STAT_WALKS: usize = 3264;
+export const STAT_SLOW_STEPS: usize = 3272;
+export const STAT_EXCEPTIONS: usize = 3280;
+export const STAT_INTERRUPTS: usize = 3288;
+export const STAT_EXITS: usize = 3296;
+export const STAT_FLUSHES: usize = 3304;
+export const STAT_REGIONS: usize = 3312;
+export const STAT_JIT_INSTRUCTIONS: usize = 3320;
+export const STAT_CODE_WRITES: usize = 3328;
 export const SEG_OFF_BASE: usize = 0;
 export const SEG_OFF_LIMIT: usize = 8;
 export const SEG_OFF_AR: usize = 12;
@@ -199,23 +199,23 @@ export const V_DROP_PAGES: usize = 1284;
 export const V_REPLAY_COUNT: usize = 1412;
 export const V_REPLAY_NEXT: usize = 1416;
 export const V_REPLAY_KEY: usize = 1424;
-export const V_REPLAY_DATA: usize = 1552;
-export const V_STAGE_COUNT: usize = 1680;
-export const V_STAGE_NEXT: usize = 1684;
-export const V_ST: usize = 1696;
-export const V_FCW: usize = 1824;
-export const V_FSW: usize = 1826;
-export const V_FTW: usize = 1828;
-export const V_FOP: usize = 1830;
-export const V_FIP: usize = 1832;
-export const V_FDP: usize = 1840;
-export const V_FCS: usize = 1848;
-export const V_FDS: usize = 1850;
-export const V_MXCSR: usize = 1852;
-export const V_YMM: usize = 1856;
-export const V_SIMD: usize = 2368;
-export const V_RUN_MS: usize = 2432;
-export const V_STATS: usize = 2440;
+export const V_REPLAY_DATA: usize = 1936;
+export const V_STAGE_COUNT: usize = 2448;
+export const V_STAGE_NEXT: usize = 2452;
+export const V_ST: usize = 2464;
+export const V_FCW: usize = 2592;
+export const V_FSW: usize = 2594;
+export const V_FTW: usize = 2596;
+export const V_FOP: usize = 2598;
+export const V_FIP: usize = 2600;
+export const V_FDP: usize = 2608;
+export const V_FCS: usize = 2616;
+export const V_FDS: usize = 2618;
+export const V_MXCSR: usize = 2620;
+export const V_YMM: usize = 2624;
+export const V_SIMD: usize = 3136;
+export const V_RUN_MS: usize = 3200;
+export const V_STATS: usize = 3208;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -401,40 +401,40 @@ export const V_STATS: usize = 2440;
   @inline set replayNext(value: u32) { store<u32>(changetype<usize>(this), value, 1416); }
   @inline replayKeyAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1424); }
   @inline set_replayKey(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1424); }
-  @inline replayDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1552); }
-  @inline set_replayData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1552); }
-  @inline get stageCount(): u32 { return load<u32>(changetype<usize>(this), 1680); }
-  @inline set stageCount(value: u32) { store<u32>(changetype<usize>(this), value, 1680); }
-  @inline get stageNext(): u32 { return load<u32>(changetype<usize>(this), 1684); }
-  @inline set stageNext(value: u32) { store<u32>(changetype<usize>(this), value, 1684); }
-  @inline stAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 16, 1696); }
-  @inline set_st(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 16, value, 1696); }
-  @inline get fcw(): u16 { return load<u16>(changetype<usize>(this), 1824); }
-  @inline set fcw(value: u16) { store<u16>(changetype<usize>(this), value, 1824); }
-  @inline get fsw(): u16 { return load<u16>(changetype<usize>(this), 1826); }
-  @inline set fsw(value: u16) { store<u16>(changetype<usize>(this), value, 1826); }
-  @inline get ftw(): u16 { return load<u16>(changetype<usize>(this), 1828); }
-  @inline set ftw(value: u16) { store<u16>(changetype<usize>(this), value, 1828); }
-  @inline get fop(): u16 { return load<u16>(changetype<usize>(this), 1830); }
-  @inline set fop(value: u16) { store<u16>(changetype<usize>(this), value, 1830); }
-  @inline get fip(): u64 { return load<u64>(changetype<usize>(this), 1832); }
-  @inline set fip(value: u64) { store<u64>(changetype<usize>(this), value, 1832); }
-  @inline get fdp(): u64 { return load<u64>(changetype<usize>(this), 1840); }
-  @inline set fdp(value: u64) { store<u64>(changetype<usize>(this), value, 1840); }
-  @inline get fcs(): u16 { return load<u16>(changetype<usize>(this), 1848); }
-  @inline set fcs(value: u16) { store<u16>(changetype<usize>(this), value, 1848); }
-  @inline get fds(): u16 { return load<u16>(changetype<usize>(this), 1850); }
-  @inline set fds(value: u16) { store<u16>(changetype<usize>(this), value, 1850); }
-  @inline get mxcsr(): u32 { return load<u32>(changetype<usize>(this), 1852); }
-  @inline set mxcsr(value: u32) { store<u32>(changetype<usize>(this), value, 1852); }
-  @inline ymmAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 1856); }
-  @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 1856); }
-  @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2368); }
-  @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2368); }
-  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 2432); }
-  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 2432); }
-  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2440); }
-  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2440); }
+  @inline replayDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1936); }
+  @inline set_replayData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1936); }
+  @inline get stageCount(): u32 { return load<u32>(changetype<usize>(this), 2448); }
+  @inline set stageCount(value: u32) { store<u32>(changetype<usize>(this), value, 2448); }
+  @inline get stageNext(): u32 { return load<u32>(changetype<usize>(this), 2452); }
+  @inline set stageNext(value: u32) { store<u32>(changetype<usize>(this), value, 2452); }
+  @inline stAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 16, 2464); }
+  @inline set_st(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 16, value, 2464); }
+  @inline get fcw(): u16 { return load<u16>(changetype<usize>(this), 2592); }
+  @inline set fcw(value: u16) { store<u16>(changetype<usize>(this), value, 2592); }
+  @inline get fsw(): u16 { return load<u16>(changetype<usize>(this), 2594); }
+  @inline set fsw(value: u16) { store<u16>(changetype<usize>(this), value, 2594); }
+  @inline get ftw(): u16 { return load<u16>(changetype<usize>(this), 2596); }
+  @inline set ftw(value: u16) { store<u16>(changetype<usize>(this), value, 2596); }
+  @inline get fop(): u16 { return load<u16>(changetype<usize>(this), 2598); }
+  @inline set fop(value: u16) { store<u16>(changetype<usize>(this), value, 2598); }
+  @inline get fip(): u64 { return load<u64>(changetype<usize>(this), 2600); }
+  @inline set fip(value: u64) { store<u64>(changetype<usize>(this), value, 2600); }
+  @inline get fdp(): u64 { return load<u64>(changetype<usize>(this), 2608); }
+  @inline set fdp(value: u64) { store<u64>(changetype<usize>(this), value, 2608); }
+  @inline get fcs(): u16 { return load<u16>(changetype<usize>(this), 2616); }
+  @inline set fcs(value: u16) { store<u16>(changetype<usize>(this), value, 2616); }
+  @inline get fds(): u16 { return load<u16>(changetype<usize>(this), 2618); }
+  @inline set fds(value: u16) { store<u16>(changetype<usize>(this), value, 2618); }
+  @inline get mxcsr(): u32 { return load<u32>(changetype<usize>(this), 2620); }
+  @inline set mxcsr(value: u32) { store<u32>(changetype<usize>(this), value, 2620); }
+  @inline ymmAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 2624); }
+  @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 2624); }
+  @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 3136); }
+  @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 3136); }
+  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 3200); }
+  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 3200); }
+  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 3208); }
+  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 3208); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;

@@ -14,13 +14,13 @@ import {
 } from "../gen/layout";
 import { hostWrite, holdsCode } from "./phys";
 import { dropLines } from "../decode/pages";
-import { apicEnabled, apicRead, apicWrite, apicValue, APICBASE_X2APIC } from "../apic";
+import { apicEnabled, apicRead, apicWrite, apicValue, APIC_SELF_IPI, APICBASE_X2APIC } from "../apic";
 import { bump } from "../stat";
 
 const KIND_MEMORY: u32 = 0;
 const KIND_PORT: u32 = 1;
 const MAX_STAGED: u32 = 128;
-const REPLAY_MAX: u32 = 16;
+const REPLAY_MAX: u32 = 64;
 /** Bits of exitB of an INOUT or INST_EMUL exit: a write; the width in bytes is in bits 15:8. */
 export const EXIT_WRITE: u64 = 1;
 
@@ -61,7 +61,7 @@ export function commitStage(c: Vcpu): bool {
       exitAccess(c, EXIT_INOUT, gpa, size, true, load<u64>(e, 32));
       return false;
     }
-    if (apicPage(c, gpa) && apicWrite(c, <usize>gpa & 0xff0, load<u32>(e, 32))) {
+    if (size == 4 && !(gpa & 15) && apicPage(c, gpa) && (gpa & 0xff0) != APIC_SELF_IPI && apicWrite(c, <usize>gpa & 0xff0, load<u32>(e, 32))) {
       c.stageNext++;
       continue;
     }

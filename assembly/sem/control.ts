@@ -1,6 +1,6 @@
 /**
- * Control transfer within a segment. A meaning returns the micro-op that runs next, 0 = back to the outer loop. The
- * target is checked (`badTarget`) before anything is pushed: Intel CPUs fault at the branch.
+ * Control transfer within a segment. A meaning returns the micro-op that runs next, 0 = back to the outer loop. Intel
+ * CPUs fault at the branch if the target is bad; CALL has written the return address by then, but SP is as it was.
  */
 import { READ, WRITE } from "./kinds";
 
@@ -13,9 +13,10 @@ import { READ, WRITE } from "./kinds";
 }
 
 @inline export function call<B, T>(b: B, u: usize): usize {
-  if (b.badTarget(u)) return 0;
   const sp = b.spPush<T>(), p = b.stackPtr<T>(sp, WRITE); if (b.fail(p)) return 0;
-  b.st<T>(p, b.returnAddress(u)); b.setSp<T>(sp);
+  b.st<T>(p, b.returnAddress(u));
+  if (b.badTarget(u)) return 0;
+  b.setSp<T>(sp);
   return b.jump(u);
 }
 
@@ -29,9 +30,10 @@ import { READ, WRITE } from "./kinds";
 @inline export function callE<B, T, S>(b: B, u: usize): usize {
   const q = b.src<T, S>(u); if (b.bad<S>(q)) return 0;
   const target = b.zx<T>(b.rs<T, S>(u, q));
-  if (b.badRip(target)) return 0;
   const sp = b.spPush<T>(), p = b.stackPtr<T>(sp, WRITE); if (b.fail(p)) return 0;
-  b.st<T>(p, b.returnAddress(u)); b.setSp<T>(sp);
+  b.st<T>(p, b.returnAddress(u));
+  if (b.badRip(target)) return 0;
+  b.setSp<T>(sp);
   return b.jumpTo(u, target);
 }
 

@@ -78,7 +78,9 @@ import { F_ADD, F_SUB } from "./flags";
   const p = b.dst<T, D>(u, MODIFY); if (b.bad<D>(p)) return false;
   const a = b.low<T>(), x = b.rd<T, D>(u, p), y = b.rs<T, Reg>(u, b.src<T, Reg>(u));
   const d = b.sx<T>(b.sub(a, x)), equal = b.eq(a, x);
-  b.wd<T, D>(u, p, b.select(equal, y, x));
+  // A comparison that fails writes memory back as it was, but leaves a register alone: its upper half stays, too.
+  if (!b.isReg<D>()) b.wd<T, D>(u, p, b.select(equal, y, x));
+  else if (b.when(equal)) { b.wd<T, D>(u, p, y); b.end(); }
   // Only a failed comparison writes the accumulator (and so clears the upper half of RAX for 32 bits).
   if (b.when(b.ne(a, x))) { b.setLow<T>(x); b.end(); }
   b.flags(F_SUB, d, a, x);

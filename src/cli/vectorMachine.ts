@@ -113,6 +113,14 @@ export interface Outcome {
   readonly broken?: string;
 }
 
+const TF = 0x100n;
+/**
+ * True for an instruction that ends where it began: an element of a repeated one. The recording stepped with TF, and so
+ * must the replay.
+ */
+const stepped = (vector: Vector): boolean =>
+  !vector.steps && !vector.exception && vector.after.rip === vector.rip;
+
 const hexBytes = (hex: string): Uint8Array => Buffer.from(hex, "hex");
 
 export class VectorMachine {
@@ -273,7 +281,7 @@ export class VectorMachine {
       this.#mode = vector.mode;
       this.#core.refresh(this.#base);
     }
-    this.#core.setRflags(this.#base, BigInt(`0x${before.rflags}`));
+    this.#core.setRflags(this.#base, BigInt(`0x${before.rflags}`) | (stepped(vector) ? TF : 0n));
   }
 
   /** Runs the vector that was loaded last. */
@@ -284,15 +292,19 @@ export class VectorMachine {
     try {
       for (let steps = 0; steps < MAX_STEPS; steps++) {
         const why = this.#core.run(this.#base, 1n);
-        if (why === RUN.HALT) return this.#exception();
+        if (why === RUN.HALT) {
+          const { exception, ...state } = this.#exception();
+          return exception?.vector === 1 && stepped(vector) ? state : exception ? { ...state, exception } : state;
+        }
         if (why !== RUN.SLICE) {
           const exit = why === RUN.EXIT ? `an exit with code ${v.get(VCPU.exitCode)}` : "a triple fault";
           return this.#broken(why === RUN.STOP ? "a stop" : exit);
         }
         const rip = v.get64(VCPU.rip);
-        if (!vector.steps || rip < start || rip >= end) {
-          return { rip, rflags: BigInt.asUintN(64, this.#core.rflags(this.#base)), rsp: v.get64(VCPU.gpr, 4) };
-        }
+        const rflags = BigInt.asUintN(64, this.#core.rflags(this.#base));
+        if (!vector.steps || rip < start || rip >= end) return { rip, rflags, rsp: v.get64(VCPU.gpr, 4) };
+        // The recording's TF was its own: what an instruction did to it is not there.
+        if (rflags & TF) this.#core.setRflags(this.#base, rflags & ~TF);
       }
       return this.#broken(`still running after ${MAX_STEPS} steps`);
     } catch (error) {

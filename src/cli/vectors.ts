@@ -43,8 +43,8 @@ export interface TierResult {
 
 /** Relative error of RCP and RSQRT (SDM vol. 2, RCPPS). */
 const APPROX = 1.5 * 2 ** -12;
-/** RFLAGS bits that are compared: RF is set in the frame of a fault, and the recording has it clear. */
-const RFLAGS_MASK = ~0x1_0000n;
+/** RFLAGS bits that are compared: the recording has TF, which it used, and RF, which a fault's frame has set, clear. */
+const RFLAGS_MASK = ~0x1_0100n;
 /** Linux's TASK_SIZE_MAX: 2^47 less a page. */
 const KERNEL_ONLY = 0x7fff_ffff_f000n;
 const GPR64 = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"];

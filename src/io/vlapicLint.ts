@@ -41,7 +41,7 @@ export class VlapicLint {
   setLint0(asserted: boolean): void {
     const edge = asserted && !this.state.lint0;
     this.state.lint0 = asserted;
-    if (edge && this.page.enabled) this.fire(APIC.LVT_LINT0);
+    if (edge) this.fire(APIC.LVT_LINT0);
     this.update();
   }
 

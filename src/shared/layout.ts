@@ -266,8 +266,8 @@ export const VCPU = layOut({
   /** Replay log: device reads already answered for the instruction that will be executed again. */
   replayCount: ["u32"],
   replayNext: ["u32"],
-  replayKey: ["u64", 16],
-  replayData: ["u64", 16],
+  replayKey: ["u64", 64],
+  replayData: ["u64", 64],
   /** Staged writes of the careful path. */
   stageCount: ["u32"],
   stageNext: ["u32"],

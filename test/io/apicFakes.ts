@@ -41,6 +41,12 @@ export class FakeCore {
     return -1;
   }
 
+  /** Highest vector that waits to be taken, or -1. */
+  get waiting(): number {
+    this.sync();
+    return this.highest(APIC.IRR);
+  }
+
   bit(set: number, vector: number): boolean {
     return ((this.page.register(set + (vector >> 5) * 16) >>> (vector & 31)) & 1) !== 0;
   }
@@ -64,12 +70,13 @@ export class FakeCore {
     if (this.bit(APIC.TMR, vector)) this.onEoi(vector);
   }
 
-  /** Takes and ends everything that is deliverable. */
+  /** Takes and ends everything that is deliverable. Not with a level-triggered input asserted: that never ends. */
   serve(): number[] {
     const vectors: number[] = [];
     for (let vector = this.take(); vector >= 0; vector = this.take()) {
       vectors.push(vector);
       this.eoi();
+      if (vectors.length > 256) throw new Error(`vector ${vector} is asked for again and again`);
     }
     return vectors;
   }
@@ -130,7 +137,13 @@ export function makeBoard(count: number, timers = new FakeTimers(), buffer?: Arr
     ioapic.write(0, 4, 0x10 + 2 * n);
     return ioapic.read(0x10, 4);
   };
+  /** Logical ids 1, 2, 4 … */
+  const setLogicalIds = (): void => {
+    cpus.forEach(({ apic }, n) => {
+      apic.write(APIC.LDR, 4, 1 << (24 + n));
+    });
+  };
   /** Vectors each processor has been asked for and not served. */
   const served = (): number[][] => cpus.map(({ core }) => core.serve());
-  return { timers, log, bus, ioapic, cpus, heard, entry, readEntry, served };
+  return { timers, memory, log, bus, ioapic, cpus, heard, entry, readEntry, setLogicalIds, served };
 }

@@ -152,8 +152,8 @@ describe("vlapic errors", () => {
 describe("vlapic posting", () => {
   it("is served by priority and wakes a halted processor", async () => {
     const board = makeBoard(1, new FakeTimers(), new SharedArrayBuffer(AREA_BYTES));
-    const { apic, core, page } = board.cpus[0];
-    const words = new Int32Array((page as unknown as { memory: { buffer: SharedArrayBuffer } }).memory.buffer);
+    const { apic, core } = board.cpus[0];
+    const words = new Int32Array(board.memory.buffer);
     const halted = Atomics.waitAsync(words, VCPU.attention.offset / 4, 0, 5000);
     expect(apic.post(0x31, false)).toBe(true);
     await expect(halted.value).resolves.toBe("ok");
@@ -242,7 +242,7 @@ describe("vlapic IPIs", () => {
 
   it("logical, flat model", () => {
     const board = makeBoard(3);
-    board.cpus.forEach(({ apic }, n) => apic.write(APIC.LDR, 4, 1 << (24 + n)));
+    board.setLogicalIds();
     icr(board, 0, 0x4850, 0b110);
     expect(board.served()).toEqual([[], [0x50], [0x50]]);
     icr(board, 0, 0x4851, 0xff);
@@ -267,7 +267,7 @@ describe("vlapic IPIs", () => {
 
   it("lowest priority: the least busy; equals share by vector", () => {
     const board = makeBoard(3);
-    board.cpus.forEach(({ apic }, n) => apic.write(APIC.LDR, 4, 1 << (24 + n)));
+    board.setLogicalIds();
     board.cpus[0].page.setRegister(APIC.TPR, 0x20);
     board.cpus[2].page.setRegister(APIC.TPR, 0x30);
     icr(board, 0, 0x4961, 0b111);

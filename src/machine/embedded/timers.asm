@@ -37,6 +37,7 @@ HPET_T0_ENABLE  equ 1 << 2              ; edge-triggered while bit 1 is clear
 HPET_T0_PERIODIC equ 1 << 3
 HPET_T0_CAN_PERIODIC equ 1 << 4
 HPET_T0_SET     equ 1 << 6
+HPET_T0_32      equ 1 << 8              ; the upper half of the comparator does not count: reset leaves ones in it
 FEMTOSECONDS    equ 1000000000000000    ; in a second
 
 pm_port         equ VARIABLES + 0x50    ; dword
@@ -278,7 +279,7 @@ report_hpet:    push rbx
                 mov dword [r12 + HPET_COUNTER], 0
                 mov dword [r12 + HPET_COUNTER + 4], 0
                 shl eax, 9                              ; route, 13:9
-                or eax, HPET_T0_ENABLE | HPET_T0_PERIODIC | HPET_T0_SET
+                or eax, HPET_T0_ENABLE | HPET_T0_PERIODIC | HPET_T0_SET | HPET_T0_32
                 mov [r12 + HPET_T0_CONFIG], eax
                 mov [r12 + HPET_T0_VALUE], esi          ; the first match, by HPET_T0_SET,
                 mov [r12 + HPET_T0_VALUE], esi          ; then the period (2.3.9.2.2)

@@ -1,0 +1,254 @@
+/**
+ * Which blocks make up a region, and in which order they are written.
+ *
+ * A region is made of the blocks of one backing page that can be reached from its first one by direct branches; calls
+ * are followed and their return sites belong to it. Blocks stand in reverse postorder. A backward edge makes its target
+ * the header of a loop, which extends at least to the edge's source; loops that would overlap are extended until they
+ * nest. Every block can then be written once, in order, inside Wasm's blocks and loops. What cannot be reached that way
+ * (entries from outside into the middle, returns, irreducible edges) goes through a dispatch at the head of each loop
+ * around the target: such targets are `marked`.
+ */
+import { AREA_JIT, MODE_CODE64, UOP_SIZE, Vcpu } from "../gen/layout";
+import { OP_EASEG, OP_HEAD, OP_NEXT, OP_REGION } from "../gen/decode";
+import { META, META_CONTROL, META_SEMANTIC, SEM_CALL, SEM_CALL_E, SEM_JCC, SEM_JMP } from "../gen/emit";
+import { linearRip, lookupInPage } from "../decode/block";
+import { uFlags, uOff, uSize, UF_LOCK } from "../decode/uop";
+
+const MAX_BLOCKS: u32 = 64;
+/** A region's longest way from check to check must be well below the budget of a run. */
+const MAX_INSTRUCTIONS: u32 = 1024;
+
+@unmanaged export class Block {
+  head: u32;
+  /** Offset in the page. */
+  off: u32;
+  /** Instructions of the interpreter's block. */
+  n: u32;
+  /** The first micro-op that the region does not have. */
+  cut: u32;
+  /** Successors by offset in the page, -1 if there is none in the page: of a taken branch or a call, and the next one. */
+  taken: i32;
+  next: i32;
+  /** Last block of the loop whose header this is, or 0xffffffff. */
+  loopEnd: u32;
+  /** Instructions that may run from here to the next check of the budget. */
+  need: u32;
+  /** Labels while the block's surroundings are written, -1: of the block's start for jumps from before, of its loop. */
+  forward: i32;
+  loop: i32;
+  isReturn: bool;
+  /** Ends in an indirect branch, which may go to any return site. */
+  indirect: bool;
+  /** Entered by the interpreter. */
+  entry: bool;
+  marked: bool;
+  position: u32;
+  pending: u32;
+  spare: u32;
+  spare2: u32;
+}
+
+export const NO_LOOP: u32 = 0xffffffff;
+const BLOCK_SIZE: usize = 64;
+const FOUND: usize = 0x40000;
+const ORDERED: usize = 0x42000;
+/** Index of the block + 1 by offset in the page; 0xff: it cannot be in the region. */
+const INDEX: usize = 0x44000;
+const STACK: usize = 0x45000;
+const NOT_HERE: u8 = 0xff;
+
+let area: usize = 0;
+export let blocks: u32 = 0;
+let instructions: u32 = 0;
+let page: usize = 0;
+
+@inline function found(i: u32): Block { return changetype<Block>(area + FOUND + <usize>i * BLOCK_SIZE); }
+@inline export function block(i: u32): Block { return changetype<Block>(area + ORDERED + <usize>i * BLOCK_SIZE); }
+
+/** Position of the block at an offset in the page, or -1. */
+export function indexOf(off: u64): i32 {
+  if (off >= 4096) return -1;
+  const i = load<u8>(area + INDEX + <usize>off);
+  return i == NOT_HERE ? -1 : <i32>i - 1;
+}
+
+/** Whether the backend serves this micro-op. */
+function supported(c: Vcpu, u: usize): bool {
+  const op: u32 = load<u16>(u), wide = (c.mode & MODE_CODE64) != 0;
+  if (op == OP_EASEG) return wide || load<u16>(u, 4) >= 0xfe;
+  const meta = <i32>op < META.length ? unchecked(META[op]) : 0;
+  if (!(meta & META_SEMANTIC) || uFlags(u) & UF_LOCK) return false;
+  // A 16-bit operand size cuts the target of a relative branch.
+  return !(meta & META_CONTROL) || wide || uSize(u) != 1;
+}
+
+/** Fills in a block's record; false if it has nothing for the region. */
+function scan(c: Vcpu, head: usize, b: Block): bool {
+  const end: usize = load<u32>(head - 20) - UOP_SIZE;
+  let u = head + UOP_SIZE, start = u;
+  for (; u < end; u += UOP_SIZE) {
+    if (load<u16>(u, 24) != load<u16>(start, 24)) start = u;
+    if (!supported(c, u)) break;
+  }
+  b.head = <u32>head; b.off = <u32>uOff(head); b.n = load<u32>(head, 12);
+  b.taken = -1; b.next = -1; b.loopEnd = NO_LOOP; b.forward = -1; b.loop = -1;
+  b.isReturn = false; b.indirect = false; b.entry = false; b.marked = false; b.pending = 0;
+  b.cut = <u32>(u < end ? start : end);
+  if (u < end) return start > head + UOP_SIZE;
+  const last = end - UOP_SIZE, meta = unchecked(META[load<u16>(last)]);
+  if (!(meta & META_CONTROL)) {
+    if (load<u16>(end) == OP_NEXT) b.next = load<u16>(end, 2);
+    return true;
+  }
+  const semantic = meta & META_SEMANTIC;
+  if (semantic == SEM_JCC || semantic == SEM_JMP || semantic == SEM_CALL) {
+    const target = load<u64>(last, 16);
+    if (target < 4096) b.taken = <i32>target;
+  } else b.indirect = true;
+  if (semantic != SEM_JMP && (!b.indirect || semantic == SEM_CALL_E)) b.next = load<u16>(last, 2);
+  if (b.next >= 4096) b.next = -1;
+  return true;
+}
+
+/** Index of the block at `off` among the found ones, finding it now if need be; -1: not in the region. */
+function discover(c: Vcpu, off: i32): i32 {
+  if (off < 0) return -1;
+  const known = load<u8>(area + INDEX + off);
+  if (known) return known == NOT_HERE ? -1 : <i32>known - 1;
+  store<u8>(area + INDEX + off, NOT_HERE);
+  if (blocks == MAX_BLOCKS || instructions >= MAX_INSTRUCTIONS) return -1;
+  const head = lookupInPage(c, page, off, linearRip(c, c.ripPage + off));
+  if (!head) return -1;
+  const op = load<u16>(head), b = found(blocks);
+  if ((op != OP_HEAD && op != OP_REGION) || !scan(c, head, b)) return -1;
+  instructions += b.n;
+  store<u8>(area + INDEX + off, <u8>(blocks + 1));
+  return blocks++;
+}
+
+/**
+ * Collects the region that begins with the block at `head`. False: there is nothing to gain. c.ripPage is the page's.
+ */
+export function collect(c: Vcpu, head: usize): bool {
+  area = changetype<usize>(c) + AREA_JIT;
+  memory.fill(area + INDEX, 0, 4096);
+  blocks = 0;
+  instructions = 0;
+  page = load<u32>(head - 32) & ~0xfff;
+  if (discover(c, <i32>uOff(head)) < 0) return false;
+  // Depth first; a block is done when both successors are. What is visited last stands right behind.
+  let depth: u32 = 1, done: u32 = 0;
+  const stack = area + STACK;
+  store<u32>(stack, 0);
+  while (depth) {
+    const b = found(load<u32>(stack + ((depth - 1) << 2))), turn = b.pending++;
+    if (turn == 2) {
+      b.position = done++;
+      depth--;
+      continue;
+    }
+    const before = blocks, to = turn ? b.next : b.taken, i = discover(c, to);
+    const last = unchecked(META[load<u16>(<usize>b.cut - UOP_SIZE)]) & META_SEMANTIC;
+    if (i >= 0 && turn && (last == SEM_CALL || last == SEM_CALL_E)) found(i).isReturn = true;
+    if (blocks != before) store<u32>(stack + (depth++ << 2), i);
+  }
+  for (let i: u32 = 0; i < blocks; i++) {
+    const b = found(i), at = blocks - 1 - b.position;
+    memory.copy(changetype<usize>(block(at)), changetype<usize>(b), BLOCK_SIZE);
+    store<u8>(area + INDEX + b.off, <u8>(at + 1));
+  }
+  findLoops();
+  markTargets();
+  findNeeds();
+  return true;
+}
+
+/** Edges of block k: calls `each(k, target)` by kind of successor; -1 where there is none. */
+@inline function edge(b: Block, which: u32): i32 {
+  const off = which == 0 ? b.taken : b.next;
+  // A call goes to its target only.
+  if (off < 0 || (which == 1 && isCall(b))) return -1;
+  return indexOf(off);
+}
+
+export function isCall(b: Block): bool {
+  const semantic = unchecked(META[load<u16>(<usize>b.cut - UOP_SIZE)]) & META_SEMANTIC;
+  return semantic == SEM_CALL || semantic == SEM_CALL_E;
+}
+
+function backEdge(k: u32, t: i32): void {
+  if (t < 0 || <u32>t > k) return;
+  const h = block(t);
+  if (h.loopEnd == NO_LOOP || h.loopEnd < k) h.loopEnd = k;
+}
+
+function findLoops(): void {
+  for (let k: u32 = 0; k < blocks; k++) {
+    backEdge(k, edge(block(k), 0));
+    backEdge(k, edge(block(k), 1));
+  }
+  // Two loops overlap: the outer one takes in all of the inner one.
+  let changed = true;
+  while (changed) {
+    changed = false;
+    for (let i: u32 = 0; i < blocks; i++) {
+      const outer = block(i);
+      if (outer.loopEnd == NO_LOOP) continue;
+      for (let j = i + 1; j <= outer.loopEnd; j++) {
+        const inner = block(j).loopEnd;
+        if (inner != NO_LOOP && inner > outer.loopEnd) { outer.loopEnd = inner; changed = true; }
+      }
+    }
+  }
+}
+
+/** Whether a jump from k to t needs no dispatch. */
+function direct(k: u32, t: u32): bool {
+  if (t <= k) {
+    const end = block(t).loopEnd;
+    return end != NO_LOOP && k <= end;
+  }
+  for (let h: u32 = 0; h < t; h++) {
+    const end = block(h).loopEnd;
+    if (end != NO_LOOP && end >= t && (k < h || k > end)) return false;
+  }
+  return true;
+}
+
+function markEdge(k: u32, t: i32): void {
+  if (t >= 0 && !direct(k, t)) block(t).marked = true;
+}
+
+function markTargets(): void {
+  for (let k: u32 = 0; k < blocks; k++) {
+    const b = block(k);
+    markEdge(k, edge(b, 0));
+    markEdge(k, edge(b, 1));
+    if (b.indirect) for (let r: u32 = 0; r < blocks; r++) if (block(r).isReturn) markEdge(k, r);
+    // The interpreter comes in at the start, at loops (after the budget is used up) and at return sites.
+    if (k == 0 || b.loopEnd != NO_LOOP || b.isReturn) { b.entry = true; b.marked = true; }
+  }
+}
+
+@inline export function checks(b: Block): bool { return b.marked || b.loopEnd != NO_LOOP; }
+
+function findNeeds(): void {
+  for (let k: i32 = blocks - 1; k >= 0; k--) {
+    const b = block(k);
+    let most: u32 = 0;
+    for (let which: u32 = 0; which < 2; which++) {
+      const t = edge(b, which);
+      if (t > k && !checks(block(t)) && block(t).need > most) most = block(t).need;
+    }
+    if (b.indirect) {
+      for (let r: u32 = k + 1; r < blocks; r++) if (block(r).isReturn && !checks(block(r)) && block(r).need > most) most = block(r).need;
+    }
+    b.need = b.n + most;
+  }
+}
+
+/** Whether anything in (from, to] is a target of the dispatch. */
+export function dispatches(from: u32, to: u32): bool {
+  for (let i = from + 1; i <= to; i++) if (block(i).marked) return true;
+  return false;
+}

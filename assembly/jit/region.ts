@@ -1,0 +1,283 @@
+/**
+ * Regions: blocks of one page compiled into one Wasm function, which the interpreter enters through the micro-op
+ * REGION in place of a block's HEAD.
+ *
+ * compileRegion writes a function body; the host (src/vcpu/jit.ts) makes a module of it, puts its function into the
+ * core's table and calls installRegion. The function knows neither the vCPU's address nor linear addresses: it can be
+ * entered wherever its page is mapped, and the blocks, which are found by backing page and mode, are what keeps that
+ * right. When their page is dropped, REGION becomes NEXT as HEAD does, and nothing leads into the function any more.
+ *
+ * It counts instructions as HEAD does: budget is taken at a block's start and given back where the block is left
+ * early. It looks at the budget at loops and entries only, with enough left for the longest way to the next look; at
+ * attention only when it is entered, because a budget is a few microseconds.
+ */
+import {
+  AREA_JIT, MODE_CODE32, MODE_CODE64, MODE_FLAT, MODE_FLATCS, MODE_STACK32, STATUS_BUDGET, STATUS_RESUME, STATUS_SLOW, UOP_SIZE, V_CC_A, V_CC_B,
+  V_CC_D, V_CC_OP, V_GPR, V_RIP, V_RIP_PAGE, V_STATUS, Vcpu,
+} from "../gen/layout";
+import { OP_EASEG, OP_HEAD, OP_REGION } from "../gen/decode";
+import { emitMeaning, META } from "../gen/emit";
+import { enter } from "../decode/block";
+import { uOff, uRest } from "../decode/uop";
+import { beginIr, FLAG_A, FLAG_B, FLAG_D, FLAG_OP, roomForInstruction, STATES, useScratch } from "./ir";
+import { beginBlock, BRANCH, Emit, emitAddress, endKind, endValue, FALL, INDIRECT, JUMP, useMeta, useMode, useUop } from "./emit";
+import {
+  beginLowering, caches, commit, completeStates, dirty, L_BUDGET, L_ENTRY, L_VCPU, lCond, leave, locals32, locals64, localOfState, lowerBlock,
+  lRip, lRipPage, lTarget, pushStateLoad, setExitLabel, tagLocal, used, exitLabel,
+} from "./lower";
+import { Block, block, blocks, checks, collect, dispatches, indexOf, NO_LOOP } from "./plan";
+import {
+  at, BLOCK, BR_TABLE, br, brIf, byte, close, depth, END, I32, I32_AND, I32_EQ, I32_LOAD, I32_STORE, i32Const, I64, I64_ADD, I64_AND, I64_EQ, I64_LOAD,
+  I64_LT_S, I64_NE, I64_SHL, I64_SHR_S, I64_STORE, I64_SUB, i64Const, IF, localGet, localSet, LOOP, memory_, open, overflow, resetDepth, unsigned,
+  writeTo,
+} from "./wasm";
+
+const BODY: usize = 0x46000;
+const FUNCTION: usize = 0x5a000;
+const END_OF_AREA: usize = 0x70000;
+/** Return sites that an indirect branch is compared with. */
+const MAX_COMPARES: u32 = 6;
+
+let cpu: Vcpu = changetype<Vcpu>(0);
+
+// --- going from block to block
+
+@inline function setEntry(t: u32): void { i32Const(t); localSet(L_ENTRY); }
+
+/** Jumps to block t. */
+function goto(t: u32): void {
+  const b = block(t);
+  if (b.forward >= 0) { br(b.forward); return; }
+  if (b.loop >= 0) {
+    if (dispatches(t, b.loopEnd)) setEntry(t);
+    br(b.loop);
+    return;
+  }
+  // Through the dispatch of a loop around the target that can be reached: one further on, or the innermost one open.
+  setEntry(t);
+  for (let h: i32 = t - 1; h >= 0; h--) {
+    const around = block(h);
+    if (around.loopEnd == NO_LOOP || around.loopEnd < t) continue;
+    if (around.forward >= 0) { br(around.forward); return; }
+    if (around.loop >= 0) { br(around.loop); return; }
+  }
+  br(topLoop);
+}
+let topLoop: u32 = 0;
+
+/** Leaves the region for the instruction at RIP `off` bytes from the page's start, which is reached by `u`. */
+function gotoOutside(off: u64, u: usize): void {
+  localGet(lRipPage); i64Const(off); byte(I64_ADD);
+  if (!(cpu.mode & MODE_CODE64)) { i64Const(0xffffffff); byte(I64_AND); }
+  localSet(lRip);
+  if (off >= 4096 && off != load<u16>(u, 2) && cpu.mode & MODE_CODE64) {
+    // A branch to where no code can be faults at the branch.
+    localGet(lRip); i64Const(16); byte(I64_SHL); i64Const(16); byte(I64_SHR_S); localGet(lRip); byte(I64_NE);
+    open(IF);
+    leave(uOff(u), uRest(u), STATUS_SLOW);
+    close();
+  }
+  resume();
+}
+
+function resume(): void {
+  localGet(L_VCPU); i32Const(STATUS_RESUME); memory_(I32_STORE, V_STATUS);
+  br(exitLabel);
+}
+
+function gotoOffset(off: u64, u: usize): void {
+  const t = indexOf(off);
+  if (t < 0) gotoOutside(off, u);
+  else goto(t);
+}
+
+function writeIndirect(): void {
+  let compares: u32 = 0;
+  for (let r: u32 = 0; r < blocks && compares < MAX_COMPARES; r++) {
+    if (!block(r).isReturn) continue;
+    compares++;
+    localGet(lTarget); localGet(lRipPage); i64Const(block(r).off); byte(I64_ADD); byte(I64_EQ);
+    open(IF);
+    goto(r);
+    close();
+  }
+  localGet(lTarget); localSet(lRip);
+  resume();
+}
+
+// --- blocks
+
+function writeBlock(k: u32): void {
+  const b = block(k), e = changetype<Emit>(0);
+  if (checks(b)) {
+    localGet(L_BUDGET); i64Const(b.need); byte(I64_LT_S);
+    open(IF);
+    leave(b.off, 0, STATUS_BUDGET);
+    close();
+  }
+  localGet(L_BUDGET); i64Const(b.n); byte(I64_SUB); localSet(L_BUDGET);
+  beginIr();
+  beginBlock();
+  let u: usize = b.head + UOP_SIZE, cut: usize = b.cut;
+  for (; u < cut; u += UOP_SIZE) {
+    if (!roomForInstruction()) { cut = u; break; }
+    if (load<u16>(u) == OP_EASEG) emitAddress(u);
+    else {
+      const meta = unchecked(META[load<u16>(u)]);
+      useMeta(meta);
+      useUop(u);
+      emitMeaning(e, u, meta);
+    }
+  }
+  const last = u - UOP_SIZE;
+  switch (endKind) {
+    case JUMP: lowerBlock(0, 0); gotoOffset(load<u64>(last, 16), last); return;
+    case BRANCH:
+      lowerBlock(endValue, lCond);
+      localGet(lCond);
+      open(IF);
+      gotoOffset(load<u64>(last, 16), last);
+      close();
+      gotoOffset(load<u16>(last, 2), last);
+      return;
+    case INDIRECT: lowerBlock(endValue, lTarget); writeIndirect(); return;
+    default: break;
+  }
+  lowerBlock(0, 0);
+  if (b.next >= 0 && cut == b.cut) gotoOffset(b.next, u);
+  else if (u == load<u32>(b.head - 20) - UOP_SIZE) gotoOutside(load<u16>(u, 2), u);
+  else leave(uOff(u), uRest(u), STATUS_RESUME);
+}
+
+/** Last block of the item (a loop or a block) that starts at k, inside a loop with header `around`. */
+@inline function itemEnd(k: u32, around: i32): u32 {
+  const end = block(k).loopEnd;
+  return <i32>k == around || end == NO_LOOP ? k : end;
+}
+
+/**
+ * Writes blocks [lo, hi]: one item after another, each but the first with a label before it. `around`: lo is the header
+ * of this loop, whose label is already open; -1 for the whole region.
+ */
+function writeRange(lo: u32, hi: u32, around: i32): void {
+  const dispatch = dispatches(lo, hi);
+  // The labels close in order, so the last item's is opened first.
+  let at_: u32 = hi + 1;
+  while (at_ > lo) {
+    let k = lo;
+    while (itemEnd(k, around) + 1 != at_) k = itemEnd(k, around) + 1;
+    at_ = k;
+    if (k != lo || dispatch) {
+      const label = open(BLOCK);
+      if (k != lo || around < 0) block(k).forward = label;
+      else firstLabel = label;
+    }
+  }
+  if (dispatch) writeDispatch(lo, hi, around);
+  let k = lo;
+  while (k <= hi) {
+    const end = itemEnd(k, around);
+    if (k != lo || dispatch) {
+      close();
+      if (k != lo || around < 0) block(k).forward = -1;
+    }
+    if (<i32>k != around && block(k).loopEnd != NO_LOOP) {
+      block(k).loop = open(LOOP);
+      writeRange(k, end, k);
+      close();
+      block(k).loop = -1;
+    } else writeBlock(k);
+    k = end + 1;
+  }
+}
+/** Label before the first item of a loop with a dispatch. */
+let firstLabel: u32 = 0;
+
+/** At a loop's head: to the item that has block `entry`, if one has, else to the first. */
+function writeDispatch(lo: u32, hi: u32, around: i32): void {
+  const first: u32 = around < 0 ? block(lo).forward : firstLabel;
+  localGet(L_ENTRY);
+  if (lo) { i32Const(lo); byte(0x6b); }
+  byte(BR_TABLE);
+  unsigned(hi - lo + 1);
+  let k = lo;
+  while (k <= hi) {
+    const end = itemEnd(k, around), label = k == lo ? first : <u32>block(k).forward;
+    for (; k <= end; k++) unsigned(depth - 1 - label);
+  }
+  unsigned(depth - 1 - first);
+}
+
+function writeBody(c: Vcpu, again: bool, loops: bool): void {
+  beginLowering(again, loops);
+  writeTo(changetype<usize>(c) + AREA_JIT + BODY, changetype<usize>(c) + AREA_JIT + FUNCTION);
+  resetDepth();
+  setExitLabel(open(BLOCK));
+  topLoop = open(LOOP);
+  writeRange(0, blocks - 1, -1);
+  close();
+  close();
+}
+
+const STATE_OFFSETS: StaticArray<usize> = [V_CC_OP, V_CC_D, V_CC_A, V_CC_B];
+@inline function offsetOfState(i: u32): usize { return i < FLAG_OP ? V_GPR + <usize>i * 8 : unchecked(STATE_OFFSETS[i - FLAG_OP]); }
+
+/**
+ * Compiles the region whose first block is at `rip`. Returns the address of a function body {u32 length, bytes} for
+ * installRegion, or 0: the code there cannot be compiled (now).
+ */
+export function compileRegion(vcpu: usize, rip: u64): usize {
+  const c = changetype<Vcpu>(vcpu), mode = c.mode;
+  const flat32 = MODE_CODE32 | MODE_FLAT | MODE_STACK32;
+  if (!(mode & MODE_FLATCS) || !(mode & MODE_CODE64 || (mode & flat32) == flat32)) return 0;
+  const oldRip = c.rip, oldPage = c.ripPage, oldStatus = c.status;
+  c.rip = rip;
+  const head = enter(c), ok = head != 0 && load<u16>(head) == OP_HEAD && collect(c, head);
+  c.rip = oldRip; c.ripPage = oldPage; c.status = oldStatus;
+  if (!ok) return 0;
+  cpu = c;
+  useScratch(c);
+  useMode(mode);
+  let loops = false;
+  for (let k: u32 = 0; k < blocks; k++) if (block(k).loopEnd != NO_LOOP) loops = true;
+  writeBody(c, false, loops);
+  if (overflow) return 0;
+  completeStates();
+  writeBody(c, true, loops);
+  const body = vcpu + AREA_JIT + BODY, bodyEnd = at, start = vcpu + AREA_JIT + FUNCTION;
+  completeStates();
+  writeTo(start + 4, vcpu + AREA_JIT + END_OF_AREA);
+  unsigned(2);
+  unsigned(locals64); byte(I64);
+  unsigned(locals32); byte(I32);
+  for (let i: u32 = 0; i < STATES; i++) if ((used | dirty) >> i & 1) pushStateLoad(i, offsetOfState(i));
+  localGet(L_VCPU); memory_(I64_LOAD, V_RIP_PAGE); localSet(lRipPage);
+  for (let i: u32 = 0; i < caches; i++) { i64Const(1); localSet(tagLocal(i)); }
+  const length = bodyEnd - body;
+  if (at + length + 256 > vcpu + AREA_JIT + END_OF_AREA) return 0;
+  memory.copy(at, body, length);
+  writeTo(at + length, vcpu + AREA_JIT + END_OF_AREA);
+  for (let i: u32 = 0; i < STATES; i++) {
+    if (!(dirty >> i & 1)) continue;
+    localGet(L_VCPU);
+    localGet(localOfState(i));
+    memory_(i == FLAG_OP ? I32_STORE : I64_STORE, offsetOfState(i));
+  }
+  localGet(L_VCPU); localGet(lRip); memory_(I64_STORE, V_RIP);
+  localGet(L_BUDGET);
+  byte(END);
+  if (overflow) return 0;
+  store<u32>(start, <u32>(at - start - 4));
+  return start;
+}
+
+/** Lets the interpreter enter the region compiled last through table entry `index`. */
+export function installRegion(vcpu: usize, index: u32): void {
+  for (let k: u32 = 0; k < blocks; k++) {
+    const b = block(k), head: usize = b.head;
+    if (!b.entry) continue;
+    store<u16>(head, <u16>OP_REGION);
+    store<u32>(head, k, 16);
+    store<u32>(head, index, 28);
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * The x87 register stack and the end of an instruction (SDM vol. 1, 8.1). The arithmetic is in assembly/fp.
+ *
+ *     FSW   15 14 13..11 10  9  8  7  6  5  4  3  2  1  0
+ *           B  C3 TOP    C2 C1 C0 ES SF PE UE OE ZE DE IE
+ *
+ * ST(i) is physical register (TOP + i) & 7; bit p of Vcpu.ftw is 1 when physical register p is not empty. ES and B are 1
+ * exactly when one of the flags 5:0 is set whose mask in FCW is clear.
+ *
+ * The pointers to the last instruction are those of a CPU with CPUID.7.EBX[6] and [13]: FIP changes with every
+ * non-control instruction, FDP and FOP only with one that has an unmasked exception, FCS and FDS are always 0.
+ */
+import { Vcpu, V_EA, V_ST, MODE_CODE64, SEG_FS, UOP_SIZE } from "../gen/layout";
+import { raise, MF } from "../exception";
+import { probeWrite, readPtr, writePtr } from "../mem/access";
+import { segBase } from "../mem/segment";
+import { WRITE } from "../sem/kinds";
+import { fetchHost, linearRip, ripMask } from "../decode/block";
+import { ea, uFlags, uOff, UF_STACK } from "../decode/uop";
+import { FP_C1, FP_IE, fpFlags } from "../fp/flags";
+
+export const FSW_EXCEPTIONS: u32 = 0x3f;
+export const FSW_SF: u32 = 0x40;
+export const FSW_ES: u32 = 0x80;
+export const FSW_TOP: u32 = 0x3800;
+export const FSW_B: u32 = 0x8000;
+const CR0_NE: u64 = 0x20;
+
+/** The real indefinite, a QNaN: the masked response to an invalid operation. */
+export const INDEFINITE: u64 = 0xc000000000000000;
+export const INDEFINITE_SE: u32 = 0xffff;
+
+/** False with #MF recorded if an unmasked exception is pending: the first thing a waiting instruction asks. */
+@inline export function ready(c: Vcpu): bool { return (c.fsw & FSW_ES) == 0 || pending(c); }
+
+/**
+ * With CR0.NE clear the CPU would assert FERR# and stop here until an interrupt or IGNNE# (SDM vol. 1, 8.7.2). There is
+ * no FERR# yet: it goes on as with IGNNE# asserted.
+ */
+function pending(c: Vcpu): bool { return c.cr0 & CR0_NE ? raise(c, MF) : true; }
+
+@inline export function physical(c: Vcpu, i: u32): u32 { return ((<u32>c.fsw >> 11) + i) & 7; }
+/** Address of ST(i); `mant` and `sexp` are its two parts. */
+@inline export function st(c: Vcpu, i: u32): usize { return changetype<usize>(c) + V_ST + <usize>(physical(c, i) << 4); }
+@inline export function mant(p: usize): u64 { return load<u64>(p); }
+@inline export function sexp(p: usize): u32 { return load<u16>(p, 8); }
+@inline export function isEmpty(c: Vcpu, i: u32): bool { return ((<u32>c.ftw >> physical(c, i)) & 1) == 0; }
+
+/** ST(i) = value; it is not empty then. */
+export function put(c: Vcpu, i: u32, m: u64, se: u32): void {
+  const p = st(c, i);
+  store<u64>(p, m);
+  store<u16>(p, <u16>se, 8);
+  c.ftw |= <u16>(<u32>1 << physical(c, i));
+}
+
+/** ST(i) = the indefinite, if invalid operations are masked. */
+export function putIndefinite(c: Vcpu, i: u32): void {
+  if (c.fcw & FP_IE) put(c, i, INDEFINITE, INDEFINITE_SE);
+}
+
+/** Adds to TOP: 7 makes room for a push. Tags stay. */
+export function moveTop(c: Vcpu, by: u32): void {
+  c.fsw = <u16>((c.fsw & ~FSW_TOP) | (physical(c, by) << 11));
+}
+
+export function release(c: Vcpu, i: u32): void { c.ftw &= <u16>~(<u32>1 << physical(c, i)); }
+
+export function pop(c: Vcpu): void {
+  release(c, 0);
+  moveTop(c, 1);
+}
+
+/** Pushes onto a stack that has room, and ends the instruction with `flags`. */
+export function push(c: Vcpu, u: usize, m: u64, se: u32, flags: u32): bool {
+  moveTop(c, 7);
+  put(c, 0, m, se);
+  return finish(c, u, flags, FP_C1);
+}
+
+/** #IS: stack overflow if `c1` is FP_C1, underflow if it is 0. True if it is masked. Call it last: TOP is final. */
+export function stackFault(c: Vcpu, u: usize, c1: u32): bool {
+  finish(c, u, FP_IE | FSW_SF | c1, FP_C1);
+  return (c.fcw & FP_IE) != 0;
+}
+
+/** Push onto a full stack: the indefinite is pushed if that is masked. Returns true. */
+export function overflow(c: Vcpu, u: usize): bool {
+  if (c.fcw & FP_IE) {
+    moveTop(c, 7);
+    put(c, 0, INDEFINITE, INDEFINITE_SE);
+  }
+  stackFault(c, u, FP_C1);
+  return true;
+}
+
+/** Operation on an empty register: ST(i) becomes the indefinite if that is masked. Returns true. */
+export function underflow(c: Vcpu, u: usize, i: u32): bool {
+  putIndefinite(c, i);
+  stackFault(c, u, 0);
+  return true;
+}
+
+/**
+ * Ends a non-control instruction: condition codes in `defined` and exceptions from `flags` (fpFlags and FSW_SF). An
+ * unmasked exception becomes pending. Returns true.
+ */
+export function finish(c: Vcpu, u: usize, flags: u32, defined: u32): bool {
+  let fsw = (<u32>c.fsw & ~defined) | flags;
+  c.fip = (c.ripPage + uOff(u)) & ripMask(c);
+  if (flags & ~<u32>c.fcw & FSW_EXCEPTIONS) {
+    fsw |= FSW_ES | FSW_B;
+    notePointers(c, u);
+  }
+  c.fsw = <u16>fsw;
+  return true;
+}
+
+/** An exception in `fpFlags`, of those in `mask`, that FCW does not mask. */
+@inline export function unmasked(c: Vcpu, mask: u32): bool { return (fpFlags & ~<u32>c.fcw & mask) != 0; }
+
+/** ES and B after FCW or the flags have been loaded. */
+export function summarize(c: Vcpu): void {
+  const fsw = <u32>c.fsw & ~(FSW_ES | FSW_B);
+  c.fsw = <u16>(fsw & ~<u32>c.fcw & FSW_EXCEPTIONS ? fsw | FSW_ES | FSW_B : fsw);
+}
+
+/** FOP is the low three bits of the opcode byte, then ModRM (SDM vol. 1, 8.1.9): read again, as this is rare. */
+function notePointers(c: Vcpu, u: usize): void {
+  const linear = linearRip(c, c.fip);
+  for (let i: u64 = 0; i < 14; i++) {
+    const at = fetchHost(c, linear + i, false);
+    if (!at) return;
+    // Only prefixes come before the opcode, and none of them is D8 to DF.
+    if ((load<u8>(at) & 0xf8) != 0xd8) continue;
+    const next = fetchHost(c, linear + i + 1, false);
+    if (!next) return;
+    const modrm: u32 = load<u8>(next);
+    c.fop = <u16>(((<u32>load<u8>(at) & 7) << 8) | modrm);
+    if (modrm < 0xc0) c.fdp = operandOffset(c, u);
+    return;
+  }
+}
+
+/** Segment of the memory operand if an address micro-op has added it (assembly/decode/address.ts); -1: it is flat. */
+export function operandSegment(u: usize): i32 {
+  return load<u16>(u, 6) == V_EA ? <i32>load<u16>(u - UOP_SIZE, 4) : -1;
+}
+
+/** Offset of the memory operand in its segment. */
+export function operandOffset(c: Vcpu, u: usize): u64 {
+  const at = ea(c, u), s = operandSegment(u);
+  if (c.mode & MODE_CODE64) return s >= <i32>SEG_FS ? at - segBase(c, s) : at;
+  return (s >= 0 ? at - segBase(c, s) : at) & 0xffffffff;
+}
+
+/** The memory operand for reading; 0 = did not complete. */
+export function readMem(c: Vcpu, u: usize, size: u32): usize {
+  c.stackFault = uFlags(u) & UF_STACK;
+  return readPtr(c, ea(c, u), size);
+}
+
+/** The memory operand for writing. */
+export function writeMem(c: Vcpu, u: usize, size: u32): usize {
+  c.stackFault = uFlags(u) & UF_STACK;
+  return writePtr(c, ea(c, u), size, WRITE);
+}
+
+/** The faults that writing would have: a store that an unmasked exception suppresses still has them. */
+export function probeMem(c: Vcpu, u: usize, size: u32): bool {
+  c.stackFault = uFlags(u) & UF_STACK;
+  return probeWrite(c, ea(c, u), size);
+}
