@@ -8,9 +8,9 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
-import { compare, describeTier, replayVectors, type TierResult } from "../src/cli/vectors.ts";
 import { readVectors, splitId, tierOf, type Vector } from "../src/cli/vectorFormat.ts";
 import { VectorMachine } from "../src/cli/vectorMachine.ts";
+import { compare, describeTier, replayVectors, type TierResult } from "../src/cli/vectors.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const folder = join(root, "test", "vectors");
@@ -41,13 +41,26 @@ describe("sample of instruction vectors", () => {
       .map((r) => ({ ...r, failures: r.failures.filter((f) => f.ids.some((id) => !listed.has(id))) }))
       .filter((r) => r.failures.length)
       .flatMap((r) => describeTier(r, 10));
-    expect([...now].filter((id) => !listed.has(id)), `new failures:\n${examples.join("\n")}`).toEqual([]);
-    expect([...listed].filter((id) => !now.has(id)), "listed in known.json, but they pass or are not run").toEqual([]);
+    expect(
+      [...now].filter((id) => !listed.has(id)),
+      `new failures:\n${examples.join("\n")}`,
+    ).toEqual([]);
+    expect(
+      [...listed].filter((id) => !now.has(id)),
+      "listed in known.json, but they pass or are not run",
+    ).toEqual([]);
+  }, 120_000);
+
+  it("fails the same vectors when whole blocks run", () => {
+    const failing = Object.values(failures(replayVectors(module, files, { blocks: true }))).flat();
+    const known: Record<string, string[]> = JSON.parse(readFileSync(knownFile, "utf8"));
+    expect(failing.sort()).toEqual(Object.values(known).flat().sort());
   }, 120_000);
 
   it("keeps each tier in the file of its name", () => {
     expect(files.length).toBeGreaterThan(30);
-    for (const file of files) for (const vector of readVectors(file)) expect(splitId(vector.id).tier).toBe(tierOf(file));
+    for (const file of files)
+      for (const vector of readVectors(file)) expect(splitId(vector.id).tier).toBe(tierOf(file));
   });
 });
 

@@ -25,7 +25,7 @@ import { tlbEntry, tlbFill } from "../mem/tlb";
 import { walk, walkLarge, NO_GPA, ACCESS_FETCH, ACCESS_USER, ACCESS_PROBE } from "../mem/walk";
 import { bump } from "../stat";
 import { addToPage, allocate, arenaAt, arenaRoom, blockBucket, resetArena } from "./pages";
-import { attributes, decode, length, relative } from "./decode";
+import { attributes, decode, length, relative, tooLong } from "./decode";
 
 /** Most instructions in a block, and room for one in the arena. */
 const MAX_INSTRUCTIONS: u32 = 64;
@@ -164,8 +164,11 @@ function gather(c: Vcpu, linear: u64): bool {
 function decodeAcross(c: Vcpu, linear: u64, off: u32, u: usize, fault: bool): usize {
   if (!gather(c, linear)) return 0;
   const done = decode(c, bytesFrom, bytesTo, off, u);
-  if (!done && fault) fetchHost(c, secondLinear(c, linear), true);
-  return done;
+  if (done) return done;
+  // 15 bytes were there and did not suffice: longer than an instruction may be.
+  if (bytesTo - bytesFrom >= 15) return tooLong(u, off);
+  if (fault) fetchHost(c, secondLinear(c, linear), true);
+  return 0;
 }
 
 function endOp(u: usize, op: u32, off: u32, nextOff: u32): usize {

@@ -152,6 +152,12 @@ function raiseOp(u: usize, off: u32, vector: u32): usize {
   return u + UOP_SIZE;
 }
 
+/** #GP(0) for an instruction of more than 15 bytes. */
+export function tooLong(u: usize, off: u32): usize {
+  length = 15;
+  return raiseOp(u, off, GP);
+}
+
 @inline function immediate(n: u32): i64 {
   const v = n == 1 ? <i64>load<i8>(at) : n == 2 ? <i64>load<i16>(at) : n == 4 ? <i64>load<i32>(at) : load<i64>(at);
   at += n;
@@ -176,7 +182,7 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
   // Prefixes. A REX prefix counts only right before the opcode.
   while (true) {
     if (!need(1)) return 0;
-    if (at - from >= 15) { length = 15; return raiseOp(u, off, GP); }
+    if (at - from >= 15) return tooLong(u, off);
     const b: u32 = load<u8>(at);
     if (wide && (b & 0xf0) == 0x40) {
       rex = b; anyRex = true; at++;

@@ -22,6 +22,7 @@ export const STATUS_SLOW: i32 = 2;
 export const STATUS_EXIT: i32 = 3;
 export const STATUS_RESUME: i32 = 4;
 export const STATUS_HALT: i32 = 5;
+export const STATUS_REGION: i32 = 6;
 export const ATTENTION_POSTED: i32 = 1;
 export const ATTENTION_EXTINT: i32 = 2;
 export const ATTENTION_NMI: i32 = 4;
@@ -55,6 +56,7 @@ export const AREA_TLB_WRITE: usize = 98304;
 export const AREA_TLB_EXEC: usize = 131072;
 export const AREA_JUMP: usize = 196608;
 export const AREA_BLOCKS: usize = 327680;
+export const AREA_JIT: usize = 589824;
 export const AREA_ARENA: usize = 1048576;
 export const AREA_END: usize = 25165824;
 export const SEG_ES: u32 = 0;
@@ -447,9 +449,7 @@ export const C_VCPU_COUNT: usize = 28;
 export const C_TSC_HZ: usize = 32;
 export const C_TIME_BASE: usize = 40;
 export const C_TSC_FLOOR: usize = 48;
-export const C_PM_TIMER_PORT: usize = 56;
-export const C_HPET_ENABLED: usize = 60;
-export const C_HPET_OFFSET_NS: usize = 64;
+export const C_PORT_HOOKS: usize = 56;
 
 /** A pointer to the VM control page (src/shared/layout.ts). */
 @unmanaged export class Control {
@@ -475,10 +475,6 @@ export const C_HPET_OFFSET_NS: usize = 64;
   @inline set timeBase(value: f64) { store<f64>(changetype<usize>(this), value, 40); }
   @inline get tscFloor(): u64 { return load<u64>(changetype<usize>(this), 48); }
   @inline set tscFloor(value: u64) { store<u64>(changetype<usize>(this), value, 48); }
-  @inline get pmTimerPort(): u32 { return load<u32>(changetype<usize>(this), 56); }
-  @inline set pmTimerPort(value: u32) { store<u32>(changetype<usize>(this), value, 56); }
-  @inline get hpetEnabled(): u32 { return load<u32>(changetype<usize>(this), 60); }
-  @inline set hpetEnabled(value: u32) { store<u32>(changetype<usize>(this), value, 60); }
-  @inline get hpetOffsetNs(): u64 { return load<u64>(changetype<usize>(this), 64); }
-  @inline set hpetOffsetNs(value: u64) { store<u64>(changetype<usize>(this), value, 64); }
+  @inline portHooksAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 56); }
+  @inline set_portHooks(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 56); }
 }

@@ -172,7 +172,7 @@ export function narrow(v: u32, bits: u32, deep: u32): u32 {
   const low: u64 = bits == 64 ? ~0 : (<u64>1 << bits) - 1;
   while (true) {
     const n = node(v);
-    if (n.kind == UNARY && n.op >= I64_EXTEND8_S && n.op <= I64_EXTEND32_S && (8 << (n.op - I64_EXTEND8_S)) >= bits) v = n.a;
+    if (n.kind == UNARY && n.op >= I64_EXTEND8_S && n.op <= I64_EXTEND32_S && (<u32>8 << (n.op - I64_EXTEND8_S)) >= bits) v = n.a;
     else if (isMask(n) && (node(n.b).imm & low) == low) v = n.a;
     else if (n.kind == BINARY && n.op == I64_OR && (maskOf(node(n.a)) & low) == 0) v = n.b;
     else if (n.kind == BINARY && n.op == I64_OR && (maskOf(node(n.b)) & low) == 0) v = n.a;

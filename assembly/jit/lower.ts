@@ -70,7 +70,8 @@ export function beginLowering(again: bool, withCaches: bool): void {
   let next = FIRST_LOCAL;
   for (let i: u32 = 0; i < STATES; i++) {
     if (i == FLAG_OP || !(states >> i & 1)) continue;
-    store<u8>(scratch + STATE_LOCALS + i, <u8>next++);
+    store<u8>(scratch + STATE_LOCALS + i, <u8>next);
+    next++;
   }
   lRipPage = next++; lRip = next++; lTarget = next++;
   firstTag = next;
@@ -78,7 +79,6 @@ export function beginLowering(again: bool, withCaches: bool): void {
   first64 = next;
   next += again ? max64 : 1024;
   locals64 = next - FIRST_LOCAL;
-  store<u8>(scratch + STATE_LOCALS + FLAG_OP, <u8>next);
   lOp = next++;
   lCond = next++; lEntry = next++; lAddend = next++;
   firstAddend = next;

@@ -84,7 +84,7 @@ function supported(c: Vcpu, u: usize): bool {
 
 /** Fills in a block's record; false if it has nothing for the region. */
 function scan(c: Vcpu, head: usize, b: Block): bool {
-  const end: usize = load<u32>(head - 20) - UOP_SIZE;
+  const end: usize = <usize>load<u32>(head - 20) - UOP_SIZE;
   let u = head + UOP_SIZE, start = u;
   for (; u < end; u += UOP_SIZE) {
     if (load<u16>(u, 24) != load<u16>(start, 24)) start = u;
@@ -97,7 +97,7 @@ function scan(c: Vcpu, head: usize, b: Block): bool {
   if (u < end) return start > head + UOP_SIZE;
   const last = end - UOP_SIZE, meta = unchecked(META[load<u16>(last)]);
   if (!(meta & META_CONTROL)) {
-    if (load<u16>(end) == OP_NEXT) b.next = load<u16>(end, 2);
+    if (load<u16>(end) == OP_NEXT && load<u16>(end, 2) < 4096) b.next = load<u16>(end, 2);
     return true;
   }
   const semantic = meta & META_SEMANTIC;

@@ -118,7 +118,7 @@ function writeBlock(k: u32): void {
   localGet(L_BUDGET); i64Const(b.n); byte(I64_SUB); localSet(L_BUDGET);
   beginIr();
   beginBlock();
-  let u: usize = b.head + UOP_SIZE, cut: usize = b.cut;
+  let u = <usize>b.head + UOP_SIZE, cut: usize = b.cut;
   for (; u < cut; u += UOP_SIZE) {
     if (!roomForInstruction()) { cut = u; break; }
     if (load<u16>(u) == OP_EASEG) emitAddress(u);
@@ -145,7 +145,7 @@ function writeBlock(k: u32): void {
   }
   lowerBlock(0, 0);
   if (b.next >= 0 && cut == b.cut) gotoOffset(b.next, u);
-  else if (u == load<u32>(b.head - 20) - UOP_SIZE) gotoOutside(load<u16>(u, 2), u);
+  else if (u == <usize>load<u32>(b.head - 20) - UOP_SIZE) gotoOutside(load<u16>(u, 2), u);
   else leave(uOff(u), uRest(u), STATUS_RESUME);
 }
 

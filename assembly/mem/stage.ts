@@ -15,6 +15,7 @@ import {
 import { hostWrite, holdsCode } from "./phys";
 import { dropLines } from "../decode/pages";
 import { apicEnabled, apicRead, apicWrite, apicValue, APIC_SELF_IPI, APICBASE_X2APIC } from "../apic";
+import { portShadow } from "../ports";
 import { bump } from "../stat";
 
 const KIND_MEMORY: u32 = 0;
@@ -132,6 +133,13 @@ export let deviceValue: u64 = 0;
  * Reads from a device (size 1, 2, 4 or 8) on the careful path. False: the instruction must wait, with an exit recorded (or SLOW).
  */
 export function deviceRead(c: Vcpu, code: u32, where: u64, size: u32): bool {
+  if (code == EXIT_INOUT && size == 1) {
+    const shadow = portShadow(<u32>where);
+    if (shadow >= 0) {
+      deviceValue = shadow;
+      return true;
+    }
+  }
   if (!c.slow) {
     c.status = STATUS_SLOW;
     return false;

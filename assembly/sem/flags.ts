@@ -111,7 +111,10 @@ export function conditionOf(cc: i32, op: u32, d: u64, a: u64, b: u64): u32 {
 
 /** The six arithmetic flags, as RFLAGS bits. */
 export function arithmeticFlags(c: Vcpu): u64 {
-  const op = c.ccOp, d = c.ccD, a = c.ccA, b = c.ccB;
+  return arithmeticOf(c.ccOp, c.ccD, c.ccA, c.ccB);
+}
+
+export function arithmeticOf(op: u32, d: u64, a: u64, b: u64): u64 {
   if (op == F_RAW) return a & ARITH;
   return carryOf(op, d, a, b)
     | (u64((popcnt<u32>(<u32>d & 255) & 1) == 0) << 2)

@@ -7,6 +7,7 @@ import { uImm, uS, uSize } from "../decode/uop";
 import { probeWrite, rdz, sysRead, value, wrz } from "../mem/access";
 import { AR_TYPE, segAr, segBase, segLimit } from "../mem/segment";
 import { deviceRead, deviceValue, stagePort } from "../mem/stage";
+import { portCoalesce } from "../ports";
 import { getGpr, putGpr } from "./operand";
 import { addressSize, advance, again, element, elementAt, repeats, stride } from "./string";
 
@@ -43,8 +44,9 @@ function output(c: Vcpu, u: usize, port: u32): bool {
   return stage(c, port, z, getGpr(c, 0, z));
 }
 
-/** Port writes are staged, so they need the careful path. */
+/** Port writes are staged, so they need the careful path; but for those that nobody waits for. */
 function stage(c: Vcpu, port: u32, z: u32, v: u64): bool {
+  if (z == 0 && portCoalesce(c, port, <u32>v)) return true;
   if (!c.slow) {
     c.status = STATUS_SLOW;
     return false;

@@ -44,10 +44,23 @@ function open(c: Vcpu, u: usize, size: u32, write: bool): bool {
 }
 
 /** Takes alignment checks off for the accesses that follow; returns what `c.ctx |=` puts back. */
-function unchecked8(c: Vcpu): u64 {
+function withoutChecks(c: Vcpu): u64 {
   const checked = (c.ctx & 3) == 3 ? CHECKED : 0;
   c.ctx &= ~checked;
   return checked;
+}
+
+/**
+ * Host pointer to the image. Of one that crosses a page the CPU touches the first word and then the last byte, which
+ * decides the address in CR2; but not with the shortest image.
+ */
+function readImage(c: Vcpu, u: usize, size: u32): usize {
+  const at = ea(c, u), checked = withoutChecks(c);
+  const crosses = size > 14 && (<u32>at & 0xfff) + size > 4096;
+  let p: usize = 0;
+  if (!crosses || (readPtr(c, at, isShort(u) ? 2 : 4) && readPtr(c, at + size - 1, 1))) p = readPtr(c, at, size);
+  c.ctx |= checked;
+  return p;
 }
 
 function tagOf(p: usize): u32 {
@@ -135,10 +148,10 @@ function loadEnvironment(c: Vcpu, u: usize, p: usize): void {
 
 /** Stores the environment, then masks every exception. */
 export function fnstenv(c: Vcpu, u: usize): bool {
-  const size = environmentSize(u);
+  const at = ea(c, u), size = environmentSize(u);
   if (!open(c, u, size, true)) return false;
-  const checked = unchecked8(c);
-  const done = writeEnvironment(c, u, ea(c, u));
+  const checked = withoutChecks(c);
+  const done = (isShort(u) || probeWrite(c, at, size)) && writeEnvironment(c, u, at);
   c.ctx |= checked;
   if (!done) return false;
   c.fcw |= <u16>FSW_EXCEPTIONS;
@@ -149,18 +162,15 @@ export function fnstenv(c: Vcpu, u: usize): bool {
 export function fldenv(c: Vcpu, u: usize): bool {
   const size = environmentSize(u);
   if (!ready(c) || !open(c, u, size, false)) return false;
-  const checked = unchecked8(c);
-  const p = readPtr(c, ea(c, u), size);
-  c.ctx |= checked;
+  const p = readImage(c, u, size);
   if (p) loadEnvironment(c, u, p);
   return p != 0;
 }
 
-/** The whole image is checked for faults first. */
 export function fnsave(c: Vcpu, u: usize): bool {
   const at = ea(c, u), size = environmentSize(u);
   if (!open(c, u, size + REGISTERS, true)) return false;
-  const checked = unchecked8(c);
+  const checked = withoutChecks(c);
   const done = probeWrite(c, at, size + REGISTERS) && writeEnvironment(c, u, at) && writeRegisters(c, at + size);
   c.ctx |= checked;
   if (done) initialize(c);
@@ -181,9 +191,7 @@ function writeRegisters(c: Vcpu, at: u64): bool {
 export function frstor(c: Vcpu, u: usize): bool {
   const size = environmentSize(u);
   if (!ready(c) || !open(c, u, size + REGISTERS, false)) return false;
-  const checked = unchecked8(c);
-  let p = readPtr(c, ea(c, u), size + REGISTERS);
-  c.ctx |= checked;
+  let p = readImage(c, u, size + REGISTERS);
   if (!p) return false;
   loadEnvironment(c, u, p);
   p += size;

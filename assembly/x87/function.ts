@@ -30,10 +30,16 @@ export function fabs(c: Vcpu, u: usize): bool {
 type Unary = (m: u64, se: u32, fcw: u32) => u64;
 type Binary = (am: u64, ae: u32, bm: u64, be: u32, fcw: u32) => u64;
 
+/** Stack underflow of an instruction that tells in C2 whether it is complete. Returns true. */
+function incomplete(c: Vcpu, u: usize): bool {
+  c.fsw &= <u16>~FP_C2;
+  return underflow(c, u, 0);
+}
+
 /** ST(0) = f(ST(0)); `defined` are the condition codes it writes. */
 @inline function unary(c: Vcpu, u: usize, f: Unary, defined: u32): bool {
   if (!ready(c)) return false;
-  if (isEmpty(c, 0)) return underflow(c, u, 0);
+  if (isEmpty(c, 0)) return defined & FP_C2 ? incomplete(c, u) : underflow(c, u, 0);
   const p = st(c, 0);
   fpFlags = 0;
   const m = f(mant(p), sexp(p), c.fcw);
@@ -59,7 +65,7 @@ export function fscale(c: Vcpu, u: usize): bool {
 
 function remainder(c: Vcpu, u: usize, nearest: bool): bool {
   if (!ready(c)) return false;
-  if (isEmpty(c, 0) || isEmpty(c, 1)) return underflow(c, u, 0);
+  if (isEmpty(c, 0) || isEmpty(c, 1)) return incomplete(c, u);
   const a = st(c, 0), b = st(c, 1);
   fpFlags = 0;
   const m = fxRem(mant(a), sexp(a), mant(b), sexp(b), nearest, c.fcw);
@@ -98,8 +104,8 @@ export function fpatan(c: Vcpu, u: usize): bool { return binary(c, u, fxPatan); 
  */
 @inline function pushing(c: Vcpu, u: usize, f: Unary, exponentFirst: bool, defined: u32): bool {
   if (!ready(c)) return false;
-  if (isEmpty(c, 0)) return pushIndefinites(c, u, 0);
-  if (!isEmpty(c, 7)) return pushIndefinites(c, u, FP_C1);
+  if (isEmpty(c, 0)) return pushIndefinites(c, u, 0, defined);
+  if (!isEmpty(c, 7)) return pushIndefinites(c, u, FP_C1, defined);
   const p = st(c, 0);
   fpFlags = 0;
   const m = f(mant(p), sexp(p), c.fcw), se = fxSe;
@@ -118,7 +124,8 @@ export function fpatan(c: Vcpu, u: usize): bool { return binary(c, u, fxPatan); 
 }
 
 /** No operand, or no room for the second result: if that is masked, both are the indefinite. */
-function pushIndefinites(c: Vcpu, u: usize, c1: u32): bool {
+function pushIndefinites(c: Vcpu, u: usize, c1: u32, defined: u32): bool {
+  c.fsw &= <u16>~defined;
   if (c.fcw & FP_IE) {
     putIndefinite(c, 0);
     moveTop(c, 7);

@@ -1,4 +1,4 @@
-/** FLD, FILD, FBLD, the constants, FXCH and FCMOVcc. A full stack is found before anything about the value. */
+/** FLD, FILD, FBLD, the constants, FXCH and FCMOVcc. A full stack is found before anything about a value. */
 import { Vcpu } from "../gen/layout";
 import { condition } from "../sem/flags";
 import { uD, uS } from "../decode/uop";
@@ -44,11 +44,12 @@ export function fldM80(c: Vcpu, u: usize): bool {
 export function fld(c: Vcpu, u: usize): bool {
   if (!ready(c)) return false;
   const i = <u32>uD(u);
-  if (!isEmpty(c, 7)) return overflow(c, u);
+  // An empty source says more than a full stack.
   if (isEmpty(c, i)) {
     if (c.fcw & FP_IE) moveTop(c, 7);
     return underflow(c, u, 0);
   }
+  if (!isEmpty(c, 7)) return overflow(c, u);
   const p = st(c, i);
   return push(c, u, mant(p), sexp(p), 0);
 }

@@ -12,7 +12,7 @@
  */
 import { Vcpu, V_EA, V_ST, MODE_CODE64, SEG_FS, UOP_SIZE } from "../gen/layout";
 import { raise, MF } from "../exception";
-import { probeWrite, readPtr, writePtr } from "../mem/access";
+import { readPtr, writePtr } from "../mem/access";
 import { segBase } from "../mem/segment";
 import { WRITE } from "../sem/kinds";
 import { fetchHost, linearRip, ripMask } from "../decode/block";
@@ -164,10 +164,4 @@ export function readMem(c: Vcpu, u: usize, size: u32): usize {
 export function writeMem(c: Vcpu, u: usize, size: u32): usize {
   c.stackFault = uFlags(u) & UF_STACK;
   return writePtr(c, ea(c, u), size, WRITE);
-}
-
-/** The faults that writing would have: a store that an unmasked exception suppresses still has them. */
-export function probeMem(c: Vcpu, u: usize, size: u32): bool {
-  c.stackFault = uFlags(u) & UF_STACK;
-  return probeWrite(c, ea(c, u), size);
 }

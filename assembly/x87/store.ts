@@ -1,21 +1,19 @@
 /**
- * FST, FSTP, FIST, FISTP, FISTTP and FBSTP. With an unmasked IE, OE or UE nothing is written and nothing popped, but the
- * faults of the memory operand come first all the same.
+ * FST, FSTP, FIST, FISTP, FISTTP and FBSTP. With an unmasked IE, OE or UE nothing is written and nothing popped, and
+ * memory is not looked at: a page fault then comes when the instruction is tried again.
  */
 import { Vcpu } from "../gen/layout";
 import { uD } from "../decode/uop";
 import { FCW_RC, FP_C1, FP_IE, FP_OE, FP_UE, fpFlags, fxSe } from "../fp/flags";
 import { fxToBcd, fxToF32, fxToF64, fxToInt } from "../fp/x80conv";
 import {
-  FSW_SF, INDEFINITE, INDEFINITE_SE, finish, isEmpty, mant, pop, probeMem, put, ready, release, moveTop, sexp, st, underflow,
+  FSW_SF, INDEFINITE, INDEFINITE_SE, finish, isEmpty, mant, pop, put, ready, release, moveTop, sexp, st, underflow,
   unmasked, writeMem,
 } from "./state";
 
 /** Writes `size` bytes (2, 4 or 8) of a converted value and ends the instruction. */
 function storeValue(c: Vcpu, u: usize, v: u64, size: u32, popping: bool): bool {
-  if (unmasked(c, FP_IE | FP_OE | FP_UE)) {
-    if (!probeMem(c, u, size)) return false;
-  } else {
+  if (!unmasked(c, FP_IE | FP_OE | FP_UE)) {
     const p = writeMem(c, u, size);
     if (!p) return false;
     if (size == 2) store<u16>(p, <u16>v);
@@ -27,9 +25,7 @@ function storeValue(c: Vcpu, u: usize, v: u64, size: u32, popping: bool): bool {
 }
 
 function store10(c: Vcpu, u: usize, low: u64, high: u32): bool {
-  if (unmasked(c, FP_IE)) {
-    if (!probeMem(c, u, 10)) return false;
-  } else {
+  if (!unmasked(c, FP_IE)) {
     const p = writeMem(c, u, 10);
     if (!p) return false;
     store<u64>(p, low);

@@ -64,11 +64,24 @@ const MNEMONICS: ReadonlyMap<string, string> = new Map([
 ]);
 
 const TIERS: Readonly<Record<string, string>> = {
-  mmx: "mmx", sse: "sse", sseapprox: "sse", sse2: "sse2", sse3: "sse3", ssse3: "ssse3", sse41: "sse4.1",
-  sse42: "sse4.2", f16c: "f16c", fma: "fma", avx: "avx", avx2: "avx2", x87: "fpu", x87t: "fpu",
+  mmx: "mmx",
+  sse: "sse",
+  sseapprox: "sse",
+  sse2: "sse2",
+  sse3: "sse3",
+  ssse3: "ssse3",
+  sse41: "sse4.1",
+  sse42: "sse4.2",
+  f16c: "f16c",
+  fma: "fma",
+  avx: "avx",
+  avx2: "avx2",
+  x87: "fpu",
+  x87t: "fpu",
 };
 
-const PREFIX = /^(?:(?:lock|rep[a-z]*|data(?:16|32)|addr(?:16|32)|rex[.A-Z]*|[c-gs]s|bnd|notrack|xacquire|xrelease) +)+/;
+const PREFIX =
+  /^(?:(?:lock|rep[a-z]*|data(?:16|32)|addr(?:16|32)|rex[.A-Z]*|[c-gs]s|bnd|notrack|xacquire|xrelease) +)+/;
 
 /** The instruction's name, from the disassembler's text or else from the form. */
 export function mnemonicOf(vector: Vector): string {
@@ -76,9 +89,14 @@ export function mnemonicOf(vector: Vector): string {
   return text || splitId(vector.id).form.split(" ")[0];
 }
 
+/** ADCX and ADOX, the only instructions in the tiers of sequences that are not in every x86-64 CPU. */
+const SEQUENCE_ADX = /(?:66|f3)(?:66|f3)?(?:4[0-9a-f])?0f38f6/;
+
 /** Name of the feature a vector needs, "" for what every x86-64 CPU has. */
 export function featureOf(vector: Vector): string {
   const { tier, form } = splitId(vector.id);
+  if (tier === "sseapprox" && form.startsWith("v")) return "avx";
+  if (tier.startsWith("seq")) return SEQUENCE_ADX.test(vector.code) ? "adx" : "";
   // The form says what was meant where a prefix has made the encoding invalid.
   return MNEMONICS.get(form.split(" ")[0]) ?? TIERS[tier] ?? MNEMONICS.get(mnemonicOf(vector)) ?? "";
 }

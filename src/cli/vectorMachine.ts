@@ -100,6 +100,8 @@ const SEGMENTS: Readonly<Record<64 | 32 | 16, Segments>> = {
 
 /** Exceptions that push an error code (SDM vol. 3, table 6-1). */
 const HAS_ERROR = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
+/** A vector that no exception has. */
+const UNUSED_VECTOR = 0xee;
 /** Steps after which a run that does not leave its code is given up. */
 const MAX_STEPS = 100_000;
 
@@ -118,8 +120,7 @@ const TF = 0x100n;
  * True for an instruction that ends where it began: an element of a repeated one. The recording stepped with TF, and so
  * must the replay.
  */
-const stepped = (vector: Vector): boolean =>
-  !vector.steps && !vector.exception && vector.after.rip === vector.rip;
+const stepped = (vector: Vector): boolean => !vector.steps && !vector.exception && vector.after.rip === vector.rip;
 
 const hexBytes = (hex: string): Uint8Array => Buffer.from(hex, "hex");
 
@@ -260,6 +261,10 @@ export class VectorMachine {
     v.set(VCPU.runState, 0);
     v.set(VCPU.shadow, 0);
     v.set64(VCPU.cr2, 0n);
+    // What the last vector raised must not make up for an exception that this one fails to record.
+    v.set(VCPU.excVector, UNUSED_VECTOR);
+    v.set(VCPU.excHasError, 0);
+    v.set(VCPU.excKind, 0);
     this.#controlRegisters();
     const ymm = v.base + VCPU.ymm.offset;
     this.#memory.bytes.set(this.#xmm, ymm);
@@ -284,22 +289,27 @@ export class VectorMachine {
     this.#core.setRflags(this.#base, BigInt(`0x${before.rflags}`) | (stepped(vector) ? TF : 0n));
   }
 
-  /** Runs the vector that was loaded last. */
-  run(vector: Vector): Outcome {
+  /**
+   * Runs the vector that was loaded last: instruction by instruction, or with `blocks` as code of a guest runs, up to
+   * the INT3 (or the page that is not there) after it, where what follows is known to be one.
+   */
+  run(vector: Vector, blocks = false): Outcome {
     const start = BigInt(`0x${vector.rip}`);
     const end = start + BigInt(vector.code.length / 2);
     const v = this.#view;
+    const whole = blocks && endsInTrap(vector, start, end);
     try {
       for (let steps = 0; steps < MAX_STEPS; steps++) {
-        const why = this.#core.run(this.#base, 1n);
+        const why = this.#core.run(this.#base, whole ? 10_000n : 1n);
         if (why === RUN.HALT) {
-          const { exception, ...state } = this.#exception();
-          return exception?.vector === 1 && stepped(vector) ? state : exception ? { ...state, exception } : state;
+          const outcome = this.#exception();
+          return whole ? beforeTrap(vector, outcome) : stepped(vector) ? beforeStep(outcome) : outcome;
         }
         if (why !== RUN.SLICE) {
           const exit = why === RUN.EXIT ? `an exit with code ${v.get(VCPU.exitCode)}` : "a triple fault";
           return this.#broken(why === RUN.STOP ? "a stop" : exit);
         }
+        if (whole) continue;
         const rip = v.get64(VCPU.rip);
         const rflags = BigInt.asUintN(64, this.#core.rflags(this.#base));
         if (!vector.steps || rip < start || rip >= end) return { rip, rflags, rsp: v.get64(VCPU.gpr, 4) };
@@ -404,6 +414,28 @@ export class VectorMachine {
   }
 }
 
+/** True if the bytes after the vector's code are INT3, and it does not come back into its own code. */
+function endsInTrap(vector: Vector, start: bigint, end: bigint): boolean {
+  const rip = BigInt(`0x${vector.after.rip}`);
+  // The code of random vectors is longer than their one instruction.
+  return !vector.id.startsWith("rand") && (vector.exception !== undefined || rip < start || rip >= end);
+}
+
+/** State at the end of a vector that completed and then met INT3, or a page that cannot be executed. */
+function beforeTrap(vector: Vector, outcome: Outcome): Outcome {
+  const { exception, rip, rflags, rsp } = outcome;
+  if (vector.exception || !exception) return outcome;
+  if (exception.vector === 3) return { rip: rip - 1n, rflags, rsp };
+  const fetch = exception.vector === 14 && ((exception.err ?? 0) & 16) !== 0;
+  return fetch && rip === BigInt(`0x${vector.after.rip}`) ? { rip, rflags, rsp } : outcome;
+}
+
+/** State after a single step: without the #DB that has ended it. */
+function beforeStep(outcome: Outcome): Outcome {
+  const { exception, ...state } = outcome;
+  return exception?.vector === 1 ? state : outcome;
+}
+
 const hex = (n: number | bigint, digits: number): string => n.toString(16).padStart(digits, "0");
 
 /** Offset in the process's pages of a linear address, -1 if it is not mapped. */
@@ -452,4 +484,3 @@ function descriptor(s: Segment): bigint {
     (limit & 0xffffn) | ((base & 0xff_ffffn) << 16n) | (ar << 40n) | ((limit >> 16n) << 48n) | ((base >> 24n) << 56n)
   );
 }
-

@@ -9,6 +9,8 @@ import { type Outcome, VectorMachine } from "./vectorMachine.ts";
 export interface ReplayOptions {
   /** Run vectors of features that the core's CPUID does not advertise, too. */
   readonly all?: boolean;
+  /** Run whole blocks, as a guest's code runs, rather than one instruction at a time (where a vector allows it). */
+  readonly blocks?: boolean;
   /** Only vectors whose id contains this text. */
   readonly only?: string;
   /** Called before each file. */
@@ -92,7 +94,7 @@ function replayFile(
       continue;
     }
     machine.load(vector);
-    const differences = compare(machine, vector, machine.run(vector));
+    const differences = compare(machine, vector, machine.run(vector, options.blocks));
     if (!differences.length) {
       passed++;
       continue;
@@ -101,7 +103,8 @@ function replayFile(
     const { form } = splitId(vector.id);
     const known = forms.get(form);
     if (known) known.ids.push(vector.id);
-    else forms.set(form, { form, ids: [vector.id], example: { asm: vector.asm ?? "", code: vector.code, differences } });
+    else
+      forms.set(form, { form, ids: [vector.id], example: { asm: vector.asm ?? "", code: vector.code, differences } });
   }
   return { tier: tierOf(file), file, total, passed, failed, skipped, failures: [...forms.values()] };
 }
@@ -165,7 +168,10 @@ function compareException(vector: Vector, outcome: Outcome, check: Check): void 
   check("error code", wantErr === undefined ? "none" : hex(wantErr), err === undefined ? "none" : hex(err));
 }
 
-const xmmDefault = (i: number): string => hex(i * 0x11).padStart(2, "0").repeat(16);
+const xmmDefault = (i: number): string =>
+  hex(i * 0x11)
+    .padStart(2, "0")
+    .repeat(16);
 
 function compareVectors(machine: VectorMachine, vector: Vector, check: Check): void {
   const { before, after } = vector;

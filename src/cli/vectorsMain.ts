@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { describeTier, replayVectors } from "./vectors.ts";
 
-const USAGE = `usage: vectors FILE.jsonl.gz… [--engine interp] [--core core.wasm] [--json] [--all] [--only TEXT] [--examples N]`;
+const USAGE = `usage: vectors FILE.jsonl.gz… [--engine interp] [--core core.wasm] [--json] [--all] [--blocks] [--only TEXT] [--examples N]`;
 
 /** Exit status: 0 all passed or skipped, 1 some failed, 2 wrong use. */
 export function main(argv: string[]): number {
@@ -24,6 +24,7 @@ export function main(argv: string[]): number {
   for (const file of positionals) {
     const [result] = replayVectors(core, [file], {
       all: values.all,
+      blocks: values.blocks,
       ...(values.only === undefined ? {} : { only: values.only }),
     });
     results.push(result);
@@ -42,6 +43,7 @@ function parse(args: string[]) {
       core: { type: "string", default: "dist/core/core.wasm" },
       json: { type: "boolean", default: false },
       all: { type: "boolean", default: false },
+      blocks: { type: "boolean", default: false },
       only: { type: "string" },
       examples: { type: "string", default: "1000" },
     },

@@ -61,6 +61,11 @@ export interface Uart16550Options {
   readonly pace?: boolean;
   /** Called when there is room again after `receive` took less than it was given. May call `receive`. */
   readonly onRoom?: () => void;
+  /**
+   * Hears what LSR reads as whenever that may have changed: undefined while reading it has a side effect, or while a
+   * write of THR changes it at once (loopback, pacing). Without side effects the core may answer reads by itself.
+   */
+  readonly publishLsr?: (value: number | undefined) => void;
 }
 
 export class Uart16550 implements IoHandler, Device<Uart16550V1> {
@@ -71,6 +76,7 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
   private readonly log: Log;
   private readonly pace: boolean;
   private readonly onRoom: (() => void) | undefined;
+  private readonly publishLsr: ((value: number | undefined) => void) | undefined;
   private readonly txDue: Due;
   private readonly lineDue: Due;
   private readonly timeoutDue: Due;
@@ -107,6 +113,7 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
     this.log = log;
     this.pace = options.pace ?? false;
     this.onRoom = options.onRoom;
+    this.publishLsr = options.publishLsr;
     this.txDue = new Due(timers, `${this.name} transmit`, (at) => this.shiftedOut(at));
     this.lineDue = new Due(timers, `${this.name} receive`, (at) => this.shiftedIn(at));
     this.timeoutDue = new Due(timers, `${this.name} receive timeout`, () => this.receiveTimeout());
@@ -245,14 +252,19 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
     return source | (this.fifo() ? IIR_FIFO : 0);
   }
 
-  private readLsr(): number {
+  private lsr(): number {
     const fifoError = this.fifo() && this.rx.some((entry) => entry >> 8 !== 0);
-    const value =
+    return (
       (this.rx.length > 0 ? LSR_DR : 0) |
       this.errors |
       (this.tx.length === 0 ? LSR_THRE : 0) |
       (this.tx.length === 0 && this.shifting < 0 ? LSR_TEMT : 0) |
-      (fifoError ? LSR_FIFO_ERROR : 0);
+      (fifoError ? LSR_FIFO_ERROR : 0)
+    );
+  }
+
+  private readLsr(): number {
+    const value = this.lsr();
     this.errors = 0;
     if (this.rx.length > 0) this.rx[0] &= 0xff;
     this.update();
@@ -427,6 +439,10 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
   }
 
   private update(): void {
+    if (this.publishLsr) {
+      const lsr = this.lsr();
+      this.publishLsr(this.pace || this.loop() || lsr & (LSR_ERRORS | LSR_FIFO_ERROR) ? undefined : lsr);
+    }
     this.irq.set(this.source() !== IIR_NONE);
   }
 

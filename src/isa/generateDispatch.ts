@@ -20,12 +20,13 @@ export function dispatchText(rows: readonly Row[], sem: Map<string, string>, han
   const structure = Object.fromEntries([...STRUCTURE, ...ADDRESS].map((n, i) => [n, i]));
   const wrapper = (op: MicroOp) =>
     op.handler ? op.meaning : `x${op.id}`;
-  return `import { Vcpu } from "./layout";
+  return `import { Vcpu, STATUS_REGION, STATUS_RESUME } from "./layout";
 import { Interp } from "../interp/backend";
 import { Reg, Mem, Imm, Cl } from "../sem/kinds";
 import { headStop, stop, enterNext, enterNextEvents, enterEvents, raiseUop, straddle, stopUop } from "../interp/structure";
 import { easeg } from "../decode/address";
 import { enter } from "../decode/block";
+import { enterRegion } from "../jit/enter";
 ${imports(ops, sem, handlers)}
 
 ${called.filter((op) => !op.handler).map((op) => `function ${wrapper(op)}(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ${callText(op, "Interp", "b")}; }`).join("\n")}
@@ -40,6 +41,18 @@ ${called.map((op) => `  ${wrapper(op)},`).join("\n")}
  * what is left of the budget. c.status says why it came back.
  */
 export function go(c: Vcpu, u: usize, budget: i64): i64 {
+  while (true) {
+    budget = interpret(c, u, budget);
+    if (c.status != STATUS_REGION) return budget;
+    // Calls stand out here: in the loop of the switch they would cost it registers.
+    budget = enterRegion(c, c.uop, budget);
+    if (c.status != STATUS_RESUME) return budget;
+    u = enter(c);
+    if (!u) return budget;
+  }
+}
+
+function interpret(c: Vcpu, u: usize, budget: i64): i64 {
   const b = changetype<Interp>(c);
   while (true) {
     switch (<i32>load<u16>(u)) {
@@ -56,6 +69,7 @@ export function go(c: Vcpu, u: usize, budget: i64): i64 {
       case ${structure.GOEV}: { enterEvents(c); return budget; }
       case ${structure.RAISE}: { raiseUop(c, u); return stop(c, u, budget); }
       case ${structure.STRADDLE}: { if (!straddle(c, u)) return stop(c, u, budget); u += 32; continue; }
+      case ${structure.REGION}: { c.uop = <u32>u; c.status = STATUS_REGION; return budget; }
       case ${structure.EASEG}: { if (!easeg(c, u)) return stop(c, u, budget); u += 32; continue; }
 ${inline.map((op) => op.control
     ? `      case ${op.id}: { const next = ${callText(op, "Interp", "b")}; if (!next) return stop(c, u, budget); u = next; continue; }`

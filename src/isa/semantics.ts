@@ -6,12 +6,14 @@
  * `_` (known to the meaning). `types` are the type arguments after the backend: T = type of operand 0 (or of the
  * operand size), F = type of operand 1; D, S, N = kind of the operand with that role (Reg, Mem, Imm, Cl).
  * `control` meanings return the next micro-op instead of a bool. `cc` meanings get the condition as last argument.
+ * `interpOnly`: the backend that writes Wasm (assembly/jit/emit.ts) does not serve it; a compiled region ends before it.
  */
 export interface Semantic {
   readonly roles: string;
   readonly types: string;
   readonly control?: boolean;
   readonly cc?: boolean;
+  readonly interpOnly?: boolean;
 }
 
 const binary: Semantic = { roles: "DS", types: "TDS" };

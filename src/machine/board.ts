@@ -3,6 +3,7 @@
  * records it answers.
  */
 import { MmioBus } from "../bus/mmio.ts";
+import { PortHooks } from "../bus/portHooks.ts";
 import { PortBus } from "../bus/pio.ts";
 import { AcpiPm } from "../io/acpiPm.ts";
 import { ApicBus } from "../io/apicBus.ts";
@@ -29,6 +30,9 @@ import { e820Map } from "./loader/e820.ts";
 import * as map from "./memoryMap.ts";
 import { PciHost, type PciSpace } from "./pci.ts";
 import { AcpiPiix4, HostBridge440fx, IsaBridgePiix3 } from "./pciChipset.ts";
+
+/** Line status register of a 16550. */
+const UART_LSR = 5;
 
 export interface BoardOptions {
   readonly memory: MachineMemory;
@@ -148,6 +152,7 @@ export class Board {
     const pit = new Vatpit(timers, pitOut);
     const rtc = new Vrtc({ timers, irq8: rtcOut, wallClockSeconds: options.wallClockSeconds, log: log("vrtc") });
     rtc.setMemorySize(Math.min(options.ramSize, map.PCI_HOLE_BASE), Math.max(0, options.ramSize - map.PCI_HOLE_BASE));
+    const hooks = new PortHooks(memory.control);
     const a20 = { keyboard: true, fast: false };
     const moveA20 = () => options.onA20(a20.keyboard || a20.fast);
     const i8042 = new I8042({
@@ -185,7 +190,10 @@ export class Board {
     this.com1 = new Uart16550(isa[map.COM_IRQS[0]].output(), options.serial, timers, log("uart"), {
       name: "com1",
       onRoom: options.serialRoom,
+      publishLsr: (value) => hooks.publish(map.COM_PORTS[0] + UART_LSR, value),
     });
+    // Nobody waits for a byte to leave.
+    hooks.coalesce(map.COM_PORTS[0]);
     const fwCfg = new FwCfg(
       { cpus: options.vcpus, ramSize: options.ramSize, nographic: true, e820: e820Map(options.ramSize) },
       log("fwcfg"),

@@ -92,10 +92,8 @@ export const CONTROL = layOut({
   timeBase: ["f64"],
   /** Largest TSC any vCPU has read: keeps RDTSC monotonic across vCPUs. */
   tscFloor: ["u64"],
-  /** ACPI PM timer and HPET counters the core computes by itself (0 = leave to the device thread). */
-  pmTimerPort: ["u32"],
-  hpetEnabled: ["u32"],
-  hpetOffsetNs: ["u64"],
+  /** Ports whose writes are coalesced or whose value is published: see assembly/ports.ts. */
+  portHooks: ["u32", 16],
 });
 
 /** What `Vcpu.status` says when the interpreter comes back to the outer loop. */
@@ -112,6 +110,8 @@ export const STATUS = {
   RESUME: 4,
   /** HLT with nothing to wake it yet. */
   HALT: 5,
+  /** The micro-op `uop` is a compiled region's entry. Never seen outside of assembly/gen/dispatch.ts. */
+  REGION: 6,
 } as const;
 
 /** Bits of `Vcpu.attention`: why a running vCPU should come back to its outer loop. */
@@ -347,6 +347,8 @@ export const AREA = {
   JUMP: 0x3_0000,
   /** Hash table of blocks: BLOCK_BUCKETS u32 heads. */
   BLOCKS: 0x5_0000,
+  /** Scratch of the compiler of regions (assembly/jit). */
+  JIT: 0x9_0000,
   /** Micro-ops of blocks. */
   ARENA: 0x10_0000,
   END: 0x180_0000,

@@ -61,8 +61,8 @@ export function runGuest(source: string, options: GuestOptions = {}): GuestResul
   const base = vcpuBase(0);
   core.init(base);
   const out: string[] = [];
-  for (let turn = 0; turn < 10_000; turn++) {
-    const why = core.run(base, 100_000n);
+  for (let turn = 0; turn < 200; turn++) {
+    const why = core.run(base, 20_000n);
     if (why === RUN.SLICE) continue;
     if (why === RUN.HALT && options.halted?.(view)) continue;
     if (why !== RUN.EXIT) return { out, view, end: Object.entries(RUN).find(([, v]) => v === why)?.[0] ?? `${why}` };

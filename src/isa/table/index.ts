@@ -3,5 +3,6 @@ import { parseRows, type Row } from "./grammar.ts";
 import { INTEGER } from "./integer.ts";
 import { SIMD } from "./simd.ts";
 import { SYSTEM } from "./system.ts";
+import { X87 } from "./x87.ts";
 
-export const ROWS: readonly Row[] = [INTEGER, SYSTEM, SIMD].reduce<Row[]>((all, text) => all.concat(parseRows(text, all.length + 1)), []);
+export const ROWS: readonly Row[] = [INTEGER, SYSTEM, SIMD, X87].reduce<Row[]>((all, text) => all.concat(parseRows(text, all.length + 1)), []);

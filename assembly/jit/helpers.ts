@@ -1,0 +1,32 @@
+/** What compiled regions call (src/isa/jitHelpers.ts has the list and the signatures): exports of the core. */
+import { signedDivideBad, signedQuotient, signedRemainder } from "../sem/wide";
+
+export { slowRead, slowWrite } from "../mem/access";
+export { conditionOf, carryOf, arithmeticOf } from "../sem/flags";
+export {
+  mulHighU, mulHighS, divide128, remainder128, rotateCarryLeft, rotateCarryRight, shiftDoubleLeft, shiftDoubleRight,
+} from "../sem/wide";
+
+export function swap64(v: u64): u64 { return bswap<u64>(v); }
+
+@inline function sext(v: u64, bits: u64): u64 { return <u64>(<i64>(v << (64 - bits)) >> (64 - bits)); }
+
+/** IDIV of `bits`: hi:lo / y, lo zero-extended, hi and y sign-extended. 1 = #DE. */
+export function idivBad(hi: u64, lo: u64, y: u64, bits: u64): u32 {
+  if (bits == 64) return signedDivideBad(hi, lo, y);
+  if (y == 0) return 1;
+  const n = <i64>((hi << bits) | lo);
+  // The most negative dividend over -1 would trap in the host.
+  const q: u64 = y == ~0 ? <u64>(0 - n) : <u64>(n / <i64>y);
+  return u32(q != sext(q, bits));
+}
+export function idivQuotient(hi: u64, lo: u64, y: u64, bits: u64): u64 {
+  if (bits == 64) return signedQuotient(hi, lo, y);
+  const n = <i64>((hi << bits) | lo);
+  return y == ~0 ? <u64>(0 - n) : <u64>(n / <i64>y);
+}
+export function idivRemainder(hi: u64, lo: u64, y: u64, bits: u64): u64 {
+  if (bits == 64) return signedRemainder(hi, lo, y);
+  const n = <i64>((hi << bits) | lo);
+  return y == ~0 ? 0 : <u64>(n % <i64>y);
+}

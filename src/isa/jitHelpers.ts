@@ -1,0 +1,23 @@
+/**
+ * Functions of the core that compiled regions call. A region's module imports them in this order, so that a helper's
+ * number is its function index. Signatures: parameters, result; i = i32, l = i64.
+ */
+export const JIT_HELPERS = [
+  ["slowRead", "ili", "i"],
+  ["slowWrite", "ilii", "i"],
+  ["conditionOf", "iilll", "i"],
+  ["carryOf", "illl", "l"],
+  ["arithmeticOf", "illl", "l"],
+  ["mulHighU", "ll", "l"],
+  ["mulHighS", "ll", "l"],
+  ["divide128", "lll", "l"],
+  ["remainder128", "lll", "l"],
+  ["idivBad", "llll", "i"],
+  ["idivQuotient", "llll", "l"],
+  ["idivRemainder", "llll", "l"],
+  ["rotateCarryLeft", "llll", "l"],
+  ["rotateCarryRight", "llll", "l"],
+  ["shiftDoubleLeft", "llll", "l"],
+  ["shiftDoubleRight", "llll", "l"],
+  ["swap64", "l", "l"],
+] as const;
