@@ -97,8 +97,10 @@ export function apicEoi(c: Vcpu): void {
 export function apicPost(c: Vcpu, vector: u32): void {
   if (vector < 16) return;
   atomic.and<u32>(bitWord(c, APIC_TMR, vector), ~(<u32>1 << (vector & 31)));
-  const irr = bitWord(c, APIC_IRR, vector);
-  store<u32>(irr, load<u32>(irr) | <u32>1 << (vector & 31));
+  const irr = bitWord(c, APIC_IRR, vector), bit: u32 = 1 << (vector & 31);
+  // Edge triggered, whatever this vector was used for before: its EOI is nobody else's business.
+  atomic.and<u32>(bitWord(c, APIC_TMR, vector), ~bit);
+  store<u32>(irr, load<u32>(irr) | bit);
   atomic.or<i32>(changetype<usize>(c) + V_ATTENTION, ATTENTION_POSTED);
 }
 

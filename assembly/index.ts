@@ -4,7 +4,7 @@
  */
 import {
   RUN_SLICE, RUN_EXIT, RUN_HALT, RUN_TRIPLE_FAULT, RUN_STOP, Vcpu, AREA_SCRATCH, ATTENTION_STOP, ATTENTION_INIT, ATTENTION_POSTED, ATTENTION_NMI, ATTENTION_DROP, ATTENTION_FLUSH,
-  STATUS_BUDGET, STATUS_FAULT, STATUS_SLOW, STATUS_EXIT, V_ATTENTION, V_DROP_ALL, V_DROP_HEAD, V_DROP_TAIL, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
+  STATUS_BUDGET, STATUS_FAULT, STATUS_SLOW, STATUS_EXIT, V_ATTENTION, V_DEVICE_DEADLINE, V_DROP_ALL, V_DROP_HEAD, V_DROP_TAIL, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
   STAT_INTERRUPTS, STAT_EXITS, EXIT_INTA,
 } from "./gen/layout";
 import { apicAccept, apicDeliverable, apicSync, apicTimerTick } from "./apic";
@@ -20,6 +20,9 @@ import { getRflags, setArithmeticFlags } from "./sem/flags";
 import { guestNs } from "./time";
 import { ringDoorbell } from "./ring";
 import { bump } from "./stat";
+
+export { compileRegion, installRegion } from "./jit/region";
+export * from "./jit/helpers";
 
 
 /** Instructions between looks at the clock: about 10 µs. */
@@ -76,11 +79,12 @@ export function run(vcpu: usize, slice: i64): i32 {
   }
   while (true) {
     const why = atomic.xchg<i32>(vcpu + V_ATTENTION, 0);
-    if (why & (ATTENTION_STOP | ATTENTION_INIT)) return RUN_STOP;
     if (why & ATTENTION_NMI) c.nmiPending = 1;
     if (why & ATTENTION_POSTED) apicSync(c);
     if (why & ATTENTION_DROP) takeDrops(c);
     if (why & ATTENTION_FLUSH) flushAll(c);
+    // After the others: taking the word has cleared them, and what they stand for must survive a pause.
+    if (why & (ATTENTION_STOP | ATTENTION_INIT)) return RUN_STOP;
     tick(c);
     const event = pendingEvent(c);
     if (c.runState == 1) {
@@ -152,8 +156,10 @@ function tick(c: Vcpu): void {
     apicTimerTick(c, ns);
     apicSync(c);
   }
-  if (ns >= c.deviceDeadline) {
-    c.deviceDeadline = ~0;
+  // Only the deadline that has passed is cleared, not a new one that the device thread is just writing.
+  const device = changetype<usize>(c) + V_DEVICE_DEADLINE, due = atomic.load<u64>(device);
+  if (ns >= due) {
+    atomic.cmpxchg<u64>(device, due, ~0);
     ringDoorbell();
   }
 }

@@ -33,7 +33,7 @@ describe("sample of instruction vectors", () => {
     const results = replayVectors(module, files);
     console.log(results.map((r) => describeTier(r, 0)[0]).join("\n"));
     const failing = failures(results);
-    if (process.env.TABHYVE_UPDATE_KNOWN) writeFileSync(knownFile, `${JSON.stringify(failing, null, 1)}\n`);
+    if (process.env.TABHYVE_UPDATE_KNOWN) writeFileSync(knownFile, knownText(failing));
     const known: Record<string, string[]> = JSON.parse(readFileSync(knownFile, "utf8"));
     const listed = new Set(Object.values(known).flat());
     const now = new Set(Object.values(failing).flat());
@@ -69,6 +69,16 @@ function failures(results: readonly TierResult[]): Record<string, string[]> {
   const out: Record<string, string[]> = {};
   for (const r of results) if (r.failed) out[r.tier] = r.failures.flatMap((f) => f.ids);
   return out;
+}
+
+/** As Biome formats JSON: a list on one line if it fits. */
+function knownText(failing: Record<string, string[]>): string {
+  const lists = Object.entries(failing).map(([tier, ids]) => {
+    const short = `  ${JSON.stringify(tier)}: [${ids.map((id) => JSON.stringify(id)).join(", ")}]`;
+    if (short.length <= 119) return short;
+    return `  ${JSON.stringify(tier)}: [\n${ids.map((id) => `    ${JSON.stringify(id)}`).join(",\n")}\n  ]`;
+  });
+  return lists.length ? `{\n${lists.join(",\n")}\n}\n` : "{}\n";
 }
 
 describe("the replay notices", () => {

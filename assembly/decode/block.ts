@@ -19,7 +19,7 @@ import {
   OP_HEAD, OP_STOP, OP_NEXT, OP_NEXTEV, OP_GO, OP_GOEV, OP_STRADDLE, ATTR_BR, ATTR_END, ATTR_EV,
 } from "../gen/decode";
 import { GP, raiseError } from "../exception";
-import { hostRead } from "../mem/phys";
+import { hostRead, noteCode } from "../mem/phys";
 import { segBase, segLimit } from "../mem/segment";
 import { tlbEntry, tlbFill } from "../mem/tlb";
 import { walk, walkLarge, NO_GPA, ACCESS_FETCH, ACCESS_USER, ACCESS_PROBE } from "../mem/walk";
@@ -153,6 +153,7 @@ function gather(c: Vcpu, linear: u64): bool {
   if (first < 15) {
     secondPage = fetchHost(c, secondLinear(c, linear), false);
     if (secondPage) {
+      noteCode(c, secondPage);
       memory.copy(buffer + first, secondPage, 15 - first);
       bytesTo = buffer + 15;
     }
@@ -189,6 +190,8 @@ function build(c: Vcpu, host: usize, bucket: usize, linear: u64, fault: bool): u
   const start = <u32>host & 0xfff, page = host & ~0xfff;
   const head = arenaAt() + 32;
   let u = endOp(head, OP_HEAD, start, 0), off = start, n: u32 = 0, second: usize = 0;
+  // Before the first byte is read: whoever overwrites the page now either sees the bit or is seen (mem/phys.ts).
+  noteCode(c, page);
   while (true) {
     let from = u;
     u = decode(c, page + off, page + 4096, off, from);

@@ -7,7 +7,7 @@
  * A write to a line without code leaves the blocks alone; a write to one with code drops every block of the page.
  */
 import { Vcpu, AREA_BLOCKS, AREA_ARENA, AREA_END, BLOCK_BUCKETS, STAT_BLOCKS_DROPPED } from "../gen/layout";
-import { forgetCode, noteCode } from "../mem/phys";
+import { forgetCode } from "../mem/phys";
 import { dropWriteEntries, newCodeGeneration } from "../mem/tlb";
 import { OP_NEXT } from "../gen/decode";
 import { bump } from "../stat";
@@ -53,7 +53,7 @@ export function arenaRoom(c: Vcpu, size: usize): bool {
   return arenaTop + size <= changetype<usize>(c) + AREA_END;
 }
 
-/** Notes that `block` has code in [from, to) of a backing page. */
+/** Notes that `block` has code in [from, to) of a backing page, whose code bit was set before its bytes were read. */
 export function addToPage(c: Vcpu, hostPage: usize, from: u32, to: u32, block: usize): void {
   let r = findPage(c, hostPage);
   if (!r) {
@@ -65,10 +65,7 @@ export function addToPage(c: Vcpu, hostPage: usize, from: u32, to: u32, block: u
     store<u32>(r, 0, 16);
     store<u32>(head, <u32>r);
   }
-  if (!load<u64>(r, 8)) {
-    noteCode(c, hostPage);
-    dropWriteEntries(c, hostPage);
-  }
+  if (!load<u64>(r, 8)) dropWriteEntries(c, hostPage);
   let lines: u64 = 0;
   for (let line = from >> 6; line <= (to - 1) >> 6; line++) lines |= <u64>1 << line;
   store<u64>(r, load<u64>(r, 8) | lines, 8);
@@ -81,7 +78,8 @@ export function addToPage(c: Vcpu, hostPage: usize, from: u32, to: u32, block: u
 /** Bytes [host, host + size) of one page were written: drops the page's blocks if code was among them. */
 export function dropLines(c: Vcpu, host: usize, size: u32): void {
   const r = findPage(c, host & ~0xfff);
-  if (!r) {
+  // No blocks: the bit is left over from an emptied arena, or from code that could not be decoded to its end.
+  if (!r || !load<u64>(r, 8)) {
     forgetCode(c, host);
     return;
   }
@@ -106,8 +104,9 @@ function dropPage(c: Vcpu, r: usize): void {
   newCodeGeneration(c);
 }
 
-/** Drops the blocks of every page whose word says that somebody wrote to it behind our back (DMA, loader, debugger). */
+/** Drops the blocks of a page that somebody has written to behind our back (DMA, loader, debugger). */
 export function dropHostPage(c: Vcpu, hostPage: usize): void {
   const r = findPage(c, hostPage);
   if (r) dropPage(c, r);
+  else forgetCode(c, hostPage);
 }

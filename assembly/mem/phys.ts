@@ -29,6 +29,18 @@ export function hostWrite(gpa: u64): usize {
 
 /**
  * The word of a backing page. Bits 15:0: vCPU i may hold a write translation; bits 31:16: vCPU i holds code of it.
+ *
+ * Its code half is a protocol with whoever writes to memory from another thread (src/vmm/memory.ts, MachineMemory.write).
+ * Each side does its own part and then looks for the other's, both by atomic read-modify-write:
+ *
+ *     vCPU that decodes:  bit set (noteCode)  · bytes read   · block entered into the tables
+ *     writer:             bytes written       · word read    · page posted to every vCPU if a bit was set (drop.ts)
+ *
+ * Of the two operations on the word one is first. If it is the vCPU's, the writer sees the bit and posts the page; if it
+ * is the writer's, the vCPU reads the new bytes. The bit goes when the page's blocks have been dropped (forgetCode), on
+ * the thread that set it, so it may be set without need, never missing. One state per vCPU and page:
+ *
+ *     no code --noteCode--> being decoded --addToPage--> code --dropPage--> no code
  */
 @inline export function pageWord(host: usize): usize {
   return <usize>load<u32>(CONTROL_BASE, C_PAGE_WORDS) + (host >> 12 << 2);

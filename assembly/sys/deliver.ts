@@ -6,7 +6,7 @@
  */
 import {
   Vcpu, EXIT_TASK_SWITCH, MODE_LONG, MODE_PROTECTED, MODE_V86, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_SS,
-  STATUS_EXIT, STATUS_RESUME,
+  STATUS_EXIT, STATUS_RESUME, STATUS_SLOW,
 } from "../gen/layout";
 import { DB, DE, DF, GP, KIND_EXCEPTION, KIND_SOFTWARE, NP, PF, raiseError, TS } from "../exception";
 import { sysRead, value } from "../mem/access";
@@ -204,6 +204,11 @@ function protectedMode(c: Vcpu, vector: u32, kind: u32, hasError: bool, error: u
 
 /** Leaves for a hardware task switch: exitA = selector, exitB = 0 CALL, 1 IRET, 2 JMP, 3 gate in the IDT (the seeds' task_switch_reason). */
 export function taskSwitch(c: Vcpu, selector: u32, reason: u32): bool {
+  // Exits happen on the careful path.
+  if (!c.slow) {
+    c.status = STATUS_SLOW;
+    return false;
+  }
   c.exitCode = EXIT_TASK_SWITCH;
   c.exitA = selector;
   c.exitB = reason;

@@ -1,5 +1,5 @@
 /** INT n, INT3, INTO, INT1, BOUND, UD; LOOP and JrCXZ. Software interrupts are recorded here and delivered by ./deliver.ts. */
-import { Vcpu, MODE_IOPL_OK, MODE_V86, STATUS_FAULT } from "../gen/layout";
+import { Vcpu, MODE_IOPL_OK, MODE_V86 } from "../gen/layout";
 import { BP, BR, DB, GP, KIND_SOFTWARE, OF as OVERFLOW, raise, raiseError, UD } from "../exception";
 import { uAddr, uD, uImm, uSize } from "../decode/uop";
 import { checkRip, nextRip, relativeTarget } from "../interp/branch";

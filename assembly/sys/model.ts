@@ -13,26 +13,20 @@
 import { Vcpu } from "../gen/layout";
 
 /** A feature is its word << 5 | its bit. */
-export const CPU_SSE3: u32 = 0;
 export const CPU_MONITOR: u32 = 3;
 export const CPU_CX16: u32 = 13;
 export const CPU_X2APIC: u32 = 21;
-export const CPU_POPCNT: u32 = 23;
 export const CPU_TSC_DEADLINE: u32 = 24;
 export const CPU_XSAVE: u32 = 26;
-export const CPU_HYPERVISOR: u32 = 31;
-export const CPU_SEP: u32 = 32 + 11;
 export const CPU_FSGSBASE: u32 = 64 + 0;
 export const CPU_TSC_ADJUST: u32 = 64 + 1;
 export const CPU_SMEP: u32 = 64 + 7;
-export const CPU_ERMS: u32 = 64 + 9;
 export const CPU_SMAP: u32 = 64 + 20;
 export const CPU_UMIP: u32 = 96 + 2;
 export const CPU_RDPID: u32 = 96 + 22;
 export const CPU_SPEC_CTRL: u32 = 128 + 26;
 export const CPU_ARCH_CAPABILITIES: u32 = 128 + 29;
 export const CPU_RDTSCP: u32 = 192 + 27;
-export const CPU_LM: u32 = 192 + 29;
 
 @inline function bit(n: u32): u32 { return <u32>1 << n; }
 

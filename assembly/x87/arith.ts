@@ -1,6 +1,6 @@
 /**
- * FADD, FMUL, FSUB, FSUBR, FDIV, FDIVR in their seven forms. An unmasked IE, DE or ZE leaves the registers as they were;
- * with an unmasked OE or UE the register takes the result with the exponent wrapped (SDM vol. 1, 8.5).
+ * FADD, FMUL, FSUB, FSUBR, FDIV, FDIVR in their seven forms. An unmasked IE, DE or ZE leaves the registers as
+ * they were; with an unmasked OE or UE the register takes the result with the exponent wrapped (SDM vol. 1, 8.5).
  */
 import { Vcpu } from "../gen/layout";
 import { uD, uS } from "../decode/uop";

@@ -1,9 +1,11 @@
-/** Control instructions but for the ones with an image in memory (./environment.ts). FN… do not wait for exceptions. */
+/** Control instructions but for the ones with an image in memory (./environment.ts). FN… do not wait. */
 import { Vcpu } from "../gen/layout";
 import { raise, NM } from "../exception";
 import { uD } from "../decode/uop";
 import { FP_C1 } from "../fp/flags";
-import { FSW_B, FSW_ES, FSW_EXCEPTIONS, FSW_SF, finish, moveTop, pop, readMem, ready, release, summarize, writeMem } from "./state";
+import {
+  FSW_B, FSW_ES, FSW_EXCEPTIONS, FSW_SF, finish, moveTop, pop, readMem, ready, release, summarize, writeMem,
+} from "./state";
 
 /** CR0.MP and CR0.TS. */
 const CR0_MP_TS: u64 = 0x0a;

@@ -6,8 +6,8 @@ import { fx2xm1, fxYl2x, fxYl2xp1 } from "../fp/x80exp";
 import { fxExtract, fxRem, fxRemCc, fxRndint, fxScale } from "../fp/x80misc";
 import { fxCos, fxPatan, fxPtan, fxSin, fxSincos } from "../fp/x80trig";
 import {
-  FSW_EXCEPTIONS, finish, isEmpty, mant, moveTop, overflow, pop, put, putIndefinite, ready, sexp, st, stackFault, underflow,
-  unmasked,
+  FSW_EXCEPTIONS, finish, isEmpty, mant, moveTop, overflow, pop, put, putIndefinite, ready, sexp, st, stackFault,
+  underflow, unmasked,
 } from "./state";
 
 /** FCHS and FABS raise nothing but stack underflow. */

@@ -5,7 +5,8 @@ import { uD, uS } from "../decode/uop";
 import { FP_C1, FP_IE, fpFlags, fxSe } from "../fp/flags";
 import { fxConstant, fxFromBcd, fxFromF32, fxFromF64, fxFromI64 } from "../fp/x80conv";
 import {
-  finish, isEmpty, mant, moveTop, overflow, push, put, putIndefinite, readMem, ready, sexp, st, stackFault, underflow, unmasked,
+  finish, isEmpty, mant, moveTop, overflow, push, put, putIndefinite, readMem, ready, sexp, st, stackFault,
+  underflow, unmasked,
 } from "./state";
 
 /** Pushes the value of a conversion (its other part in fxSe) unless it has an unmasked IE. */

@@ -4,8 +4,8 @@
  *     FSW   15 14 13..11 10  9  8  7  6  5  4  3  2  1  0
  *           B  C3 TOP    C2 C1 C0 ES SF PE UE OE ZE DE IE
  *
- * ST(i) is physical register (TOP + i) & 7; bit p of Vcpu.ftw is 1 when physical register p is not empty. ES and B are 1
- * exactly when one of the flags 5:0 is set whose mask in FCW is clear.
+ * ST(i) is physical register (TOP + i) & 7; bit p of Vcpu.ftw is 1 when physical register p is not empty. ES and B are
+ * 1 exactly when one of the flags 5:0 is set whose mask in FCW is clear.
  *
  * The pointers to the last instruction are those of a CPU with CPUID.7.EBX[6] and [13]: FIP changes with every
  * non-control instruction, FDP and FOP only with one that has an unmasked exception, FCS and FDS are always 0.
@@ -41,7 +41,9 @@ function pending(c: Vcpu): bool { return c.cr0 & CR0_NE ? raise(c, MF) : true; }
 
 @inline export function physical(c: Vcpu, i: u32): u32 { return ((<u32>c.fsw >> 11) + i) & 7; }
 /** Address of ST(i); `mant` and `sexp` are its two parts. */
-@inline export function st(c: Vcpu, i: u32): usize { return changetype<usize>(c) + V_ST + <usize>(physical(c, i) << 4); }
+@inline export function st(c: Vcpu, i: u32): usize {
+  return changetype<usize>(c) + V_ST + <usize>(physical(c, i) << 4);
+}
 @inline export function mant(p: usize): u64 { return load<u64>(p); }
 @inline export function sexp(p: usize): u32 { return load<u16>(p, 8); }
 @inline export function isEmpty(c: Vcpu, i: u32): bool { return ((<u32>c.ftw >> physical(c, i)) & 1) == 0; }

@@ -2,13 +2,7 @@
  * The machine that vectors run on: memory, page tables, descriptor tables and exception handlers as the vectors'
  * recording had them (a 64-bit kernel with a process in ring 3), and one vCPU driven directly.
  *
- * What a process sees, all of it mapped to consecutive guest physical pages:
- *
- *     0x008000  LOW    1 page   read/write         0x107000  RO     1 page   read only
- *     0x101000  CODE   2 pages  read/execute       0x109000  STACK  2 pages  read/write
- *     0x104000  DATA   2 pages  read/write
- *
- * What the kernel has lies in a supervisor page above the canonical gap. Every gate of the IDT leads to a HLT of its
+ * What the process has is in ./vectorMemory.ts. What the kernel has lies in a supervisor page above the canonical gap. Every gate of the IDT leads to a HLT of its
  * own, so an exception ends `run` with RUN.HALT, and the handler's RIP, the frame it was given and CR2 say what happened:
  * delivery itself is part of what is tested.
  */
@@ -19,22 +13,19 @@ import { postDrop } from "../vcpu/drop.ts";
 import { type Segment, type StructView, setSegment, vcpuBase, vcpuView } from "../vcpu/view.ts";
 import { MachineMemory } from "../vmm/memory.ts";
 import type { Vector } from "./vectorFormat.ts";
-
-const PAGE = 4096;
-/** Base of CS, DS, ES and SS in 16-bit mode. */
-export const CODE_BASE16 = 0x10_0000;
-
-/** The process's memory: [linear address, pages, writable, executable]. */
-const REGIONS = [
-  [0x00_8000, 1, true, false],
-  [0x10_1000, 2, false, true],
-  [0x10_4000, 2, true, false],
-  [0x10_7000, 1, false, false],
-  [0x10_9000, 2, true, false],
-] as const;
-const CODE = 0x10_1000;
-const PROCESS_PAGES = REGIONS.reduce((n, [, pages]) => n + pages, 0);
-const PROCESS_SIZE = PROCESS_PAGES * PAGE;
+import {
+  CODE,
+  CODE_BASE16,
+  hexBytes,
+  imageBefore,
+  linearOf,
+  PAGE,
+  PROCESS_SIZE,
+  place,
+  pristine,
+  put,
+  REGIONS,
+} from "./vectorMemory.ts";
 
 /** Guest physical places. */
 const RAM_SIZE = 0x40_0000;
@@ -121,8 +112,6 @@ const TF = 0x100n;
  * must the replay.
  */
 const stepped = (vector: Vector): boolean => !vector.steps && !vector.exception && vector.after.rip === vector.rip;
-
-const hexBytes = (hex: string): Uint8Array => Buffer.from(hex, "hex");
 
 export class VectorMachine {
   readonly #module: WebAssembly.Module;
@@ -249,7 +238,7 @@ export class VectorMachine {
   load(vector: Vector): void {
     const v = this.#view;
     const { before } = vector;
-    this.#image(vector, this.#pages);
+    imageBefore(vector, this.#pristine, this.#pages);
     // Both pages of code have changed behind the core's back.
     const code = this.#memory.hostAddress(PROCESS + place(CODE));
     postDrop(v, code);
@@ -384,7 +373,7 @@ export class VectorMachine {
   /** First byte of memory that is not as the vector expects, if any, with the bytes from there to the last wrong one nearby. */
   memoryDifference(vector: Vector): { address: number; expected: string; got: string } | undefined {
     const want = this.#expected;
-    this.#image(vector, want);
+    imageBefore(vector, this.#pristine, want);
     for (const [address, bytes] of vector.after.mem ?? []) put(want, address, hexBytes(bytes));
     for (const [address, length] of vector.memIgnore ?? []) {
       for (let i = 0; i < length; i++) {
@@ -403,14 +392,6 @@ export class VectorMachine {
       expected: Buffer.from(want.subarray(at, last + 1)).toString("hex"),
       got: got.subarray(at, last + 1).toString("hex"),
     };
-  }
-
-  /** The process's memory before the vector. */
-  #image(vector: Vector, into: Uint8Array): void {
-    into.set(this.#pristine);
-    const start = Number.parseInt(vector.rip, 16) + (vector.mode === 16 ? CODE_BASE16 : 0);
-    put(into, start, hexBytes(vector.code));
-    for (const [address, bytes] of vector.before.mem) put(into, address, hexBytes(bytes));
   }
 }
 
@@ -437,43 +418,6 @@ function beforeStep(outcome: Outcome): Outcome {
 }
 
 const hex = (n: number | bigint, digits: number): string => n.toString(16).padStart(digits, "0");
-
-/** Offset in the process's pages of a linear address, -1 if it is not mapped. */
-function place(linear: number): number {
-  let at = 0;
-  for (const [base, pages] of REGIONS) {
-    if (linear >= base && linear < base + pages * PAGE) return at + linear - base;
-    at += pages * PAGE;
-  }
-  return -1;
-}
-
-function linearOf(offset: number): number {
-  let at = offset;
-  for (const [base, pages] of REGIONS) {
-    if (at < pages * PAGE) return base + at;
-    at -= pages * PAGE;
-  }
-  throw new RangeError("not an offset in the process's pages");
-}
-
-/** Copies bytes to a linear address; what lies beyond the mapped pages is left out. */
-function put(into: Uint8Array, linear: number, bytes: Uint8Array): void {
-  for (let i = 0; i < bytes.length; i++) {
-    const at = place(linear + i);
-    if (at >= 0) into[at] = bytes[i];
-  }
-}
-
-/** Memory before any vector: CODE holds INT3, everything else bits 31:24 of address * 0x9e3779b1. */
-function pristine(): Uint8Array {
-  const out = new Uint8Array(PROCESS_SIZE);
-  for (let i = 0; i < PROCESS_SIZE; i++) {
-    const linear = linearOf(i);
-    out[i] = linear >= CODE && linear < CODE + 2 * PAGE ? 0xcc : Math.imul(linear, 0x9e37_79b1) >>> 24;
-  }
-  return out;
-}
 
 /** A segment descriptor (SDM vol. 3, 3.4.5) from the register it would load; the low half of a system descriptor. */
 function descriptor(s: Segment): bigint {

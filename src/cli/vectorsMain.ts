@@ -5,7 +5,7 @@ import { describeTier, replayVectors } from "./vectors.ts";
 
 const USAGE = `usage: vectors FILE.jsonl.gz… [--engine interp] [--core core.wasm] [--json] [--all] [--blocks] [--only TEXT] [--examples N]`;
 
-/** Exit status: 0 all passed or skipped, 1 some failed, 2 wrong use. */
+/** Exit status: 0 all passed or skipped, 1 some failed, 2 wrong use or a file that cannot be read. */
 export function main(argv: string[]): number {
   let parsed: ReturnType<typeof parse>;
   try {
@@ -19,9 +19,18 @@ export function main(argv: string[]): number {
     console.error(positionals.length ? `no engine "${values.engine}": there is interp` : USAGE);
     return 2;
   }
+  try {
+    return replay(positionals, values);
+  } catch (error) {
+    console.error((error as Error).message);
+    return 2;
+  }
+}
+
+function replay(files: readonly string[], values: ReturnType<typeof parse>["values"]): number {
   const core = new WebAssembly.Module(readFileSync(values.core));
   const results = [];
-  for (const file of positionals) {
+  for (const file of files) {
     const [result] = replayVectors(core, [file], {
       all: values.all,
       blocks: values.blocks,

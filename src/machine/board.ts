@@ -49,6 +49,8 @@ export interface BoardOptions {
   /** Bytes on the debug ports 0x402 and 0xe9. */
   readonly debugPort: (byte: number) => void;
   readonly onPowerOff: () => void;
+  /** Makes a vCPU look at its attention word, halted or not. */
+  readonly kick: (id: number) => void;
   /** INIT and start-up IPIs for a vCPU. */
   readonly onInit: (id: number) => void;
   readonly onStartup: (id: number, vector: number) => void;
@@ -127,7 +129,7 @@ export class Board {
         new Vlapic({
           id,
           bsp: id === 0,
-          page: new ApicPage(memory.memory, vcpuBase(id)),
+          page: new ApicPage(memory.memory, vcpuBase(id), () => options.kick(id)),
           clock: timers,
           bus: apicBus,
           onInit: () => options.onInit(id),

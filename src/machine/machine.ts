@@ -9,6 +9,7 @@
 import { DebugLog, type LogSink } from "../debug/log.ts";
 import { EXIT } from "../shared/exit.ts";
 import { ATTENTION, CONTROL, STATS, VCPU } from "../shared/layout.ts";
+import { requestStop } from "../vcpu/attention.ts";
 import { unshared } from "../vcpu/core.ts";
 import type { DeviceSide, Engine } from "../vcpu/engine.ts";
 import { InlineEngine } from "../vcpu/inline.ts";
@@ -126,6 +127,8 @@ export class Machine implements DeviceSide {
       onPowerOff: () => this.#stopFor({ kind: "power-off" }),
       onReset: () => this.#stopFor({ kind: "reset" }),
       onA20: (on) => this.#setA20(on),
+      // Chips raise interrupts already while they are made, before there is an engine.
+      kick: (id) => (this.#engine as Engine | undefined)?.kick(id),
       onInit: (id) => this.#init(id),
       onStartup: (id, vector) => this.#startup(id, vector),
       ...(config.debugExit && { onDebugExit: (status: number) => this.#stopFor({ kind: "debug-exit", status }) }),
@@ -193,6 +196,7 @@ export class Machine implements DeviceSide {
   reset(): Promise<void> {
     return this.#serially(async () => {
       await this.#halt();
+      this.#stopping = undefined;
       await this.#reboot();
     });
   }
@@ -201,6 +205,7 @@ export class Machine implements DeviceSide {
   powerOff(): Promise<void> {
     return this.#serially(async () => {
       await this.#halt();
+      this.#stopping = undefined;
       this.#setState("off", { kind: "power-off" });
     });
   }
@@ -208,6 +213,7 @@ export class Machine implements DeviceSide {
   destroy(): Promise<void> {
     return this.#serially(async () => {
       await this.#engine.destroy();
+      this.#stopping = undefined;
       this.#state = "off";
     });
   }
@@ -248,17 +254,18 @@ export class Machine implements DeviceSide {
 
   fireTimers(): void {
     this.#timers.fire();
-    // The core clears its copy when it rings the doorbell.
+    // The core has cleared its copy when it rings the doorbell (src/vcpu/attention.ts).
     if (this.#timers.next !== NEVER) this.#engine.deadlineChanged(this.#timers.next);
     this.#flushSerial();
   }
 
-  drain(): void {
-    drainRing(this.memory.control, (kind, _vcpu, low, high) => {
+  drain(): boolean {
+    const all = drainRing(this.memory.control, (kind, _vcpu, low, high) => {
       if (kind === RING_EOI) this.board.apicBus.eoi(low);
       else if (kind === RING_PORT) this.board.ports.write(high, 1, low);
     });
     this.#flushSerial();
+    return all;
   }
 
   serveExit(id: number): void {
@@ -321,8 +328,10 @@ export class Machine implements DeviceSide {
   #stopFor(reason: StopReason): void {
     if (this.#stopping) return;
     this.#stopping = reason;
-    for (const view of this.#views) view.or(VCPU.attention, ATTENTION.STOP);
+    for (const view of this.#views) requestStop(view);
     void this.#serially(async () => {
+      // The user's own reset or power-off was before this in the queue, and has settled the matter.
+      if (this.#stopping !== reason) return;
       await this.#halt();
       this.#stopping = undefined;
       if (reason.kind === "reset" && this.config.restart !== false) await this.#reboot();
@@ -338,7 +347,8 @@ export class Machine implements DeviceSide {
     this.#setA20(true);
     this.#boot();
     await Promise.all(this.#views.map((_, id) => this.#engine.refresh(id)));
-    for (const view of this.#views) view.store(VCPU.attention, 0);
+    // The other bits stay: the code that loading the kernel has overwritten is still to be dropped.
+    for (const view of this.#views) view.and(VCPU.attention, ~(ATTENTION.INIT | ATTENTION.NMI));
     this.#go();
     this.#setState("running", { kind: "reset" });
   }

@@ -29,7 +29,8 @@ export function instantiateCore(module: WebAssembly.Module, memory: WebAssembly.
  * @throws TypeError if the bytes are not a Wasm module that imports a shared memory.
  */
 export function unshared(bytes: Uint8Array): Uint8Array {
-  const out = bytes.slice();
+  // Not slice(): a Node Buffer would share its memory.
+  const out = new Uint8Array(bytes);
   let at = 8;
   const leb = (): number => {
     let value = 0;

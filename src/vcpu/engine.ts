@@ -10,14 +10,14 @@ export type RunResult = (typeof RUN)[keyof typeof RUN];
 export interface DeviceSide {
   /** Carries out what vCPU `id`'s exit record asks for and leaves the result there. */
   serveExit(id: number): void;
-  /** Takes the coalesced writes that have come in. */
-  drain(): void;
+  /** Takes the coalesced writes that have come in; false if one is still being written, as drainRing says. */
+  drain(): boolean;
   /** Fires device deadlines that are due. */
   fireTimers(): void;
   /** Guest time in ns, and the earliest device deadline (all ones = none). */
   now(): bigint;
   nextDeadline(): bigint;
-  /** A vCPU cannot go on: a triple fault, or the engine itself failed. The engine has stopped every vCPU. */
+  /** A vCPU cannot go on: a triple fault, or the engine itself failed. Stop every vCPU. */
   failed(id: number, error?: unknown): void;
 }
 

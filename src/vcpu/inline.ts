@@ -4,6 +4,7 @@
  */
 import { RUN } from "../shared/exit.ts";
 import { VCPU } from "../shared/layout.ts";
+import { clearStop } from "./attention.ts";
 import { type CoreExports, type HostNow, instantiateCore } from "./core.ts";
 import { postDrop } from "./drop.ts";
 import type { DeviceSide, Engine } from "./engine.ts";
@@ -40,6 +41,7 @@ export class InlineEngine implements Engine {
 
   start(): void {
     if (this.#running) return;
+    for (const view of this.#views) clearStop(view);
     this.#running = true;
     this.#loop = this.#run();
   }
@@ -75,19 +77,27 @@ export class InlineEngine implements Engine {
     while (this.#running) {
       let halted = 0;
       for (let id = 0; id < this.#views.length && this.#running; id++) {
-        try {
+        this.#guarded(id, () => {
           if (this.#slice(id) === RUN.HALT) halted++;
-        } catch (error) {
-          this.#running = false;
-          devices.failed(id, error);
-          return;
-        }
+        });
       }
-      devices.drain();
-      devices.fireTimers();
+      this.#guarded(0, () => {
+        devices.drain();
+        devices.fireTimers();
+      });
       if (!this.#running) return;
       if (halted === this.#views.length) await this.#sleep();
       else await new Promise<void>(this.#options.yieldTo);
+    }
+  }
+
+  /** What throws ends the machine. */
+  #guarded(id: number, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#running = false;
+      this.#devices.failed(id, error);
     }
   }
 
@@ -99,7 +109,8 @@ export class InlineEngine implements Engine {
     const end = view.get64(VCPU.icount) + SLICE;
     while (this.#running) {
       const left = end - view.get64(VCPU.icount);
-      if (left <= 0n) return RUN.SLICE;
+      // Not in the middle of an instruction: after `stop` every vCPU stands between two.
+      if (left <= 0n && !view.get(VCPU.slow)) return RUN.SLICE;
       const from = performance.now();
       const why = this.#core.run(base, left);
       view.set(VCPU.runMs, view.get(VCPU.runMs) + performance.now() - from);
@@ -115,6 +126,10 @@ export class InlineEngine implements Engine {
         devices.drain();
         devices.fireTimers();
         if (!view.load(VCPU.attention)) return why;
+      } else if (why === RUN.STOP) {
+        // The machine is ending this run and calls `stop` when its turn comes; the guest gets no further.
+        this.#running = false;
+        return why;
       } else if (why === RUN.SLICE) return why;
       // A device deadline has passed (the core rang the doorbell and cleared it).
       if (devices.nextDeadline() <= devices.now()) devices.fireTimers();

@@ -1,4 +1,14 @@
-/** The device thread's end of the ring of coalesced writes (assembly/ring.ts is the writers' end). */
+/**
+ * The device thread's end of the ring of coalesced writes; assembly/ring.ts is the writers' end, and says what an entry
+ * looks like. Many writers (vCPUs), one reader. An entry's states:
+ *
+ *     free --ticket: head + 1--> taken by a writer --fields, then kind--> published --kind = 0, tail + 1--> free
+ *             (writer)              (same writer; waits until ticket - tail < entries)      (reader)
+ *
+ * ringHead is written by writers alone, ringTail by the reader alone. Nothing is lost or seen twice: the fields are
+ * written before the kind, the kind is cleared before the tail lets the next writer in. Order is that of tickets, so a
+ * vCPU's own writes stay in order. A writer rings the doorbell after it has published.
+ */
 import { CONTROL, RING_BASE, RING_SIZE } from "../shared/layout.ts";
 import type { StructView } from "./view.ts";
 
@@ -8,22 +18,28 @@ export const RING_PORT = 2;
 const ENTRIES = RING_SIZE / 16;
 
 /**
- * Hands every published entry to `take`, in ticket order. An entry whose writer has a ticket but has not published it
- * yet ends the drain: the writer rings the doorbell when it has.
+ * Hands the entries whose tickets have been taken by now to `take`, in order.
+ *
+ * @returns false if one of them is not published yet: it and those behind it stay, and its writer rings the doorbell
  */
-export function drainRing(control: StructView, take: (kind: number, vcpu: number, low: number, high: number) => void): void {
+export function drainRing(
+  control: StructView,
+  take: (kind: number, vcpu: number, low: number, high: number) => void,
+): boolean {
   const words = control.words;
-  let tail = control.load(CONTROL.ringTail) >>> 0;
-  for (;;) {
-    const at = (RING_BASE + (tail % ENTRIES) * 16) >> 2;
+  const head = control.load(CONTROL.ringHead) | 0;
+  let tail = control.load(CONTROL.ringTail) | 0;
+  while (tail !== head) {
+    const at = (RING_BASE + (tail & (ENTRIES - 1)) * 16) >> 2;
     const kind = Atomics.load(words, at);
-    if (!kind) return;
+    if (!kind) return false;
     const vcpu = words[at + 1];
     const low = words[at + 2] >>> 0;
     const high = words[at + 3] >>> 0;
     Atomics.store(words, at, 0);
-    tail = (tail + 1) >>> 0;
-    control.store(CONTROL.ringTail, tail | 0);
+    tail = (tail + 1) | 0;
+    control.store(CONTROL.ringTail, tail);
     take(kind, vcpu, low, high);
   }
+  return true;
 }

@@ -1,11 +1,14 @@
 /**
  * The threaded transport: one worker per vCPU over shared memory, device models here. This thread sleeps in
- * Atomics.waitAsync on the doorbell word; it never blocks.
+ * Atomics.waitAsync on the doorbell word; it never blocks. The protocols are those of exitWord.ts (exits), ring.ts
+ * (coalesced writes), attention.ts (stop, deadlines) and drop.ts (code).
  */
 import { wrap, type Endpoint, type Remote } from "comlink";
-import { ATTENTION, CONTROL, VCPU } from "../shared/layout.ts";
+import { CONTROL, VCPU } from "../shared/layout.ts";
+import { armDeadline, clearStop, keepDeadline, requestStop } from "./attention.ts";
 import { postDrop } from "./drop.ts";
 import type { DeviceSide, Engine } from "./engine.ts";
+import { answerExit, postAgain, ringDoorbell, takeExits } from "./exitWord.ts";
 import { controlView, type StructView, vcpuView } from "./view.ts";
 import type { VcpuWorker, WorkerStop } from "./worker.ts";
 
@@ -66,6 +69,7 @@ export class ThreadedEngine implements Engine {
   start(): void {
     this.#threads.forEach((t, id) => {
       if (t.running) return;
+      clearStop(t.view);
       t.running = t.remote.run().then(
         (stop) => this.#stopped(id, stop),
         (error) => this.#stopped(id, { why: "error", message: String(error) }),
@@ -80,11 +84,7 @@ export class ThreadedEngine implements Engine {
   }
 
   async stop(): Promise<void> {
-    for (const t of this.#threads) {
-      if (!t.running) continue;
-      t.view.or(VCPU.attention, ATTENTION.STOP);
-      t.view.notify(VCPU.attention);
-    }
+    for (const t of this.#threads) if (t.running) requestStop(t.view);
     // A vCPU that waits for an exit gets its answer from the pump, and then sees STOP.
     await Promise.all(this.#threads.map((t) => t.running));
   }
@@ -94,10 +94,7 @@ export class ThreadedEngine implements Engine {
   }
 
   deadlineChanged(at: bigint): void {
-    const view = this.#threads[0].view;
-    view.set64(VCPU.deviceDeadline, at);
-    view.or(VCPU.attention, ATTENTION.DEADLINE);
-    view.notify(VCPU.attention);
+    armDeadline(this.#threads[0].view, at);
   }
 
   dropCode(hostPage: number): void {
@@ -111,14 +108,9 @@ export class ThreadedEngine implements Engine {
   async destroy(): Promise<void> {
     await this.stop();
     this.#alive = false;
-    this.#ring();
+    ringDoorbell(this.#control);
     await this.#pump;
     for (const t of this.#threads) t.worker.terminate();
-  }
-
-  #ring(): void {
-    Atomics.add(this.#control.words, this.#control.index(CONTROL.doorbell), 1);
-    Atomics.notify(this.#control.words, this.#control.index(CONTROL.doorbell));
   }
 
   /** Answers the doorbell until the engine is destroyed. */
@@ -143,15 +135,27 @@ export class ThreadedEngine implements Engine {
   }
 
   #answer(): void {
-    const posted = Atomics.exchange(this.#control.words, this.#control.index(CONTROL.exitPosted), 0);
-    this.#devices.drain();
-    for (let id = 0; posted >>> id; id++) {
-      if (!(posted & (1 << id))) continue;
-      const view = this.#threads[id].view;
-      this.#devices.serveExit(id);
-      view.store(VCPU.exitState, 2);
-      view.notify(VCPU.exitState);
+    const devices = this.#devices;
+    const posted = takeExits(this.#control);
+    if (this.#guarded(0, () => devices.drain()) ?? true) {
+      for (let id = 0; posted >>> id; id++) {
+        if (!(posted & (1 << id))) continue;
+        this.#guarded(id, () => devices.serveExit(id));
+        answerExit(this.#threads[id].view);
+      }
+    } else if (posted) postAgain(this.#control, posted);
+    const next = devices.nextDeadline();
+    if (next <= devices.now()) this.#guarded(0, () => devices.fireTimers());
+    else keepDeadline(this.#threads[0].view, next);
+  }
+
+  /** A device model that throws ends the machine, not this loop: vCPUs still get their answers, so that they stop. */
+  #guarded<T>(id: number, work: () => T): T | undefined {
+    try {
+      return work();
+    } catch (error) {
+      this.#devices.failed(id, error);
+      return undefined;
     }
-    if (this.#devices.nextDeadline() <= this.#devices.now()) this.#devices.fireTimers();
   }
 }

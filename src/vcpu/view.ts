@@ -6,11 +6,13 @@ export class StructView {
   readonly base: number;
   readonly data: DataView;
   readonly #words: Int32Array;
+  readonly #longs: BigUint64Array;
 
   constructor(buffer: ArrayBufferLike, base: number) {
     this.base = base;
     this.data = new DataView(buffer);
     this.#words = new Int32Array(buffer);
+    this.#longs = new BigUint64Array(buffer);
   }
 
   #at(f: Field, i: number): number {
@@ -76,6 +78,32 @@ export class StructView {
 
   or(f: Field, bits: number): void {
     Atomics.or(this.#words, this.index(f), bits);
+  }
+
+  and(f: Field, bits: number): void {
+    Atomics.and(this.#words, this.index(f), bits);
+  }
+
+  add(f: Field, n: number): void {
+    Atomics.add(this.#words, this.index(f), n);
+  }
+
+  exchange(f: Field, value: number): number {
+    return Atomics.exchange(this.#words, this.index(f), value);
+  }
+
+  /** Sleeps while the field is `value`, at most `ms`. Not on a page's main thread. */
+  wait(f: Field, value: number, ms?: number): void {
+    Atomics.wait(this.#words, this.index(f), value, ms);
+  }
+
+  /** A u64 field that another thread may be writing. */
+  load64(f: Field): bigint {
+    return Atomics.load(this.#longs, (this.base + f.offset) / 8);
+  }
+
+  store64(f: Field, value: bigint): void {
+    Atomics.store(this.#longs, (this.base + f.offset) / 8, BigInt.asUintN(64, value));
   }
 
   notify(f: Field): void {

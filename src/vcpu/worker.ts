@@ -2,13 +2,15 @@
  * A vCPU worker: owns one core instance and runs it. Comlink carries the control plane while the worker is in its
  * event loop; while it runs, everything goes through words in shared memory.
  *
- *     running --(exit)--> posted --(device thread answers)--> running
- *     running --(HLT)--> waiting on the attention word, with the next deadline as timeout --> running
+ *     running --(exit)--> posted --(device thread answers)--> running           exitWord.ts
+ *     running --(HLT)--> waiting on the attention word, with the next deadline as timeout --> running     attention.ts
  *     running --(ATTENTION.STOP)--> event loop
  */
 import { RUN } from "../shared/exit.ts";
 import { CONTROL, VCPU } from "../shared/layout.ts";
+import { sleepInHalt } from "./attention.ts";
 import { type CoreExports, instantiateCore } from "./core.ts";
+import { awaitAnswer, postExit } from "./exitWord.ts";
 import { controlView, type StructView, vcpuBase, vcpuView } from "./view.ts";
 
 export interface WorkerInit {
@@ -56,7 +58,7 @@ export class VcpuWorker {
             this.#exit();
             break;
           case RUN.HALT:
-            this.#halt();
+            sleepInHalt(view, () => this.#now() - this.#control.get(CONTROL.timeBase));
             break;
           case RUN.TRIPLE_FAULT:
             return { why: "triple-fault" };
@@ -78,30 +80,9 @@ export class VcpuWorker {
 
   /** Posts the exit record and waits for its answer. */
   #exit(): void {
-    const view = this.#view;
-    view.store(VCPU.exitState, 1);
-    Atomics.or(view.words, this.#control.index(CONTROL.exitPosted), 1 << view.get(VCPU.vcpuid));
-    this.#ring();
-    const at = view.index(VCPU.exitState);
-    while (Atomics.load(view.words, at) === 1) Atomics.wait(view.words, at, 1);
-    view.store(VCPU.exitState, 0);
+    postExit(this.#view, this.#control);
+    awaitAnswer(this.#view);
     this.#core.answer(this.#base);
-  }
-
-  #ring(): void {
-    const at = this.#control.index(CONTROL.doorbell);
-    Atomics.add(this.#view.words, at, 1);
-    Atomics.notify(this.#view.words, at);
-  }
-
-  /** HLT: waits for attention until the next deadline. */
-  #halt(): void {
-    const view = this.#view;
-    const timer = view.get64(VCPU.apicTimer);
-    const device = view.get64(VCPU.deviceDeadline);
-    const next = timer < device ? timer : device;
-    const ms = next === 0xffff_ffff_ffff_ffffn ? Number.POSITIVE_INFINITY : Number(next) / 1e6 - (this.#now() - this.#control.get(CONTROL.timeBase));
-    if (ms > 0) Atomics.wait(view.words, view.index(VCPU.attention), 0, ms);
   }
 }
 

@@ -121,7 +121,8 @@ export class MachineMemory implements GuestMemory {
       if (host < 0) return;
       this.bytes.set(from.subarray(at, at + n), host);
       const page = Math.floor(host / PAGE_SIZE);
-      if (Atomics.load(this.#pageWords, page) >>> 16) this.onCodeWrite(page * PAGE_SIZE);
+      // A read-modify-write, not a load: the bytes must be out before the word is looked at (assembly/mem/phys.ts).
+      if (Atomics.or(this.#pageWords, page, 0) >>> 16) this.onCodeWrite(page * PAGE_SIZE);
     });
   }
 

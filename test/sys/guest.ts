@@ -10,7 +10,7 @@ import { resetVcpu } from "../../src/machine/cpuReset.ts";
 import { EXIT, RUN } from "../../src/shared/exit.ts";
 import { CONTROL, VCPU } from "../../src/shared/layout.ts";
 import { type CoreExports, instantiateCore } from "../../src/vcpu/core.ts";
-import { setSegment, type StructView, vcpuBase, vcpuView } from "../../src/vcpu/view.ts";
+import { type StructView, setSegment, vcpuBase, vcpuView } from "../../src/vcpu/view.ts";
 import { MachineMemory } from "../../src/vmm/memory.ts";
 
 export const ORIGIN = 0x1000;

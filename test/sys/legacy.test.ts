@@ -83,6 +83,8 @@ handler:
   call put
   mov eax,esp
   call put
+  mov eax,0x10
+  mov ds,eax
   mov eax,[resume]
   jmp eax
 gate:
@@ -94,7 +96,9 @@ tss: times 0x68 db 0
 `;
 
 test("a call gate copies parameters to the inner stack; RET n gives both back", () => {
-  const r = runGuest(guest(`
+  const r = runGuest(
+    guest(
+      `
   mov dword [resume],outer
   jmp user
 outer:
@@ -105,7 +109,8 @@ outer:
   call put
   mov eax,cs
   call put
-  ud2`, `
+  ud2`,
+      `
   mov eax,[esp+8]
   call put
   mov eax,[esp+12]
@@ -116,27 +121,43 @@ outer:
   call put
   mov eax,cs
   call put
-  retf 8`));
-  expect(r.out.map((o) => o.slice(3))).toEqual([
-    "22", "11", "4ff8", "6fe8", "8", "5000", "1b", "6", "0", "1b", "6fec",
-  ]);
+  retf 8`,
+    ),
+  );
+  expect(r.out.map((o) => o.slice(3))).toEqual(["22", "11", "4ff8", "6fe8", "8", "5000", "1b", "6", "0", "1b", "6fec"]);
 });
 
 test("an interrupt from ring 3 takes SS:ESP from the TSS, from ring 0 keeps the stack", () => {
-  expect(runGuest(guest(`
+  expect(
+    runGuest(
+      guest(`
   mov dword [resume],outer
   jmp user
-outer: int 0x40`)).out.map((o) => o.slice(3))).toEqual(["40", "0", "1b", "6fec"]);
+outer: int 0x40`),
+    ).out.map((o) => o.slice(3)),
+  ).toEqual(["40", "0", "1b", "6fec"]);
   expect(runGuest(guest("  int 0x40")).out.map((o) => o.slice(3))).toEqual(["40", "0", "8", "5ff4"]);
 });
 
 test("segment limits: an access beyond one is #GP(0), a selector beyond the table #GP(selector)", () => {
-  expect(runGuest(guest("  mov eax,0x43\n  mov fs,eax")).out.map((o) => o.slice(3)).slice(0, 2)).toEqual(["d", "40"]);
-  expect(runGuest(guest("  mov word [gdt+0x10],0xff\n  mov byte [gdt+0x16],0x40\n  mov eax,0x10\n  mov fs,eax\n  mov al,[fs:0xff]\n  mov al,[fs:0x100]"))
-    .out.map((o) => o.slice(3)).slice(0, 2)).toEqual(["d", "0"]);
+  expect(
+    runGuest(guest("  mov eax,0x43\n  mov fs,eax"))
+      .out.map((o) => o.slice(3))
+      .slice(0, 2),
+  ).toEqual(["d", "40"]);
+  expect(
+    runGuest(
+      guest(
+        "  mov word [gdt+0x10],0xff\n  mov byte [gdt+0x16],0x40\n  mov eax,0x10\n  mov fs,eax\n  mov al,[fs:0xff]\n  mov al,[fs:0x100]",
+      ),
+    )
+      .out.map((o) => o.slice(3))
+      .slice(0, 2),
+  ).toEqual(["d", "0"]);
 });
 
-const v86 = (flags: number, code: string): string => guest(`
+const v86 = (flags: number, code: string): string =>
+  guest(`
   mov dword [resume],finish
   push 0x111
   push 0x222

@@ -7,7 +7,9 @@ import { longGuest } from "./longGuest.ts";
 beforeAll(loadCore, 180_000);
 
 const values = (source: string, port = 0x10): string[] =>
-  runGuest(source).out.filter((o) => o.startsWith(`${port.toString(16)}=`)).map((o) => o.slice(o.indexOf("=") + 1));
+  runGuest(source)
+    .out.filter((o) => o.startsWith(`${port.toString(16)}=`))
+    .map((o) => o.slice(o.indexOf("=") + 1));
 
 describe("real mode", () => {
   const real = (body: string): string => `
@@ -20,7 +22,9 @@ put: out 0x10,ax
   ret`;
 
   test("INT goes through the vector table and IRET comes back with flags", () => {
-    expect(values(real(`
+    expect(
+      values(
+        real(`
   mov word [0x21*4],handler
   mov word [0x21*4+2],0
   sti
@@ -37,11 +41,15 @@ handler:
   and ax,0x201
   call put
   iret
-done:`))).toEqual(["1", "201"]);
+done:`),
+      ),
+    ).toEqual(["1", "201"]);
   });
 
   test("a fault pushes the RIP of the instruction, and no error code", () => {
-    expect(values(real(`
+    expect(
+      values(
+        real(`
   mov word [0],handler
   mov word [2],0
   xor cx,cx
@@ -50,11 +58,14 @@ handler: pop ax
   sub ax,bad
   call put
   pop ax
-  call put`))).toEqual(["0", "0"]);
+  call put`),
+      ),
+    ).toEqual(["0", "0"]);
   });
 
   test("REP INSB and OUTSB go element by element", () => {
-    const r = runGuest(real(`
+    const r = runGuest(
+      real(`
   mov dx,0x60
   mov di,0x3000
   mov cx,3
@@ -67,24 +78,34 @@ handler: pop ax
   mov ax,cx
   call put
   mov ax,si
-  call put`), { input: (() => { let n = 7; return () => n++; })() });
+  call put`),
+      {
+        input: (() => {
+          let n = 7;
+          return () => n++;
+        })(),
+      },
+    );
     expect(r.out).toEqual(["61=7", "61=8", "61=9", "10=0", "10=3003"]);
   });
 
   test("an interrupt waits for the instruction after STI", () => {
-    const r = runGuest(real(`
+    const r = runGuest(
+      real(`
   cli
   xor bx,bx
   in al,0x60
   sti
   inc bx
   inc bx
-  inc bx`), {
-      input: (_port, _size, view) => {
-        view.set(VCPU.extint, 1);
-        return 0;
+  inc bx`),
+      {
+        input: (_port, _size, view) => {
+          view.set(VCPU.extint, 1);
+          return 0;
+        },
       },
-    });
+    );
     expect(r.end).toBe("exit 32"); // the interrupt acknowledge cycle
     expect(r.view.get64(VCPU.gpr, 3)).toBe(1n);
   });
@@ -116,16 +137,19 @@ done:`);
 
 describe("64-bit mode", () => {
   test("reaches long mode; an undefined opcode is #UD with RF set", () => {
-    const r = runGuest(longGuest(`
+    const r = runGuest(
+      longGuest(`
   mov qword [resume],finish
-there: ud2`));
+there: ud2`),
+    );
     expect(r.out.slice(0, 2)).toEqual(["10=6", "10=0"]);
     expect(r.out.slice(3)).toEqual(["12=8", "13=100"]);
     expect(r.end).toBe("HALT");
   });
 
   test("#PF: error code, CR2, and IST with an aligned stack", () => {
-    const r = runGuest(longGuest(`
+    const r = runGuest(
+      longGuest(`
   mov qword [resume],after
   mov byte [0xc000+14*16+4],1
   mov rsp,0x6005
@@ -134,7 +158,8 @@ after:
   mov rax,cr2
   call put
   mov rax,rsp
-  call put`));
+  call put`),
+    );
     expect(r.out[0]).toBe("10=e");
     expect(r.out[1]).toBe("10=2");
     expect(r.out.slice(-2)).toEqual(["10=12345678", "10=6005"]);
@@ -165,12 +190,16 @@ back:`;
   test("ring 3: the I/O bitmap", () => {
     const denied = runGuest(longGuest(ring3("  in al,0x10")));
     expect(denied.out.slice(0, 2)).toEqual(["10=d", "10=0"]);
-    const granted = runGuest(longGuest(`  mov byte [tss+0x68+2],0xfe${ring3("  in al,0x10\n  out 0x10,al\n  ud2")}`), { input: () => 0x5a });
+    const granted = runGuest(longGuest(`  mov byte [tss+0x68+2],0xfe${ring3("  in al,0x10\n  out 0x10,al\n  ud2")}`), {
+      input: () => 0x5a,
+    });
     expect(granted.out.slice(0, 2)).toEqual(["10=5a", "10=6"]);
   });
 
   test("SYSCALL, SYSRET, SWAPGS", () => {
-    expect(values(longGuest(`
+    expect(
+      values(
+        longGuest(`
   mov ecx,0xc0000081
   xor eax,eax
   mov edx,0x00180008
@@ -211,33 +240,43 @@ entry:
   o64 sysret`)}
   mov eax,ebx
   and eax,0xffff
-  call put`))).toEqual(["1", "1234", "8", "200", "6", "0", "2b"]);
+  call put`),
+      ),
+    ).toEqual(["1", "1234", "8", "200", "6", "0", "2b"]);
   });
 
   test("a fault that cannot be delivered is a double fault, and that one a triple fault", () => {
     // #PF whose gate is not present: #NP during #PF.
-    const double = runGuest(longGuest(`
+    const double = runGuest(
+      longGuest(`
   mov qword [resume],finish
   mov byte [0xc000+14*16+5],0x0e
-  mov eax,[abs qword 0x12345678]`));
+  mov eax,[abs qword 0x12345678]`),
+    );
     expect(double.out.slice(0, 2)).toEqual(["10=8", "10=0"]);
-    const triple = runGuest(longGuest(`
+    const triple = runGuest(
+      longGuest(`
   mov byte [0xc000+14*16+5],0x0e
   mov byte [0xc000+8*16+5],0x0e
-  mov eax,[abs qword 0x12345678]`));
+  mov eax,[abs qword 0x12345678]`),
+    );
     expect(triple.end).toBe("TRIPLE_FAULT");
   });
 
   test("a benign exception in whose delivery another occurs is followed by that one", () => {
-    const r = runGuest(longGuest(`
+    const r = runGuest(
+      longGuest(`
   mov qword [resume],finish
   mov byte [0xc000+6*16+5],0x0e
-  ud2`));
+  ud2`),
+    );
     expect(r.out.slice(0, 2)).toEqual(["10=b", "10=33"]);
   });
 
   test("compatibility mode: 32-bit code in ring 3", () => {
-    expect(values(longGuest(`
+    expect(
+      values(
+        longGuest(`
   mov qword [resume],back
   push 0x23
   push 0x5000
@@ -254,7 +293,9 @@ user:
 bits 64
 back:
   mov eax,ebx
-  call put`))).toEqual(["6", "0", "1b"]);
+  call put`),
+      ),
+    ).toEqual(["6", "0", "1b"]);
   });
 
   test("system registers: what is reserved is #GP", () => {
@@ -271,7 +312,9 @@ back:
   });
 
   test("CPUID names the vendor, the clocks and the hypervisor; RDTSC counts up", () => {
-    expect(values(longGuest(`
+    expect(
+      values(
+        longGuest(`
   xor eax,eax
   cpuid
   mov eax,ebx
@@ -292,6 +335,8 @@ back:
   cmp eax,0
   setg al
   movzx eax,al
-  call put`))).toEqual(["756e6547", "3b9aca00", "68626154", "1"]);
+  call put`),
+      ),
+    ).toEqual(["756e6547", "3b9aca00", "68626154", "1"]);
   });
 });

@@ -63,14 +63,14 @@ df /6 mem | FBSTP Mt | @fbstp | fpu
 d9 /1 reg | FXCH STi | @fxch | fpu
 dd /1 reg | FXCH STi | @fxch | fpu
 df /1 reg | FXCH STi | @fxch | fpu
-da /0 reg | FCMOVB ST0,STi | @fcmovb | fpu
-da /1 reg | FCMOVE ST0,STi | @fcmove | fpu
-da /2 reg | FCMOVBE ST0,STi | @fcmovbe | fpu
-da /3 reg | FCMOVU ST0,STi | @fcmovu | fpu
-db /0 reg | FCMOVNB ST0,STi | @fcmovnb | fpu
-db /1 reg | FCMOVNE ST0,STi | @fcmovne | fpu
-db /2 reg | FCMOVNBE ST0,STi | @fcmovnbe | fpu
-db /3 reg | FCMOVNU ST0,STi | @fcmovnu | fpu
+da /0 reg | FCMOVB ST0,STi | @fcmovb | fpu fr=c
+da /1 reg | FCMOVE ST0,STi | @fcmove | fpu fr=z
+da /2 reg | FCMOVBE ST0,STi | @fcmovbe | fpu fr=zc
+da /3 reg | FCMOVU ST0,STi | @fcmovu | fpu fr=p
+db /0 reg | FCMOVNB ST0,STi | @fcmovnb | fpu fr=c
+db /1 reg | FCMOVNE ST0,STi | @fcmovne | fpu fr=z
+db /2 reg | FCMOVNBE ST0,STi | @fcmovnbe | fpu fr=zc
+db /3 reg | FCMOVNU ST0,STi | @fcmovnu | fpu fr=p
 # Arithmetic
 ${dyadic(0, 0, "ADD")}
 ${dyadic(1, 1, "MUL")}

@@ -7,6 +7,7 @@ FCR             equ 2                   ; FIFO control
 LCR             equ 3                   ; line control; bit 7 (DLAB) puts the divisor at offsets 0 and 1
 MCR             equ 4                   ; modem control
 LSR             equ 5                   ; line status
+IER_RECEIVED    equ 1 << 0              ; interrupt when data is there
 LSR_DR          equ 1 << 0              ; data ready
 LSR_THRE        equ 1 << 5              ; transmitter holding register (with FIFOs: transmit FIFO) empty
 COM1_INPUT      equ 4                   ; of the IOAPIC: ISA interrupt 4
@@ -26,11 +27,24 @@ after_return    equ VARIABLES + 0x22    ; byte: the last key was CR, so an LF no
 line            equ VARIABLES + 0x200   ; what was typed, with a zero at the end
 LINE_MAX        equ 120
 
-; Called from 32-bit mode, before anything else.
+; Output works after this. Called from 32-bit mode, before anything else. What was typed before is not to be lost:
+; turning the FIFOs on empties the receiver (datasheet, 8.4), so what is there goes into the ring first.
 
                 bits 32
 
-serial_init:    mov esi, .settings
+serial_init:    xor ecx, ecx
+.early:         mov edx, COM1 + LSR
+                in al, dx
+                test al, LSR_DR
+                jz .set_up
+                mov edx, COM1
+                in al, dx
+                mov [ring + ecx], al
+                inc ecx
+                cmp cl, 255             ; as many as the ring holds
+                jb .early
+.set_up:        mov [ring_head], cl
+                mov esi, .settings
                 mov ecx, (.end - .settings) / 2
 .next:          lodsw                   ; AL the register, AH its value
                 movzx edx, al
@@ -41,17 +55,27 @@ serial_init:    mov esi, .settings
                 ret
 
 ; MCR: DTR, RTS, and OUT2, which on a PC lets the interrupt through to the interrupt controllers.
-.settings:      db IER, 0               ; no interrupts meanwhile
+.settings:      db IER, 0               ; no interrupts yet
                 db LCR, 0x80            ; DLAB
                 db 0, 1                 ; divisor 1: 1.8432 MHz / 16 / 1 = 115200 baud
                 db 1, 0
                 db LCR, 0x03            ; 8n1
                 db FCR, 0x01            ; FIFOs on, interrupt at the first byte
                 db MCR, 0x0b
-                db IER, 0x01            ; received data available
 .end:
 
                 bits 64
+
+; Input works after this. The order matters: with a byte waiting, the UART raises its interrupt as soon as it may, and
+; an IOAPIC input that is still masked does not keep an edge for later (82093AA, 3.2.4, bit 16).
+
+input_init:     mov eax, COM1_INPUT
+                mov edx, VECTOR_COM1
+                call ioapic_route
+                mov edx, COM1 + IER
+                mov al, IER_RECEIVED
+                out dx, al
+                ret
 
 ; ---- Output --------------------------------------------------------------------------------------------------------
 

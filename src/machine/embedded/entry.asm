@@ -183,6 +183,7 @@ long_mode:      mov eax, DATA
                 ltr ax
 
                 call interrupts_init
+                call input_init
                 sti
                 call acpi_init
                 call banner

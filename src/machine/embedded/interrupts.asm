@@ -64,10 +64,7 @@ interrupts_init:
                 mov dword [rdi + LAPIC_LVT_LINT0], LVT_MASKED
                 mov dword [rdi + LAPIC_LVT_LINT1], LVT_MASKED
                 mov dword [rdi + LAPIC_TPR], 0
-
-                mov eax, COM1_INPUT
-                mov edx, VECTOR_COM1
-                jmp ioapic_route
+                ret
 
 ; Makes the gate at EDI an interrupt gate to EAX, and moves EDI to the next (SDM 6.14.1):
 ;

@@ -1,0 +1,108 @@
+/** Who is measured: which command starts each, and what has to be installed for it. */
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Apt, aptInstalled } from "../guest/apt.mjs";
+import { debFiles } from "../guest/deb.mjs";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const CACHE = join(ROOT, "guests/.cache");
+
+/**
+ * @typedef {object} Contender
+ * @property {string} id
+ * @property {boolean} ours
+ * @property {string} version
+ * @property {(guest: {kernel: string, initrd: string, append: string, memory: string}, more?: {until?: string,
+ *   stats?: string}) => string[]} command
+ */
+
+/** @returns {Contender} */
+export function tabhyve(transport, engine) {
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  return {
+    id: transport === "threaded" ? "tabhyve" : `tabhyve ${transport}`,
+    ours: true,
+    version,
+    command: ({ kernel, initrd, append, memory }, { until, stats } = {}) => [
+      ...[process.execPath, join(ROOT, "dist/node/tabhyve.js"), "run", "--transport", transport, "--engine", engine],
+      ...["--kernel", kernel, "--initrd", initrd, "--append", append, "--memory", memory, "--no-restart"],
+      ...(until ? ["--until", until] : []),
+      ...(stats ? ["--stats", stats] : []),
+    ],
+  };
+}
+
+/** @returns {Contender | {missing: string}} */
+export function qemu() {
+  const program = "qemu-system-x86_64";
+  const { status, stdout } = spawnSync(program, ["--version"], { encoding: "utf8" });
+  if (status !== 0) return { missing: "QEMU is not installed: apt-get install qemu-system-x86" };
+  return {
+    id: "QEMU TCG",
+    ours: false,
+    version: /version (\S+)/.exec(stdout)?.[1] ?? "unknown",
+    command: ({ kernel, initrd, append, memory }) => [
+      // No network card: its boot ROM only costs time.
+      ...[program, "-accel", "tcg", "-machine", "pc", "-nographic", "-no-reboot", "-nic", "none", "-m", memory],
+      ...["-kernel", kernel, "-initrd", initrd, "-append", append],
+    ],
+  };
+}
+
+/** PC firmware for v86, whose package has none: installed, kept from last time, or from Debian's package seabios. */
+async function firmware() {
+  const wanted = ["bios.bin", "vgabios-stdvga.bin"];
+  const kept = join(CACHE, "seabios");
+  for (const folder of ["/usr/share/seabios", kept]) {
+    if (wanted.every((name) => existsSync(join(folder, name)))) return wanted.map((name) => join(folder, name));
+  }
+  const apt = "v86 needs PC firmware: apt-get install seabios";
+  if (!aptInstalled()) throw new Error(apt);
+  const packages = join(CACHE, "packages");
+  mkdirSync(packages, { recursive: true });
+  const found = new Apt("amd64", join(CACHE, "apt"), (line) => process.stderr.write(`${line}\n`)).download(
+    "seabios",
+    packages,
+  );
+  const files = await debFiles(join(packages, found.file), "data", (path) =>
+    wanted.some((name) => path.endsWith(`/${name}`)),
+  );
+  mkdirSync(kept, { recursive: true });
+  for (const name of wanted) {
+    const data = files.get(`usr/share/seabios/${name}`);
+    if (!data) throw new Error(`${apt} (${found.file} has no ${name})`);
+    writeFileSync(join(kept, name), data);
+  }
+  return wanted.map((name) => join(kept, name));
+}
+
+/** @returns {Promise<Contender | {missing: string}>} */
+export async function v86() {
+  let main;
+  try {
+    main = createRequire(import.meta.url).resolve("v86");
+  } catch {
+    return { missing: "v86 is not installed: npm install --save-dev v86" };
+  }
+  let bios;
+  let vgaBios;
+  try {
+    [bios, vgaBios] = await firmware();
+  } catch (error) {
+    return { missing: error.message };
+  }
+  return {
+    id: "v86",
+    ours: false,
+    version: JSON.parse(readFileSync(join(dirname(main), "../package.json"), "utf8")).version,
+    command: ({ kernel, initrd, append, memory }) => [
+      process.execPath,
+      join(ROOT, "scripts/bench/v86.mjs"),
+      JSON.stringify({ bios, vgaBios, kernel, initrd, append, memory: Number.parseInt(memory, 10) << 20 }),
+    ],
+  };
+}
