@@ -131,7 +131,8 @@ async function main() {
   }
 
   const measured = new Set(tables.flatMap((table) => table.contenders.map((c) => `${c.id} ${c.version}`)));
-  console.log(`Medians of ${runs}: ${[...measured].join(", ")}; Node ${process.version}`);
+  const what = measured.size > 0 ? `Medians of ${runs}: ${[...measured].join(", ")}` : "Nothing was measured";
+  console.log(`${what}; Node ${process.version}`);
   for (const table of tables) console.log(`\n${report(table).join("\n")}`);
   for (const line of missing) console.log(`\nNot measured: ${line}`);
   for (const line of failures) console.log(`\nFAILED ${line}`);

@@ -90,6 +90,8 @@ export function dropWriteEntries(c: Vcpu, hostPage: usize): void {
   const base = changetype<usize>(c) + AREA_TLB_WRITE;
   for (let e = base, end = base + TLB_ENTRIES * 16; e < end; e += 16) {
     const tag = load<u64>(e);
-    if (tag && load<u32>(e, 8) + (<u32>tag & ~0xfff) == <u32>hostPage) store<u64>(e, 0);
+    // In 32 bits, as the addend was made: the sum wraps.
+    const backing = load<u32>(e, 8) + <u32>(tag & 0xfffff000);
+    if (tag && <u32>backing == <u32>hostPage) store<u64>(e, 0);
   }
 }

@@ -26,6 +26,23 @@ export function means(table) {
   });
 }
 
+/** Runs of one thing that took this many times as long as others are worth a remark. */
+const NOISY = 1.5;
+
+/** How far the runs of each contender are apart, where that is much; the first ones also warm compilers up. */
+function noise(table) {
+  return table.contenders.flatMap(({ id }) => {
+    const spreads = table.rows
+      .filter((row) => row.runs[id]?.length > 1)
+      .map((row) => ({ name: row.name, spread: spread(row.runs[id].map((r) => r.host)) }));
+    const noisy = spreads.filter((s) => s.spread > NOISY);
+    if (noisy.length === 0) return [];
+    const worst = noisy.reduce((a, b) => (b.spread > a.spread ? b : a));
+    const most = `at most ${worst.spread.toFixed(1)}x (${worst.name})`;
+    return [`${id}: runs more than ${NOISY}x apart in ${noisy.length} of ${spreads.length} rows, ${most}`];
+  });
+}
+
 /** @returns {string[]} */
 export function report(table) {
   const ids = table.contenders.map((c) => c.id);
@@ -44,11 +61,8 @@ export function report(table) {
   for (const row of table.rows) {
     if (row.error) lines.push(`  ERROR ${row.name}: ${row.error}`);
     for (const note of row.notes) lines.push(`  ${row.name}: ${note}`);
-    for (const [id, runs] of Object.entries(row.runs)) {
-      const apart = spread(runs.map((r) => r.host));
-      if (apart > 1.5) lines.push(`  ${row.name}: ${id}'s runs are ${apart.toFixed(1)}x apart`);
-    }
   }
+  lines.push(...noise(table).map((line) => `  ${line}`));
   for (const [id, s] of Object.entries(table.speed ?? {})) {
     const giga = (s.instructions / 1e9).toFixed(3);
     lines.push(

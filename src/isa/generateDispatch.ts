@@ -20,7 +20,7 @@ export function dispatchText(rows: readonly Row[], sem: Map<string, string>, han
   const structure = Object.fromEntries([...STRUCTURE, ...ADDRESS].map((n, i) => [n, i]));
   const wrapper = (op: MicroOp) =>
     op.handler ? op.meaning : `x${op.id}`;
-  return `import { Vcpu, STATUS_REGION, STATUS_RESUME } from "./layout";
+  return `import { Vcpu, STATUS_BUDGET, STATUS_REGION, STATUS_RESUME } from "./layout";
 import { Interp } from "../interp/backend";
 import { Reg, Mem, Imm, Cl } from "../sem/kinds";
 import { headStop, stop, enterNext, enterNextEvents, enterEvents, raiseUop, straddle, stopUop } from "../interp/structure";
@@ -45,7 +45,16 @@ export function go(c: Vcpu, u: usize, budget: i64): i64 {
     budget = interpret(c, u, budget);
     if (c.status != STATUS_REGION) return budget;
     // Calls stand out here: in the loop of the switch they would cost it registers.
-    budget = enterRegion(c, c.uop, budget);
+    u = c.uop;
+    const left = enterRegion(c, u, budget);
+    if (c.status == STATUS_BUDGET && left == budget && c.attention == 0) {
+      // Too little is left for the region's longest way: its first block alone, as HEAD would do it.
+      budget -= load<u32>(u, 12);
+      if (budget < 0) return headStop(c, u, budget);
+      u += 32;
+      continue;
+    }
+    budget = left;
     if (c.status != STATUS_RESUME) return budget;
     u = enter(c);
     if (!u) return budget;

@@ -13,8 +13,15 @@ const constantName = (name: string): string => name.replace(/[A-Z]/g, (c) => `_$
 function metaOf(op: MicroOp, names: readonly string[]): number {
   const kind = (k: Kind | undefined) => (k ? KINDS.indexOf(k) : 0);
   return (
-    ((names.indexOf(op.meaning) + 1) | (op.z << META.Z) | (op.f << META.F) | (kind(op.kinds.D) << META.D) | (kind(op.kinds.S) << META.S) |
-    (kind(op.kinds.N) << META.N) | (Math.max(op.cc, 0) << META.CC) | (op.control ? META.CONTROL : 0)) >>> 0
+    ((names.indexOf(op.meaning) + 1) |
+      (op.z << META.Z) |
+      (op.f << META.F) |
+      (kind(op.kinds.D) << META.D) |
+      (kind(op.kinds.S) << META.S) |
+      (kind(op.kinds.N) << META.N) |
+      (Math.max(op.cc, 0) << META.CC) |
+      (op.control ? META.CONTROL : 0)) >>>
+    0
   );
 }
 

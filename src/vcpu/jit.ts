@@ -42,7 +42,14 @@ function head(shared: boolean): Uint8Array {
     ...JIT_HELPERS.map(([n, params, result]) => [...name("core"), ...name(n), 0, types.indexOf(`${params}>${result}`)]),
   ];
   return Uint8Array.from([
-    0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
+    0,
+    0x61,
+    0x73,
+    0x6d,
+    1,
+    0,
+    0,
+    0,
     ...section(1, [types.length, ...typeBytes]),
     ...section(2, [imports.length, ...imports.flat()]),
     ...section(3, [1, types.indexOf(REGION_TYPE)]),

@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 import { runnerImport } from "vite";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
-const load = async (path) => (await runnerImport(join(root, path), { configFile: false, logLevel: "error", root })).module;
+const load = async (path) =>
+  (await runnerImport(join(root, path), { configFile: false, logLevel: "error", root })).module;
 const { TestMachine, CODE, STACK, DATA, HANDLERS } = await load("test/jit/machine.ts");
 const { assemble } = await load("src/isa/assemble.ts");
 const file = process.argv[2] ?? join(root, "dist/core/core.wasm");
@@ -19,7 +20,10 @@ const machines = { interp: new TestMachine(core), jit: new TestMachine(core) };
 let failed = false;
 for (const m of Object.values(machines)) {
   m.memory.write(CODE, bytes);
-  m.memory.write(DATA, Uint8Array.from({ length: 65536 }, (_, i) => i * 7 + (i >> 8)));
+  m.memory.write(
+    DATA,
+    Uint8Array.from({ length: 65536 }, (_, i) => i * 7 + (i >> 8)),
+  );
 }
 
 function run(m, name, n) {
@@ -32,14 +36,21 @@ function run(m, name, n) {
   m.run();
   const ms = performance.now() - from;
   const s = m.get();
-  return { mips: s.icount / ms / 1000, state: JSON.stringify(s, (_, v) => (typeof v === "bigint" ? v.toString(16) : v)) };
+  return {
+    mips: s.icount / ms / 1000,
+    state: JSON.stringify(s, (_, v) => (typeof v === "bigint" ? v.toString(16) : v)),
+  };
 }
 const median = (xs) => xs.sort((a, b) => a - b)[xs.length >> 1];
 
 console.log("program   interp MIPS   jit MIPS   ratio");
-for (const [name, n] of [["crc", 200], ["sieve", 150], ["fib", 29]]) {
+for (const [name, n] of [
+  ["crc", 200],
+  ["sieve", 150],
+  ["fib", 29],
+]) {
   run(machines.interp, name, 2);
-  const warm = run(machines.jit, name, 2);
+  run(machines.jit, name, 2);
   const region = machines.jit.jit.compile(machines.jit.base, symbols.get(name));
   if (!region) throw new Error(`no region at ${name}`);
   run(machines.jit, name, Math.min(n, 20));

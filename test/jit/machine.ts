@@ -1,9 +1,10 @@
 /** A vCPU in flat 64-bit mode without devices, for comparing the engines and measuring them. */
+
+import { STATS, VCPU } from "../../src/shared/layout.ts";
 import { type CoreExports, instantiateCore } from "../../src/vcpu/core.ts";
 import { type JitExports, RegionCompiler } from "../../src/vcpu/jit.ts";
-import { setSegment, type StructView, vcpuBase, vcpuView } from "../../src/vcpu/view.ts";
+import { type StructView, setSegment, vcpuBase, vcpuView } from "../../src/vcpu/view.ts";
 import { MachineMemory } from "../../src/vmm/memory.ts";
-import { VCPU } from "../../src/shared/layout.ts";
 
 export const CODE = 0x40_0000;
 export const DATA = 0x50_0000;
@@ -32,13 +33,18 @@ export class TestMachine {
   readonly core: CoreExports & JitExports;
   readonly view: StructView;
   readonly jit: RegionCompiler;
-  readonly base = vcpuBase(0);
+  readonly base: number;
 
-  constructor(module: WebAssembly.Module) {
-    const regions = [{ gpa: 0, length: 0xa_0000 }, { gpa: 0x20_0000, length: 0x80_0000 }];
-    this.memory = new MachineMemory({ regions, vcpus: 1, shared: true });
+  /** `id`: which of two vCPUs; the other one stays as it is. */
+  constructor(module: WebAssembly.Module, id = 0) {
+    this.base = vcpuBase(id);
+    const regions = [
+      { gpa: 0, length: 0xa_0000 },
+      { gpa: 0x20_0000, length: 0x80_0000 },
+    ];
+    this.memory = new MachineMemory({ regions, vcpus: 2, shared: true });
     this.core = instantiateCore(module, this.memory.memory, () => performance.now()) as CoreExports & JitExports;
-    this.view = vcpuView(this.memory.memory.buffer, 0);
+    this.view = vcpuView(this.memory.memory.buffer, id);
     this.jit = new RegionCompiler(this.core, this.memory.memory);
     this.core.init(this.base);
     // 4-level paging over 32 MiB in 4 KiB pages, one to one.
@@ -56,7 +62,8 @@ export class TestMachine {
     this.put64(0x9000, 0n);
     this.put64(0x9008, 0x00af_9b00_0000_ffffn);
     const v = this.view;
-    for (const s of ["ES", "SS", "DS", "FS", "GS"] as const) setSegment(v, s, { selector: 16, base: 0n, limit: 0xffff_ffff, ar: 0xc093 });
+    for (const s of ["ES", "SS", "DS", "FS", "GS"] as const)
+      setSegment(v, s, { selector: 16, base: 0n, limit: 0xffff_ffff, ar: 0xc093 });
     setSegment(v, "CS", { selector: 8, base: 0n, limit: 0xffff_ffff, ar: 0xa09b });
     v.set64(VCPU.gdtBase, 0x9000n);
     v.set(VCPU.gdtLimit, 0xffff);
@@ -87,9 +94,18 @@ export class TestMachine {
     this.core.init(this.base);
   }
 
+  /** Guest memory from `gpa`, in hexadecimal. */
+  dump(gpa: number, length: number): string {
+    const bytes = new Uint8Array(length);
+    this.memory.read(gpa, bytes);
+    return Buffer.from(bytes).toString("hex");
+  }
+
   set(s: Partial<State>): void {
     const v = this.view;
-    s.gpr?.forEach((value, i) => v.set64(VCPU.gpr, value, i));
+    s.gpr?.forEach((value, i) => {
+      v.set64(VCPU.gpr, value, i);
+    });
     if (s.rflags !== undefined) this.core.setRflags(this.base, s.rflags);
     if (s.rip !== undefined) v.set64(VCPU.rip, s.rip);
     v.set64(VCPU.icount, 0n);
@@ -109,13 +125,10 @@ export class TestMachine {
 
   /** Instructions that ran in compiled regions so far. */
   get compiled(): number {
-    return Number(v64(this.view, "jitInstructions"));
+    return Number(this.view.get64(VCPU.stats, STATS.indexOf("jitInstructions")));
   }
 
   run(slice = 1n << 40n): number {
     return this.core.run(this.base, slice);
   }
 }
-
-import { STATS } from "../../src/shared/layout.ts";
-const v64 = (view: StructView, stat: (typeof STATS)[number]) => view.get64(VCPU.stats, STATS.indexOf(stat));

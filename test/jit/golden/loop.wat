@@ -1,0 +1,349 @@
+ (export "region" (func $0))
+ (func $0 (param $0 i32) (param $1 i64) (param $2 i32) (result i64)
+  (local $3 i64)
+  (local $4 i64)
+  (local $5 i64)
+  (local $6 i64)
+  (local $7 i64)
+  (local $8 i64)
+  (local $9 i64)
+  (local $10 i64)
+  (local $11 i64)
+  (local $12 i64)
+  (local $13 i64)
+  (local $14 i64)
+  (local $15 i64)
+  (local $16 i64)
+  (local $17 i32)
+  (local $18 i32)
+  (local $19 i32)
+  (local $20 i32)
+  (local $21 i32)
+  (local $22 i32)
+  (local $scratch i64)
+  (local $scratch_24 i64)
+  (local $scratch_25 i32)
+  (local $scratch_26 i64)
+  (local $scratch_27 i64)
+  (local $scratch_28 i64)
+  (local.set $3
+   (i64.load offset=80 align=1
+    (local.get $0)
+   )
+  )
+  (local.set $4
+   (i64.load offset=88 align=1
+    (local.get $0)
+   )
+  )
+  (local.set $5
+   (i64.load offset=96 align=1
+    (local.get $0)
+   )
+  )
+  (local.set $6
+   (i64.load offset=128 align=1
+    (local.get $0)
+   )
+  )
+  (local.set $17
+   (i32.load offset=40 align=1
+    (local.get $0)
+   )
+  )
+  (local.set $7
+   (i64.load offset=48 align=1
+    (local.get $0)
+   )
+  )
+  (local.set $8
+   (i64.load offset=56 align=1
+    (local.get $0)
+   )
+  )
+  (local.set $9
+   (i64.load offset=64 align=1
+    (local.get $0)
+   )
+  )
+  (local.set $10
+   (i64.load offset=24 align=1
+    (local.get $0)
+   )
+  )
+  (local.set $13
+   (i64.const 1)
+  )
+  (block $block
+   (loop
+    (loop $label
+     (if
+      (i64.lt_s
+       (local.get $1)
+       (i64.const 5)
+      )
+      (then
+       (i32.store offset=224 align=1
+        (local.get $0)
+        (i32.const 0)
+       )
+       (local.set $11
+        (i64.add
+         (local.get $10)
+         (i64.const 0)
+        )
+       )
+       (br $block)
+      )
+     )
+     (local.set $1
+      (i64.sub
+       (local.get $1)
+       (i64.const 5)
+      )
+     )
+     (if
+      (i64.ne
+       (i64.and
+        (local.get $6)
+        (i64.const -4096)
+       )
+       (local.get $13)
+      )
+      (then
+       (if
+        (i64.eq
+         (i64.load offset=65536 align=1
+          (local.tee $19
+           (i32.add
+            (i32.and
+             (i32.shr_u
+              (i32.wrap_i64
+               (local.get $6)
+              )
+              (i32.const 8)
+             )
+             (i32.const 32752)
+            )
+            (local.get $0)
+           )
+          )
+         )
+         (i64.or
+          (i64.and
+           (local.get $6)
+           (i64.const -4096)
+          )
+          (i64.load offset=72 align=1
+           (local.get $0)
+          )
+         )
+        )
+        (then
+         (local.set $21
+          (i32.load offset=65544 align=1
+           (local.get $19)
+          )
+         )
+         (local.set $13
+          (i64.and
+           (local.get $6)
+           (i64.const -4096)
+          )
+         )
+        )
+        (else
+         (i32.store offset=752 align=1
+          (local.get $0)
+          (i32.const 0)
+         )
+         (if
+          (i32.eqz
+           (local.tee $21
+            (call $fimport$0
+             (local.get $0)
+             (local.get $6)
+             (i32.const 1)
+            )
+           )
+          )
+          (then
+           (local.set $1
+            (i64.add
+             (local.get $1)
+             (i64.const 5)
+            )
+           )
+           (local.set $11
+            (i64.add
+             (local.get $10)
+             (i64.const 0)
+            )
+           )
+           (br $block)
+          )
+         )
+         (local.set $21
+          (i32.sub
+           (local.get $21)
+           (i32.wrap_i64
+            (local.get $6)
+           )
+          )
+         )
+         (local.set $13
+          (i64.const 1)
+         )
+        )
+       )
+      )
+     )
+     (local.set $22
+      (i32.add
+       (i32.wrap_i64
+        (local.get $6)
+       )
+       (local.get $21)
+      )
+     )
+     (local.set $14
+      (i64.load8_s
+       (local.get $22)
+      )
+     )
+     (local.set $15
+      (i64.and
+       (local.get $14)
+       (i64.const 255)
+      )
+     )
+     (local.set $16
+      (i64.add
+       (local.get $6)
+       (i64.const 1)
+      )
+     )
+     (local.set $18
+      (i64.ne
+       (local.get $16)
+       (local.get $5)
+      )
+     )
+     (local.set $3
+      (block (result i64)
+       (local.set $scratch_28
+        (i64.extend_i32_u
+         (i32.xor
+          (i32.wrap_i64
+           (local.get $3)
+          )
+          (i32.wrap_i64
+           (local.get $15)
+          )
+         )
+        )
+       )
+       (local.set $4
+        (block (result i64)
+         (local.set $scratch_27
+          (local.get $15)
+         )
+         (local.set $6
+          (block (result i64)
+           (local.set $scratch_26
+            (local.get $16)
+           )
+           (local.set $17
+            (block (result i32)
+             (local.set $scratch_25
+              (i32.const 0)
+             )
+             (local.set $7
+              (block (result i64)
+               (local.set $scratch_24
+                (i64.sub
+                 (local.get $16)
+                 (local.get $5)
+                )
+               )
+               (local.set $8
+                (block (result i64)
+                 (local.set $scratch
+                  (local.get $16)
+                 )
+                 (local.set $9
+                  (local.get $5)
+                 )
+                 (local.get $scratch)
+                )
+               )
+               (local.get $scratch_24)
+              )
+             )
+             (local.get $scratch_25)
+            )
+           )
+           (local.get $scratch_26)
+          )
+         )
+         (local.get $scratch_27)
+        )
+       )
+       (local.get $scratch_28)
+      )
+     )
+     (if
+      (local.get $18)
+      (then
+       (br $label)
+      )
+     )
+     (local.set $11
+      (i64.add
+       (local.get $10)
+       (i64.const 14)
+      )
+     )
+     (i32.store offset=224 align=1
+      (local.get $0)
+      (i32.const 4)
+     )
+     (br $block)
+    )
+   )
+  )
+  (i64.store offset=80 align=1
+   (local.get $0)
+   (local.get $3)
+  )
+  (i64.store offset=88 align=1
+   (local.get $0)
+   (local.get $4)
+  )
+  (i64.store offset=128 align=1
+   (local.get $0)
+   (local.get $6)
+  )
+  (i32.store offset=40 align=1
+   (local.get $0)
+   (local.get $17)
+  )
+  (i64.store offset=48 align=1
+   (local.get $0)
+   (local.get $7)
+  )
+  (i64.store offset=56 align=1
+   (local.get $0)
+   (local.get $8)
+  )
+  (i64.store offset=64 align=1
+   (local.get $0)
+   (local.get $9)
+  )
+  (i64.store offset=32 align=1
+   (local.get $0)
+   (local.get $11)
+  )
+  (local.get $1)
+ )
+)

@@ -1,0 +1,216 @@
+/** Regions as things: what they are made of, what ends them, and what must make them invalid. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import binaryen from "binaryen";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { buildCore } from "../../scripts/build-core.mjs";
+import { assemble } from "../../src/isa/assemble.ts";
+import { RUN } from "../../src/shared/exit.ts";
+import { ATTENTION, VCPU } from "../../src/shared/layout.ts";
+import { postDrop } from "../../src/vcpu/drop.ts";
+import type { Region } from "../../src/vcpu/jit.ts";
+import { CODE, DATA, HANDLERS, STACK, TestMachine } from "./machine.ts";
+
+let core: WebAssembly.Module;
+let m: TestMachine;
+
+beforeAll(async () => {
+  if (!process.env.TABHYVE_CORE) await buildCore();
+  core = new WebAssembly.Module(
+    readFileSync(process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm")),
+  );
+}, 300_000);
+beforeEach(() => {
+  m = new TestMachine(core);
+});
+
+/** Assembles `source` at `at` and starts there; rsp has HLT as return address. */
+function start(source: string, at = CODE): Map<string, bigint> {
+  const { bytes, symbols } = assemble(`bits 64\norg ${at}\n${source}`);
+  m.memory.write(at, bytes);
+  begin(at);
+  return symbols;
+}
+
+function begin(at: number | bigint, gpr: Record<number, bigint> = {}): void {
+  const all = Array.from({ length: 16 }, (_, i) => gpr[i] ?? 0n);
+  all[4] = BigInt(STACK - 8);
+  m.put64(STACK - 8, BigInt(HANDLERS));
+  m.set({ gpr: all, rflags: 2n, rip: BigInt(at) });
+}
+
+/** Runs to HLT; the number of instructions that ran in regions. */
+function finish(): number {
+  const before = m.compiled;
+  expect(m.run()).toBe(RUN.HALT);
+  return m.compiled - before;
+}
+
+function compile(at: number | bigint): Region {
+  const region = m.jit.compile(m.base, BigInt(at));
+  if (!region) throw new Error("not compiled");
+  return region;
+}
+
+const COUNT = "mov ecx, 1000\nxor eax, eax\nagain: add rax, rcx\nsub rcx, 1\njne again\nret\n";
+
+describe("a region", () => {
+  it("runs what it was made of", () => {
+    start(COUNT);
+    compile(CODE);
+    expect(finish()).toBe(2 + 3000 + 1);
+    expect(m.get().gpr[0]).toBe(500500n);
+    expect(m.get().icount).toBe(3004);
+  });
+
+  it("is not made twice, nor of what the backend does not serve", () => {
+    start(`${COUNT}other: cpuid\nret\n`);
+    compile(CODE);
+    expect(m.jit.compile(m.base, BigInt(CODE))).toBeUndefined();
+    expect(m.jit.compile(m.base, BigInt(CODE + COUNT.length))).toBeUndefined();
+  });
+
+  it("ends before an instruction that it does not have, and goes on after it", () => {
+    const s = start("mov ecx, 50\nagain: add rbx, rcx\npushfq\npop rax\nsub rcx, 1\njne again\nret\n");
+    compile(s.get("again") as bigint);
+    const compiled = finish();
+    expect(m.get().gpr[3]).toBe(1275n);
+    expect(m.get().icount).toBe(1 + 50 * 5 + 2);
+    // PUSHFQ and what follows it are the interpreter's, and so is the first time, which comes from above.
+    expect(compiled).toBe(49);
+  });
+
+  it("holds no address of a vCPU", () => {
+    const second = new TestMachine(core, 1);
+    const { bytes } = assemble(`bits 64\norg ${CODE}\n${COUNT}`);
+    const modules = [m, second].map((machine) => {
+      machine.memory.write(CODE, bytes);
+      return machine.jit.compile(machine.base, BigInt(CODE))?.bytes;
+    });
+    expect(modules[0]).toBeDefined();
+    expect(modules[0]).toEqual(modules[1]);
+  });
+
+  it("gives way to attention when it is entered, and to the budget in loops", () => {
+    start("again: add rax, 1\njmp again\n");
+    compile(CODE);
+    expect(m.run(10_001n)).toBe(RUN.SLICE);
+    expect(m.get()).toMatchObject({ icount: 10_001, rip: BigInt(CODE + 4) });
+    m.view.or(VCPU.attention, ATTENTION.STOP);
+    expect(m.run()).toBe(RUN.STOP);
+  });
+
+  it("leaves a return that goes elsewhere to the interpreter", () => {
+    // A function in another page: its return address is not one of the region's.
+    start("call function\nret\ntimes 4096 - ($ - $$) nop\nfunction: add rax, 5\nret\n");
+    compile(CODE + 4096);
+    expect(finish()).toBe(2);
+    expect(m.get().gpr[0]).toBe(5n);
+  });
+});
+
+describe("a region becomes invalid", () => {
+  it("when the guest writes to its page from outside", () => {
+    const s = start(
+      `call function\nmov byte [abs function + 3], 7\ncall function\nret\ntimes 4096 - ($ - $$) nop\nfunction: add rax, 1\nret\n`,
+    );
+    compile(s.get("function") as bigint);
+    const compiled = finish();
+    expect(m.get().gpr[0]).toBe(8n);
+    expect(compiled).toBe(2);
+  });
+
+  it("when it writes to itself", () => {
+    const s = start(
+      "mov ecx, 3\nagain:\npatched: add rax, 1\nmov byte [rel patched + 3], 100\nsub ecx, 1\njne again\nret\n",
+    );
+    compile(s.get("again") as bigint);
+    finish();
+    expect(m.get().gpr[0]).toBe(201n);
+  });
+
+  it("when the host writes to its page", () => {
+    start(COUNT);
+    compile(CODE);
+    finish();
+    m.memory.onCodeWrite = (page) => postDrop(m.view, page);
+    m.memory.write(CODE, assemble("bits 64\nmov eax, 42\nret").bytes);
+    begin(CODE);
+    m.view.or(VCPU.attention, ATTENTION.DROP);
+    expect(finish()).toBe(0);
+    expect(m.get().gpr[0]).toBe(42n);
+  });
+
+  it("when the arena is emptied", () => {
+    start(COUNT);
+    compile(CODE);
+    m.reset();
+    begin(CODE);
+    expect(finish()).toBe(0);
+    expect(m.get().gpr[0]).toBe(500500n);
+  });
+});
+
+describe("a region and paging", () => {
+  const LINEAR = 0x60_0000;
+  const FUNCTION = "lea rax, [rel $]\nmov ecx, 9\nagain: sub ecx, 1\njne again\nret\n";
+
+  it("serves every address at which its page is mapped", () => {
+    start(FUNCTION);
+    compile(CODE);
+    finish();
+    m.map(LINEAR, CODE);
+    begin(LINEAR);
+    expect(finish()).toBe(2 + 18 + 1);
+    expect(m.get().gpr[0]).toBe(BigInt(LINEAR));
+  });
+
+  it("is not entered where another page is mapped now", () => {
+    const at = CODE + 0x1000;
+    start(FUNCTION, at);
+    m.map(LINEAR, at);
+    begin(LINEAR);
+    compile(LINEAR);
+    expect(finish()).toBe(21);
+    // The caller maps another page in and flushes the translation.
+    m.memory.write(CODE + 0x2000, assemble("bits 64\nmov eax, 77\nret").bytes);
+    const pte = 0x1_0000 + (LINEAR >>> 12) * 8;
+    start(`mov qword [abs ${pte}], ${CODE + 0x2003}\ninvlpg [abs ${LINEAR}]\nmov rbx, ${LINEAR}\ncall rbx\nret\n`);
+    expect(finish()).toBe(0);
+    expect(m.get().gpr[0]).toBe(77n);
+  });
+
+  it("sees a changed data mapping after INVLPG", () => {
+    m.put64(DATA, 1n);
+    m.put64(DATA + 0x1000, 2n);
+    const pte = 0x1_0000 + (DATA >>> 12) * 8;
+    const s =
+      start(`call read\nmov rbx, rax\nmov qword [abs ${pte}], ${DATA + 0x1003}\ninvlpg [abs ${DATA}]\ncall read\nret
+read: mov ecx, 5\nxor eax, eax\nagain: add rax, [abs ${DATA}]\nsub ecx, 1\njne again\nret\n`);
+    compile(s.get("read") as bigint);
+    expect(finish()).toBe(2 * (2 + 15 + 1));
+    expect(m.get().gpr.slice(0, 4)).toEqual([10n, 0n, 0n, 5n]);
+  });
+
+  it("faults with the state of the instruction that faults", () => {
+    const s = start("mov rbx, 1\nadd rbx, 5\nfaults: mov [abs 0x1230000], rbx\nadd rbx, 1\nret\n");
+    compile(CODE);
+    finish();
+    expect(m.get().rip).toBe(BigInt(HANDLERS + 14 * 16 + 1));
+    expect(m.get().gpr[3]).toBe(6n);
+    expect(m.view.get64(VCPU.cr2)).toBe(0x123_0000n);
+    // The frame: error code, RIP of the MOV.
+    const frame = new BigUint64Array(Uint8Array.from(Buffer.from(m.dump(STACK - 16 - 48, 16), "hex")).buffer);
+    expect([...frame]).toEqual([2n, s.get("faults")]);
+  });
+});
+
+describe("the Wasm of a region", () => {
+  it("is what it was (test/jit/golden)", async () => {
+    start("again: movzx ecx, byte [rsi]\nadd rsi, 1\nxor eax, ecx\ncmp rsi, rdx\njne again\nhlt\n");
+    const module = binaryen.readBinary(compile(CODE).bytes);
+    const text = module.emitText();
+    module.dispose();
+    await expect(text.slice(text.indexOf(" (export"))).toMatchFileSnapshot("golden/loop.wat");
+  });
+});

@@ -1,0 +1,131 @@
+/** Machines with real vCPU threads, and small 32-bit guests for them. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
+import { build } from "vite";
+import { buildCore } from "../../scripts/build-core.mjs";
+import { assemble } from "../../src/isa/assemble.ts";
+import { Machine, type MachineConfig } from "../../src/machine/machine.ts";
+
+const root = join(import.meta.dirname, "../..");
+const corePath = process.env.TABHYVE_CORE ?? join(root, "dist/core/core.wasm");
+/** In the project, so that a module in it finds the packages. */
+const folder = mkdtempSync(join(tmpdir(), "tabhyve-threads-"));
+
+/** Compiles the core and bundles the worker, once. */
+export async function prepare(): Promise<void> {
+  if (!process.env.TABHYVE_CORE) await buildCore();
+  await build({
+    root,
+    configFile: false,
+    logLevel: "error",
+    publicDir: false,
+    build: {
+      ssr: true,
+      outDir: folder,
+      target: "node20",
+      minify: false,
+      rolldownOptions: { input: { worker: join(root, "src/cli/nodeWorker.ts") }, output: { entryFileNames: "[name].mjs" } },
+    },
+    ssr: { noExternal: true },
+  });
+}
+
+export function cleanUp(): void {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+export type Settings = Partial<Pick<MachineConfig, "serial" | "onState" | "transport" | "restart">>;
+
+export function machine(source: string, settings: Settings = {}): Promise<Machine> {
+  return Machine.create({
+    core: readFileSync(corePath),
+    kernel: assemble(source).bytes,
+    memoryBytes: 8 * 2 ** 20,
+    transport: "threaded",
+    spawn: () => {
+      const worker = new Worker(join(folder, "worker.mjs"));
+      return { endpoint: nodeEndpoint(worker), terminate: () => void worker.terminate() };
+    },
+    serial: () => {},
+    debugExit: true,
+    ...settings,
+  });
+}
+
+/** Waits until `done`, letting events in; false if that takes longer than `ms`. */
+export async function until(done: () => boolean, ms = 3000): Promise<boolean> {
+  for (const end = performance.now() + ms; performance.now() < end; ) {
+    if (done()) return true;
+    await pass();
+  }
+  return done();
+}
+
+/** Lets events in. */
+export const pass = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+export function read32(m: Machine, gpa: number): number {
+  const bytes = new Uint8Array(4);
+  m.memory.read(gpa, bytes);
+  return new DataView(bytes.buffer).getUint32(0, true);
+}
+
+export function write32(m: Machine, gpa: number, value: number): void {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value, true);
+  m.memory.write(gpa, bytes);
+}
+
+/** Where guests keep what the host reads and writes; no code is in that page. */
+export const SHARED = 0x13_0000;
+
+/**
+ * A Multiboot guest: flat 32-bit protected mode, interrupts off, ESP below 90000h, both 8259s masked, every vector from
+ * 30h to 4Fh at `handlers` + (vector - 30h) * 64.
+ */
+export const guest = (body: string, handler: (vector: number) => string = () => "iretd"): string => `
+bits 32
+org 0x100000
+header: dd 0x1badb002, 0x10000, 0xe4514ffe, header, 0x100000, 0, 0, start
+start:
+  cli
+  cld
+  mov esp,0x90000
+  lgdt [gdtr]
+  jmp 8:flat
+flat:
+  mov eax,16
+  mov ds,eax
+  mov es,eax
+  mov ss,eax
+  mov al,0xff
+  out 0x21,al
+  out 0xa1,al
+  mov ebx,handlers
+  mov edi,0x120000+0x30*8
+  mov ecx,0x20
+gates:
+  mov [edi],bx
+  mov word [edi+2],8
+  mov word [edi+4],0x8e00
+  mov eax,ebx
+  shr eax,16
+  mov [edi+6],ax
+  add ebx,64
+  add edi,8
+  dec ecx
+  jnz gates
+  lidt [idtr]
+${body}
+align 8
+gdt: dd 0,0, 0xffff,0xcf9b00, 0xffff,0xcf9300
+gdtr: dw 23
+  dd gdt
+idtr: dw 0x7ff
+  dd 0x120000
+${Array.from({ length: 0x20 }, (_, i) => `align 64\n${i ? "" : "handlers:\n"}${handler(0x30 + i)}`).join("\n")}
+`;
