@@ -14,6 +14,7 @@ import { join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Connect, Plugin, ResolvedConfig } from "vite";
 import { defineConfig } from "vite";
+import { embeddedGuestImage } from "./scripts/embedded-guest.mjs";
 
 /**
  * The page: `vite` serves it for development, `vite build` makes the static site in dist/site, `vite preview` serves
@@ -175,10 +176,10 @@ export default defineConfig({
   base: "./",
   // A page that is not there is a 404, not this page again: the guest list may be missing.
   appType: "mpa",
-  plugins: [contentSecurityPolicy(), guestFiles(), offlineList(), portInUse()],
+  plugins: [embeddedGuestImage(), contentSecurityPolicy(), guestFiles(), offlineList(), portInUse()],
   server: { port: 5173, strictPort: true, headers: isolation },
   preview: { port: 4173, strictPort: true, headers: isolation },
-  worker: { format: "es" },
+  worker: { format: "es", plugins: () => [embeddedGuestImage()] },
   build: {
     outDir: "dist/site",
     emptyOutDir: true,

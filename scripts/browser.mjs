@@ -9,10 +9,17 @@ if (!found) {
   if (apt && process.getuid?.() === 0) {
     process.stderr.write("tabhyve: installing Debian's chromium for the page's tests …\n");
     const run = (...args) => spawnSync("apt-get", args, { stdio: ["ignore", "ignore", "inherit"] }).status === 0;
-    if (!(run("install", "-y", "--no-install-recommends", "chromium") || (run("update") && run("install", "-y", "--no-install-recommends", "chromium")))) {
+    if (
+      !(
+        run("install", "-y", "--no-install-recommends", "chromium") ||
+        (run("update") && run("install", "-y", "--no-install-recommends", "chromium"))
+      )
+    ) {
       process.stderr.write("tabhyve: NOTE: chromium could not be installed: THE PAGE IS NOT TESTED\n");
     }
   } else {
-    process.stderr.write("tabhyve: NOTE: no Chromium on the path and no right to install one: THE PAGE IS NOT TESTED\n");
+    process.stderr.write(
+      "tabhyve: NOTE: no Chromium on the path and no right to install one: THE PAGE IS NOT TESTED\n",
+    );
   }
 }

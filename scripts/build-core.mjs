@@ -10,8 +10,23 @@ const out = join(root, "dist/core/core.wasm");
 const STATIC_BASE = 4096;
 
 export const ASC_OPTIONS = [
-  "--importMemory", "--sharedMemory", "--initialMemory", "64", "--maximumMemory", "65536", "--memoryBase", String(STATIC_BASE),
-  "--enable", "threads", "--enable", "simd", "--exportTable", "--runtime", "stub", "-O3", "--noAssert",
+  "--importMemory",
+  "--sharedMemory",
+  "--initialMemory",
+  "64",
+  "--maximumMemory",
+  "65536",
+  "--memoryBase",
+  String(STATIC_BASE),
+  "--enable",
+  "threads",
+  "--enable",
+  "simd",
+  "--exportTable",
+  "--runtime",
+  "stub",
+  "-O3",
+  "--noAssert",
 ];
 
 function newest(folder) {
@@ -29,7 +44,14 @@ export async function buildCore() {
   const from = performance.now();
   mkdirSync(dirname(out), { recursive: true });
   const asc = await import("assemblyscript/asc");
-  const { error, stderr } = await asc.main([join(root, "assembly/index.ts"), "--baseDir", root, "-o", out, ...ASC_OPTIONS]);
+  const { error, stderr } = await asc.main([
+    join(root, "assembly/index.ts"),
+    "--baseDir",
+    root,
+    "-o",
+    out,
+    ...ASC_OPTIONS,
+  ]);
   if (error) {
     process.stderr.write(`failed\n${stderr.toString()}\n`);
     throw new Error("the core does not compile");

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
+import { embeddedGuestImage } from "./embedded-guest.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const out = join(root, "dist/node");
@@ -24,6 +25,7 @@ export async function buildNode() {
     configFile: false,
     logLevel: "error",
     publicDir: false,
+    plugins: [embeddedGuestImage()],
     build: {
       ssr: true,
       outDir: out,
@@ -32,7 +34,10 @@ export async function buildNode() {
       minify: false,
       rolldownOptions: {
         input: { tabhyve: join(root, "src/cli/tabhyve.ts"), worker: join(root, "src/cli/nodeWorker.ts") },
-        output: { entryFileNames: "[name].js", banner: (chunk) => (chunk.name === "tabhyve" ? "#!/usr/bin/env node" : "") },
+        output: {
+          entryFileNames: "[name].js",
+          banner: (chunk) => (chunk.name === "tabhyve" ? "#!/usr/bin/env node" : ""),
+        },
       },
     },
     ssr: { noExternal: true },

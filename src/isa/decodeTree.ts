@@ -17,7 +17,12 @@ export interface DecodeTree {
   nodes: number[];
 }
 
-type Split = readonly [kind: number, children: number, belongs: (row: Row, child: number) => boolean, applies: (row: Row) => boolean];
+type Split = readonly [
+  kind: number,
+  children: number,
+  belongs: (row: Row, child: number) => boolean,
+  applies: (row: Row) => boolean,
+];
 
 const PREFIXES = ["np", "66", "f3", "f2"];
 const SPLITS: Split[] = [
@@ -52,15 +57,24 @@ export function buildDecodeTree(rows: readonly Row[]): DecodeTree {
     for (let i = 0; i < SPLITS.length; i++) {
       const [kind, n, belongs, applies] = SPLITS[i];
       if (done & (1 << i) || !candidates.some(applies)) continue;
-      const children = Array.from({ length: n }, (_, c) => build(candidates.filter((r) => belongs(r, c)), prefixDone, done | (1 << i)));
+      const children = Array.from({ length: n }, (_, c) =>
+        build(
+          candidates.filter((r) => belongs(r, c)),
+          prefixDone,
+          done | (1 << i),
+        ),
+      );
       return add(kind, children);
     }
     if (!prefixDone && candidates.some((r) => r.prefix)) {
       const rest = candidates.filter((r) => !r.prefix);
-      return add(NODE.PFX, PREFIXES.map((p) => {
-        const own = candidates.filter((r) => r.prefix === p);
-        return build(own.length ? own : rest, true, done);
-      }));
+      return add(
+        NODE.PFX,
+        PREFIXES.map((p) => {
+          const own = candidates.filter((r) => r.prefix === p);
+          return build(own.length ? own : rest, true, done);
+        }),
+      );
     }
     // A more specific row (fixed rm, register or memory form) wins over a general one.
     const best = candidates.sort((a, b) => specificity(b) - specificity(a));

@@ -1,13 +1,30 @@
 /** Text of assembly/gen/decode.ts: the decoder's tables. */
 import { buildDecodeTree, NODE } from "./decodeTree.ts";
-import { ADDRESS, specialise, STRUCTURE } from "./specialise.ts";
 import { SEMANTICS } from "./semantics.ts";
+import { ADDRESS, STRUCTURE, specialise } from "./specialise.ts";
 import type { Row } from "./table/grammar.ts";
 
 /** How the decoder treats an operand (assembly/decode/operands.ts has one case each). */
 export const ACTION = {
-  NONE: 0, GPR: 1, RM: 2, OPREG: 3, IMM: 4, REL: 5, MOFFS: 6, FIXED: 7, CONST: 8, NUMBER: 9, MMX: 10, MMXRM: 11,
-  XMM: 12, XMMRM: 13, FAR: 14, STI: 15, MEM: 16, GPRRM: 17, NUMBERCONST: 18,
+  NONE: 0,
+  GPR: 1,
+  RM: 2,
+  OPREG: 3,
+  IMM: 4,
+  REL: 5,
+  MOFFS: 6,
+  FIXED: 7,
+  CONST: 8,
+  NUMBER: 9,
+  MMX: 10,
+  MMXRM: 11,
+  XMM: 12,
+  XMMRM: 13,
+  FAR: 14,
+  STI: 15,
+  MEM: 16,
+  GPRRM: 17,
+  NUMBERCONST: 18,
 } as const;
 
 /** Operand sizes as the decoder knows them; up to 3 they are log2 of bytes. */
@@ -15,21 +32,56 @@ export const OPSIZE = { B: 0, W: 1, D: 2, Q: 3, V: 4, Z: 5, Y: 6, O: 7, P: 8, S:
 
 /** Row attributes as bits of the row's word. */
 export const ATTR = {
-  D64: 1, F64: 2, LOCK: 4, END: 8, BR: 16, EV: 32, PROT: 64, FPU: 128, MMX: 256, SSE: 512, REP: 1024, MODRM: 2048,
-  MEMW: 4096, I64: 8192, O64: 16384,
+  D64: 1,
+  F64: 2,
+  LOCK: 4,
+  END: 8,
+  BR: 16,
+  EV: 32,
+  PROT: 64,
+  FPU: 128,
+  MMX: 256,
+  SSE: 512,
+  REP: 1024,
+  MODRM: 2048,
+  MEMW: 4096,
+  I64: 8192,
+  O64: 16384,
 } as const;
 
 /** Where an operand goes in the micro-op. */
 export const SLOT = { NONE: 0, D: 1, S: 2, IMM: 3, IMM2: 4 } as const;
 
 const FIXED: Record<string, [number, number]> = {
-  AL: [0, OPSIZE.B], CL: [1, OPSIZE.B], AX: [0, OPSIZE.W], DX: [2, OPSIZE.W], rAX: [0, OPSIZE.V], eAX: [0, OPSIZE.Z],
+  AL: [0, OPSIZE.B],
+  CL: [1, OPSIZE.B],
+  AX: [0, OPSIZE.W],
+  DX: [2, OPSIZE.W],
+  rAX: [0, OPSIZE.V],
+  eAX: [0, OPSIZE.Z],
 };
 const SREGS = ["ES", "CS", "SS", "DS", "FS", "GS"];
 const LETTER: Record<string, number> = {
-  E: ACTION.RM, G: ACTION.GPR, R: ACTION.GPRRM, M: ACTION.MEM, Z: ACTION.OPREG, I: ACTION.IMM, J: ACTION.REL,
-  O: ACTION.MOFFS, A: ACTION.FAR, S: ACTION.NUMBER, C: ACTION.NUMBER, D: ACTION.NUMBER, P: ACTION.MMX, Q: ACTION.MMXRM,
-  N: ACTION.MMXRM, V: ACTION.XMM, W: ACTION.XMMRM, U: ACTION.XMMRM, X: ACTION.NONE, Y: ACTION.NONE,
+  E: ACTION.RM,
+  G: ACTION.GPR,
+  R: ACTION.GPRRM,
+  M: ACTION.MEM,
+  Z: ACTION.OPREG,
+  I: ACTION.IMM,
+  J: ACTION.REL,
+  O: ACTION.MOFFS,
+  A: ACTION.FAR,
+  S: ACTION.NUMBER,
+  C: ACTION.NUMBER,
+  D: ACTION.NUMBER,
+  P: ACTION.MMX,
+  Q: ACTION.MMXRM,
+  N: ACTION.MMXRM,
+  V: ACTION.XMM,
+  W: ACTION.XMMRM,
+  U: ACTION.XMMRM,
+  X: ACTION.NONE,
+  Y: ACTION.NONE,
 };
 
 interface Operand {
@@ -40,9 +92,17 @@ interface Operand {
 }
 
 function operand(text: string, role: string, index: number): Operand {
-  const slot = role === "D" ? SLOT.D : role === "S" || role === "M" ? SLOT.S : role ? SLOT.IMM : [SLOT.D, SLOT.S, SLOT.IMM, SLOT.IMM2][index];
+  const slot =
+    role === "D"
+      ? SLOT.D
+      : role === "S" || role === "M"
+        ? SLOT.S
+        : role
+          ? SLOT.IMM
+          : [SLOT.D, SLOT.S, SLOT.IMM, SLOT.IMM2][index];
   if (text in FIXED) return { action: ACTION.FIXED, param: FIXED[text][0], size: FIXED[text][1], slot };
-  if (text === "1" || text === "3") return { action: ACTION.CONST, param: Number(text), size: OPSIZE.B, slot: SLOT.IMM };
+  if (text === "1" || text === "3")
+    return { action: ACTION.CONST, param: Number(text), size: OPSIZE.B, slot: SLOT.IMM };
   if (text === "ST0") return { action: ACTION.NONE, param: 0, size: OPSIZE.N, slot };
   if (text === "STi") return { action: ACTION.STI, param: 0, size: OPSIZE.N, slot };
   const sreg = SREGS.indexOf(text);
@@ -52,7 +112,12 @@ function operand(text: string, role: string, index: number): Operand {
   if (action === undefined || size === undefined) throw new Error(`instruction table: unknown operand ${text}`);
   // An immediate that is not the second operand's source goes to imm; a second one (ENTER) to imm2.
   const isImm = action === ACTION.IMM || action === ACTION.REL || action === ACTION.FAR;
-  return { action, param: 0, size, slot: isImm ? (role || index < 1 || slot !== SLOT.IMM2 ? SLOT.IMM : SLOT.IMM2) : slot };
+  return {
+    action,
+    param: 0,
+    size,
+    slot: isImm ? (role || index < 1 || slot !== SLOT.IMM2 ? SLOT.IMM : SLOT.IMM2) : slot,
+  };
 }
 
 const READS_ONLY = new Set(["cmp", "test", "bt", "mul", "imul", "div", "idiv", "push", "jmpE", "callE", "nop"]);
@@ -63,15 +128,36 @@ function rowBytes(row: Row): number[] {
   let imms = 0;
   for (const o of operands) if (o.slot === SLOT.IMM && o.action === ACTION.IMM && imms++) o.slot = SLOT.IMM2;
   // The port in DX and a segment register by name do not tell the operand size.
-  const sized = operands.find((o, i) => o.size <= OPSIZE.Y && row.operands[i] !== "DX" && o.action !== ACTION.NUMBERCONST
-    && o.action !== ACTION.REL && o.action !== ACTION.IMM && o.action !== ACTION.CONST);
+  const sized = operands.find(
+    (o, i) =>
+      o.size <= OPSIZE.Y &&
+      row.operands[i] !== "DX" &&
+      o.action !== ACTION.NUMBERCONST &&
+      o.action !== ACTION.REL &&
+      o.action !== ACTION.IMM &&
+      o.action !== ACTION.CONST,
+  );
   let attr = row.modrm ? ATTR.MODRM : 0;
   for (const [name, bit] of Object.entries(ATTR)) if (row.attrs.has(name.toLowerCase())) attr |= bit;
   const first = operands[0]?.action;
-  const memoryFirst = first === ACTION.RM || first === ACTION.MEM || first === ACTION.XMMRM || first === ACTION.MMXRM || first === ACTION.MOFFS;
+  const memoryFirst =
+    first === ACTION.RM ||
+    first === ACTION.MEM ||
+    first === ACTION.XMMRM ||
+    first === ACTION.MMXRM ||
+    first === ACTION.MOFFS;
   const readsOnly = row.meaning.startsWith("@") ? row.attrs.has("mr") : READS_ONLY.has(row.meaning);
   if (memoryFirst && !readsOnly) attr |= ATTR.MEMW;
-  const bytes = [operands.length, sized?.size ?? OPSIZE.V, 0, 0, attr & 255, (attr >> 8) & 255, (attr >> 16) & 255, attr >>> 24];
+  const bytes = [
+    operands.length,
+    sized?.size ?? OPSIZE.V,
+    0,
+    0,
+    attr & 255,
+    (attr >> 8) & 255,
+    (attr >> 16) & 255,
+    attr >>> 24,
+  ];
   for (let i = 0; i < 4; i++) {
     const o = operands[i] ?? { action: 0, param: 0, size: OPSIZE.N, slot: 0 };
     bytes.push(o.action, o.param, o.size, o.slot);
@@ -88,17 +174,24 @@ const numbers = (name: string, type: string, values: readonly number[]): string 
 };
 
 const constants = (prefix: string, type: string, values: Record<string, number>): string =>
-  Object.entries(values).map(([k, v]) => `export const ${prefix}_${k}: ${type} = ${v};\n`).join("");
+  Object.entries(values)
+    .map(([k, v]) => `export const ${prefix}_${k}: ${type} = ${v};\n`)
+    .join("");
 
 export function decodeText(rows: readonly Row[]): string {
   const tree = buildDecodeTree(rows);
   const { slots } = specialise(rows);
   const structure = Object.fromEntries([...STRUCTURE, ...ADDRESS].map((n, i) => [n, i]));
   return [
-    constants("NODE", "u32", NODE), constants("ACT", "u32", ACTION), constants("SZ", "u32", OPSIZE),
-    constants("ATTR", "u32", ATTR), constants("SLOT", "u32", SLOT), constants("OP", "u32", structure),
+    constants("NODE", "u32", NODE),
+    constants("ACT", "u32", ACTION),
+    constants("SZ", "u32", OPSIZE),
+    constants("ATTR", "u32", ATTR),
+    constants("SLOT", "u32", SLOT),
+    constants("OP", "u32", structure),
     `export const ROW_BYTES: usize = ${ROW_BYTES};\n`,
-    numbers("ROOTS", "u16", tree.roots), numbers("NODES", "u16", tree.nodes),
+    numbers("ROOTS", "u16", tree.roots),
+    numbers("NODES", "u16", tree.nodes),
     numbers("SLOTS", "u16", [0, 0, 0, 0, 0, 0, 0, 0, ...rows.flatMap((r) => slots.get(r.id) ?? [])]),
     numbers("ROWINFO", "u8", [...new Array(ROW_BYTES).fill(0), ...rows.flatMap(rowBytes)]),
   ].join("\n");

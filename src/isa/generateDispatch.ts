@@ -1,5 +1,5 @@
 /** Text of assembly/gen/dispatch.ts: the interpreter's switch and the table of what it calls. */
-import { ADDRESS, callText, type MicroOp, specialise, STRUCTURE } from "./specialise.ts";
+import { ADDRESS, callText, type MicroOp, STRUCTURE, specialise } from "./specialise.ts";
 import type { Row } from "./table/grammar.ts";
 
 function imports(ops: readonly MicroOp[], sem: Map<string, string>, handlers: Map<string, string>): string {
@@ -18,8 +18,7 @@ export function dispatchText(rows: readonly Row[], sem: Map<string, string>, han
   const inline = ops.filter((op) => op.id < firstCalled);
   const called = ops.filter((op) => op.id >= firstCalled);
   const structure = Object.fromEntries([...STRUCTURE, ...ADDRESS].map((n, i) => [n, i]));
-  const wrapper = (op: MicroOp) =>
-    op.handler ? op.meaning : `x${op.id}`;
+  const wrapper = (op: MicroOp) => (op.handler ? op.meaning : `x${op.id}`);
   return `import { Vcpu, STATUS_BUDGET, STATUS_REGION, STATUS_RESUME } from "./layout";
 import { Interp } from "../interp/backend";
 import { Reg, Mem, Imm, Cl } from "../sem/kinds";
@@ -29,7 +28,13 @@ import { enter } from "../decode/block";
 import { enterRegion } from "../jit/enter";
 ${imports(ops, sem, handlers)}
 
-${called.filter((op) => !op.handler).map((op) => `function ${wrapper(op)}(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ${callText(op, "Interp", "b")}; }`).join("\n")}
+${called
+  .filter((op) => !op.handler)
+  .map(
+    (op) =>
+      `function ${wrapper(op)}(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ${callText(op, "Interp", "b")}; }`,
+  )
+  .join("\n")}
 
 const FIRST_CALLED: i32 = ${firstCalled};
 const CALLED: StaticArray<(c: Vcpu, u: usize) => bool> = [
@@ -80,9 +85,13 @@ function interpret(c: Vcpu, u: usize, budget: i64): i64 {
       case ${structure.STRADDLE}: { if (!straddle(c, u)) return stop(c, u, budget); u += 32; continue; }
       case ${structure.REGION}: { c.uop = <u32>u; c.status = STATUS_REGION; return budget; }
       case ${structure.EASEG}: { if (!easeg(c, u)) return stop(c, u, budget); u += 32; continue; }
-${inline.map((op) => op.control
-    ? `      case ${op.id}: { const next = ${callText(op, "Interp", "b")}; if (!next) return stop(c, u, budget); u = next; continue; }`
-    : `      case ${op.id}: { if (!${callText(op, "Interp", "b")}) return stop(c, u, budget); u += 32; continue; }`).join("\n")}
+${inline
+  .map((op) =>
+    op.control
+      ? `      case ${op.id}: { const next = ${callText(op, "Interp", "b")}; if (!next) return stop(c, u, budget); u = next; continue; }`
+      : `      case ${op.id}: { if (!${callText(op, "Interp", "b")}) return stop(c, u, budget); u += 32; continue; }`,
+  )
+  .join("\n")}
       default: {
         if (!call_indirect<bool>(load<u32>(changetype<usize>(unchecked(CALLED[<i32>load<u16>(u) - FIRST_CALLED]))), c, u)) return stop(c, u, budget);
         u += 32;

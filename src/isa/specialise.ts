@@ -4,8 +4,9 @@
  * A micro-op number is the index of a case in the interpreter's dispatch: inline ones first (the switch), then the
  * ones that are reached by one call_indirect. Each row has eight slots, `operand size * 2 + memory`.
  */
-import type { Row } from "./table/grammar.ts";
+
 import { SEMANTICS } from "./semantics.ts";
+import type { Row } from "./table/grammar.ts";
 
 export type Kind = "Reg" | "Mem" | "Imm" | "Cl";
 
@@ -25,14 +26,19 @@ export interface MicroOp {
 }
 
 /** Micro-ops that no row has: block structure. Their numbers come first. */
-export const STRUCTURE = [
-  "HEAD", "STOP", "NEXT", "NEXTEV", "GO", "GOEV", "RAISE", "STRADDLE", "REGION",
-] as const;
+export const STRUCTURE = ["HEAD", "STOP", "NEXT", "NEXTEV", "GO", "GOEV", "RAISE", "STRADDLE", "REGION"] as const;
 /** Address micro-ops (assembly/decode/address.ts): leave the operand's linear address in Vcpu.ea. */
 export const ADDRESS = ["EASEG"] as const;
 
 const SIZES: Record<string, number[]> = {
-  b: [0], w: [1], d: [2], q: [3], v: [1, 2, 3], z: [1, 2, 3], y: [2, 3], n: [1, 2, 3],
+  b: [0],
+  w: [1],
+  d: [2],
+  q: [3],
+  v: [1, 2, 3],
+  z: [1, 2, 3],
+  y: [2, 3],
+  n: [1, 2, 3],
 };
 const TYPES = ["u8", "u16", "u32", "u64"];
 const FIXED: Record<string, number> = { AL: 0, CL: 0, AX: 1, DX: 1 };
@@ -86,7 +92,17 @@ export function specialise(rows: readonly Row[]): Specialised {
     if (row.meaning === "#UD") continue;
     if (row.meaning.startsWith("@")) {
       const meaning = row.meaning.slice(1);
-      byKey.set(`@${meaning}`, { id: 0, meaning, handler: true, control: false, z: 0, f: 0, kinds: {}, cc: -1, inline: false });
+      byKey.set(`@${meaning}`, {
+        id: 0,
+        meaning,
+        handler: true,
+        control: false,
+        z: 0,
+        f: 0,
+        kinds: {},
+        cc: -1,
+        inline: false,
+      });
       keys.fill(`@${meaning}`);
       continue;
     }
@@ -111,7 +127,15 @@ export function specialise(rows: readonly Row[]): Specialised {
         if (old) old.inline ||= inline;
         else {
           byKey.set(key, {
-            id: 0, meaning: row.meaning, handler: false, control: !!sem.control, z, f, kinds, cc: sem.cc ? row.cc : -1, inline,
+            id: 0,
+            meaning: row.meaning,
+            handler: false,
+            control: !!sem.control,
+            z,
+            f,
+            kinds,
+            cc: sem.cc ? row.cc : -1,
+            inline,
           });
         }
         keys[z * 2 + (mem ? 1 : 0)] = key;
@@ -125,7 +149,11 @@ export function specialise(rows: readonly Row[]): Specialised {
   const firstCalled = id;
   for (const op of all) if (!op.id) op.id = id++;
   const slots = new Map<number, number[]>();
-  for (const [row, keys] of wanted) slots.set(row, keys.map((k) => byKey.get(k)?.id ?? 0));
+  for (const [row, keys] of wanted)
+    slots.set(
+      row,
+      keys.map((k) => byKey.get(k)?.id ?? 0),
+    );
   return { ops: all.sort((a, b) => a.id - b.id), slots, firstCalled };
 }
 

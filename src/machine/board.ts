@@ -3,8 +3,8 @@
  * records it answers.
  */
 import { MmioBus } from "../bus/mmio.ts";
-import { PortHooks } from "../bus/portHooks.ts";
 import { PortBus } from "../bus/pio.ts";
+import { PortHooks } from "../bus/portHooks.ts";
 import { AcpiPm } from "../io/acpiPm.ts";
 import { ApicBus } from "../io/apicBus.ts";
 import { ApicPage } from "../io/apicPage.ts";
@@ -251,7 +251,20 @@ export class Board {
       this.mmio.attach(map.TESTDEV_IOMEM_BASE, 0x1_0000, testdev.iomem);
     }
     this.devices = [
-      ...this.apics, ioapic, this.pic, pit, rtc, i8042, reset, post, pmTimer, this.acpi, hpet, this.com1, fwCfg, pci,
+      ...this.apics,
+      ioapic,
+      this.pic,
+      pit,
+      rtc,
+      i8042,
+      reset,
+      post,
+      pmTimer,
+      this.acpi,
+      hpet,
+      this.com1,
+      fwCfg,
+      pci,
     ] as readonly Device<{ version: number }>[];
     this.resetChipset = () => {
       for (const f of [host, pirqs, piix4]) f.reset();

@@ -1,6 +1,6 @@
 /** A vCPU's registers after RESET or INIT (SDM vol. 3, table 10-1), and as a loader wants them. */
 import { SEG_INDEX, VCPU } from "../shared/layout.ts";
-import { setSegment, type StructView } from "../vcpu/view.ts";
+import { type StructView, setSegment } from "../vcpu/view.ts";
 import type { CpuState } from "./loader/types.ts";
 
 const NEVER = 0xffff_ffff_ffff_ffffn;
@@ -33,8 +33,20 @@ export function resetVcpu(view: StructView, id: number, signature: number): void
   view.set64(VCPU.idtBase, 0n);
   view.set(VCPU.idtLimit, 0xffff);
   for (const f of [
-    VCPU.star, VCPU.lstar, VCPU.cstar, VCPU.sfmask, VCPU.kernelGsBase, VCPU.sysenterCs, VCPU.sysenterEsp, VCPU.sysenterEip,
-    VCPU.tscAdjust, VCPU.tscAux, VCPU.specCtrl, VCPU.mtrrDefType, VCPU.tscDeadline, VCPU.apicTimerPeriod,
+    VCPU.star,
+    VCPU.lstar,
+    VCPU.cstar,
+    VCPU.sfmask,
+    VCPU.kernelGsBase,
+    VCPU.sysenterCs,
+    VCPU.sysenterEsp,
+    VCPU.sysenterEip,
+    VCPU.tscAdjust,
+    VCPU.tscAux,
+    VCPU.specCtrl,
+    VCPU.mtrrDefType,
+    VCPU.tscDeadline,
+    VCPU.apicTimerPeriod,
   ]) {
     view.set64(f, 0n);
   }
@@ -51,8 +63,19 @@ export function resetVcpu(view: StructView, id: number, signature: number): void
     view.data.setUint16(view.base + VCPU.st.offset + i * 16 + 8, 0, true);
   }
   for (const f of [
-    VCPU.cpl, VCPU.slow, VCPU.stepping, VCPU.shadow, VCPU.nmiBlocked, VCPU.nmiPending, VCPU.replayCount, VCPU.replayNext,
-    VCPU.stageCount, VCPU.stageNext, VCPU.exitCode, VCPU.excVector, VCPU.stackFault,
+    VCPU.cpl,
+    VCPU.slow,
+    VCPU.stepping,
+    VCPU.shadow,
+    VCPU.nmiBlocked,
+    VCPU.nmiPending,
+    VCPU.replayCount,
+    VCPU.replayNext,
+    VCPU.stageCount,
+    VCPU.stageNext,
+    VCPU.exitCode,
+    VCPU.excVector,
+    VCPU.stackFault,
   ]) {
     view.set(f, 0);
   }
@@ -80,4 +103,3 @@ export function applyCpuState(view: StructView, cpu: CpuState): void {
   view.set64(VCPU.idtBase, cpu.idt.base);
   view.set(VCPU.idtLimit, cpu.idt.limit);
 }
-

@@ -33,7 +33,8 @@ export function serveExit(machine: { board: Board; exitCounts: number[] }, view:
       const apic = Number(base & APIC_BASE_ADDRESS);
       if (base & APIC_BASE_ENABLED && where >= apic && where < apic + LAPIC_SIZE && size <= 4) {
         const lapic = board.apics[id];
-        if (write) lapic.write(where - apic, size as Width, view.data.getUint32(view.base + VCPU.exitData.offset, true));
+        if (write)
+          lapic.write(where - apic, size as Width, view.data.getUint32(view.base + VCPU.exitData.offset, true));
         else answer(BigInt(lapic.read(where - apic, size as Width) >>> 0));
       } else if (write) board.mmio.write(where, size as Width | 8, view.get64(VCPU.exitData));
       else answer(board.mmio.read(where, size as Width | 8));

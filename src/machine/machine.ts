@@ -149,10 +149,16 @@ export class Machine implements DeviceSide {
     if (config.transport === "threaded") {
       if (!config.spawn) throw new TypeError("the threaded transport needs spawn");
       const module = await WebAssembly.compile(config.core as BufferSource);
-      machine.#engine = await ThreadedEngine.create({ module, memory, vcpus, spawn: config.spawn, yieldTo: triggerYield }, machine);
+      machine.#engine = await ThreadedEngine.create(
+        { module, memory, vcpus, spawn: config.spawn, yieldTo: triggerYield },
+        machine,
+      );
     } else {
       const module = await WebAssembly.compile(unshared(config.core) as BufferSource);
-      machine.#engine = new InlineEngine({ module, memory, vcpus, now: () => performance.now(), yieldTo: triggerYield }, machine);
+      machine.#engine = new InlineEngine(
+        { module, memory, vcpus, now: () => performance.now(), yieldTo: triggerYield },
+        machine,
+      );
     }
     machine.#timers.onNext = (at) => machine.#engine.deadlineChanged(at);
     machine.memory.onCodeWrite = (page) => machine.#engine.dropCode(page);

@@ -34,9 +34,7 @@ export interface GuestMemory {
 }
 
 /** A named channel for what a guest did wrong or what a person debugging wants to know. */
-export interface Log {
-  (message: string): void;
-}
+export type Log = (message: string) => void;
 
 export const noLog: Log = () => {};
 

@@ -319,8 +319,22 @@ export const MODE = {
 
 /** Counters kept by the core (`Vcpu.stats`). One list for all of them. */
 export const STATS = [
-  "blocksBuilt", "blocksDropped", "lookups", "jumpMisses", "tlbFillsRead", "tlbFillsWrite", "tlbFillsExec", "walks",
-  "slowSteps", "exceptions", "interrupts", "exits", "flushes", "regions", "jitInstructions", "codeWrites",
+  "blocksBuilt",
+  "blocksDropped",
+  "lookups",
+  "jumpMisses",
+  "tlbFillsRead",
+  "tlbFillsWrite",
+  "tlbFillsExec",
+  "walks",
+  "slowSteps",
+  "exceptions",
+  "interrupts",
+  "exits",
+  "flushes",
+  "regions",
+  "jitInstructions",
+  "codeWrites",
 ] as const;
 
 /** Sizes and places within a vCPU's area, relative to its start. */

@@ -65,8 +65,8 @@ export function keepDeadline(view: StructView, next: bigint): void {
  */
 export function sleepInHalt(view: StructView, now: () => number): void {
   const timer = view.get64(VCPU.apicTimer);
-  const device = view.load64(VCPU.deviceDeadline);
-  const next = timer < device ? timer : device;
+  let next = view.load64(VCPU.deviceDeadline);
+  if (timer < next) next = timer;
   const ms = next === NEVER ? Number.POSITIVE_INFINITY : Number(next) / 1e6 - now();
   if (ms > 0) view.wait(VCPU.attention, 0, ms);
 }

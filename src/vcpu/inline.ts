@@ -8,10 +8,11 @@ import { clearStop } from "./attention.ts";
 import { type CoreExports, type HostNow, instantiateCore } from "./core.ts";
 import { postDrop } from "./drop.ts";
 import type { DeviceSide, Engine } from "./engine.ts";
-import { vcpuBase, vcpuView, type StructView } from "./view.ts";
+import { type StructView, vcpuBase, vcpuView } from "./view.ts";
 
-/** Instructions per vCPU before the event loop gets its turn; about 5 ms. */
+/** Instructions per vCPU before the event loop gets its turn; about 5 ms, or as long as exits make it. */
 const SLICE = 600_000n;
+const SLICE_MS = 8;
 
 export interface InlineOptions {
   readonly module: WebAssembly.Module;
@@ -107,11 +108,12 @@ export class InlineEngine implements Engine {
     const base = vcpuBase(id);
     const view = this.#views[id];
     const end = view.get64(VCPU.icount) + SLICE;
+    const late = performance.now() + SLICE_MS;
     while (this.#running) {
       const left = end - view.get64(VCPU.icount);
       // Not in the middle of an instruction: after `stop` every vCPU stands between two.
-      if (left <= 0n && !view.get(VCPU.slow)) return RUN.SLICE;
       const from = performance.now();
+      if ((left <= 0n || from > late) && !view.get(VCPU.slow)) return RUN.SLICE;
       const why = this.#core.run(base, left);
       view.set(VCPU.runMs, view.get(VCPU.runMs) + performance.now() - from);
       if (why === RUN.EXIT) {
@@ -160,4 +162,3 @@ export class InlineEngine implements Engine {
     this.#wake = undefined;
   }
 }
-

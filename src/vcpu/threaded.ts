@@ -3,7 +3,7 @@
  * Atomics.waitAsync on the doorbell word; it never blocks. The protocols are those of exitWord.ts (exits), ring.ts
  * (coalesced writes), attention.ts (stop, deadlines) and drop.ts (code).
  */
-import { wrap, type Endpoint, type Remote } from "comlink";
+import { type Endpoint, type Remote, wrap } from "comlink";
 import { CONTROL, VCPU } from "../shared/layout.ts";
 import { armDeadline, clearStop, keepDeadline, requestStop } from "./attention.ts";
 import { postDrop } from "./drop.ts";
@@ -37,7 +37,12 @@ interface Thread {
   running: Promise<void> | undefined;
 }
 
-type WaitAsync = (words: Int32Array, index: number, value: number, timeout?: number) => { async: boolean; value: Promise<string> | string };
+type WaitAsync = (
+  words: Int32Array,
+  index: number,
+  value: number,
+  timeout?: number,
+) => { async: boolean; value: Promise<string> | string };
 
 export class ThreadedEngine implements Engine {
   readonly #threads: Thread[];
@@ -53,7 +58,12 @@ export class ThreadedEngine implements Engine {
     this.#control = controlView(options.memory.buffer);
     this.#threads = Array.from({ length: options.vcpus }, (_, id) => {
       const worker = options.spawn();
-      return { worker, remote: wrap<VcpuWorker>(worker.endpoint), view: vcpuView(options.memory.buffer, id), running: undefined };
+      return {
+        worker,
+        remote: wrap<VcpuWorker>(worker.endpoint),
+        view: vcpuView(options.memory.buffer, id),
+        running: undefined,
+      };
     });
     this.#pump = this.#serve();
   }
@@ -62,7 +72,9 @@ export class ThreadedEngine implements Engine {
   static async create(options: ThreadedOptions, devices: DeviceSide): Promise<ThreadedEngine> {
     const engine = new ThreadedEngine(options, devices);
     const { module, memory } = options;
-    await Promise.all(engine.#threads.map((t, id) => t.remote.init({ module, memory, id, origin: performance.timeOrigin })));
+    await Promise.all(
+      engine.#threads.map((t, id) => t.remote.init({ module, memory, id, origin: performance.timeOrigin })),
+    );
     return engine;
   }
 

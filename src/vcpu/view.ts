@@ -1,5 +1,15 @@
 /** Typed access to the structures of src/shared/layout.ts in the machine's memory. */
-import { CONTROL, CONTROL_BASE, type Field, SEG, SEG_INDEX, SEG_STRIDE, VCPU, VCPU_BASE, VCPU_STRIDE } from "../shared/layout.ts";
+import {
+  CONTROL,
+  CONTROL_BASE,
+  type Field,
+  SEG,
+  SEG_INDEX,
+  SEG_STRIDE,
+  VCPU,
+  VCPU_BASE,
+  VCPU_STRIDE,
+} from "../shared/layout.ts";
 
 /** A structure at a place in memory. Fields are read and written by their description. */
 export class StructView {
@@ -41,17 +51,23 @@ export class StructView {
     const at = this.#at(f, i);
     switch (f.type) {
       case "u8":
-        return this.data.setUint8(at, value);
+        this.data.setUint8(at, value);
+        return;
       case "u16":
-        return this.data.setUint16(at, value, true);
+        this.data.setUint16(at, value, true);
+        return;
       case "u32":
-        return this.data.setUint32(at, value, true);
+        this.data.setUint32(at, value, true);
+        return;
       case "i32":
-        return this.data.setInt32(at, value, true);
+        this.data.setInt32(at, value, true);
+        return;
       case "f64":
-        return this.data.setFloat64(at, value, true);
+        this.data.setFloat64(at, value, true);
+        return;
       case "u64":
-        return this.data.setBigUint64(at, BigInt(value), true);
+        this.data.setBigUint64(at, BigInt(value), true);
+        return;
     }
   }
 

@@ -67,7 +67,10 @@ export class VcpuWorker {
         }
       }
     } catch (error) {
-      return { why: "error", message: `${error instanceof Error ? error.message : error} (RIP 0x${view.get64(VCPU.rip).toString(16)})` };
+      return {
+        why: "error",
+        message: `${error instanceof Error ? error.message : error} (RIP 0x${view.get64(VCPU.rip).toString(16)})`,
+      };
     }
   }
 
@@ -85,4 +88,3 @@ export class VcpuWorker {
     this.#core.answer(this.#base);
   }
 }
-

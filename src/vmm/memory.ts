@@ -1,7 +1,16 @@
 /** The machine's memory: allocation, the granule table, and guest physical memory as devices and loaders see it. */
 import type { GuestMemory } from "../shared/device.ts";
 import {
-  CONTROL, CONTROL_BASE, GPA_LIMIT, GRANULE_ENTRIES, GRANULE_P, GRANULE_W, GRANULES_BASE, PAGE_SIZE, VCPU_BASE, VCPU_STRIDE,
+  CONTROL,
+  CONTROL_BASE,
+  GPA_LIMIT,
+  GRANULE_ENTRIES,
+  GRANULE_P,
+  GRANULE_W,
+  GRANULES_BASE,
+  PAGE_SIZE,
+  VCPU_BASE,
+  VCPU_STRIDE,
   VM_MAXCPU,
 } from "../shared/layout.ts";
 import { StructView } from "../vcpu/view.ts";
@@ -49,14 +58,15 @@ export class MachineMemory implements GuestMemory {
   readonly #pageWords: Int32Array;
 
   constructor(config: MachineMemoryConfig) {
-    if (config.vcpus < 1 || config.vcpus > VM_MAXCPU) throw new RangeError(`1 to ${VM_MAXCPU} vCPUs, not ${config.vcpus}`);
+    if (config.vcpus < 1 || config.vcpus > VM_MAXCPU)
+      throw new RangeError(`1 to ${VM_MAXCPU} vCPUs, not ${config.vcpus}`);
     this.vcpus = config.vcpus;
     const pageWordsBase = VCPU_BASE + config.vcpus * VCPU_STRIDE;
     let at = pageWordsBase;
     const places: { region: MemoryRegion; host: number }[] = [];
     const total = config.regions.reduce((n, r) => n + Math.ceil(r.length / GRANULE_SIZE) * GRANULE_SIZE, 0);
     // One word for each page there will be, those of the words and the areas before them included.
-    at = roundUp(at + (at + total + 2 * GRANULE_SIZE) / PAGE_SIZE * 4 + GRANULE_SIZE / 1024, GRANULE_SIZE);
+    at = roundUp(at + ((at + total + 2 * GRANULE_SIZE) / PAGE_SIZE) * 4 + GRANULE_SIZE / 1024, GRANULE_SIZE);
     for (const region of config.regions) {
       const unit = region.gpa < LOW_END ? PAGE_SIZE : GRANULE_SIZE;
       if (region.gpa % unit || region.length <= 0 || (region.gpa < LOW_END && region.length % PAGE_SIZE)) {
@@ -68,7 +78,11 @@ export class MachineMemory implements GuestMemory {
     if (at > 2 ** 32) throw new OutOfMemoryError(at);
     const pages = Math.ceil(at / WASM_PAGE);
     try {
-      this.memory = new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: config.shared } as WebAssembly.MemoryDescriptor);
+      this.memory = new WebAssembly.Memory({
+        initial: pages,
+        maximum: 65536,
+        shared: config.shared,
+      } as WebAssembly.MemoryDescriptor);
     } catch {
       throw new OutOfMemoryError(at);
     }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { assemble } from "../../src/isa/assemble.ts";
-import { embeddedGuest, embeddedSource } from "../../src/machine/embedded/index.ts";
+import { embeddedGuest } from "../../src/machine/embedded/index.ts";
+import { assembleEmbedded, embeddedSource } from "../../src/machine/embedded/source.ts";
 import { GPR } from "../../src/machine/loader/entry.ts";
 import { loadKernel } from "../../src/machine/loader/load.ts";
 import { findMultibootHeader } from "../../src/machine/loader/multiboot.ts";
@@ -23,6 +24,10 @@ describe("the embedded guest's image", () => {
   it("fits between its load address and its page tables", () => {
     expect(embeddedGuest().length).toBeLessThan(symbol("PML4") - symbol("LOAD"));
     expect(embeddedGuest().length).toBeLessThan(8192);
+  });
+
+  it("is what the build assembles from the source", () => {
+    expect(embeddedGuest()).toEqual(assembleEmbedded());
   });
 
   it("is the caller's to keep", () => {

@@ -8,7 +8,16 @@ import { AREA, ATTENTION, CONTROL, VCPU } from "../../src/shared/layout.ts";
 import { armDeadline, clearStop, keepDeadline, requestStop, sleepInHalt } from "../../src/vcpu/attention.ts";
 import { ringDoorbell } from "../../src/vcpu/exitWord.ts";
 import {
-  exhaust, explore, findFault, modelMemory, real, same, type Scenario, type Steps, steppedView, withSteppedAtomics,
+  exhaust,
+  explore,
+  findFault,
+  modelMemory,
+  real,
+  type Scenario,
+  type Steps,
+  same,
+  steppedView,
+  withSteppedAtomics,
 } from "./interleave.ts";
 
 const NEVER = 0xffff_ffff_ffff_ffffn;
@@ -209,7 +218,10 @@ describe("posted interrupts", () => {
   it("are checked by something that finds faults", () => {
     withSteppedAtomics(() => {
       for (const fault of [{ stopFirst: true }, { earlyBit: true }, { blindSleep: true }, { staleStop: true }]) {
-        expect(findFault(() => posting(3, 2, fault)), JSON.stringify(fault)).toBeDefined();
+        expect(
+          findFault(() => posting(3, 2, fault)),
+          JSON.stringify(fault),
+        ).toBeDefined();
       }
     });
   });
@@ -231,8 +243,14 @@ describe("device deadlines", () => {
   it("are checked by something that finds faults", () => {
     withClock(() => {
       const both = { plainClear: true, noKeep: true };
-      expect(findFault(() => deadlines(3, 0, 2, both)), "lost update").toBeDefined();
-      expect(findFault(() => deadlines(3, 1, 0, { noKeep: true })), "core's clock ahead").toBeDefined();
+      expect(
+        findFault(() => deadlines(3, 0, 2, both)),
+        "lost update",
+      ).toBeDefined();
+      expect(
+        findFault(() => deadlines(3, 1, 0, { noKeep: true })),
+        "core's clock ahead",
+      ).toBeDefined();
     });
   });
 });

@@ -8,7 +8,15 @@ import { postDrop } from "../../src/vcpu/drop.ts";
 import { vcpuView } from "../../src/vcpu/view.ts";
 import { MachineMemory } from "../../src/vmm/memory.ts";
 import {
-  exhaust, explore, findFault, real, same, type Scenario, type Steps, steppedView, withSteppedAtomics,
+  exhaust,
+  explore,
+  findFault,
+  real,
+  type Scenario,
+  type Steps,
+  same,
+  steppedView,
+  withSteppedAtomics,
 } from "./interleave.ts";
 
 // Two slots, so that the queue is full at once.
@@ -147,7 +155,10 @@ describe("code that the host overwrites", () => {
   it("is checked by something that finds faults", () => {
     withSteppedAtomics(() => {
       for (const fault of [{ lateNote: true }, { earlyDrop: true }, { noLook: true }]) {
-        expect(findFault(() => scenario(1, 4, fault)), JSON.stringify(fault)).toBeDefined();
+        expect(
+          findFault(() => scenario(1, 4, fault)),
+          JSON.stringify(fault),
+        ).toBeDefined();
       }
     });
   });

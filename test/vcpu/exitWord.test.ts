@@ -4,7 +4,17 @@ import { CONTROL, RING_BASE, RING_SIZE, VCPU } from "../../src/shared/layout.ts"
 import { answerExit, awaitAnswer, postAgain, postExit, takeExits } from "../../src/vcpu/exitWord.ts";
 import { drainRing } from "../../src/vcpu/ring.ts";
 import {
-  exhaust, explore, findFault, modelMemory, real, same, type Scenario, type Steps, step, steppedView, withSteppedAtomics,
+  exhaust,
+  explore,
+  findFault,
+  modelMemory,
+  real,
+  type Scenario,
+  type Steps,
+  same,
+  step,
+  steppedView,
+  withSteppedAtomics,
 } from "./interleave.ts";
 
 interface Fault {
@@ -47,10 +57,13 @@ function scenario(vcpus: number, exits: number, fault: Fault = {}): Scenario {
 
   /** ThreadedEngine.#serve and #answer. */
   function* device(): Steps {
-    const drain = () => drainRing(control, (_kind, vcpu, low) => step(() => {
-      same(low, written[vcpu] + 1, "write");
-      written[vcpu] = low;
-    }));
+    const drain = () =>
+      drainRing(control, (_kind, vcpu, low) =>
+        step(() => {
+          same(low, written[vcpu] + 1, "write");
+          written[vcpu] = low;
+        }),
+      );
     for (;;) {
       let seen = yield* real(() => control.load(CONTROL.doorbell));
       let all = fault.drainFirst ? yield* real(drain) : true;
@@ -98,7 +111,10 @@ describe("exits", () => {
   it("are checked by something that finds faults", () => {
     withSteppedAtomics(() => {
       for (const fault of [{ ignoreGaps: true }, { drainFirst: true }, { lateBell: true }]) {
-        expect(findFault(() => scenario(2, 3, fault)), JSON.stringify(fault)).toBeDefined();
+        expect(
+          findFault(() => scenario(2, 3, fault)),
+          JSON.stringify(fault),
+        ).toBeDefined();
       }
     });
   });

@@ -113,7 +113,7 @@ export function exhaust(make: () => Scenario, preemptions: number, limit = 100_0
     });
     path.length = depth;
     while (path.length && path[path.length - 1].choice + 1 >= path[path.length - 1].of) path.pop();
-    if (!path.length) { if (process.env.DBG) console.log("schedules", n); return n; }
+    if (!path.length) return n;
     path[path.length - 1].choice++;
   }
 }
@@ -263,6 +263,8 @@ export function modelMemory(): { buffer: ArrayBuffer; control: StructView; vcpus
   new Uint8Array(memory, RING_BASE, 0x400).fill(0);
   new Uint8Array(memory, VCPU_BASE).fill(0);
   new Uint8Array(second).fill(0);
-  const vcpus = Array.from({ length: VCPUS }, (_, id) => id === 0 ? new StructView(memory, vcpuBase(0)) : new StructView(second, 0));
+  const vcpus = Array.from({ length: VCPUS }, (_, id) =>
+    id === 0 ? new StructView(memory, vcpuBase(0)) : new StructView(second, 0),
+  );
   return { buffer: memory, control: controlView(memory), vcpus };
 }

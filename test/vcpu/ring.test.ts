@@ -4,7 +4,17 @@ import { CONTROL, RING_BASE } from "../../src/shared/layout.ts";
 import { drainRing } from "../../src/vcpu/ring.ts";
 import type { StructView } from "../../src/vcpu/view.ts";
 import {
-  exhaust, explore, findFault, modelMemory, real, same, type Scenario, type Steps, step, steppedView, withSteppedAtomics,
+  exhaust,
+  explore,
+  findFault,
+  modelMemory,
+  real,
+  type Scenario,
+  type Steps,
+  same,
+  step,
+  steppedView,
+  withSteppedAtomics,
 } from "./interleave.ts";
 
 // Two entries, so that the ring is full at once.
@@ -29,7 +39,11 @@ function* ringPut(control: StructView, vcpu: number, value: number, fault: Fault
   const room = () => ticket - words[control.index(CONTROL.ringTail)] < ENTRIES;
   if (!fault.noWait) yield room;
   const at = (RING_BASE + (ticket & (ENTRIES - 1)) * 16) >> 2;
-  const fields: [number, number][] = [[1, vcpu], [2, value], [3, value]];
+  const fields: [number, number][] = [
+    [1, vcpu],
+    [2, value],
+    [3, value],
+  ];
   fields[fault.earlyKind ? "unshift" : "push"]([0, 1]);
   for (const [i, v] of fields) {
     yield;
@@ -51,10 +65,12 @@ function scenario(writers: number, each: number, fault: Fault = {}): Scenario {
     for (;;) {
       let seen = yield* real(() => view.load(CONTROL.doorbell));
       yield* real(() =>
-        drainRing(view, (_kind, vcpu, low, high) => step(() => {
-          same(high, low, "halves of an entry");
-          got.push([vcpu, low]);
-        })),
+        drainRing(view, (_kind, vcpu, low, high) =>
+          step(() => {
+            same(high, low, "halves of an entry");
+            got.push([vcpu, low]);
+          }),
+        ),
       );
       if (fault.lateBell) seen = yield* real(() => view.load(CONTROL.doorbell));
       yield () => control.words[control.index(CONTROL.doorbell)] !== seen;
@@ -90,7 +106,10 @@ describe("the ring", () => {
   it("is checked by something that finds faults", () => {
     withSteppedAtomics(() => {
       for (const fault of [{ earlyKind: true }, { noWait: true }, { lateBell: true }]) {
-        expect(findFault(() => scenario(2, 3, fault)), JSON.stringify(fault)).toBeDefined();
+        expect(
+          findFault(() => scenario(2, 3, fault)),
+          JSON.stringify(fault),
+        ).toBeDefined();
       }
     });
   });

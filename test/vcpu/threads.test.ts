@@ -1,10 +1,22 @@
 /** The protocols between threads, with real threads: the compiled core in workers, the machine here. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import type { Machine, MachineState, StopReason } from "../../src/machine/machine.ts";
 import type { Width } from "../../src/shared/device.ts";
 import { AREA, VCPU } from "../../src/shared/layout.ts";
-import type { Machine, MachineState, StopReason } from "../../src/machine/machine.ts";
 import { random } from "./interleave.ts";
-import { cleanUp, guest, machine, pass, prepare, read32, SHARED, type Settings, sleep, until, write32 } from "./threads.ts";
+import {
+  cleanUp,
+  guest,
+  machine,
+  pass,
+  prepare,
+  read32,
+  type Settings,
+  SHARED,
+  sleep,
+  until,
+  write32,
+} from "./threads.ts";
 
 const PORT = 0x5e0;
 /** One dword for each vector. */
@@ -14,6 +26,7 @@ const COUNT = SHARED + 0x800;
 const READY = SHARED + 0xc00;
 const VECTORS = Array.from({ length: 16 }, (_, i) => 0x40 + i);
 const TIMER = 0x30;
+const BOTH = ["threaded", "inline"] as const;
 
 let running: Machine | undefined;
 async function start(source: string, settings?: Settings): Promise<Machine> {
@@ -21,6 +34,8 @@ async function start(source: string, settings?: Settings): Promise<Machine> {
   return running;
 }
 
+// A busy machine takes its time.
+vi.setConfig({ testTimeout: 30_000 });
 beforeAll(prepare, 120_000);
 afterEach(async () => {
   await running?.destroy();
@@ -61,7 +76,25 @@ again:
   );
 
 describe("with real threads", () => {
-  it("delivers every posted interrupt, pauses or not", async () => {
+  it("delivers what is posted while the machine is being paused", async () => {
+    const m = await start(posting(false));
+    await m.start();
+    expect(await until(() => read32(m, READY) === 1)).toBe(true);
+    const next = random(11);
+    for (let n = 1; n <= 300; n++) {
+      const paused = m.pause();
+      // The vCPU is told to stop in a microtask from now.
+      await Promise.resolve();
+      spin(next() * 30);
+      write32(m, POSTED + 0x44 * 4, n);
+      m.board.apics[0].post(0x44, false);
+      await paused;
+      await m.resume();
+      expect(await until(() => read32(m, SEEN + 0x44 * 4) === n, 1000), `interrupt ${n}`).toBe(true);
+    }
+  });
+
+  it("delivers every posted interrupt, with a timer of the guest's own", async () => {
     const m = await start(posting(true));
     await m.start();
     expect(await until(() => read32(m, READY) === 1)).toBe(true);
@@ -99,21 +132,25 @@ describe("with real threads", () => {
   });
 
   it("wakes a halted vCPU at once, on the inline transport too", async () => {
-    for (const transport of ["threaded", "inline"] as const) {
+    for (const transport of BOTH) {
       const m = await start(posting(false), { transport });
       await m.start();
       expect(await until(() => read32(m, READY) === 1)).toBe(true);
+      const took: number[] = [];
       for (let n = 1; n <= 20; n++) {
         await sleep(2);
+        const from = performance.now();
         write32(m, POSTED + 0x41 * 4, n);
         m.board.apics[0].post(0x41, false);
         expect(await until(() => read32(m, SEEN + 0x41 * 4) === n, 1000), `${transport}, interrupt ${n}`).toBe(true);
+        took.push(performance.now() - from);
       }
+      expect(took.sort((a, b) => a - b)[10], `median of ${transport} in ms`).toBeLessThan(15);
       await m.destroy();
     }
   });
 
-  it("carries out every port access once and in order, however often the machine is paused", async () => {
+  it.each(BOTH)("carries out every port access once and in order, however often paused (%s)", async (transport) => {
     let writes = 0;
     let reads = 0;
     let serial = 0;
@@ -134,6 +171,7 @@ again:
   out dx,al
   jmp again`),
       {
+        transport,
         serial: (bytes) => {
           for (const b of bytes) if (b !== (++serial & 0xff)) wrong.push(`byte ${serial}: ${b}`);
         },
@@ -149,7 +187,7 @@ again:
     });
     const next = random(3);
     await m.start();
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < (transport === "threaded" ? 200 : 40); i++) {
       for (const end = performance.now() + next() * 4; performance.now() < end; ) await pass();
       const before = m.view().get(VCPU.icount);
       await m.pause();
@@ -202,11 +240,16 @@ again:
       }
       await pass();
     }
-    expect(await until(() => (m.memory.read(ACK, ack), ack[0] === (version & 0xff)))).toBe(true);
+    const caughtUp = () => {
+      m.memory.read(ACK, ack);
+      return ack[0] === (version & 0xff);
+    };
+    expect(await until(caughtUp)).toBe(true);
     expect(read32(m, BAD)).toBe(0);
     expect(version).toBeGreaterThan(2000);
     await m.pause();
-    expect(m.stats().counters.blocksDropped).toBeGreaterThan(1000);
+    // Where the queue was full, many versions went in one drop.
+    expect(m.stats().counters.blocksBuilt).toBeGreaterThan(100);
   });
 
   it("loses no device deadline", async () => {
@@ -239,7 +282,8 @@ busy:
   in al,0x61
   hlt
   jmp again`,
-        (vector) => (vector === 0x30 ? `push eax\ninc dword [${TICKS}]\nmov al,0x20\nout 0x20,al\npop eax\niretd` : "iretd"),
+        (vector) =>
+          vector === 0x30 ? `push eax\ninc dword [${TICKS}]\nmov al,0x20\nout 0x20,al\npop eax\niretd` : "iretd",
       ),
     );
     await m.start();
@@ -252,7 +296,7 @@ busy:
     }
   });
 
-  it("stops, restarts and switches off in the middle of an exit", async () => {
+  it.each(BOTH)("stops, restarts and switches off in the middle of an exit (%s)", async (transport) => {
     const BOOTS = 25;
     const reports: number[] = [];
     const states: [MachineState, StopReason["kind"] | undefined][] = [];
@@ -282,7 +326,7 @@ align 64
 code:
   mov eax,1
   ret`),
-      { onState: (state, reason) => states.push([state, reason?.kind]) },
+      { transport, onState: (state, reason) => states.push([state, reason?.kind]) },
     );
     const next = random(9);
     m.board.ports.attach(PORT, 4, {

@@ -27,7 +27,10 @@ export async function prepare(): Promise<void> {
       outDir: folder,
       target: "node20",
       minify: false,
-      rolldownOptions: { input: { worker: join(root, "src/cli/nodeWorker.ts") }, output: { entryFileNames: "[name].mjs" } },
+      rolldownOptions: {
+        input: { worker: join(root, "src/cli/nodeWorker.ts") },
+        output: { entryFileNames: "[name].mjs" },
+      },
     },
     ssr: { noExternal: true },
   });

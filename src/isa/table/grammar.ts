@@ -60,7 +60,8 @@ export interface Row {
 
 export const CONDITIONS = ["o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g"];
 
-const OPCODE = /^(?:(np|66|f3|f2) )?(?:(0f38|0f3a|0f) )?([0-9a-f]{2})(\+r|\+cc)?(?: \/([r0-7]))?(?: (mem|reg))?(?: rm=([0-7]))?$/;
+const OPCODE =
+  /^(?:(np|66|f3|f2) )?(?:(0f38|0f3a|0f) )?([0-9a-f]{2})(\+r|\+cc)?(?: \/([r0-7]))?(?: (mem|reg))?(?: rm=([0-7]))?$/;
 
 /** Parses table text; throws with the line if it does not follow the grammar. */
 export function parseRows(text: string, firstId: number): Row[] {

@@ -5,4 +5,7 @@ import { SIMD } from "./simd.ts";
 import { SYSTEM } from "./system.ts";
 import { X87 } from "./x87.ts";
 
-export const ROWS: readonly Row[] = [INTEGER, SYSTEM, SIMD, X87].reduce<Row[]>((all, text) => all.concat(parseRows(text, all.length + 1)), []);
+export const ROWS: readonly Row[] = [INTEGER, SYSTEM, SIMD, X87].reduce<Row[]>(
+  (all, text) => all.concat(parseRows(text, all.length + 1)),
+  [],
+);
