@@ -6,8 +6,8 @@ import { headStop, stop, enterNext, enterNextEvents, enterEvents, raiseUop, stra
 import { easeg } from "../decode/address";
 import { enter } from "../decode/block";
 import { enterRegion } from "../jit/enter";
-import { add, or, adc, sbb, and, sub, xor, cmp, test, inc, dec, not, neg, mul, imul, div, idiv, imul2, imul3 } from "../sem/alu";
-import { rol, ror, rcl, rcr, shl, shr, sar, shld, shrd, bt, bts, btr, btc, bsf, bsr } from "../sem/shift";
+import { add, or, and, sub, xor, cmp, test, inc, dec, imul2, adc, sbb, not, neg, mul, imul, div, idiv, imul3 } from "../sem/alu";
+import { rol, ror, shl, shr, sar, rcl, rcr, shld, shrd, bt, bts, btr, btc, bsf, bsr } from "../sem/shift";
 import { mov, movi, lea, movzx, movsx, cmov, setcc, push, pop, xchg, xchg90, bswap, cbw, cwd, cmpxchg, xadd, clc, stc, cmc, nop } from "../sem/move";
 import { jcc, jmp, jmpE, call, callE, ret } from "../sem/control";
 import { movRS, movMS, movSE, pushS, popS, les, lds, lss, lfs, lgs, sldt, str, lldt, ltr, verr, verw, lar, lsl, arpl } from "../sys/segment";
@@ -47,341 +47,416 @@ import { fchs, fabs, f2xm1, fyl2x, fptan, fpatan, fxtract, fprem1, fprem, fyl2xp
 import { fdecstp, fincstp, fwait, fnop, ffree, ffreep, fneni, fnclex, fninit, fldcw, fnstcw, fnstsw, fnstswAx } from "../x87/control";
 import { fldenv, fnstenv, frstor, fnsave } from "../x87/environment";
 
-function x300(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Reg, Reg>(b, u); }
-function x301(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Mem, Reg>(b, u); }
-function x302(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u16, Reg, Reg>(b, u); }
-function x303(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u16, Mem, Reg>(b, u); }
-function x304(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Reg, Mem>(b, u); }
-function x305(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u16, Reg, Mem>(b, u); }
-function x306(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Reg, Imm>(b, u); }
-function x307(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u16, Reg, Imm>(b, u); }
-function x308(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Mem, Imm>(b, u); }
-function x309(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u16, Mem, Imm>(b, u); }
-function x310(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u8, Reg, Reg>(b, u); }
-function x311(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u8, Mem, Reg>(b, u); }
-function x312(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u16, Reg, Reg>(b, u); }
-function x313(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u16, Mem, Reg>(b, u); }
-function x314(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u8, Reg, Mem>(b, u); }
-function x315(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u16, Reg, Mem>(b, u); }
-function x316(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u8, Reg, Imm>(b, u); }
-function x317(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u16, Reg, Imm>(b, u); }
-function x318(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u8, Mem, Imm>(b, u); }
-function x319(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u16, Mem, Imm>(b, u); }
-function x320(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u8, Reg, Reg>(b, u); }
-function x321(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u8, Mem, Reg>(b, u); }
-function x322(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u16, Reg, Reg>(b, u); }
-function x323(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u16, Mem, Reg>(b, u); }
-function x324(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u8, Reg, Mem>(b, u); }
-function x325(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u16, Reg, Mem>(b, u); }
-function x326(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u8, Reg, Imm>(b, u); }
-function x327(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u16, Reg, Imm>(b, u); }
-function x328(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u8, Mem, Imm>(b, u); }
-function x329(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u16, Mem, Imm>(b, u); }
-function x330(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u8, Reg, Reg>(b, u); }
-function x331(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u8, Mem, Reg>(b, u); }
-function x332(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u16, Reg, Reg>(b, u); }
-function x333(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u16, Mem, Reg>(b, u); }
-function x334(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u8, Reg, Mem>(b, u); }
-function x335(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u16, Reg, Mem>(b, u); }
-function x336(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u8, Reg, Imm>(b, u); }
-function x337(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u16, Reg, Imm>(b, u); }
-function x338(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u8, Mem, Imm>(b, u); }
-function x339(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u16, Mem, Imm>(b, u); }
-function x340(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u8, Reg, Reg>(b, u); }
-function x341(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u8, Mem, Reg>(b, u); }
-function x342(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u16, Reg, Reg>(b, u); }
-function x343(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u16, Mem, Reg>(b, u); }
-function x344(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u8, Reg, Mem>(b, u); }
-function x345(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u16, Reg, Mem>(b, u); }
-function x346(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u8, Reg, Imm>(b, u); }
-function x347(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u16, Reg, Imm>(b, u); }
-function x348(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u8, Mem, Imm>(b, u); }
-function x349(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u16, Mem, Imm>(b, u); }
-function x350(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u8, Reg, Reg>(b, u); }
-function x351(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u8, Mem, Reg>(b, u); }
-function x352(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u16, Reg, Reg>(b, u); }
-function x353(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u16, Mem, Reg>(b, u); }
-function x354(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u8, Reg, Mem>(b, u); }
-function x355(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u16, Reg, Mem>(b, u); }
-function x356(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u8, Reg, Imm>(b, u); }
-function x357(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u16, Reg, Imm>(b, u); }
-function x358(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u8, Mem, Imm>(b, u); }
-function x359(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u16, Mem, Imm>(b, u); }
-function x360(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u8, Reg, Reg>(b, u); }
-function x361(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u8, Mem, Reg>(b, u); }
-function x362(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u16, Reg, Reg>(b, u); }
-function x363(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u16, Mem, Reg>(b, u); }
-function x364(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u8, Reg, Mem>(b, u); }
-function x365(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u16, Reg, Mem>(b, u); }
-function x366(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u8, Reg, Imm>(b, u); }
-function x367(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u16, Reg, Imm>(b, u); }
-function x368(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u8, Mem, Imm>(b, u); }
-function x369(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u16, Mem, Imm>(b, u); }
-function x370(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmp<Interp, u8, Reg, Reg>(b, u); }
-function x371(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmp<Interp, u8, Mem, Reg>(b, u); }
-function x372(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmp<Interp, u16, Reg, Reg>(b, u); }
-function x373(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmp<Interp, u16, Mem, Reg>(b, u); }
-function x374(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmp<Interp, u8, Reg, Mem>(b, u); }
-function x375(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmp<Interp, u16, Reg, Mem>(b, u); }
-function x376(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmp<Interp, u8, Reg, Imm>(b, u); }
-function x377(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmp<Interp, u16, Reg, Imm>(b, u); }
-function x378(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmp<Interp, u8, Mem, Imm>(b, u); }
-function x379(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmp<Interp, u16, Mem, Imm>(b, u); }
-function x380(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u8, Reg, Reg>(b, u); }
-function x381(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u8, Mem, Reg>(b, u); }
-function x382(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u16, Reg, Reg>(b, u); }
-function x383(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u16, Mem, Reg>(b, u); }
-function x384(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u8, Reg, Imm>(b, u); }
-function x385(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u16, Reg, Imm>(b, u); }
-function x386(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u32, Reg, Imm>(b, u); }
-function x387(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u64, Reg, Imm>(b, u); }
-function x388(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u8, Mem, Imm>(b, u); }
-function x389(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u16, Mem, Imm>(b, u); }
-function x390(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u32, Mem, Imm>(b, u); }
-function x391(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u64, Mem, Imm>(b, u); }
-function x392(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return inc<Interp, u8, Reg>(b, u); }
-function x393(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return inc<Interp, u8, Mem>(b, u); }
-function x394(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return inc<Interp, u16, Reg>(b, u); }
-function x395(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return inc<Interp, u16, Mem>(b, u); }
-function x396(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return dec<Interp, u8, Reg>(b, u); }
-function x397(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return dec<Interp, u8, Mem>(b, u); }
-function x398(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return dec<Interp, u16, Reg>(b, u); }
-function x399(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return dec<Interp, u16, Mem>(b, u); }
-function x400(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u8, Reg>(b, u); }
-function x401(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u8, Mem>(b, u); }
-function x402(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u16, Reg>(b, u); }
-function x403(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u16, Mem>(b, u); }
-function x404(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u32, Reg>(b, u); }
-function x405(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u32, Mem>(b, u); }
-function x406(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u64, Reg>(b, u); }
-function x407(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u64, Mem>(b, u); }
-function x408(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u8, Reg>(b, u); }
-function x409(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u8, Mem>(b, u); }
-function x410(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u16, Reg>(b, u); }
-function x411(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u16, Mem>(b, u); }
-function x412(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u32, Reg>(b, u); }
-function x413(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u32, Mem>(b, u); }
-function x414(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u64, Reg>(b, u); }
-function x415(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u64, Mem>(b, u); }
-function x416(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u8, Reg>(b, u); }
-function x417(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u8, Mem>(b, u); }
-function x418(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u16, Reg>(b, u); }
-function x419(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u16, Mem>(b, u); }
-function x420(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u32, Reg>(b, u); }
-function x421(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u32, Mem>(b, u); }
-function x422(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u64, Reg>(b, u); }
-function x423(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u64, Mem>(b, u); }
-function x424(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u8, Reg>(b, u); }
-function x425(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u8, Mem>(b, u); }
-function x426(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u16, Reg>(b, u); }
-function x427(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u16, Mem>(b, u); }
-function x428(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u32, Reg>(b, u); }
-function x429(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u32, Mem>(b, u); }
-function x430(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u64, Reg>(b, u); }
-function x431(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u64, Mem>(b, u); }
-function x432(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u8, Reg>(b, u); }
-function x433(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u8, Mem>(b, u); }
-function x434(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u16, Reg>(b, u); }
-function x435(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u16, Mem>(b, u); }
-function x436(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u32, Reg>(b, u); }
-function x437(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u32, Mem>(b, u); }
-function x438(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u64, Reg>(b, u); }
-function x439(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u64, Mem>(b, u); }
-function x440(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u8, Reg>(b, u); }
-function x441(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u8, Mem>(b, u); }
-function x442(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u16, Reg>(b, u); }
-function x443(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u16, Mem>(b, u); }
-function x444(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u32, Reg>(b, u); }
-function x445(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u32, Mem>(b, u); }
-function x446(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u64, Reg>(b, u); }
-function x447(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u64, Mem>(b, u); }
-function x448(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul2<Interp, u16, Reg>(b, u); }
-function x449(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul2<Interp, u16, Mem>(b, u); }
-function x450(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul2<Interp, u32, Reg>(b, u); }
-function x451(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul2<Interp, u32, Mem>(b, u); }
-function x452(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul2<Interp, u64, Reg>(b, u); }
-function x453(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul2<Interp, u64, Mem>(b, u); }
-function x454(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul3<Interp, u16, Reg>(b, u); }
-function x455(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul3<Interp, u16, Mem>(b, u); }
-function x456(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul3<Interp, u32, Reg>(b, u); }
-function x457(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul3<Interp, u32, Mem>(b, u); }
-function x458(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul3<Interp, u64, Reg>(b, u); }
-function x459(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul3<Interp, u64, Mem>(b, u); }
-function x460(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u8, Reg, Imm>(b, u); }
-function x461(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u8, Mem, Imm>(b, u); }
-function x462(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u16, Reg, Imm>(b, u); }
-function x463(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u16, Mem, Imm>(b, u); }
-function x464(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u8, Reg, Cl>(b, u); }
-function x465(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u8, Mem, Cl>(b, u); }
-function x466(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u16, Reg, Cl>(b, u); }
-function x467(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u16, Mem, Cl>(b, u); }
-function x468(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u32, Reg, Cl>(b, u); }
-function x469(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u32, Mem, Cl>(b, u); }
-function x470(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u64, Reg, Cl>(b, u); }
-function x471(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u64, Mem, Cl>(b, u); }
-function x472(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u8, Reg, Imm>(b, u); }
-function x473(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u8, Mem, Imm>(b, u); }
-function x474(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u16, Reg, Imm>(b, u); }
-function x475(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u16, Mem, Imm>(b, u); }
-function x476(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u8, Reg, Cl>(b, u); }
-function x477(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u8, Mem, Cl>(b, u); }
-function x478(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u16, Reg, Cl>(b, u); }
-function x479(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u16, Mem, Cl>(b, u); }
-function x480(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u32, Reg, Cl>(b, u); }
-function x481(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u32, Mem, Cl>(b, u); }
-function x482(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u64, Reg, Cl>(b, u); }
-function x483(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u64, Mem, Cl>(b, u); }
-function x484(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u8, Reg, Imm>(b, u); }
-function x485(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u8, Mem, Imm>(b, u); }
-function x486(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u16, Reg, Imm>(b, u); }
-function x487(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u16, Mem, Imm>(b, u); }
-function x488(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u8, Reg, Cl>(b, u); }
-function x489(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u8, Mem, Cl>(b, u); }
-function x490(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u16, Reg, Cl>(b, u); }
-function x491(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u16, Mem, Cl>(b, u); }
-function x492(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u32, Reg, Cl>(b, u); }
-function x493(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u32, Mem, Cl>(b, u); }
-function x494(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u64, Reg, Cl>(b, u); }
-function x495(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u64, Mem, Cl>(b, u); }
-function x496(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u8, Reg, Imm>(b, u); }
-function x497(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u8, Mem, Imm>(b, u); }
-function x498(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u16, Reg, Imm>(b, u); }
-function x499(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u16, Mem, Imm>(b, u); }
-function x500(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u8, Reg, Cl>(b, u); }
-function x501(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u8, Mem, Cl>(b, u); }
-function x502(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u16, Reg, Cl>(b, u); }
-function x503(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u16, Mem, Cl>(b, u); }
-function x504(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u32, Reg, Cl>(b, u); }
-function x505(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u32, Mem, Cl>(b, u); }
-function x506(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u64, Reg, Cl>(b, u); }
-function x507(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u64, Mem, Cl>(b, u); }
-function x508(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u8, Reg, Imm>(b, u); }
-function x509(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u8, Mem, Imm>(b, u); }
-function x510(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u16, Reg, Imm>(b, u); }
-function x511(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u16, Mem, Imm>(b, u); }
-function x512(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u8, Reg, Cl>(b, u); }
-function x513(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u8, Mem, Cl>(b, u); }
-function x514(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u16, Reg, Cl>(b, u); }
-function x515(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u16, Mem, Cl>(b, u); }
-function x516(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u32, Reg, Cl>(b, u); }
-function x517(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u32, Mem, Cl>(b, u); }
-function x518(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u64, Reg, Cl>(b, u); }
-function x519(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u64, Mem, Cl>(b, u); }
-function x520(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u8, Reg, Imm>(b, u); }
-function x521(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u8, Mem, Imm>(b, u); }
-function x522(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u16, Reg, Imm>(b, u); }
-function x523(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u16, Mem, Imm>(b, u); }
-function x524(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u8, Reg, Cl>(b, u); }
-function x525(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u8, Mem, Cl>(b, u); }
-function x526(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u16, Reg, Cl>(b, u); }
-function x527(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u16, Mem, Cl>(b, u); }
-function x528(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u32, Reg, Cl>(b, u); }
-function x529(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u32, Mem, Cl>(b, u); }
-function x530(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u64, Reg, Cl>(b, u); }
-function x531(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u64, Mem, Cl>(b, u); }
-function x532(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u8, Reg, Imm>(b, u); }
-function x533(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u8, Mem, Imm>(b, u); }
-function x534(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u16, Reg, Imm>(b, u); }
-function x535(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u16, Mem, Imm>(b, u); }
-function x536(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u8, Reg, Cl>(b, u); }
-function x537(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u8, Mem, Cl>(b, u); }
-function x538(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u16, Reg, Cl>(b, u); }
-function x539(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u16, Mem, Cl>(b, u); }
-function x540(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u32, Reg, Cl>(b, u); }
-function x541(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u32, Mem, Cl>(b, u); }
-function x542(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u64, Reg, Cl>(b, u); }
-function x543(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u64, Mem, Cl>(b, u); }
-function x544(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u16, Reg, Imm>(b, u); }
-function x545(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u16, Mem, Imm>(b, u); }
-function x546(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u32, Reg, Imm>(b, u); }
-function x547(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u32, Mem, Imm>(b, u); }
-function x548(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u64, Reg, Imm>(b, u); }
-function x549(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u64, Mem, Imm>(b, u); }
-function x550(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u16, Reg, Cl>(b, u); }
-function x551(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u16, Mem, Cl>(b, u); }
-function x552(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u32, Reg, Cl>(b, u); }
-function x553(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u32, Mem, Cl>(b, u); }
-function x554(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u64, Reg, Cl>(b, u); }
-function x555(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u64, Mem, Cl>(b, u); }
-function x556(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u16, Reg, Imm>(b, u); }
-function x557(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u16, Mem, Imm>(b, u); }
-function x558(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u32, Reg, Imm>(b, u); }
-function x559(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u32, Mem, Imm>(b, u); }
-function x560(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u64, Reg, Imm>(b, u); }
-function x561(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u64, Mem, Imm>(b, u); }
-function x562(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u16, Reg, Cl>(b, u); }
-function x563(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u16, Mem, Cl>(b, u); }
-function x564(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u32, Reg, Cl>(b, u); }
-function x565(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u32, Mem, Cl>(b, u); }
-function x566(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u64, Reg, Cl>(b, u); }
-function x567(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u64, Mem, Cl>(b, u); }
-function x568(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mov<Interp, u16, Reg, Reg>(b, u); }
-function x569(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mov<Interp, u16, Mem, Reg>(b, u); }
-function x570(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mov<Interp, u16, Reg, Mem>(b, u); }
-function x571(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mov<Interp, u16, Reg, Imm>(b, u); }
-function x572(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mov<Interp, u16, Mem, Imm>(b, u); }
-function x573(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movi<Interp, u16>(b, u); }
-function x574(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return lea<Interp, u16>(b, u); }
-function x575(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movzx<Interp, u16, u8, Reg>(b, u); }
-function x576(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movzx<Interp, u16, u8, Mem>(b, u); }
-function x577(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movzx<Interp, u16, u16, Reg>(b, u); }
-function x578(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movzx<Interp, u16, u16, Mem>(b, u); }
-function x579(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u16, u8, Reg>(b, u); }
-function x580(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u16, u8, Mem>(b, u); }
-function x581(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u16, u16, Reg>(b, u); }
-function x582(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u16, u16, Mem>(b, u); }
-function x583(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u32, u16, Reg>(b, u); }
-function x584(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u32, u16, Mem>(b, u); }
-function x585(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u64, u16, Reg>(b, u); }
-function x586(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u64, u16, Mem>(b, u); }
-function x587(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u16, u32, Reg>(b, u); }
-function x588(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u16, u32, Mem>(b, u); }
-function x589(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u8, Reg>(b, u); }
-function x590(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u8, Mem>(b, u); }
-function x591(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u16, Reg>(b, u); }
-function x592(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u16, Mem>(b, u); }
-function x593(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u32, Reg>(b, u); }
-function x594(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u32, Mem>(b, u); }
-function x595(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u64, Reg>(b, u); }
-function x596(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u64, Mem>(b, u); }
-function x597(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg90<Interp, u16>(b, u); }
-function x598(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg90<Interp, u32>(b, u); }
-function x599(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg90<Interp, u64>(b, u); }
-function x600(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bswap<Interp, u16>(b, u); }
-function x601(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bswap<Interp, u32>(b, u); }
-function x602(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bswap<Interp, u64>(b, u); }
-function x603(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 0); }
-function x604(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 0); }
-function x605(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 1); }
-function x606(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 1); }
-function x607(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 2); }
-function x608(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 2); }
-function x609(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 3); }
-function x610(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 3); }
-function x611(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 4); }
-function x612(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 4); }
-function x613(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 5); }
-function x614(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 5); }
-function x615(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 6); }
-function x616(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 6); }
-function x617(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 7); }
-function x618(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 7); }
-function x619(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 8); }
-function x620(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 8); }
-function x621(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 9); }
-function x622(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 9); }
-function x623(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 10); }
-function x624(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 10); }
-function x625(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 11); }
-function x626(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 11); }
-function x627(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 12); }
-function x628(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 12); }
-function x629(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 13); }
-function x630(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 13); }
-function x631(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 14); }
-function x632(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 14); }
-function x633(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 15); }
-function x634(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 15); }
+function x225(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Reg, Reg>(b, u); }
+function x226(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Mem, Reg>(b, u); }
+function x227(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u16, Reg, Reg>(b, u); }
+function x228(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u16, Mem, Reg>(b, u); }
+function x229(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Reg, Mem>(b, u); }
+function x230(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u16, Reg, Mem>(b, u); }
+function x231(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Reg, Imm>(b, u); }
+function x232(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u16, Reg, Imm>(b, u); }
+function x233(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Mem, Imm>(b, u); }
+function x234(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u16, Mem, Imm>(b, u); }
+function x235(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u8, Reg, Reg>(b, u); }
+function x236(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u8, Mem, Reg>(b, u); }
+function x237(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u16, Reg, Reg>(b, u); }
+function x238(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u16, Mem, Reg>(b, u); }
+function x239(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u8, Reg, Mem>(b, u); }
+function x240(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u16, Reg, Mem>(b, u); }
+function x241(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u8, Reg, Imm>(b, u); }
+function x242(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u16, Reg, Imm>(b, u); }
+function x243(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u8, Mem, Imm>(b, u); }
+function x244(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return or<Interp, u16, Mem, Imm>(b, u); }
+function x245(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u8, Reg, Reg>(b, u); }
+function x246(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u8, Mem, Reg>(b, u); }
+function x247(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u16, Reg, Reg>(b, u); }
+function x248(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u16, Mem, Reg>(b, u); }
+function x249(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u32, Reg, Reg>(b, u); }
+function x250(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u32, Mem, Reg>(b, u); }
+function x251(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u64, Reg, Reg>(b, u); }
+function x252(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u64, Mem, Reg>(b, u); }
+function x253(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u8, Reg, Mem>(b, u); }
+function x254(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u16, Reg, Mem>(b, u); }
+function x255(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u32, Reg, Mem>(b, u); }
+function x256(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u64, Reg, Mem>(b, u); }
+function x257(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u8, Reg, Imm>(b, u); }
+function x258(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u16, Reg, Imm>(b, u); }
+function x259(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u32, Reg, Imm>(b, u); }
+function x260(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u64, Reg, Imm>(b, u); }
+function x261(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u8, Mem, Imm>(b, u); }
+function x262(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u16, Mem, Imm>(b, u); }
+function x263(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u32, Mem, Imm>(b, u); }
+function x264(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return adc<Interp, u64, Mem, Imm>(b, u); }
+function x265(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u8, Reg, Reg>(b, u); }
+function x266(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u8, Mem, Reg>(b, u); }
+function x267(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u16, Reg, Reg>(b, u); }
+function x268(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u16, Mem, Reg>(b, u); }
+function x269(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u32, Reg, Reg>(b, u); }
+function x270(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u32, Mem, Reg>(b, u); }
+function x271(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u64, Reg, Reg>(b, u); }
+function x272(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u64, Mem, Reg>(b, u); }
+function x273(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u8, Reg, Mem>(b, u); }
+function x274(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u16, Reg, Mem>(b, u); }
+function x275(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u32, Reg, Mem>(b, u); }
+function x276(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u64, Reg, Mem>(b, u); }
+function x277(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u8, Reg, Imm>(b, u); }
+function x278(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u16, Reg, Imm>(b, u); }
+function x279(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u32, Reg, Imm>(b, u); }
+function x280(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u64, Reg, Imm>(b, u); }
+function x281(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u8, Mem, Imm>(b, u); }
+function x282(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u16, Mem, Imm>(b, u); }
+function x283(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u32, Mem, Imm>(b, u); }
+function x284(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sbb<Interp, u64, Mem, Imm>(b, u); }
+function x285(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u8, Reg, Reg>(b, u); }
+function x286(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u8, Mem, Reg>(b, u); }
+function x287(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u16, Reg, Reg>(b, u); }
+function x288(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u16, Mem, Reg>(b, u); }
+function x289(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u8, Reg, Mem>(b, u); }
+function x290(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u16, Reg, Mem>(b, u); }
+function x291(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u8, Reg, Imm>(b, u); }
+function x292(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u16, Reg, Imm>(b, u); }
+function x293(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u8, Mem, Imm>(b, u); }
+function x294(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return and<Interp, u16, Mem, Imm>(b, u); }
+function x295(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u8, Reg, Reg>(b, u); }
+function x296(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u8, Mem, Reg>(b, u); }
+function x297(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u16, Reg, Reg>(b, u); }
+function x298(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u16, Mem, Reg>(b, u); }
+function x299(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u8, Reg, Mem>(b, u); }
+function x300(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u16, Reg, Mem>(b, u); }
+function x301(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u8, Reg, Imm>(b, u); }
+function x302(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u16, Reg, Imm>(b, u); }
+function x303(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u8, Mem, Imm>(b, u); }
+function x304(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sub<Interp, u16, Mem, Imm>(b, u); }
+function x305(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u8, Reg, Reg>(b, u); }
+function x306(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u8, Mem, Reg>(b, u); }
+function x307(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u16, Reg, Reg>(b, u); }
+function x308(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u16, Mem, Reg>(b, u); }
+function x309(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u8, Reg, Mem>(b, u); }
+function x310(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u16, Reg, Mem>(b, u); }
+function x311(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u8, Reg, Imm>(b, u); }
+function x312(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u16, Reg, Imm>(b, u); }
+function x313(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u8, Mem, Imm>(b, u); }
+function x314(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xor<Interp, u16, Mem, Imm>(b, u); }
+function x315(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmp<Interp, u16, Reg, Reg>(b, u); }
+function x316(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmp<Interp, u16, Mem, Reg>(b, u); }
+function x317(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmp<Interp, u16, Reg, Mem>(b, u); }
+function x318(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmp<Interp, u16, Reg, Imm>(b, u); }
+function x319(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmp<Interp, u16, Mem, Imm>(b, u); }
+function x320(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u16, Reg, Reg>(b, u); }
+function x321(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u16, Mem, Reg>(b, u); }
+function x322(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u16, Reg, Imm>(b, u); }
+function x323(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u32, Reg, Imm>(b, u); }
+function x324(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u64, Reg, Imm>(b, u); }
+function x325(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u16, Mem, Imm>(b, u); }
+function x326(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u32, Mem, Imm>(b, u); }
+function x327(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return test<Interp, u64, Mem, Imm>(b, u); }
+function x328(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return inc<Interp, u8, Reg>(b, u); }
+function x329(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return inc<Interp, u8, Mem>(b, u); }
+function x330(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return inc<Interp, u16, Reg>(b, u); }
+function x331(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return inc<Interp, u16, Mem>(b, u); }
+function x332(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return dec<Interp, u8, Reg>(b, u); }
+function x333(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return dec<Interp, u8, Mem>(b, u); }
+function x334(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return dec<Interp, u16, Reg>(b, u); }
+function x335(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return dec<Interp, u16, Mem>(b, u); }
+function x336(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u8, Reg>(b, u); }
+function x337(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u8, Mem>(b, u); }
+function x338(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u16, Reg>(b, u); }
+function x339(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u16, Mem>(b, u); }
+function x340(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u32, Reg>(b, u); }
+function x341(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u32, Mem>(b, u); }
+function x342(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u64, Reg>(b, u); }
+function x343(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return not<Interp, u64, Mem>(b, u); }
+function x344(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u8, Reg>(b, u); }
+function x345(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u8, Mem>(b, u); }
+function x346(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u16, Reg>(b, u); }
+function x347(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u16, Mem>(b, u); }
+function x348(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u32, Reg>(b, u); }
+function x349(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u32, Mem>(b, u); }
+function x350(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u64, Reg>(b, u); }
+function x351(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return neg<Interp, u64, Mem>(b, u); }
+function x352(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u8, Reg>(b, u); }
+function x353(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u8, Mem>(b, u); }
+function x354(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u16, Reg>(b, u); }
+function x355(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u16, Mem>(b, u); }
+function x356(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u32, Reg>(b, u); }
+function x357(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u32, Mem>(b, u); }
+function x358(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u64, Reg>(b, u); }
+function x359(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mul<Interp, u64, Mem>(b, u); }
+function x360(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u8, Reg>(b, u); }
+function x361(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u8, Mem>(b, u); }
+function x362(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u16, Reg>(b, u); }
+function x363(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u16, Mem>(b, u); }
+function x364(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u32, Reg>(b, u); }
+function x365(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u32, Mem>(b, u); }
+function x366(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u64, Reg>(b, u); }
+function x367(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul<Interp, u64, Mem>(b, u); }
+function x368(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u8, Reg>(b, u); }
+function x369(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u8, Mem>(b, u); }
+function x370(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u16, Reg>(b, u); }
+function x371(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u16, Mem>(b, u); }
+function x372(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u32, Reg>(b, u); }
+function x373(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u32, Mem>(b, u); }
+function x374(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u64, Reg>(b, u); }
+function x375(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return div<Interp, u64, Mem>(b, u); }
+function x376(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u8, Reg>(b, u); }
+function x377(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u8, Mem>(b, u); }
+function x378(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u16, Reg>(b, u); }
+function x379(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u16, Mem>(b, u); }
+function x380(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u32, Reg>(b, u); }
+function x381(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u32, Mem>(b, u); }
+function x382(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u64, Reg>(b, u); }
+function x383(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return idiv<Interp, u64, Mem>(b, u); }
+function x384(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul2<Interp, u16, Reg>(b, u); }
+function x385(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul2<Interp, u16, Mem>(b, u); }
+function x386(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul2<Interp, u32, Mem>(b, u); }
+function x387(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul2<Interp, u64, Mem>(b, u); }
+function x388(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul3<Interp, u16, Reg>(b, u); }
+function x389(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul3<Interp, u16, Mem>(b, u); }
+function x390(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul3<Interp, u32, Reg>(b, u); }
+function x391(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul3<Interp, u32, Mem>(b, u); }
+function x392(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul3<Interp, u64, Reg>(b, u); }
+function x393(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return imul3<Interp, u64, Mem>(b, u); }
+function x394(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u8, Reg, Imm>(b, u); }
+function x395(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u8, Mem, Imm>(b, u); }
+function x396(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u16, Reg, Imm>(b, u); }
+function x397(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u16, Mem, Imm>(b, u); }
+function x398(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u32, Mem, Imm>(b, u); }
+function x399(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u64, Mem, Imm>(b, u); }
+function x400(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u8, Reg, Cl>(b, u); }
+function x401(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u8, Mem, Cl>(b, u); }
+function x402(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u16, Reg, Cl>(b, u); }
+function x403(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u16, Mem, Cl>(b, u); }
+function x404(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u32, Reg, Cl>(b, u); }
+function x405(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u32, Mem, Cl>(b, u); }
+function x406(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u64, Reg, Cl>(b, u); }
+function x407(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rol<Interp, u64, Mem, Cl>(b, u); }
+function x408(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u8, Reg, Imm>(b, u); }
+function x409(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u8, Mem, Imm>(b, u); }
+function x410(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u16, Reg, Imm>(b, u); }
+function x411(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u16, Mem, Imm>(b, u); }
+function x412(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u32, Mem, Imm>(b, u); }
+function x413(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u64, Mem, Imm>(b, u); }
+function x414(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u8, Reg, Cl>(b, u); }
+function x415(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u8, Mem, Cl>(b, u); }
+function x416(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u16, Reg, Cl>(b, u); }
+function x417(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u16, Mem, Cl>(b, u); }
+function x418(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u32, Reg, Cl>(b, u); }
+function x419(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u32, Mem, Cl>(b, u); }
+function x420(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u64, Reg, Cl>(b, u); }
+function x421(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ror<Interp, u64, Mem, Cl>(b, u); }
+function x422(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u8, Reg, Imm>(b, u); }
+function x423(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u8, Mem, Imm>(b, u); }
+function x424(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u16, Reg, Imm>(b, u); }
+function x425(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u16, Mem, Imm>(b, u); }
+function x426(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u32, Reg, Imm>(b, u); }
+function x427(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u32, Mem, Imm>(b, u); }
+function x428(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u64, Reg, Imm>(b, u); }
+function x429(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u64, Mem, Imm>(b, u); }
+function x430(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u8, Reg, Cl>(b, u); }
+function x431(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u8, Mem, Cl>(b, u); }
+function x432(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u16, Reg, Cl>(b, u); }
+function x433(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u16, Mem, Cl>(b, u); }
+function x434(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u32, Reg, Cl>(b, u); }
+function x435(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u32, Mem, Cl>(b, u); }
+function x436(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u64, Reg, Cl>(b, u); }
+function x437(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcl<Interp, u64, Mem, Cl>(b, u); }
+function x438(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u8, Reg, Imm>(b, u); }
+function x439(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u8, Mem, Imm>(b, u); }
+function x440(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u16, Reg, Imm>(b, u); }
+function x441(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u16, Mem, Imm>(b, u); }
+function x442(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u32, Reg, Imm>(b, u); }
+function x443(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u32, Mem, Imm>(b, u); }
+function x444(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u64, Reg, Imm>(b, u); }
+function x445(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u64, Mem, Imm>(b, u); }
+function x446(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u8, Reg, Cl>(b, u); }
+function x447(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u8, Mem, Cl>(b, u); }
+function x448(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u16, Reg, Cl>(b, u); }
+function x449(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u16, Mem, Cl>(b, u); }
+function x450(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u32, Reg, Cl>(b, u); }
+function x451(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u32, Mem, Cl>(b, u); }
+function x452(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u64, Reg, Cl>(b, u); }
+function x453(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return rcr<Interp, u64, Mem, Cl>(b, u); }
+function x454(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u8, Reg, Imm>(b, u); }
+function x455(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u8, Mem, Imm>(b, u); }
+function x456(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u16, Reg, Imm>(b, u); }
+function x457(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u16, Mem, Imm>(b, u); }
+function x458(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u32, Mem, Imm>(b, u); }
+function x459(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u64, Mem, Imm>(b, u); }
+function x460(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u8, Reg, Cl>(b, u); }
+function x461(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u8, Mem, Cl>(b, u); }
+function x462(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u16, Reg, Cl>(b, u); }
+function x463(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u16, Mem, Cl>(b, u); }
+function x464(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u32, Reg, Cl>(b, u); }
+function x465(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u32, Mem, Cl>(b, u); }
+function x466(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u64, Reg, Cl>(b, u); }
+function x467(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shl<Interp, u64, Mem, Cl>(b, u); }
+function x468(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u8, Reg, Imm>(b, u); }
+function x469(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u8, Mem, Imm>(b, u); }
+function x470(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u16, Reg, Imm>(b, u); }
+function x471(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u16, Mem, Imm>(b, u); }
+function x472(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u32, Mem, Imm>(b, u); }
+function x473(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u64, Mem, Imm>(b, u); }
+function x474(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u8, Reg, Cl>(b, u); }
+function x475(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u8, Mem, Cl>(b, u); }
+function x476(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u16, Reg, Cl>(b, u); }
+function x477(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u16, Mem, Cl>(b, u); }
+function x478(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u32, Reg, Cl>(b, u); }
+function x479(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u32, Mem, Cl>(b, u); }
+function x480(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u64, Reg, Cl>(b, u); }
+function x481(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shr<Interp, u64, Mem, Cl>(b, u); }
+function x482(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u8, Reg, Imm>(b, u); }
+function x483(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u8, Mem, Imm>(b, u); }
+function x484(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u16, Reg, Imm>(b, u); }
+function x485(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u16, Mem, Imm>(b, u); }
+function x486(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u32, Mem, Imm>(b, u); }
+function x487(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u64, Mem, Imm>(b, u); }
+function x488(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u8, Reg, Cl>(b, u); }
+function x489(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u8, Mem, Cl>(b, u); }
+function x490(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u16, Reg, Cl>(b, u); }
+function x491(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u16, Mem, Cl>(b, u); }
+function x492(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u32, Reg, Cl>(b, u); }
+function x493(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u32, Mem, Cl>(b, u); }
+function x494(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u64, Reg, Cl>(b, u); }
+function x495(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return sar<Interp, u64, Mem, Cl>(b, u); }
+function x496(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u16, Reg, Imm>(b, u); }
+function x497(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u16, Mem, Imm>(b, u); }
+function x498(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u32, Reg, Imm>(b, u); }
+function x499(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u32, Mem, Imm>(b, u); }
+function x500(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u64, Reg, Imm>(b, u); }
+function x501(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u64, Mem, Imm>(b, u); }
+function x502(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u16, Reg, Cl>(b, u); }
+function x503(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u16, Mem, Cl>(b, u); }
+function x504(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u32, Reg, Cl>(b, u); }
+function x505(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u32, Mem, Cl>(b, u); }
+function x506(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u64, Reg, Cl>(b, u); }
+function x507(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shld<Interp, u64, Mem, Cl>(b, u); }
+function x508(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u16, Reg, Imm>(b, u); }
+function x509(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u16, Mem, Imm>(b, u); }
+function x510(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u32, Reg, Imm>(b, u); }
+function x511(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u32, Mem, Imm>(b, u); }
+function x512(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u64, Reg, Imm>(b, u); }
+function x513(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u64, Mem, Imm>(b, u); }
+function x514(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u16, Reg, Cl>(b, u); }
+function x515(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u16, Mem, Cl>(b, u); }
+function x516(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u32, Reg, Cl>(b, u); }
+function x517(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u32, Mem, Cl>(b, u); }
+function x518(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u64, Reg, Cl>(b, u); }
+function x519(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return shrd<Interp, u64, Mem, Cl>(b, u); }
+function x520(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mov<Interp, u16, Reg, Reg>(b, u); }
+function x521(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mov<Interp, u16, Mem, Reg>(b, u); }
+function x522(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mov<Interp, u16, Reg, Mem>(b, u); }
+function x523(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mov<Interp, u16, Reg, Imm>(b, u); }
+function x524(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return mov<Interp, u16, Mem, Imm>(b, u); }
+function x525(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movi<Interp, u16>(b, u); }
+function x526(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return lea<Interp, u16>(b, u); }
+function x527(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movzx<Interp, u16, u8, Reg>(b, u); }
+function x528(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movzx<Interp, u16, u8, Mem>(b, u); }
+function x529(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movzx<Interp, u16, u16, Reg>(b, u); }
+function x530(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movzx<Interp, u16, u16, Mem>(b, u); }
+function x531(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u16, u8, Reg>(b, u); }
+function x532(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u16, u8, Mem>(b, u); }
+function x533(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u16, u16, Reg>(b, u); }
+function x534(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u16, u16, Mem>(b, u); }
+function x535(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u32, u16, Reg>(b, u); }
+function x536(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u32, u16, Mem>(b, u); }
+function x537(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u64, u16, Reg>(b, u); }
+function x538(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u64, u16, Mem>(b, u); }
+function x539(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u16, u32, Reg>(b, u); }
+function x540(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return movsx<Interp, u16, u32, Mem>(b, u); }
+function x541(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u8, Reg>(b, u); }
+function x542(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u8, Mem>(b, u); }
+function x543(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u16, Reg>(b, u); }
+function x544(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u16, Mem>(b, u); }
+function x545(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u32, Reg>(b, u); }
+function x546(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u32, Mem>(b, u); }
+function x547(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u64, Reg>(b, u); }
+function x548(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg<Interp, u64, Mem>(b, u); }
+function x549(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg90<Interp, u16>(b, u); }
+function x550(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg90<Interp, u32>(b, u); }
+function x551(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return xchg90<Interp, u64>(b, u); }
+function x552(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bswap<Interp, u16>(b, u); }
+function x553(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bswap<Interp, u32>(b, u); }
+function x554(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return bswap<Interp, u64>(b, u); }
+function x555(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 0); }
+function x556(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 0); }
+function x557(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 0); }
+function x558(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 0); }
+function x559(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 1); }
+function x560(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 1); }
+function x561(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 1); }
+function x562(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 1); }
+function x563(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 2); }
+function x564(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 2); }
+function x565(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 2); }
+function x566(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 2); }
+function x567(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 3); }
+function x568(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 3); }
+function x569(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 3); }
+function x570(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 3); }
+function x571(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 4); }
+function x572(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 4); }
+function x573(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 4); }
+function x574(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 4); }
+function x575(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 5); }
+function x576(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 5); }
+function x577(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 5); }
+function x578(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 5); }
+function x579(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 6); }
+function x580(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 6); }
+function x581(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 6); }
+function x582(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 6); }
+function x583(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 7); }
+function x584(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 7); }
+function x585(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 7); }
+function x586(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 7); }
+function x587(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 8); }
+function x588(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 8); }
+function x589(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 8); }
+function x590(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 8); }
+function x591(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 9); }
+function x592(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 9); }
+function x593(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 9); }
+function x594(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 9); }
+function x595(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 10); }
+function x596(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 10); }
+function x597(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 10); }
+function x598(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 10); }
+function x599(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 11); }
+function x600(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 11); }
+function x601(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 11); }
+function x602(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 11); }
+function x603(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 12); }
+function x604(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 12); }
+function x605(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 12); }
+function x606(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 12); }
+function x607(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 13); }
+function x608(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 13); }
+function x609(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 13); }
+function x610(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 13); }
+function x611(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 14); }
+function x612(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 14); }
+function x613(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 14); }
+function x614(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 14); }
+function x615(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Reg>(b, u, 15); }
+function x616(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u16, Mem>(b, u, 15); }
+function x617(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u32, Mem>(b, u, 15); }
+function x618(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmov<Interp, u64, Mem>(b, u, 15); }
+function x619(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 0); }
+function x620(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 1); }
+function x621(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 2); }
+function x622(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 3); }
+function x623(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 4); }
+function x624(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 5); }
+function x625(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 6); }
+function x626(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 7); }
+function x627(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 8); }
+function x628(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 9); }
+function x629(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 10); }
+function x630(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 11); }
+function x631(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 12); }
+function x632(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 13); }
+function x633(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 14); }
+function x634(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return setcc<Interp, Mem>(b, u, 15); }
 function x635(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cbw<Interp, u16>(b, u); }
 function x636(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cbw<Interp, u32>(b, u); }
 function x637(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cbw<Interp, u64>(b, u); }
@@ -465,8 +540,83 @@ function x714(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return
 function x715(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmc<Interp>(b, u); }
 function x716(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return nop<Interp>(b, u); }
 
-const FIRST_CALLED: i32 = 300;
+const FIRST_CALLED: i32 = 225;
 const CALLED: StaticArray<(c: Vcpu, u: usize) => bool> = [
+  x225,
+  x226,
+  x227,
+  x228,
+  x229,
+  x230,
+  x231,
+  x232,
+  x233,
+  x234,
+  x235,
+  x236,
+  x237,
+  x238,
+  x239,
+  x240,
+  x241,
+  x242,
+  x243,
+  x244,
+  x245,
+  x246,
+  x247,
+  x248,
+  x249,
+  x250,
+  x251,
+  x252,
+  x253,
+  x254,
+  x255,
+  x256,
+  x257,
+  x258,
+  x259,
+  x260,
+  x261,
+  x262,
+  x263,
+  x264,
+  x265,
+  x266,
+  x267,
+  x268,
+  x269,
+  x270,
+  x271,
+  x272,
+  x273,
+  x274,
+  x275,
+  x276,
+  x277,
+  x278,
+  x279,
+  x280,
+  x281,
+  x282,
+  x283,
+  x284,
+  x285,
+  x286,
+  x287,
+  x288,
+  x289,
+  x290,
+  x291,
+  x292,
+  x293,
+  x294,
+  x295,
+  x296,
+  x297,
+  x298,
+  x299,
   x300,
   x301,
   x302,
@@ -1446,276 +1596,201 @@ function interpret(c: Vcpu, u: usize, budget: i64): i64 {
       case 27: { if (!or<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
       case 28: { if (!or<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
       case 29: { if (!or<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 30: { if (!adc<Interp, u32, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 31: { if (!adc<Interp, u32, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 32: { if (!adc<Interp, u64, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 33: { if (!adc<Interp, u64, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 34: { if (!adc<Interp, u32, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 35: { if (!adc<Interp, u64, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 36: { if (!adc<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 37: { if (!adc<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 38: { if (!adc<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 39: { if (!adc<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 40: { if (!sbb<Interp, u32, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 41: { if (!sbb<Interp, u32, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 42: { if (!sbb<Interp, u64, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 43: { if (!sbb<Interp, u64, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 44: { if (!sbb<Interp, u32, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 45: { if (!sbb<Interp, u64, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 46: { if (!sbb<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 47: { if (!sbb<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 48: { if (!sbb<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 49: { if (!sbb<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 50: { if (!and<Interp, u32, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 51: { if (!and<Interp, u32, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 52: { if (!and<Interp, u64, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 53: { if (!and<Interp, u64, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 54: { if (!and<Interp, u32, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 55: { if (!and<Interp, u64, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 56: { if (!and<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 57: { if (!and<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 58: { if (!and<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 59: { if (!and<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 60: { if (!sub<Interp, u32, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 61: { if (!sub<Interp, u32, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 62: { if (!sub<Interp, u64, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 63: { if (!sub<Interp, u64, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 64: { if (!sub<Interp, u32, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 65: { if (!sub<Interp, u64, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 66: { if (!sub<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 67: { if (!sub<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 68: { if (!sub<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 69: { if (!sub<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 70: { if (!xor<Interp, u32, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 71: { if (!xor<Interp, u32, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 72: { if (!xor<Interp, u64, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 73: { if (!xor<Interp, u64, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 74: { if (!xor<Interp, u32, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 75: { if (!xor<Interp, u64, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 76: { if (!xor<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 77: { if (!xor<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 78: { if (!xor<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 79: { if (!xor<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 80: { if (!cmp<Interp, u32, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 81: { if (!cmp<Interp, u32, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 82: { if (!cmp<Interp, u64, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 83: { if (!cmp<Interp, u64, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 84: { if (!cmp<Interp, u32, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 85: { if (!cmp<Interp, u64, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 86: { if (!cmp<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 87: { if (!cmp<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 88: { if (!cmp<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 89: { if (!cmp<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 90: { if (!test<Interp, u32, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 91: { if (!test<Interp, u32, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 92: { if (!test<Interp, u64, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 93: { if (!test<Interp, u64, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 94: { if (!inc<Interp, u32, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 95: { if (!inc<Interp, u32, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 96: { if (!inc<Interp, u64, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 97: { if (!inc<Interp, u64, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 98: { if (!dec<Interp, u32, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 99: { if (!dec<Interp, u32, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 100: { if (!dec<Interp, u64, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 101: { if (!dec<Interp, u64, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 102: { if (!rol<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 103: { if (!rol<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 104: { if (!rol<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 105: { if (!rol<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 106: { if (!ror<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 107: { if (!ror<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 108: { if (!ror<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 109: { if (!ror<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 110: { if (!rcl<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 111: { if (!rcl<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 112: { if (!rcl<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 113: { if (!rcl<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 114: { if (!rcr<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 115: { if (!rcr<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 116: { if (!rcr<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 117: { if (!rcr<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 118: { if (!shl<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 119: { if (!shl<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 120: { if (!shl<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 121: { if (!shl<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 122: { if (!shr<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 123: { if (!shr<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 124: { if (!shr<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 125: { if (!shr<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 126: { if (!sar<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 127: { if (!sar<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 128: { if (!sar<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 129: { if (!sar<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 130: { if (!mov<Interp, u8, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 131: { if (!mov<Interp, u8, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 132: { if (!mov<Interp, u32, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 133: { if (!mov<Interp, u32, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 134: { if (!mov<Interp, u64, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 135: { if (!mov<Interp, u64, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 136: { if (!mov<Interp, u8, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 137: { if (!mov<Interp, u32, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 138: { if (!mov<Interp, u64, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 139: { if (!mov<Interp, u8, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 140: { if (!mov<Interp, u8, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 141: { if (!mov<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 142: { if (!mov<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 143: { if (!mov<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 144: { if (!mov<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 145: { if (!movi<Interp, u32>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 146: { if (!movi<Interp, u64>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 147: { if (!lea<Interp, u32>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 148: { if (!lea<Interp, u64>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 149: { if (!movzx<Interp, u32, u8, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 150: { if (!movzx<Interp, u32, u8, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 151: { if (!movzx<Interp, u64, u8, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 152: { if (!movzx<Interp, u64, u8, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 153: { if (!movzx<Interp, u32, u16, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 154: { if (!movzx<Interp, u32, u16, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 155: { if (!movzx<Interp, u64, u16, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 156: { if (!movzx<Interp, u64, u16, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 157: { if (!movsx<Interp, u32, u8, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 158: { if (!movsx<Interp, u32, u8, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 159: { if (!movsx<Interp, u64, u8, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 160: { if (!movsx<Interp, u64, u8, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 161: { if (!movsx<Interp, u32, u32, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 162: { if (!movsx<Interp, u32, u32, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 163: { if (!movsx<Interp, u64, u32, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 164: { if (!movsx<Interp, u64, u32, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 165: { if (!cmov<Interp, u32, Reg>(b, u, 0)) return stop(c, u, budget); u += 32; continue; }
-      case 166: { if (!cmov<Interp, u32, Mem>(b, u, 0)) return stop(c, u, budget); u += 32; continue; }
-      case 167: { if (!cmov<Interp, u64, Reg>(b, u, 0)) return stop(c, u, budget); u += 32; continue; }
-      case 168: { if (!cmov<Interp, u64, Mem>(b, u, 0)) return stop(c, u, budget); u += 32; continue; }
-      case 169: { if (!cmov<Interp, u32, Reg>(b, u, 1)) return stop(c, u, budget); u += 32; continue; }
-      case 170: { if (!cmov<Interp, u32, Mem>(b, u, 1)) return stop(c, u, budget); u += 32; continue; }
-      case 171: { if (!cmov<Interp, u64, Reg>(b, u, 1)) return stop(c, u, budget); u += 32; continue; }
-      case 172: { if (!cmov<Interp, u64, Mem>(b, u, 1)) return stop(c, u, budget); u += 32; continue; }
-      case 173: { if (!cmov<Interp, u32, Reg>(b, u, 2)) return stop(c, u, budget); u += 32; continue; }
-      case 174: { if (!cmov<Interp, u32, Mem>(b, u, 2)) return stop(c, u, budget); u += 32; continue; }
-      case 175: { if (!cmov<Interp, u64, Reg>(b, u, 2)) return stop(c, u, budget); u += 32; continue; }
-      case 176: { if (!cmov<Interp, u64, Mem>(b, u, 2)) return stop(c, u, budget); u += 32; continue; }
-      case 177: { if (!cmov<Interp, u32, Reg>(b, u, 3)) return stop(c, u, budget); u += 32; continue; }
-      case 178: { if (!cmov<Interp, u32, Mem>(b, u, 3)) return stop(c, u, budget); u += 32; continue; }
-      case 179: { if (!cmov<Interp, u64, Reg>(b, u, 3)) return stop(c, u, budget); u += 32; continue; }
-      case 180: { if (!cmov<Interp, u64, Mem>(b, u, 3)) return stop(c, u, budget); u += 32; continue; }
-      case 181: { if (!cmov<Interp, u32, Reg>(b, u, 4)) return stop(c, u, budget); u += 32; continue; }
-      case 182: { if (!cmov<Interp, u32, Mem>(b, u, 4)) return stop(c, u, budget); u += 32; continue; }
-      case 183: { if (!cmov<Interp, u64, Reg>(b, u, 4)) return stop(c, u, budget); u += 32; continue; }
-      case 184: { if (!cmov<Interp, u64, Mem>(b, u, 4)) return stop(c, u, budget); u += 32; continue; }
-      case 185: { if (!cmov<Interp, u32, Reg>(b, u, 5)) return stop(c, u, budget); u += 32; continue; }
-      case 186: { if (!cmov<Interp, u32, Mem>(b, u, 5)) return stop(c, u, budget); u += 32; continue; }
-      case 187: { if (!cmov<Interp, u64, Reg>(b, u, 5)) return stop(c, u, budget); u += 32; continue; }
-      case 188: { if (!cmov<Interp, u64, Mem>(b, u, 5)) return stop(c, u, budget); u += 32; continue; }
-      case 189: { if (!cmov<Interp, u32, Reg>(b, u, 6)) return stop(c, u, budget); u += 32; continue; }
-      case 190: { if (!cmov<Interp, u32, Mem>(b, u, 6)) return stop(c, u, budget); u += 32; continue; }
-      case 191: { if (!cmov<Interp, u64, Reg>(b, u, 6)) return stop(c, u, budget); u += 32; continue; }
-      case 192: { if (!cmov<Interp, u64, Mem>(b, u, 6)) return stop(c, u, budget); u += 32; continue; }
-      case 193: { if (!cmov<Interp, u32, Reg>(b, u, 7)) return stop(c, u, budget); u += 32; continue; }
-      case 194: { if (!cmov<Interp, u32, Mem>(b, u, 7)) return stop(c, u, budget); u += 32; continue; }
-      case 195: { if (!cmov<Interp, u64, Reg>(b, u, 7)) return stop(c, u, budget); u += 32; continue; }
-      case 196: { if (!cmov<Interp, u64, Mem>(b, u, 7)) return stop(c, u, budget); u += 32; continue; }
-      case 197: { if (!cmov<Interp, u32, Reg>(b, u, 8)) return stop(c, u, budget); u += 32; continue; }
-      case 198: { if (!cmov<Interp, u32, Mem>(b, u, 8)) return stop(c, u, budget); u += 32; continue; }
-      case 199: { if (!cmov<Interp, u64, Reg>(b, u, 8)) return stop(c, u, budget); u += 32; continue; }
-      case 200: { if (!cmov<Interp, u64, Mem>(b, u, 8)) return stop(c, u, budget); u += 32; continue; }
-      case 201: { if (!cmov<Interp, u32, Reg>(b, u, 9)) return stop(c, u, budget); u += 32; continue; }
-      case 202: { if (!cmov<Interp, u32, Mem>(b, u, 9)) return stop(c, u, budget); u += 32; continue; }
-      case 203: { if (!cmov<Interp, u64, Reg>(b, u, 9)) return stop(c, u, budget); u += 32; continue; }
-      case 204: { if (!cmov<Interp, u64, Mem>(b, u, 9)) return stop(c, u, budget); u += 32; continue; }
-      case 205: { if (!cmov<Interp, u32, Reg>(b, u, 10)) return stop(c, u, budget); u += 32; continue; }
-      case 206: { if (!cmov<Interp, u32, Mem>(b, u, 10)) return stop(c, u, budget); u += 32; continue; }
-      case 207: { if (!cmov<Interp, u64, Reg>(b, u, 10)) return stop(c, u, budget); u += 32; continue; }
-      case 208: { if (!cmov<Interp, u64, Mem>(b, u, 10)) return stop(c, u, budget); u += 32; continue; }
-      case 209: { if (!cmov<Interp, u32, Reg>(b, u, 11)) return stop(c, u, budget); u += 32; continue; }
-      case 210: { if (!cmov<Interp, u32, Mem>(b, u, 11)) return stop(c, u, budget); u += 32; continue; }
-      case 211: { if (!cmov<Interp, u64, Reg>(b, u, 11)) return stop(c, u, budget); u += 32; continue; }
-      case 212: { if (!cmov<Interp, u64, Mem>(b, u, 11)) return stop(c, u, budget); u += 32; continue; }
-      case 213: { if (!cmov<Interp, u32, Reg>(b, u, 12)) return stop(c, u, budget); u += 32; continue; }
-      case 214: { if (!cmov<Interp, u32, Mem>(b, u, 12)) return stop(c, u, budget); u += 32; continue; }
-      case 215: { if (!cmov<Interp, u64, Reg>(b, u, 12)) return stop(c, u, budget); u += 32; continue; }
-      case 216: { if (!cmov<Interp, u64, Mem>(b, u, 12)) return stop(c, u, budget); u += 32; continue; }
-      case 217: { if (!cmov<Interp, u32, Reg>(b, u, 13)) return stop(c, u, budget); u += 32; continue; }
-      case 218: { if (!cmov<Interp, u32, Mem>(b, u, 13)) return stop(c, u, budget); u += 32; continue; }
-      case 219: { if (!cmov<Interp, u64, Reg>(b, u, 13)) return stop(c, u, budget); u += 32; continue; }
-      case 220: { if (!cmov<Interp, u64, Mem>(b, u, 13)) return stop(c, u, budget); u += 32; continue; }
-      case 221: { if (!cmov<Interp, u32, Reg>(b, u, 14)) return stop(c, u, budget); u += 32; continue; }
-      case 222: { if (!cmov<Interp, u32, Mem>(b, u, 14)) return stop(c, u, budget); u += 32; continue; }
-      case 223: { if (!cmov<Interp, u64, Reg>(b, u, 14)) return stop(c, u, budget); u += 32; continue; }
-      case 224: { if (!cmov<Interp, u64, Mem>(b, u, 14)) return stop(c, u, budget); u += 32; continue; }
-      case 225: { if (!cmov<Interp, u32, Reg>(b, u, 15)) return stop(c, u, budget); u += 32; continue; }
-      case 226: { if (!cmov<Interp, u32, Mem>(b, u, 15)) return stop(c, u, budget); u += 32; continue; }
-      case 227: { if (!cmov<Interp, u64, Reg>(b, u, 15)) return stop(c, u, budget); u += 32; continue; }
-      case 228: { if (!cmov<Interp, u64, Mem>(b, u, 15)) return stop(c, u, budget); u += 32; continue; }
-      case 229: { if (!setcc<Interp, Reg>(b, u, 0)) return stop(c, u, budget); u += 32; continue; }
-      case 230: { if (!setcc<Interp, Mem>(b, u, 0)) return stop(c, u, budget); u += 32; continue; }
-      case 231: { if (!setcc<Interp, Reg>(b, u, 1)) return stop(c, u, budget); u += 32; continue; }
-      case 232: { if (!setcc<Interp, Mem>(b, u, 1)) return stop(c, u, budget); u += 32; continue; }
-      case 233: { if (!setcc<Interp, Reg>(b, u, 2)) return stop(c, u, budget); u += 32; continue; }
-      case 234: { if (!setcc<Interp, Mem>(b, u, 2)) return stop(c, u, budget); u += 32; continue; }
-      case 235: { if (!setcc<Interp, Reg>(b, u, 3)) return stop(c, u, budget); u += 32; continue; }
-      case 236: { if (!setcc<Interp, Mem>(b, u, 3)) return stop(c, u, budget); u += 32; continue; }
-      case 237: { if (!setcc<Interp, Reg>(b, u, 4)) return stop(c, u, budget); u += 32; continue; }
-      case 238: { if (!setcc<Interp, Mem>(b, u, 4)) return stop(c, u, budget); u += 32; continue; }
-      case 239: { if (!setcc<Interp, Reg>(b, u, 5)) return stop(c, u, budget); u += 32; continue; }
-      case 240: { if (!setcc<Interp, Mem>(b, u, 5)) return stop(c, u, budget); u += 32; continue; }
-      case 241: { if (!setcc<Interp, Reg>(b, u, 6)) return stop(c, u, budget); u += 32; continue; }
-      case 242: { if (!setcc<Interp, Mem>(b, u, 6)) return stop(c, u, budget); u += 32; continue; }
-      case 243: { if (!setcc<Interp, Reg>(b, u, 7)) return stop(c, u, budget); u += 32; continue; }
-      case 244: { if (!setcc<Interp, Mem>(b, u, 7)) return stop(c, u, budget); u += 32; continue; }
-      case 245: { if (!setcc<Interp, Reg>(b, u, 8)) return stop(c, u, budget); u += 32; continue; }
-      case 246: { if (!setcc<Interp, Mem>(b, u, 8)) return stop(c, u, budget); u += 32; continue; }
-      case 247: { if (!setcc<Interp, Reg>(b, u, 9)) return stop(c, u, budget); u += 32; continue; }
-      case 248: { if (!setcc<Interp, Mem>(b, u, 9)) return stop(c, u, budget); u += 32; continue; }
-      case 249: { if (!setcc<Interp, Reg>(b, u, 10)) return stop(c, u, budget); u += 32; continue; }
-      case 250: { if (!setcc<Interp, Mem>(b, u, 10)) return stop(c, u, budget); u += 32; continue; }
-      case 251: { if (!setcc<Interp, Reg>(b, u, 11)) return stop(c, u, budget); u += 32; continue; }
-      case 252: { if (!setcc<Interp, Mem>(b, u, 11)) return stop(c, u, budget); u += 32; continue; }
-      case 253: { if (!setcc<Interp, Reg>(b, u, 12)) return stop(c, u, budget); u += 32; continue; }
-      case 254: { if (!setcc<Interp, Mem>(b, u, 12)) return stop(c, u, budget); u += 32; continue; }
-      case 255: { if (!setcc<Interp, Reg>(b, u, 13)) return stop(c, u, budget); u += 32; continue; }
-      case 256: { if (!setcc<Interp, Mem>(b, u, 13)) return stop(c, u, budget); u += 32; continue; }
-      case 257: { if (!setcc<Interp, Reg>(b, u, 14)) return stop(c, u, budget); u += 32; continue; }
-      case 258: { if (!setcc<Interp, Mem>(b, u, 14)) return stop(c, u, budget); u += 32; continue; }
-      case 259: { if (!setcc<Interp, Reg>(b, u, 15)) return stop(c, u, budget); u += 32; continue; }
-      case 260: { if (!setcc<Interp, Mem>(b, u, 15)) return stop(c, u, budget); u += 32; continue; }
-      case 261: { if (!push<Interp, u32, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 262: { if (!push<Interp, u64, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 263: { if (!pop<Interp, u32>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 264: { if (!pop<Interp, u64>(b, u)) return stop(c, u, budget); u += 32; continue; }
-      case 265: { const next = jcc<Interp>(b, u, 0); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 266: { const next = jcc<Interp>(b, u, 1); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 267: { const next = jcc<Interp>(b, u, 2); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 268: { const next = jcc<Interp>(b, u, 3); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 269: { const next = jcc<Interp>(b, u, 4); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 270: { const next = jcc<Interp>(b, u, 5); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 271: { const next = jcc<Interp>(b, u, 6); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 272: { const next = jcc<Interp>(b, u, 7); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 273: { const next = jcc<Interp>(b, u, 8); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 274: { const next = jcc<Interp>(b, u, 9); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 275: { const next = jcc<Interp>(b, u, 10); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 276: { const next = jcc<Interp>(b, u, 11); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 277: { const next = jcc<Interp>(b, u, 12); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 278: { const next = jcc<Interp>(b, u, 13); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 279: { const next = jcc<Interp>(b, u, 14); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 280: { const next = jcc<Interp>(b, u, 15); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 281: { const next = jmp<Interp>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 282: { const next = jmpE<Interp, u16, Reg>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 283: { const next = jmpE<Interp, u16, Mem>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 284: { const next = jmpE<Interp, u32, Reg>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 285: { const next = jmpE<Interp, u32, Mem>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 286: { const next = jmpE<Interp, u64, Reg>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 287: { const next = jmpE<Interp, u64, Mem>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 288: { const next = call<Interp, u16>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 289: { const next = call<Interp, u32>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 290: { const next = call<Interp, u64>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 291: { const next = callE<Interp, u16, Reg>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 292: { const next = callE<Interp, u16, Mem>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 293: { const next = callE<Interp, u32, Reg>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 294: { const next = callE<Interp, u32, Mem>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 295: { const next = callE<Interp, u64, Reg>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 296: { const next = callE<Interp, u64, Mem>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 297: { const next = ret<Interp, u16>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 298: { const next = ret<Interp, u32>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
-      case 299: { const next = ret<Interp, u64>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 30: { if (!and<Interp, u32, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 31: { if (!and<Interp, u32, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 32: { if (!and<Interp, u64, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 33: { if (!and<Interp, u64, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 34: { if (!and<Interp, u32, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 35: { if (!and<Interp, u64, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 36: { if (!and<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 37: { if (!and<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 38: { if (!and<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 39: { if (!and<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 40: { if (!sub<Interp, u32, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 41: { if (!sub<Interp, u32, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 42: { if (!sub<Interp, u64, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 43: { if (!sub<Interp, u64, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 44: { if (!sub<Interp, u32, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 45: { if (!sub<Interp, u64, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 46: { if (!sub<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 47: { if (!sub<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 48: { if (!sub<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 49: { if (!sub<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 50: { if (!xor<Interp, u32, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 51: { if (!xor<Interp, u32, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 52: { if (!xor<Interp, u64, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 53: { if (!xor<Interp, u64, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 54: { if (!xor<Interp, u32, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 55: { if (!xor<Interp, u64, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 56: { if (!xor<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 57: { if (!xor<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 58: { if (!xor<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 59: { if (!xor<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 60: { if (!cmp<Interp, u8, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 61: { if (!cmp<Interp, u8, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 62: { if (!cmp<Interp, u32, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 63: { if (!cmp<Interp, u32, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 64: { if (!cmp<Interp, u64, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 65: { if (!cmp<Interp, u64, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 66: { if (!cmp<Interp, u8, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 67: { if (!cmp<Interp, u32, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 68: { if (!cmp<Interp, u64, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 69: { if (!cmp<Interp, u8, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 70: { if (!cmp<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 71: { if (!cmp<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 72: { if (!cmp<Interp, u8, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 73: { if (!cmp<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 74: { if (!cmp<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 75: { if (!test<Interp, u8, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 76: { if (!test<Interp, u8, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 77: { if (!test<Interp, u32, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 78: { if (!test<Interp, u32, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 79: { if (!test<Interp, u64, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 80: { if (!test<Interp, u64, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 81: { if (!test<Interp, u8, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 82: { if (!test<Interp, u8, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 83: { if (!inc<Interp, u32, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 84: { if (!inc<Interp, u32, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 85: { if (!inc<Interp, u64, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 86: { if (!inc<Interp, u64, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 87: { if (!dec<Interp, u32, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 88: { if (!dec<Interp, u32, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 89: { if (!dec<Interp, u64, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 90: { if (!dec<Interp, u64, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 91: { if (!imul2<Interp, u32, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 92: { if (!imul2<Interp, u64, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 93: { if (!rol<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 94: { if (!rol<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 95: { if (!ror<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 96: { if (!ror<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 97: { if (!shl<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 98: { if (!shl<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 99: { if (!shr<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 100: { if (!shr<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 101: { if (!sar<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 102: { if (!sar<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 103: { if (!mov<Interp, u8, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 104: { if (!mov<Interp, u8, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 105: { if (!mov<Interp, u32, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 106: { if (!mov<Interp, u32, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 107: { if (!mov<Interp, u64, Reg, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 108: { if (!mov<Interp, u64, Mem, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 109: { if (!mov<Interp, u8, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 110: { if (!mov<Interp, u32, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 111: { if (!mov<Interp, u64, Reg, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 112: { if (!mov<Interp, u8, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 113: { if (!mov<Interp, u8, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 114: { if (!mov<Interp, u32, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 115: { if (!mov<Interp, u32, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 116: { if (!mov<Interp, u64, Reg, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 117: { if (!mov<Interp, u64, Mem, Imm>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 118: { if (!movi<Interp, u32>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 119: { if (!movi<Interp, u64>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 120: { if (!lea<Interp, u32>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 121: { if (!lea<Interp, u64>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 122: { if (!movzx<Interp, u32, u8, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 123: { if (!movzx<Interp, u32, u8, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 124: { if (!movzx<Interp, u64, u8, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 125: { if (!movzx<Interp, u64, u8, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 126: { if (!movzx<Interp, u32, u16, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 127: { if (!movzx<Interp, u32, u16, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 128: { if (!movzx<Interp, u64, u16, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 129: { if (!movzx<Interp, u64, u16, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 130: { if (!movsx<Interp, u32, u8, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 131: { if (!movsx<Interp, u32, u8, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 132: { if (!movsx<Interp, u64, u8, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 133: { if (!movsx<Interp, u64, u8, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 134: { if (!movsx<Interp, u32, u32, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 135: { if (!movsx<Interp, u32, u32, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 136: { if (!movsx<Interp, u64, u32, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 137: { if (!movsx<Interp, u64, u32, Mem>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 138: { if (!cmov<Interp, u32, Reg>(b, u, 0)) return stop(c, u, budget); u += 32; continue; }
+      case 139: { if (!cmov<Interp, u64, Reg>(b, u, 0)) return stop(c, u, budget); u += 32; continue; }
+      case 140: { if (!cmov<Interp, u32, Reg>(b, u, 1)) return stop(c, u, budget); u += 32; continue; }
+      case 141: { if (!cmov<Interp, u64, Reg>(b, u, 1)) return stop(c, u, budget); u += 32; continue; }
+      case 142: { if (!cmov<Interp, u32, Reg>(b, u, 2)) return stop(c, u, budget); u += 32; continue; }
+      case 143: { if (!cmov<Interp, u64, Reg>(b, u, 2)) return stop(c, u, budget); u += 32; continue; }
+      case 144: { if (!cmov<Interp, u32, Reg>(b, u, 3)) return stop(c, u, budget); u += 32; continue; }
+      case 145: { if (!cmov<Interp, u64, Reg>(b, u, 3)) return stop(c, u, budget); u += 32; continue; }
+      case 146: { if (!cmov<Interp, u32, Reg>(b, u, 4)) return stop(c, u, budget); u += 32; continue; }
+      case 147: { if (!cmov<Interp, u64, Reg>(b, u, 4)) return stop(c, u, budget); u += 32; continue; }
+      case 148: { if (!cmov<Interp, u32, Reg>(b, u, 5)) return stop(c, u, budget); u += 32; continue; }
+      case 149: { if (!cmov<Interp, u64, Reg>(b, u, 5)) return stop(c, u, budget); u += 32; continue; }
+      case 150: { if (!cmov<Interp, u32, Reg>(b, u, 6)) return stop(c, u, budget); u += 32; continue; }
+      case 151: { if (!cmov<Interp, u64, Reg>(b, u, 6)) return stop(c, u, budget); u += 32; continue; }
+      case 152: { if (!cmov<Interp, u32, Reg>(b, u, 7)) return stop(c, u, budget); u += 32; continue; }
+      case 153: { if (!cmov<Interp, u64, Reg>(b, u, 7)) return stop(c, u, budget); u += 32; continue; }
+      case 154: { if (!cmov<Interp, u32, Reg>(b, u, 8)) return stop(c, u, budget); u += 32; continue; }
+      case 155: { if (!cmov<Interp, u64, Reg>(b, u, 8)) return stop(c, u, budget); u += 32; continue; }
+      case 156: { if (!cmov<Interp, u32, Reg>(b, u, 9)) return stop(c, u, budget); u += 32; continue; }
+      case 157: { if (!cmov<Interp, u64, Reg>(b, u, 9)) return stop(c, u, budget); u += 32; continue; }
+      case 158: { if (!cmov<Interp, u32, Reg>(b, u, 10)) return stop(c, u, budget); u += 32; continue; }
+      case 159: { if (!cmov<Interp, u64, Reg>(b, u, 10)) return stop(c, u, budget); u += 32; continue; }
+      case 160: { if (!cmov<Interp, u32, Reg>(b, u, 11)) return stop(c, u, budget); u += 32; continue; }
+      case 161: { if (!cmov<Interp, u64, Reg>(b, u, 11)) return stop(c, u, budget); u += 32; continue; }
+      case 162: { if (!cmov<Interp, u32, Reg>(b, u, 12)) return stop(c, u, budget); u += 32; continue; }
+      case 163: { if (!cmov<Interp, u64, Reg>(b, u, 12)) return stop(c, u, budget); u += 32; continue; }
+      case 164: { if (!cmov<Interp, u32, Reg>(b, u, 13)) return stop(c, u, budget); u += 32; continue; }
+      case 165: { if (!cmov<Interp, u64, Reg>(b, u, 13)) return stop(c, u, budget); u += 32; continue; }
+      case 166: { if (!cmov<Interp, u32, Reg>(b, u, 14)) return stop(c, u, budget); u += 32; continue; }
+      case 167: { if (!cmov<Interp, u64, Reg>(b, u, 14)) return stop(c, u, budget); u += 32; continue; }
+      case 168: { if (!cmov<Interp, u32, Reg>(b, u, 15)) return stop(c, u, budget); u += 32; continue; }
+      case 169: { if (!cmov<Interp, u64, Reg>(b, u, 15)) return stop(c, u, budget); u += 32; continue; }
+      case 170: { if (!setcc<Interp, Reg>(b, u, 0)) return stop(c, u, budget); u += 32; continue; }
+      case 171: { if (!setcc<Interp, Reg>(b, u, 1)) return stop(c, u, budget); u += 32; continue; }
+      case 172: { if (!setcc<Interp, Reg>(b, u, 2)) return stop(c, u, budget); u += 32; continue; }
+      case 173: { if (!setcc<Interp, Reg>(b, u, 3)) return stop(c, u, budget); u += 32; continue; }
+      case 174: { if (!setcc<Interp, Reg>(b, u, 4)) return stop(c, u, budget); u += 32; continue; }
+      case 175: { if (!setcc<Interp, Reg>(b, u, 5)) return stop(c, u, budget); u += 32; continue; }
+      case 176: { if (!setcc<Interp, Reg>(b, u, 6)) return stop(c, u, budget); u += 32; continue; }
+      case 177: { if (!setcc<Interp, Reg>(b, u, 7)) return stop(c, u, budget); u += 32; continue; }
+      case 178: { if (!setcc<Interp, Reg>(b, u, 8)) return stop(c, u, budget); u += 32; continue; }
+      case 179: { if (!setcc<Interp, Reg>(b, u, 9)) return stop(c, u, budget); u += 32; continue; }
+      case 180: { if (!setcc<Interp, Reg>(b, u, 10)) return stop(c, u, budget); u += 32; continue; }
+      case 181: { if (!setcc<Interp, Reg>(b, u, 11)) return stop(c, u, budget); u += 32; continue; }
+      case 182: { if (!setcc<Interp, Reg>(b, u, 12)) return stop(c, u, budget); u += 32; continue; }
+      case 183: { if (!setcc<Interp, Reg>(b, u, 13)) return stop(c, u, budget); u += 32; continue; }
+      case 184: { if (!setcc<Interp, Reg>(b, u, 14)) return stop(c, u, budget); u += 32; continue; }
+      case 185: { if (!setcc<Interp, Reg>(b, u, 15)) return stop(c, u, budget); u += 32; continue; }
+      case 186: { if (!push<Interp, u32, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 187: { if (!push<Interp, u64, Reg>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 188: { if (!pop<Interp, u32>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 189: { if (!pop<Interp, u64>(b, u)) return stop(c, u, budget); u += 32; continue; }
+      case 190: { const next = jcc<Interp>(b, u, 0); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 191: { const next = jcc<Interp>(b, u, 1); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 192: { const next = jcc<Interp>(b, u, 2); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 193: { const next = jcc<Interp>(b, u, 3); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 194: { const next = jcc<Interp>(b, u, 4); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 195: { const next = jcc<Interp>(b, u, 5); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 196: { const next = jcc<Interp>(b, u, 6); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 197: { const next = jcc<Interp>(b, u, 7); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 198: { const next = jcc<Interp>(b, u, 8); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 199: { const next = jcc<Interp>(b, u, 9); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 200: { const next = jcc<Interp>(b, u, 10); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 201: { const next = jcc<Interp>(b, u, 11); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 202: { const next = jcc<Interp>(b, u, 12); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 203: { const next = jcc<Interp>(b, u, 13); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 204: { const next = jcc<Interp>(b, u, 14); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 205: { const next = jcc<Interp>(b, u, 15); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 206: { const next = jmp<Interp>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 207: { const next = jmpE<Interp, u16, Reg>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 208: { const next = jmpE<Interp, u16, Mem>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 209: { const next = jmpE<Interp, u32, Reg>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 210: { const next = jmpE<Interp, u32, Mem>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 211: { const next = jmpE<Interp, u64, Reg>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 212: { const next = jmpE<Interp, u64, Mem>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 213: { const next = call<Interp, u16>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 214: { const next = call<Interp, u32>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 215: { const next = call<Interp, u64>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 216: { const next = callE<Interp, u16, Reg>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 217: { const next = callE<Interp, u16, Mem>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 218: { const next = callE<Interp, u32, Reg>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 219: { const next = callE<Interp, u32, Mem>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 220: { const next = callE<Interp, u64, Reg>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 221: { const next = callE<Interp, u64, Mem>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 222: { const next = ret<Interp, u16>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 223: { const next = ret<Interp, u32>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
+      case 224: { const next = ret<Interp, u64>(b, u); if (!next) return stop(c, u, budget); u = next; continue; }
       default: {
         if (!call_indirect<bool>(load<u32>(changetype<usize>(unchecked(CALLED[<i32>load<u16>(u) - FIRST_CALLED]))), c, u)) return stop(c, u, budget);
         u += 32;

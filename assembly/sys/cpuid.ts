@@ -1,7 +1,7 @@
 /** CPUID (SDM vol. 2, CPUID): leaves from the model's features (./model.ts) and from the machine's size. */
 import { Vcpu, CONTROL_BASE, C_VCPU_COUNT } from "../gen/layout";
 import { tscHz } from "../time";
-import { CRYSTAL_HZ, features, SIGNATURE } from "./model";
+import { CPU_SPEC_CTRL, CRYSTAL_HZ, features, hasFeature, SIGNATURE } from "./model";
 import { MAXPHYADDR } from "../mem/walk";
 
 const BASIC_MAX: u32 = 0x16;
@@ -71,7 +71,9 @@ function basic(c: Vcpu, n: u32, sub: u32): void {
     case 4: cache(sub); break;
     case 6: a = 4; break; // ARAT: the LAPIC timer never stops
     case 7:
-      if (sub == 0) { b = features(c, 2); x = features(c, 3); d = features(c, 4); }
+      if (sub == 0) { a = 2; b = features(c, 2); x = features(c, 3); d = features(c, 4); }
+      // BHI_CTRL: a bit to set, where a kernel would otherwise run a loop of branches at every system call
+      else if (sub == 2 && hasFeature(c, CPU_SPEC_CTRL)) d = 1 << 4;
       break;
     case 0xb:
       x = sub & 0xff;

@@ -117,7 +117,8 @@ function write(c: Vcpu, n: u32, v: u64): bool {
       rearm(c);
       return true;
     case 0x48:
-      if (!hasFeature(c, CPU_SPEC_CTRL) || v & ~7) return raiseError(c, GP, 0);
+      // IBRS, STIBP, SSBD, BHI_DIS_S
+      if (!hasFeature(c, CPU_SPEC_CTRL) || v & ~0x407) return raiseError(c, GP, 0);
       c.specCtrl = v;
       return true;
     case 0x49: return hasFeature(c, CPU_SPEC_CTRL) && !(v & ~1) ? true : raiseError(c, GP, 0);

@@ -10,6 +10,15 @@ const CODE16 = 0x9b;
 const BUSY_TSS16 = 0x83;
 const LDT = 0x82;
 
+/** Fixed-range MTRRs, and pairs of variable-range ones (IA32_MTRRCAP; SDM vol. 3, 12.11). */
+const MTRR_FIXED = 11;
+const MTRR_VARIABLE = 8;
+/** IA32_MTRR_DEF_TYPE: E, FE and the default type; V in IA32_MTRR_PHYSMASKn. */
+const MTRR_ENABLE = 0x800n;
+const MTRR_FIXED_ENABLE = 0x400n;
+const MTRR_WB = 6n;
+const MTRR_VALID = 0x800n;
+
 /** EDX after RESET: CPUID signature of the modelled CPU; loaders and firmware rarely look. */
 export function resetVcpu(view: StructView, id: number, signature: number): void {
   for (let i = 0; i < 16; i++) view.set64(VCPU.gpr, 0n, i);
@@ -50,6 +59,8 @@ export function resetVcpu(view: StructView, id: number, signature: number): void
   ]) {
     view.set64(f, 0n);
   }
+  for (let i = 0; i < MTRR_FIXED; i++) view.set64(VCPU.mtrrFixed, 0n, i);
+  for (let i = 0; i < 2 * MTRR_VARIABLE; i++) view.set64(VCPU.mtrrVar, 0n, i);
   view.set64(VCPU.pat, 0x0007_0406_0007_0406n);
   view.set64(VCPU.miscEnable, 0x1801n);
   view.set64(VCPU.apicTimer, NEVER);
@@ -102,4 +113,28 @@ export function applyCpuState(view: StructView, cpu: CpuState): void {
   view.set(VCPU.gdtLimit, cpu.gdt.limit);
   view.set64(VCPU.idtBase, cpu.idt.base);
   view.set(VCPU.idtLimit, cpu.idt.limit);
+}
+
+/** Memory types in every byte of a fixed-range MTRR: uncacheable, write-protected, write-back. */
+const ALL_UC = 0n;
+const ALL_WP = 0x0505_0505_0505_0505n;
+const ALL_WB = 0x0606_0606_0606_0606n;
+
+/**
+ * Programs the MTRRs as firmware leaves them, for a kernel that is entered without any: RAM write-back, the ROM area
+ * write-protected, the VGA window and everything from `holeBase` to 4 GiB uncacheable (SDM vol. 3, 12.11.2).
+ *
+ * @param holeBase where PCI memory begins: 4 GiB less a power of two
+ * @param physicalBits MAXPHYADDR of the CPU
+ */
+export function setFirmwareMtrrs(view: StructView, holeBase: number, physicalBits: number): void {
+  // 64K_00000, 16K_80000, 16K_A0000, then eight of 4K from C0000 on.
+  const fixed = [ALL_WB, ALL_WB, ALL_UC, ...Array<bigint>(8).fill(ALL_WP)];
+  fixed.forEach((types, i) => {
+    view.set64(VCPU.mtrrFixed, types, i);
+  });
+  const size = 2n ** 32n - BigInt(holeBase);
+  view.set64(VCPU.mtrrVar, BigInt(holeBase), 0);
+  view.set64(VCPU.mtrrVar, (2n ** BigInt(physicalBits) - size) | MTRR_VALID, 1);
+  view.set64(VCPU.mtrrDefType, MTRR_ENABLE | MTRR_FIXED_ENABLE | MTRR_WB);
 }

@@ -19,7 +19,7 @@ import { type StructView, vcpuView } from "../vcpu/view.ts";
 import { MachineMemory, type MemoryRegion } from "../vmm/memory.ts";
 import { acpiTables } from "./acpi.ts";
 import { Board } from "./board.ts";
-import { applyCpuState, resetVcpu } from "./cpuReset.ts";
+import { applyCpuState, resetVcpu, setFirmwareMtrrs } from "./cpuReset.ts";
 import { serveExit } from "./exits.ts";
 import { BIOS_PORT_WRITES, placeBiosData } from "./loader/bios.ts";
 import { loadKernel } from "./loader/load.ts";
@@ -78,9 +78,11 @@ export interface MachineStats {
 
 /** TSC and invariant clock: one tick a nanosecond, stated in CPUID 15h and 16h. */
 const TSC_HZ = 1_000_000_000;
-/** CPUID leaf 1 EAX of the modelled CPU, for EDX at RESET and the MP table. */
-const CPU_SIGNATURE = 0x306c3;
-const CPU_FEATURES = 0x0783_fbff;
+/** CPUID leaf 1 EAX and EDX of the modelled CPU (assembly/sys/model.ts), for EDX at RESET and the MP table. */
+const CPU_SIGNATURE = 0x806f8;
+const CPU_FEATURES = 0x078b_fbfd;
+/** MAXPHYADDR of the modelled CPU (assembly/mem/walk.ts). */
+const PHYSICAL_BITS = 40;
 
 export class Machine implements DeviceSide {
   readonly memory: MachineMemory;
@@ -377,6 +379,7 @@ export class Machine implements DeviceSide {
       ...(config.initrd && { initrd: config.initrd }),
       ...(config.append !== undefined && { append: config.append }),
     });
+    for (const view of this.#views) setFirmwareMtrrs(view, PCI_HOLE_BASE, PHYSICAL_BITS);
     applyCpuState(this.#views[0], this.loaded.cpu);
   }
 

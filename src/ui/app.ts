@@ -120,6 +120,7 @@ export class App {
     const session = new Session(plan, this.#files, {
       changed: () => this.changed(),
       serial: (bytes) => this.#console?.write(bytes),
+      consoleSize: () => this.#fittedSize(),
       created: (handle) => this.#onCreated(handle),
       state: (state, detail) => this.#onState(state, detail),
     });
@@ -254,13 +255,18 @@ export class App {
     this.changed();
   }
 
+  #fittedSize(): { cols: number; rows: number } | undefined {
+    // The pane was hidden until now on narrow screens, so the grid may not fit yet.
+    this.#console?.fit();
+    return this.#console && { cols: this.#console.cols, rows: this.#console.rows };
+  }
+
   #onCreated(handle: MachineHandle): void {
     const c = this.#console;
-    if (!c) return;
+    const size = this.#fittedSize();
+    if (!c || !size) return;
     c.setLive(true);
-    // The pane was hidden until now on narrow screens, so the grid may not fit yet.
-    c.fit();
-    handle.setConsoleSize(c.cols, c.rows);
+    handle.setConsoleSize(size.cols, size.rows);
     c.focus();
   }
 

@@ -18,6 +18,11 @@ export interface MachineConfig {
   transport: Transport;
   /** Boot the guest that is built into the engine instead of `kernel`. */
   embedded?: true;
+  /**
+   * Size of the console in character cells. If present, the guest is told at each boot, on its command line
+   * (`tabhyve.size=COLSxROWS`, and the terminal's type as `tabhyve.term=NAME`).
+   */
+  consoleSize?: { cols: number; rows: number };
 }
 
 /**
@@ -73,7 +78,7 @@ export interface MachineHandle {
   powerOff(): Promise<void>;
   /** Bytes for COM1. The engine queues what the guest's FIFO cannot take yet and loses nothing. */
   serialInput(bytes: Uint8Array): void;
-  /** Size of the console in character cells, whenever it changes. A plain UART has no way to hear of it. */
+  /** Size of the console in character cells, whenever it changes: for the next boot, a plain UART cannot hear of it. */
   setConsoleSize(cols: number, rows: number): void;
   stats(): MachineStats | Promise<MachineStats>;
   /**

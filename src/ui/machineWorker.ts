@@ -32,6 +32,10 @@ export class MachineWorker {
     this.#handle?.serialInput(bytes);
   }
 
+  setConsoleSize(cols: number, rows: number): void {
+    this.#handle?.setConsoleSize(cols, rows);
+  }
+
   stats(): MachineStats | Promise<MachineStats> {
     return this.#handle?.stats() ?? { state: "off", instructions: 0, vcpuSeconds: 0, exits: 0 };
   }

@@ -19,28 +19,41 @@ import {
   type StopDetail,
 } from "./machineHandle.ts";
 
+/** What the console is, on the command line of guests that read it (scripts/guest/init). */
+const TERM = "xterm-256color";
+
 const TRIPLE_FAULT_REMEDY = "Reset boots it again. If it happens every time, the kernel may need another command line or more memory.";
 
-function detailOf(reason: StopReason | undefined): StopDetail | undefined {
+/** Mnemonics of the exceptions 0 to 31 (SDM volume 3, table 6-1). */
+const EXCEPTIONS = "#DE #DB NMI #BP #OF #BR #UD #NM #DF - #TS #NP #SS #GP #PF - #MF #AC #MC #XM #VE #CP".split(" ");
+
+/** @param asked whether the page asked for it, not the guest */
+function detailOf(reason: StopReason | undefined, asked: boolean): StopDetail | undefined {
   switch (reason?.kind) {
     case undefined:
       return undefined;
     case "power-off":
-      return { reason: "power-off", what: "The guest powered off." };
+      return { reason: "power-off", what: asked ? "Powered off." : "The guest powered off." };
     case "debug-exit":
       return { reason: "power-off", what: `The guest ended with status ${reason.status}.` };
     case "reset":
-      return { reason: "reset", what: "The guest reset the machine." };
+      return { reason: "reset", what: asked ? "The machine was reset." : "The guest reset the machine." };
     case "triple-fault":
       return {
         reason: "triple-fault",
         what: "The guest faulted while handling a double fault: a real CPU would shut down.",
-        where: reason.where,
+        where: whereOf(reason.where),
         remedy: TRIPLE_FAULT_REMEDY,
       };
     case "engine-error":
       return { reason: "engine-error", what: reason.message, remedy: "This is a bug in Tabhyve: please report it with these lines." };
   }
+}
+
+/** The registers at a triple fault, the exception that began it by its name. */
+function whereOf({ vector, ...where }: Record<string, string>): Record<string, string> {
+  if (vector === undefined) return where;
+  return { exception: `${EXCEPTIONS[Number(vector)] ?? "-"} (vector ${vector})`, ...where };
 }
 
 /** An error of the engine as the page words it. */
@@ -64,27 +77,40 @@ export async function createHere(
 ): Promise<MachineHandle> {
   let kernel = config.kernel;
   if (!kernel) kernel = (await import("../machine/embedded/index.ts")).embeddedGuest();
+  let size = config.consoleSize;
+  let asked = false;
+  /** Runs what the page asks for; the state it leads to is then not the guest's doing. */
+  const ask = async (operation: () => Promise<void>): Promise<void> => {
+    asked = true;
+    await operation();
+    asked = false;
+  };
   const machine = await Machine.create({
     core,
     kernel,
     kernelName: config.embedded ? "tabhyve" : "kernel",
     ...(config.initrd && { initrd: config.initrd }),
-    append: config.append,
+    // Read at every boot, so that a guest that boots again hears of the size as it is then.
+    get append() {
+      return size ? `${config.append} tabhyve.size=${size.cols}x${size.rows} tabhyve.term=${TERM}` : config.append;
+    },
     memoryBytes: config.memoryBytes,
     transport: spawn ? "threaded" : "inline",
     ...(spawn && { spawn }),
     serial: (bytes) => callbacks.serial(bytes),
-    onState: (state, reason) => callbacks.state(state, detailOf(reason)),
+    onState: (state, reason) => callbacks.state(state, detailOf(reason, asked)),
   });
   return {
     start: () => machine.start(),
     pause: () => machine.pause(),
     resume: () => machine.resume(),
-    reset: () => machine.reset(),
-    powerOff: () => machine.powerOff(),
+    reset: () => ask(() => machine.reset()),
+    powerOff: () => ask(() => machine.powerOff()),
     destroy: () => machine.destroy(),
     serialInput: (bytes) => machine.serialInput(bytes),
-    setConsoleSize: () => {},
+    setConsoleSize: (cols, rows) => {
+      if (size) size = { cols, rows };
+    },
     stats: () => {
       const s = machine.stats();
       return { ...s, exits: Object.values(s.exits).reduce((a, b) => a + b, 0) };
@@ -131,7 +157,7 @@ async function createInWorker(core: Uint8Array, config: MachineConfig, callbacks
       const copy = bytes.slice();
       void remote.serialInput(transfer(copy, [copy.buffer]));
     },
-    setConsoleSize: () => {},
+    setConsoleSize: (cols, rows) => void remote.setConsoleSize(cols, rows),
     stats: () => remote.stats(),
   };
 }

@@ -41,6 +41,8 @@ export interface Plan {
 export interface SessionEvents {
   changed(): void;
   serial(bytes: Uint8Array): void;
+  /** The console's size now, for guests that hear of it when they boot. */
+  consoleSize(): { cols: number; rows: number } | undefined;
   /** The machine exists; its console may be given a size. */
   created(handle: MachineHandle): void;
   state(state: MachineState, detail: StopDetail | undefined): void;
@@ -164,7 +166,9 @@ export class Session {
     }
     const loaded = await Promise.all(guest.files.map((file, i) => this.#file(file, this.steps![i]!)));
     for (const [i, file] of guest.files.entries()) config[file.role] = loaded[i]!;
-    return config;
+    // Only for guests of ours: what is on another kernel's command line is its owner's business.
+    const size = this.#events.consoleSize();
+    return size ? { ...config, consoleSize: size } : config;
   }
 
   async #file(file: GuestFile, step: Step): Promise<Uint8Array> {

@@ -110,10 +110,11 @@ export class InlineEngine implements Engine {
     const end = view.get64(VCPU.icount) + SLICE;
     const late = performance.now() + SLICE_MS;
     while (this.#running) {
-      const left = end - view.get64(VCPU.icount);
-      // Not in the middle of an instruction: after `stop` every vCPU stands between two.
       const from = performance.now();
-      if ((left <= 0n || from > late) && !view.get(VCPU.slow)) return RUN.SLICE;
+      const left = from > late ? 0n : end - view.get64(VCPU.icount);
+      // With nothing left, the core still ends the instruction that an exit has interrupted: after `stop` every vCPU
+      // stands between two.
+      if (left <= 0n && !view.get(VCPU.slow)) return RUN.SLICE;
       const why = this.#core.run(base, left);
       view.set(VCPU.runMs, view.get(VCPU.runMs) + performance.now() - from);
       if (why === RUN.EXIT) {

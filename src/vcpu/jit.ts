@@ -78,11 +78,17 @@ export interface Region {
   readonly index: number;
 }
 
-/** Compiles regions for the vCPUs of one core instance. */
+/**
+ * Compiles regions for the vCPUs of one core instance. There is no policy here: who calls `compile` decides what is worth
+ * it, and must keep the number of live modules well below what the host bears (node 20 aborts near 32,500).
+ */
 export class RegionCompiler {
   readonly #core: JitExports;
   readonly #memory: WebAssembly.Memory;
   readonly #imports: Record<string, Record<string, never>>;
+  /** Entries of the table that regions have, and those that are free again. */
+  readonly #live: number[] = [];
+  readonly #free: number[] = [];
 
   constructor(core: JitExports, memory: WebAssembly.Memory) {
     this.#core = core;
@@ -104,8 +110,16 @@ export class RegionCompiler {
     const bytes = regionModule(new Uint8Array(buffer, at + 4, length), shared);
     const module = new WebAssembly.Module(bytes as BufferSource);
     const instance = new WebAssembly.Instance(module, this.#imports);
-    const index = this.#core.table.grow(1, instance.exports.region);
+    const index = this.#free.pop() ?? this.#core.table.grow(1);
+    this.#core.table.set(index, instance.exports.region);
+    this.#live.push(index);
     this.#core.installRegion(vcpu, index);
     return { module, bytes, index };
+  }
+
+  /** Lets go of every region. Only when no vCPU of the instance has one any more: after `init` of each. */
+  forget(): void {
+    for (const index of this.#live) this.#core.table.set(index, null);
+    this.#free.push(...this.#live.splice(0));
   }
 }

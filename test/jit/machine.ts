@@ -92,6 +92,7 @@ export class TestMachine {
   /** Forgets all code and translations. */
   reset(): void {
     this.core.init(this.base);
+    this.jit.forget();
   }
 
   /** Guest memory from `gpa`, in hexadecimal. */

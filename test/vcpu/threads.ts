@@ -11,7 +11,7 @@ import { Machine, type MachineConfig } from "../../src/machine/machine.ts";
 
 const root = join(import.meta.dirname, "../..");
 const corePath = process.env.TABHYVE_CORE ?? join(root, "dist/core/core.wasm");
-/** In the project, so that a module in it finds the packages. */
+/** Where the bundle of the worker goes. */
 const folder = mkdtempSync(join(tmpdir(), "tabhyve-threads-"));
 
 /** Compiles the core and bundles the worker, once. */

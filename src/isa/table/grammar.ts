@@ -31,7 +31,7 @@
  *              prot        #UD outside protected mode (and in virtual-8086 mode)
  *              fpu / mmx / sse   checks CR0.EM, CR0.TS, CR4.OSFXSR as that class of instructions does
  *              rep         a string instruction: F3/F2 repeat it
- *              hot         dispatched inline in the interpreter's switch
+ *              hot, hotr   dispatched inline in the interpreter's switch; hotr only with register operands
  *              fr= fw= fu= flags read, written, left undefined (letters of oszapc, d, i)
  *              r= w=       registers read and written beyond the operands
  *              cpuid=X     needs CPUID feature X, else #UD

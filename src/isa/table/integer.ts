@@ -4,27 +4,30 @@ const alu = (base: number, name: string, attrs: string) => {
   const x = (n: number) => (base + n).toString(16).padStart(2, "0");
   const lock = name === "cmp" ? "" : "lock";
   const digit = base >> 3;
+  const hot = name === "adc" || name === "sbb" ? "" : "hot";
+  const byteHot = name === "cmp" ? "hot" : "";
   const NAME = name.toUpperCase();
   return `
-${x(0)} /r | ${NAME} Eb,Gb | ${name} | ${lock} ${attrs}
-${x(1)} /r | ${NAME} Ev,Gv | ${name} | ${lock} hot ${attrs}
-${x(2)} /r | ${NAME} Gb,Eb | ${name} | ${attrs}
-${x(3)} /r | ${NAME} Gv,Ev | ${name} | hot ${attrs}
+${x(0)} /r | ${NAME} Eb,Gb | ${name} | ${lock} ${byteHot} ${attrs}
+${x(1)} /r | ${NAME} Ev,Gv | ${name} | ${lock} ${hot} ${attrs}
+${x(2)} /r | ${NAME} Gb,Eb | ${name} | ${byteHot} ${attrs}
+${x(3)} /r | ${NAME} Gv,Ev | ${name} | ${hot} ${attrs}
 ${x(4)} | ${NAME} AL,Ib | ${name} | ${attrs}
 ${x(5)} | ${NAME} rAX,Iz | ${name} | ${attrs}
-80 /${digit} | ${NAME} Eb,Ib | ${name} | ${lock} ${attrs}
-81 /${digit} | ${NAME} Ev,Iz | ${name} | ${lock} hot ${attrs}
+80 /${digit} | ${NAME} Eb,Ib | ${name} | ${lock} ${byteHot} ${attrs}
+81 /${digit} | ${NAME} Ev,Iz | ${name} | ${lock} ${hot} ${attrs}
 82 /${digit} | ${NAME} Eb,Ib | ${name} | ${lock} i64 ${attrs}
-83 /${digit} | ${NAME} Ev,Ib | ${name} | ${lock} hot ${attrs}`;
+83 /${digit} | ${NAME} Ev,Ib | ${name} | ${lock} ${hot} ${attrs}`;
 };
 
 const shift = (digit: number, name: string, attrs: string) => {
   const NAME = name.toUpperCase();
+  const hot = name.startsWith("rc") ? "" : "hotr";
   return `
 c0 /${digit} | ${NAME} Eb,Ib | ${name} | ${attrs}
-c1 /${digit} | ${NAME} Ev,Ib | ${name} | hot ${attrs}
+c1 /${digit} | ${NAME} Ev,Ib | ${name} | ${hot} ${attrs}
 d0 /${digit} | ${NAME} Eb,1 | ${name} | ${attrs}
-d1 /${digit} | ${NAME} Ev,1 | ${name} | hot ${attrs}
+d1 /${digit} | ${NAME} Ev,1 | ${name} | ${hot} ${attrs}
 d2 /${digit} | ${NAME} Eb,CL | ${name} | ${attrs}
 d3 /${digit} | ${NAME} Ev,CL | ${name} | ${attrs}`;
 };
@@ -39,11 +42,11 @@ ${alu(0x20, "and", "fw=oszpc fu=a")}
 ${alu(0x28, "sub", "fw=oszapc")}
 ${alu(0x30, "xor", "fw=oszpc fu=a")}
 ${alu(0x38, "cmp", "fw=oszapc")}
-84 /r | TEST Eb,Gb | test | fw=oszpc fu=a
+84 /r | TEST Eb,Gb | test | hot fw=oszpc fu=a
 85 /r | TEST Ev,Gv | test | hot fw=oszpc fu=a
 a8 | TEST AL,Ib | test | fw=oszpc fu=a
 a9 | TEST rAX,Iz | test | fw=oszpc fu=a
-f6 /0 | TEST Eb,Ib | test | fw=oszpc fu=a
+f6 /0 | TEST Eb,Ib | test | hot fw=oszpc fu=a
 f6 /1 | TEST Eb,Ib | test | fw=oszpc fu=a
 f7 /0 | TEST Ev,Iz | test | fw=oszpc fu=a
 f7 /1 | TEST Ev,Iz | test | fw=oszpc fu=a
@@ -65,7 +68,7 @@ f6 /6 | DIV Eb | div | r=ax w=ax fu=oszapc
 f7 /6 | DIV Ev | div | r=ax,dx w=ax,dx fu=oszapc
 f6 /7 | IDIV Eb | idiv | r=ax w=ax fu=oszapc
 f7 /7 | IDIV Ev | idiv | r=ax,dx w=ax,dx fu=oszapc
-0f af /r | IMUL Gv,Ev | imul2 | fw=oc fu=szap
+0f af /r | IMUL Gv,Ev | imul2 | hotr fw=oc fu=szap
 69 /r | IMUL Gv,Ev,Iz | imul3 | fw=oc fu=szap
 6b /r | IMUL Gv,Ev,Ib | imul3 | fw=oc fu=szap
 
@@ -106,8 +109,8 @@ a3 | MOV Ov,rAX | mov |
 87 /r | XCHG Ev,Gv | xchg | lock
 90+r | XCHG Zv,rAX | xchg90 |
 0f c8+r | BSWAP Zv | bswap |
-0f 40+cc /r | CMOVcc Gv,Ev | cmov | hot fr=oszapc
-0f 90+cc /r | SETcc Eb | setcc | hot fr=oszapc
+0f 40+cc /r | CMOVcc Gv,Ev | cmov | hotr fr=oszapc
+0f 90+cc /r | SETcc Eb | setcc | hotr fr=oszapc
 98 | CBW | cbw | r=ax w=ax
 99 | CWD | cwd | r=ax w=dx
 0f b0 /r | CMPXCHG Eb,Gb | cmpxchg | lock r=ax w=ax fw=oszapc
