@@ -179,6 +179,8 @@ export default defineConfig({
   plugins: [embeddedGuestImage(), contentSecurityPolicy(), guestFiles(), offlineList(), portInUse()],
   server: { port: 5173, strictPort: true, headers: isolation },
   preview: { port: 4173, strictPort: true, headers: isolation },
+  // What only the workers and later chunks import: found late, it would make the development server reload the page.
+  optimizeDeps: { include: ["comlink", "@xterm/addon-webgl"] },
   worker: { format: "es", plugins: () => [embeddedGuestImage()] },
   build: {
     outDir: "dist/site",

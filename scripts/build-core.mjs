@@ -1,9 +1,9 @@
 // Compiles assembly/ to dist/core/core.wasm: npm run build:core. Does nothing if that is newer than every source.
-import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, utimesSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { isFresh, root } from "./prepare.mjs";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const out = join(root, "dist/core/core.wasm");
 
 /** Where AssemblyScript's static data begins: STATIC_BASE of src/shared/layout.ts. */
@@ -29,34 +29,31 @@ export const ASC_OPTIONS = [
   "--noAssert",
 ];
 
-function newest(folder) {
-  let time = 0;
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    time = Math.max(time, entry.isDirectory() ? newest(path) : statSync(path).mtimeMs);
-  }
-  return time;
-}
-
 export async function buildCore() {
-  if (existsSync(out) && statSync(out).mtimeMs > newest(join(root, "assembly"))) return;
+  if (isFresh(out, ["assembly", "scripts/build-core.mjs"])) return;
   process.stderr.write("tabhyve: compiling the core to Wasm (about half a minute, once) … ");
-  const from = performance.now();
+  const from = Date.now();
   mkdirSync(dirname(out), { recursive: true });
+  // Under another name until it is whole: another process may be reading the old one, or compiling, too.
+  const made = `${out}.${process.pid}`;
   const asc = await import("assemblyscript/asc");
   const { error, stderr } = await asc.main([
     join(root, "assembly/index.ts"),
     "--baseDir",
     root,
     "-o",
-    out,
+    made,
     ...ASC_OPTIONS,
   ]);
   if (error) {
+    rmSync(made, { force: true });
     process.stderr.write(`failed\n${stderr.toString()}\n`);
     throw new Error("the core does not compile");
   }
-  process.stderr.write(`${((performance.now() - from) / 1000).toFixed(0)} s\n`);
+  // As old as its sources when they were read: what has changed since then is newer.
+  utimesSync(made, from / 1000, from / 1000);
+  renameSync(made, out);
+  process.stderr.write(`${((Date.now() - from) / 1000).toFixed(0)} s\n`);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await buildCore();

@@ -1,7 +1,6 @@
 // What a fresh clone needs before anything else can run: packages, then the core. Only Node's own modules here.
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -17,15 +16,28 @@ export function must(command, args, options = {}) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-/** Installs packages if package-lock.json is not what was installed last. */
+/** Installs packages if those that package-lock.json wants are not there. Nothing goes to stdout. */
 export function installPackages() {
-  const lock = readFileSync(join(root, "package-lock.json"));
-  const hash = createHash("sha256").update(lock).digest("hex");
-  const stamp = join(root, "node_modules/.tabhyve-installed");
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
+  const packages = (file) => JSON.parse(readFileSync(join(root, file), "utf8")).packages;
+  // npm writes down here what it has installed. Optional packages are those of other platforms.
+  const record = "node_modules/.package-lock.json";
+  const installed = existsSync(join(root, record)) ? packages(record) : {};
+  const missing = ([path, { version, optional }]) => path && !optional && installed[path]?.version !== version;
+  if (!Object.entries(packages("package-lock.json")).some(missing)) return;
   process.stderr.write("tabhyve: installing packages …\n");
-  must("npm", ["ci", "--no-audit", "--no-fund"]);
-  writeFileSync(stamp, hash);
+  must("npm", ["ci", "--no-audit", "--no-fund"], { stdio: ["inherit", 2, 2] });
+}
+
+/** Latest change, in ms, of a file or of anything in a folder. */
+function changed(path) {
+  const stat = statSync(path);
+  if (!stat.isDirectory()) return stat.mtimeMs;
+  return readdirSync(path).reduce((time, name) => Math.max(time, changed(join(path, name))), 0);
+}
+
+/** True if `made` is there and nothing in `sources` (files and folders, relative to the repository) is newer. */
+export function isFresh(made, sources) {
+  return existsSync(made) && sources.every((path) => changed(join(root, path)) <= statSync(made).mtimeMs);
 }
 
 export function checkNode() {

@@ -9,20 +9,24 @@
  */
 import { MODE_CODE64, SEG_OFF_BASE, SEG_STRIDE, V_EA, V_GPR, V_RIP_PAGE, V_SEG } from "../gen/layout";
 import {
-  H_ARITHMETIC_OF, H_CARRY_OF, H_CONDITION_OF, H_DIVIDE128, H_IDIV_BAD, H_IDIV_QUOTIENT, H_IDIV_REMAINDER, H_MUL_HIGH_S, H_MUL_HIGH_U,
-  H_REMAINDER128, H_ROTATE_CARRY_LEFT, H_ROTATE_CARRY_RIGHT, H_SHIFT_DOUBLE_LEFT, H_SHIFT_DOUBLE_RIGHT, H_SWAP64,
+  H_ARITHMETIC_OF, H_CARRY_OF, H_CONDITION_OF, H_DIVIDE128, H_IDIV_BAD, H_IDIV_QUOTIENT, H_IDIV_REMAINDER,
+  H_MUL_HIGH_S, H_MUL_HIGH_U, H_REMAINDER128, H_ROTATE_CARRY_LEFT, H_ROTATE_CARRY_RIGHT, H_SHIFT_DOUBLE_LEFT,
+  H_SHIFT_DOUBLE_RIGHT, H_SWAP64,
 } from "../gen/helpers";
 import { UF_STACK } from "../decode/uop";
-import { CF, F_ADC, F_ADD, F_DEC, F_INC, F_LOGIC, F_MUL, F_RAW, F_SAR, F_SBB, F_SHL, F_SHR, F_SUB, OF, PF, SF, ZF } from "../sem/flags";
-import { Dyn, Imm, Mem, READ, Reg, SizeT } from "../sem/kinds";
 import {
-  binary, choose, constant, cpuWord, FLAG_A, FLAG_B, FLAG_D, FLAG_OP, isConst, leaveIf, loadFrom, mergeStates, node, pureCall, ripPage, saveStates,
-  setState, state, storeTo, translate, unary, widen,
+  CF, F_ADC, F_ADD, F_DEC, F_INC, F_LOGIC, F_MUL, F_RAW, F_SAR, F_SBB, F_SHL, F_SHR, F_SUB, OF, PF, SF, ZF,
+} from "../sem/flags";
+import { Dyn, Mem, READ, Reg, SizeT } from "../sem/kinds";
+import {
+  binary, choose, constant, cpuWord, FLAG_A, FLAG_B, FLAG_D, FLAG_OP, isConst, leaveIf, loadFrom, mergeStates, node,
+  pureCall, ripPage, saveStates, setState, state, storeTo, translate, unary, widen,
 } from "./ir";
 import {
-  I64_ADD, I64_AND, I64_CLZ, I64_CTZ, I64_DIV_U, I64_EQ, I64_EXTEND32_S, I64_EXTEND8_S, I64_GE_S, I64_GE_U, I64_GT_S, I64_GT_U, I64_LE_S,
-  I64_LE_U, I64_LOAD, I64_LOAD16_S, I64_LOAD32_S, I64_LOAD8_S, I64_LT_S, I64_LT_U, I64_MUL, I64_NE, I64_OR, I64_POPCNT, I64_REM_U, I64_SHL,
-  I64_SHR_S, I64_SHR_U, I64_STORE, I64_STORE16, I64_STORE32, I64_STORE8, I64_SUB, I64_XOR,
+  I64_ADD, I64_AND, I64_CLZ, I64_CTZ, I64_DIV_U, I64_EQ, I64_EXTEND8_S, I64_GE_S, I64_GE_U, I64_GT_S, I64_GT_U,
+  I64_LE_S, I64_LE_U, I64_LOAD, I64_LOAD16_S, I64_LOAD32_S, I64_LOAD8_S, I64_LT_S, I64_LT_U, I64_MUL, I64_NE, I64_OR,
+  I64_POPCNT, I64_REM_U, I64_SHL, I64_SHR_S, I64_SHR_U, I64_STORE, I64_STORE16, I64_STORE32, I64_STORE8, I64_SUB,
+  I64_XOR,
 } from "./wasm";
 
 const KIND_REG: u32 = 0;

@@ -11,19 +11,17 @@
  * linear page, addend = host address minus linear address. It stays true while the region runs, because nothing in a
  * region takes translations away, and it saves the TLB's loads in loops.
  */
-import {
-  AREA_TLB_READ, AREA_TLB_WRITE, STATUS_SLOW, TLB_ENTRIES, V_CTX, V_STACK_FAULT, V_STATUS,
-} from "../gen/layout";
+import { AREA_TLB_READ, AREA_TLB_WRITE, STATUS_SLOW, TLB_ENTRIES, V_CTX, V_STACK_FAULT, V_STATUS } from "../gen/layout";
 import { H_ARITHMETIC_OF, H_CARRY_OF, H_CONDITION_OF, H_SLOW_READ, H_SLOW_WRITE } from "../gen/helpers";
 import { READ } from "../sem/kinds";
 import {
-  BINARY, CHOOSE, CONST, count, CPU, currentAt, FLAG_OP, kindOf, LEAVE, LOAD, Node, node, placeOff, placeRest, PURE_CALL, RIP_PAGE, scratch,
-  snapshotAt, STATE, STATES, STORE, TRANSLATE, UNARY,
+  BINARY, CHOOSE, CONST, count, CPU, currentAt, FLAG_OP, kindOf, LEAVE, LOAD, Node, node, placeOff, placeRest,
+  PURE_CALL, RIP_PAGE, scratch, snapshotAt, STATE, STATES, STORE, TRANSLATE, UNARY,
 } from "./ir";
 import {
-  br, byte, call, close, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_GE_U, I32_LOAD, I32_SHL, I32_SHR_U, I32_STORE, I32_SUB, I32_WRAP, I32_XOR, i32Const, I64_ADD,
-  I64_AND, I64_EQ, I64_EXTEND32_S, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD, I64_MUL, I64_NE, I64_OR, I64_SHL, I64_SHR_U, I64_XOR, i64Const, IF, localGet, localSet, localTee, memory_,
-  open, ELSE, SELECT,
+  br, byte, call, close, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_GE_U, I32_LOAD, I32_SHL, I32_SHR_U, I32_STORE,
+  I32_SUB, I32_WRAP, i32Const, I64_ADD, I64_AND, I64_EQ, I64_EXTEND32_S, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD,
+  I64_MUL, I64_NE, I64_OR, I64_SHL, I64_XOR, i64Const, IF, localGet, localSet, localTee, memory_, open, ELSE, SELECT,
 } from "./wasm";
 
 export const L_VCPU: u32 = 0;

@@ -41,11 +41,12 @@ const MAX_INSTRUCTIONS: u32 = 1024;
   indirect: bool;
   /** Entered by the interpreter. */
   entry: bool;
+  /** Reached through a dispatch. */
   marked: bool;
+  /** In postorder. */
   position: u32;
+  /** Successors that the search has visited. */
   pending: u32;
-  spare: u32;
-  spare2: u32;
 }
 
 export const NO_LOOP: u32 = 0xffffffff;
@@ -163,7 +164,7 @@ export function collect(c: Vcpu, head: usize): bool {
   return true;
 }
 
-/** Edges of block k: calls `each(k, target)` by kind of successor; -1 where there is none. */
+/** Position of the block that a taken (0) or an untaken (1) branch goes to, -1 if it is not in the region. */
 @inline function edge(b: Block, which: u32): i32 {
   const off = which == 0 ? b.taken : b.next;
   // A call goes to its target only.

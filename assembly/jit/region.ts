@@ -12,24 +12,26 @@
  * attention only when it is entered, because a budget is a few microseconds.
  */
 import {
-  AREA_JIT, MODE_CODE32, MODE_CODE64, MODE_FLAT, MODE_FLATCS, MODE_STACK32, STATUS_BUDGET, STATUS_RESUME, STATUS_SLOW, UOP_SIZE, V_CC_A, V_CC_B,
-  V_CC_D, V_CC_OP, V_GPR, V_RIP, V_RIP_PAGE, V_STATUS, Vcpu,
+  AREA_JIT, MODE_CODE32, MODE_CODE64, MODE_FLAT, MODE_FLATCS, MODE_STACK32, STATUS_BUDGET, STATUS_RESUME, STATUS_SLOW,
+  UOP_SIZE, V_CC_A, V_CC_B, V_CC_D, V_CC_OP, V_GPR, V_RIP, V_RIP_PAGE, V_STATUS, Vcpu,
 } from "../gen/layout";
 import { OP_EASEG, OP_HEAD, OP_REGION } from "../gen/decode";
 import { emitMeaning, META } from "../gen/emit";
 import { enter } from "../decode/block";
 import { uOff, uRest } from "../decode/uop";
-import { beginIr, FLAG_A, FLAG_B, FLAG_D, FLAG_OP, roomForInstruction, STATES, useScratch } from "./ir";
-import { beginBlock, BRANCH, Emit, emitAddress, endKind, endValue, FALL, INDIRECT, JUMP, useMeta, useMode, useUop } from "./emit";
+import { beginIr, FLAG_OP, roomForInstruction, STATES, useScratch } from "./ir";
 import {
-  beginLowering, caches, commit, completeStates, dirty, L_BUDGET, L_ENTRY, L_VCPU, lCond, leave, locals32, locals64, localOfState, lowerBlock,
-  lRip, lRipPage, lTarget, pushStateLoad, setExitLabel, tagLocal, used, exitLabel,
+  beginBlock, BRANCH, Emit, emitAddress, endKind, endValue, INDIRECT, JUMP, useMeta, useMode, useUop,
+} from "./emit";
+import {
+  beginLowering, caches, completeStates, dirty, L_BUDGET, L_ENTRY, L_VCPU, lCond, leave, locals32, locals64,
+  localOfState, lowerBlock, lRip, lRipPage, lTarget, pushStateLoad, setExitLabel, tagLocal, used, exitLabel,
 } from "./lower";
-import { Block, block, blocks, checks, collect, dispatches, indexOf, NO_LOOP } from "./plan";
+import { block, blocks, checks, collect, dispatches, indexOf, NO_LOOP } from "./plan";
 import {
-  at, BLOCK, BR_TABLE, br, brIf, byte, close, depth, END, I32, I32_AND, I32_EQ, I32_LOAD, I32_STORE, i32Const, I64, I64_ADD, I64_AND, I64_EQ, I64_LOAD,
-  I64_LT_S, I64_NE, I64_SHL, I64_SHR_S, I64_STORE, I64_SUB, i64Const, IF, localGet, localSet, LOOP, memory_, open, overflow, resetDepth, unsigned,
-  writeTo,
+  at, BLOCK, BR_TABLE, br, byte, close, depth, END, I32, I32_STORE, I32_SUB, i32Const, I64, I64_ADD, I64_AND, I64_EQ,
+  I64_LOAD, I64_LT_S, I64_NE, I64_SHL, I64_SHR_S, I64_STORE, I64_SUB, i64Const, IF, localGet, localSet, LOOP, memory_,
+  open, overflow, resetDepth, unsigned, writeTo,
 } from "./wasm";
 
 const BODY: usize = 0x46000;
@@ -197,7 +199,7 @@ let firstLabel: u32 = 0;
 function writeDispatch(lo: u32, hi: u32, around: i32): void {
   const first: u32 = around < 0 ? block(lo).forward : firstLabel;
   localGet(L_ENTRY);
-  if (lo) { i32Const(lo); byte(0x6b); }
+  if (lo) { i32Const(lo); byte(I32_SUB); }
   byte(BR_TABLE);
   unsigned(hi - lo + 1);
   let k = lo;

@@ -1,5 +1,6 @@
 /** The command line's words, read and checked. */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
+import { getSystemErrorMap } from "node:util";
 
 /** Something about the command line or a file it names that cannot be used: one line, exit status 2. */
 export class UsageError extends Error {
@@ -9,16 +10,19 @@ export class UsageError extends Error {
   }
 }
 
-const UNITS: Record<string, number> = { "": 2 ** 20, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+const UNITS: Readonly<Record<string, number>> = { "": 2 ** 20, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+const MIN_MEMORY = 2 ** 20;
+/** A Wasm memory has 4 GiB, of which page words, caches and the vCPUs' areas take their part. */
+const MAX_MEMORY = 3 * 2 ** 30;
 
 /** `512M`, `1G`, `262144K`; a bare number is MiB. Bytes. */
 export function parseMemory(text: string): number {
   const m = /^(\d+)([KMG]?)(?:i?B)?$/i.exec(text);
   if (!m) throw new UsageError(`--memory ${text}: not a size; write it as 256M or 1G`);
   const bytes = Number(m[1]) * UNITS[m[2].toUpperCase()];
-  if (bytes % 4096) throw new UsageError(`--memory ${text}: RAM must be a multiple of 4 KiB`);
-  if (bytes < 2 ** 20) throw new UsageError(`--memory ${text}: a machine needs at least 1 MiB`);
-  if (bytes > 3 * 2 ** 30) throw new UsageError(`--memory ${text}: at most 3G (a Wasm memory has 4 GiB, the guest's share is 3)`);
+  if (bytes < MIN_MEMORY) throw new UsageError(`--memory ${text}: too little; a machine needs at least 1M`);
+  if (bytes > MAX_MEMORY) throw new UsageError(`--memory ${text}: too much; a machine can have at most 3G`);
+  if (bytes % 4096) throw new UsageError(`--memory ${text}: not a multiple of 4K, a page`);
   return bytes;
 }
 
@@ -30,45 +34,75 @@ export interface Send {
 /** `PATTERN=>TEXT`, with \n, \r, \t, \\ and \xHH in TEXT. */
 export function parseSend(option: string): Send {
   const at = option.indexOf("=>");
-  if (at < 0) throw new UsageError(`--send '${option}': write it as 'PATTERN=>TEXT'`);
+  if (at < 0) throw new UsageError(`--send '${option}': no => in it; write it as 'PATTERN=>TEXT'`);
   return { pattern: parsePattern("--send", option.slice(0, at)), text: unescape(option.slice(at + 2)) };
 }
 
+/** A regular expression for ./watch.ts: ^ and $ stand for the ends of lines, too. */
 export function parsePattern(option: string, text: string): RegExp {
   try {
-    return new RegExp(text);
+    return new RegExp(text, "gm");
   } catch (error) {
-    throw new UsageError(`${option} '${text}': not a regular expression (${(error as Error).message})`);
+    const why = (error as Error).message.replace(/^.*: /s, "").toLowerCase();
+    throw new UsageError(`${option} '${text}': not a regular expression (${why})`);
   }
 }
 
+const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", "\\": "\\" };
+
+/** Text with escapes as bytes. Other backslashes stand for themselves: they may be meant for the guest's shell. */
 function unescape(text: string): Uint8Array {
-  const plain: Record<string, string> = { n: "\n", r: "\r", t: "\t", "\\": "\\", e: "\x1b", 0: "\0" };
-  const out: number[] = [];
   const encoder = new TextEncoder();
-  for (let i = 0; i < text.length; i++) {
-    const hex = /^\\x([0-9a-fA-F]{2})/.exec(text.slice(i, i + 4));
-    if (hex) {
-      out.push(Number.parseInt(hex[1], 16));
-      i += 3;
-    } else if (text[i] === "\\" && text[i + 1] in plain) out.push(...encoder.encode(plain[text[++i]]));
-    else out.push(...encoder.encode(text[i]));
+  const out: number[] = [];
+  for (const [all, hex, letter] of text.matchAll(/\\x([0-9a-fA-F]{2})|\\([nrt\\])|./gsu)) {
+    if (hex) out.push(Number.parseInt(hex, 16));
+    else out.push(...encoder.encode(letter ? ESCAPES[letter] : all));
   }
   return Uint8Array.from(out);
 }
 
+/** Milliseconds that a timer of the host can have; about 24 days. */
+const MAX_TIMER = 0x7fff_ffff;
+
+/** A number of seconds; what is longer than a timer of the host can wait is that. */
 export function parseSeconds(option: string, text: string): number {
-  const n = Number(text);
-  if (!(n > 0)) throw new UsageError(`${option} ${text}: not a number of seconds`);
-  return n;
+  if (!/^(\d+\.?\d*|\.\d+)$/.test(text) || Number(text) === 0) {
+    throw new UsageError(`${option} ${text}: not a number of seconds above 0`);
+  }
+  return Math.min(Number(text), MAX_TIMER / 1000);
 }
 
+export function parseCount(option: string, text: string): number {
+  if (!/^\d+$/.test(text)) throw new UsageError(`${option} ${text}: not a whole number`);
+  return Number(text);
+}
+
+export function parseChoice<T extends string>(option: string, choices: readonly T[], text: string): T {
+  const found = choices.find((choice) => choice === text);
+  if (found === undefined) throw new UsageError(`${option} ${text}: not one of ${choices.join(", ")}`);
+  return found;
+}
+
+/** What a system call's error says, without the code, the call and the path that Node puts around it. */
+export function reason(error: unknown): string {
+  const { code, errno, message } = error as NodeJS.ErrnoException;
+  if (code === "EISDIR") return "is a directory";
+  if (code === "ERR_FS_FILE_TOO_LARGE") return "larger than 2 GiB";
+  return (errno !== undefined && getSystemErrorMap().get(errno)?.[1]) || message;
+}
+
+/**
+ * A file that the command line names, whole. Pipes will do; devices, which may have no end, will not.
+ *
+ * @throws UsageError if it cannot be read.
+ */
 export function readInput(option: string, file: string): Uint8Array {
+  const what = option ? `${option} ${file}` : file;
   try {
-    return readFileSync(file);
+    const stat = statSync(file);
+    if (!stat.isCharacterDevice() && !stat.isBlockDevice()) return readFileSync(file);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    const why = code === "ENOENT" ? "no such file" : code === "EISDIR" ? "is a directory" : code === "EACCES" ? "may not be read" : String(code);
-    throw new UsageError(`${option} ${file}: ${why}`);
+    throw new UsageError(`${what}: ${reason(error)}`);
   }
+  throw new UsageError(`${what}: is a device, not a file`);
 }

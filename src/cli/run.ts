@@ -1,9 +1,11 @@
 /** `tabhyve run`: one machine from the command line, its COM1 on stdio or in a file. */
 import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
-import { Machine, type MachineConfig, type StopReason } from "../machine/machine.ts";
-import { type Send, UsageError } from "./options.ts";
+import { constants } from "node:os";
+import { Machine, type MachineStats, type StopReason } from "../machine/machine.ts";
+import { reason, type Send, UsageError } from "./options.ts";
 import { spawnWorker } from "./spawn.ts";
 import { Terminal } from "./terminal.ts";
+import { SerialWatch } from "./watch.ts";
 
 export interface RunOptions {
   readonly kernel: Uint8Array;
@@ -16,148 +18,185 @@ export interface RunOptions {
   readonly serial: string;
   readonly send: readonly Send[];
   readonly until?: RegExp;
+  /** Seconds. */
   readonly timeout?: number;
   readonly debugExit: boolean;
   /** A guest that asks for a reset boots again. */
   readonly restart: boolean;
+  /** File for what the run has counted. */
   readonly stats?: string;
   readonly verbose: boolean;
 }
 
-/** Exit statuses of the contract. */
-export const STATUS = { OK: 0, ENGINE: 1, USAGE: 2, TRIPLE_FAULT: 3, RESET: 4, TIMEOUT: 124 } as const;
+/** Exit statuses of the contract, and of signals as a shell reports them. */
+export const STATUS = { OK: 0, ENGINE: 1, USAGE: 2, TRIPLE_FAULT: 3, RESET: 4, TIMEOUT: 124, SIGNAL: 128 } as const;
 
-/** Serial output kept for patterns: more than any screenful. */
-const TAIL = 65536;
+/** Signals that end the run as the user's own wish. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-export async function run(core: Uint8Array, options: RunOptions): Promise<number> {
-  const started = performance.now();
-  const out = options.serial === "stdio" ? 1 : openOutput(options.serial);
-  const terminal = options.serial === "stdio" ? new Terminal() : undefined;
-  const decoder = new TextDecoder("latin1");
-  let tail = "";
-  let matchedTo = 0;
-  let nextSend = 0;
-  let dropped = 0;
-  return new Promise<number>((resolve, reject) => {
-    let machine: Machine | undefined;
-    let timer: NodeJS.Timeout | undefined;
-    let over = false;
-    const finish = (status: number) => {
-      if (over) return;
-      over = true;
-      clearTimeout(timer);
-      terminal?.close();
-      if (options.stats && machine) writeStats(options.stats, machine, (performance.now() - started) / 1000);
-      if (out !== 1) closeSync(out);
-      (machine ? machine.destroy() : Promise.resolve()).then(() => resolve(status), reject);
-    };
-    const scan = () => {
-      // Each --send is typed once, in order, when its pattern appears after what the one before it matched.
-      while (nextSend < options.send.length) {
-        const { pattern, text } = options.send[nextSend];
-        const m = pattern.exec(tail.slice(matchedTo - dropped));
-        if (!m) break;
-        matchedTo += m.index + m[0].length;
-        nextSend++;
-        machine?.serialInput(text);
-      }
-      if (options.until && nextSend === options.send.length && options.until.test(tail.slice(Math.max(0, matchedTo - dropped)))) finish(STATUS.OK);
-    };
-    const config: MachineConfig = {
-      core,
-      kernel: options.kernel,
-      kernelName: options.kernelName,
-      ...(options.initrd && { initrd: options.initrd }),
-      ...(options.append !== undefined && { append: options.append }),
-      memoryBytes: options.memoryBytes,
-      transport: options.transport,
-      spawn: spawnWorker,
-      debugExit: options.debugExit,
-      restart: options.restart,
-      serial: (bytes) => {
-        if (over) return;
-        writeAll(out, bytes);
-        if (!options.send.length && !options.until) return;
-        tail += decoder.decode(bytes);
-        if (tail.length > 2 * TAIL) {
-          dropped += tail.length - TAIL;
-          tail = tail.slice(-TAIL);
-          matchedTo = Math.max(matchedTo, dropped);
-        }
-        scan();
-      },
-      onState: (state, reason) => {
-        if (reason && (state === "off" || state === "failed")) finish(statusOf(reason));
-      },
-      ...(options.verbose && { log: (channel: string, message: string) => void process.stderr.write(`[${channel}] ${message}\n`) }),
-    };
-    Machine.create(config).then(async (m) => {
-      machine = m;
-      for (const warning of m.loaded.warnings) process.stderr.write(`tabhyve: ${warning}\n`);
-      terminal?.open((bytes) => m.serialInput(bytes), () => finish(STATUS.OK));
-      if (options.timeout !== undefined) {
-        timer = setTimeout(() => {
-          process.stderr.write(`tabhyve: the guest was still running after ${options.timeout} s\n`);
-          finish(STATUS.TIMEOUT);
-        }, options.timeout * 1000);
-      }
-      await m.start();
-    }).catch(reject);
-  });
+/** Milliseconds that the vCPUs get to stop in. */
+const GRACE = 3000;
+
+/** How a run ended; the message is for stderr. */
+interface Ending {
+  readonly status: number;
+  readonly message?: string;
 }
 
-function statusOf(reason: StopReason): number {
-  switch (reason.kind) {
+/**
+ * Runs a machine to its end; the exit status. It may leave a vCPU behind that did not stop, so end the process.
+ *
+ * @throws UsageError, LoaderError, OutOfMemoryError with one line that says what cannot be used.
+ */
+export async function run(core: Uint8Array, options: RunOptions): Promise<number> {
+  const started = performance.now();
+  let over = false;
+  let settle!: (ending: Ending) => void;
+  const ending = new Promise<Ending>((resolve) => {
+    settle = resolve;
+  });
+  const end = (status: number, message?: string) => {
+    over = true;
+    settle({ status, ...(message && { message }) });
+  };
+  let output: Output | undefined;
+  const watch = new SerialWatch(options.send, options.until, (text) => machine.serialInput(text));
+  const machine: Machine = await Machine.create({
+    core,
+    kernel: options.kernel,
+    kernelName: options.kernelName,
+    ...(options.initrd && { initrd: options.initrd }),
+    ...(options.append !== undefined && { append: options.append }),
+    memoryBytes: options.memoryBytes,
+    transport: options.transport,
+    spawn: spawnWorker,
+    debugExit: options.debugExit,
+    restart: options.restart,
+    serial: (bytes) => {
+      if (over) return;
+      const failed = output?.write(bytes);
+      if (failed) end(failed.status, failed.message);
+      else if (watch.take(bytes)) end(STATUS.OK);
+    },
+    onState: (state, why) => {
+      if (why && (state === "off" || state === "failed")) end(...statusOf(why));
+    },
+    ...(options.verbose && { log: (channel: string, text: string) => say(`[${channel}] ${text}`) }),
+  });
+
+  const onSignal = (signal: NodeJS.Signals) => end(STATUS.SIGNAL + constants.signals[signal]);
+  const terminal = options.serial === "stdio" ? new Terminal() : undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let stats: number | undefined;
+  let status: number;
+  try {
+    output = new Output(options.serial);
+    if (options.stats !== undefined) stats = openOutput("--stats", options.stats);
+    for (const warning of machine.loaded.warnings) say(`tabhyve: ${warning}`);
+    for (const signal of SIGNALS) process.on(signal, onSignal);
+    if (options.timeout !== undefined) {
+      const late = `the guest was still running after ${options.timeout} s`;
+      timer = setTimeout(end, options.timeout * 1000, STATUS.TIMEOUT, late);
+    }
+    terminal?.open(
+      (bytes) => machine.serialInput(bytes),
+      () => end(STATUS.OK),
+    );
+    await machine.start();
+    const ended = await ending;
+    status = ended.status;
+    terminal?.close();
+    if (ended.message) say(`tabhyve: ${ended.message}`);
+  } finally {
+    over = true;
+    clearTimeout(timer);
+    // From here on a signal ends the process at once.
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+    terminal?.close();
+    await Promise.race([machine.destroy(), new Promise((resolve) => setTimeout(resolve, GRACE).unref())]);
+    output?.close();
+  }
+  // Stopped vCPUs have accounted for all that they did.
+  if (stats !== undefined) {
+    writeFileSync(stats, `${JSON.stringify(statistics(machine.stats(), started), undefined, 2)}\n`);
+    closeSync(stats);
+  }
+  return status;
+}
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+function statusOf(why: StopReason): [status: number, message?: string] {
+  switch (why.kind) {
     case "power-off":
-      return STATUS.OK;
+      return [STATUS.OK];
     case "debug-exit":
-      return reason.status;
+      return [why.status];
     case "reset":
-      return STATUS.RESET;
-    case "triple-fault":
-      process.stderr.write(`tabhyve: the guest triple-faulted: ${Object.entries(reason.where).map(([k, v]) => `${k} ${v}`).join(", ")}\n`);
-      return STATUS.TRIPLE_FAULT;
+      return [STATUS.RESET];
+    case "triple-fault": {
+      const where = Object.entries(why.where).map(([name, value]) => `${name} ${value}`);
+      return [STATUS.TRIPLE_FAULT, `the guest triple-faulted: ${where.join(", ")}`];
+    }
     case "engine-error":
-      process.stderr.write(`tabhyve: the engine failed: ${reason.message}\n`);
-      return STATUS.ENGINE;
+      return [STATUS.ENGINE, `the engine failed: ${why.message}`];
   }
 }
 
-function openOutput(file: string): number {
+/** What `--stats` writes. `mips` is per second of execution, not of waiting; `engines` are shares of instructions. */
+function statistics(stats: MachineStats, started: number) {
+  const { instructions, vcpuSeconds, exits, counters } = stats;
+  const jit = instructions ? counters.jitInstructions / instructions : 0;
+  return {
+    instructions,
+    wallSeconds: (performance.now() - started) / 1000,
+    vcpuSeconds,
+    mips: vcpuSeconds ? instructions / vcpuSeconds / 1e6 : 0,
+    exits,
+    engines: { interp: 1 - jit, jit },
+    regions: counters.regions,
+    counters,
+  };
+}
+
+function openOutput(option: string, file: string): number {
   try {
     return openSync(file, "w");
   } catch (error) {
-    throw new UsageError(`--serial ${file}: cannot be written (${(error as NodeJS.ErrnoException).code})`);
+    throw new UsageError(`${option} ${file}: cannot be written (${reason(error)})`);
   }
 }
 
-/** Writes synchronously, so that nothing is lost when the process ends; a pipe may ask to be tried again. */
-function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) {
-    try {
-      at += writeSync(fd, bytes, at);
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
-      if (code === "EPIPE") return;
-      if (code !== "EAGAIN") throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+/** Where the guest's serial output goes: stdout, or a file. */
+class Output {
+  readonly #name: string;
+  readonly #fd: number;
+
+  constructor(serial: string) {
+    this.#name = serial === "stdio" ? "stdout" : `--serial ${serial}`;
+    this.#fd = serial === "stdio" ? process.stdout.fd : openOutput("--serial", serial);
+  }
+
+  /**
+   * Writes synchronously, so that nothing is lost when the process ends, and a guest cannot outrun its reader. How the
+   * run ends if that fails: a reader that has gone away is no error, but there is no use in going on.
+   */
+  write(bytes: Uint8Array): Ending | undefined {
+    for (let at = 0; at < bytes.length; ) {
+      try {
+        at += writeSync(this.#fd, bytes, at);
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        if (code === "EPIPE") return { status: STATUS.SIGNAL + constants.signals.SIGPIPE };
+        // A pipe that somebody has made non-blocking is full.
+        if (code === "EAGAIN") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+        else return { status: STATUS.USAGE, message: `${this.#name}: cannot be written (${reason(error)})` };
+      }
     }
+    return undefined;
+  }
+
+  close(): void {
+    if (this.#fd !== process.stdout.fd) closeSync(this.#fd);
   }
 }
-
-function writeStats(file: string, machine: Machine, wall: number): void {
-  const s = machine.stats();
-  const stats = {
-    instructions: s.instructions,
-    wallSeconds: wall,
-    vcpuSeconds: s.vcpuSeconds,
-    mips: s.vcpuSeconds ? s.instructions / s.vcpuSeconds / 1e6 : 0,
-    exits: s.exits,
-    engines: { interp: 1 },
-    regions: 0,
-    counters: s.counters,
-  };
-  writeFileSync(file, `${JSON.stringify(stats, undefined, 2)}\n`);
-}
-

@@ -1,93 +1,198 @@
 /** The command `tabhyve`. */
 import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
 import { Command, CommanderError, Option } from "commander";
 import { embeddedGuest } from "../machine/embedded/index.ts";
 import { LoaderError } from "../machine/loader/types.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
-import { parseMemory, parsePattern, parseSeconds, parseSend, readInput, type Send, UsageError } from "./options.ts";
+import * as options from "./options.ts";
+import { type Send, UsageError } from "./options.ts";
+import { type ReplayWords, replay } from "./replay.ts";
 import { run, STATUS } from "./run.ts";
 
 /** Options of the contract that belong to later work: named, so that they are refused and not misread. */
 const NOT_YET = ["bios", "disk", "cdrom", "floppy", "cpus", "cpu", "keys", "screen", "snapshot-out", "snapshot-in"];
 
-const core = (): Uint8Array => readFileSync(new URL("../core/core.wasm", import.meta.url));
-const collect = (value: string, all: string[]): string[] => [...all, value];
+const DEFAULT_MEMORY = 256 * 2 ** 20;
 
 interface RunWords {
   kernel?: string;
   initrd?: string;
   append?: string;
-  memory: string;
+  memory: number;
   transport: "threaded" | "inline";
-  engine: "interp" | "jit" | "auto";
   serial: string;
-  send: string[];
-  until?: string;
-  timeout?: string;
+  send?: Send[];
+  until?: RegExp;
+  timeout?: number;
   debugExit?: boolean;
   restart: boolean;
   stats?: string;
   verbose?: boolean;
 }
 
+const RUN_NOTES = `
+--send types TEXT on the serial line once, when PATTERN (a regular expression) has appeared in the output; several are
+taken in their order, each looking at what has come since the one before it. TEXT may have \\n, \\r, \\t, \\\\ and \\xHH.
+--until looks at what has come since the last TEXT was typed.
+
+On a terminal every key goes to the guest, Ctrl-C included; Ctrl-A x leaves the machine, Ctrl-A a sends a Ctrl-A.
+
+Status: 0 power-off, --until or Ctrl-A x; 1 the engine failed; 2 an option or file that cannot be used; 3 triple fault;
+4 reset request with --no-restart; 124 --timeout; 128 + n ended by signal n; with --debug-exit (value << 1) | 1.`;
+
+/** The compiled core. It lies beside the folder of this bundle. */
+function core(): Uint8Array {
+  const url = new URL("../core/core.wasm", import.meta.url);
+  try {
+    return readFileSync(url);
+  } catch (error) {
+    throw new UsageError(`${fileURLToPath(url)}: ${options.reason(error)}; the core is to be built: npm run build:core`);
+  }
+}
+
+/** An option with a value that may be given once. */
+function single<T>(flags: string, description: string, parse: (text: string, name: string) => T): Option {
+  const option = new Option(flags, description);
+  let given = false;
+  return option.argParser((text) => {
+    const name = `--${option.name()}`;
+    if (given) throw new UsageError(`${name}: given more than once`);
+    given = true;
+    return parse(text, name);
+  });
+}
+
+const word = (text: string): string => text;
+
+/** `auto` is the interpreter as long as it is the only one. */
+const engine = (): Option =>
+  single("--engine <kind>", "how guest code runs: interp, auto (jit is not there yet)", (text, name) => {
+    const kind = options.parseChoice(name, ["interp", "jit", "auto"], text);
+    if (kind === "jit") throw new UsageError("--engine jit: not there yet; use interp or auto");
+    return kind;
+  }).default("auto");
+
+/** What is left on the command line after the options. */
+function noArguments(command: Command): void {
+  if (command.args.length) throw new UsageError(`'${command.args[0]}': not an option of ${command.name()}`);
+}
+
 const program = new Command("tabhyve")
   .description("An x86-64 virtual machine: bhyve in a tab, here without the tab.")
   .exitOverride()
-  .configureOutput({ outputError: () => {} });
+  .configureOutput({ outputError: () => {} })
+  .showSuggestionAfterError(false)
+  .allowExcessArguments()
+  .action(() => {
+    const [name] = program.args;
+    throw new UsageError(`${name === undefined ? "no command" : `no command '${name}'`}; there are run and vectors (--help)`);
+  });
 
 const runCommand = program
   .command("run")
   .description("boot a guest; its COM1 is stdin and stdout")
-  .option("--kernel <file>", "bzImage, ELF with a PVH note, or Multiboot image; default: the embedded guest")
-  .option("--initrd <file>", "initial RAM disk, or Multiboot module")
-  .option("--append <line>", "kernel command line")
-  .option("--memory <size>", "guest RAM", "256M")
-  .addOption(new Option("--transport <kind>", "vCPUs in workers, or all on one thread").choices(["threaded", "inline"]).default("threaded"))
-  .addOption(new Option("--engine <kind>", "how guest code runs").choices(["interp", "jit", "auto"]).default("auto"))
-  .option("--serial <where>", "stdio, or a file for the guest's output", "stdio")
-  .option("--send <'PATTERN=>TEXT'>", "type TEXT when PATTERN appears; repeatable, in order", collect, [])
-  .option("--until <pattern>", "end with status 0 when the serial output matches")
-  .option("--timeout <seconds>", "end with status 124 after this long")
+  .allowExcessArguments()
+  .addOption(single("--kernel <file>", "bzImage, ELF with a PVH note, or Multiboot image (default: embedded guest)", word))
+  .addOption(single("--initrd <file>", "initial RAM disk, or Multiboot module", word))
+  .addOption(single("--append <line>", "kernel command line", word))
+  .addOption(single("--memory <size>", "guest RAM", options.parseMemory).default(DEFAULT_MEMORY, "256M"))
+  .addOption(
+    single("--transport <kind>", "threaded: vCPU in a worker; inline: all on one thread", (text, name) =>
+      options.parseChoice(name, ["threaded", "inline"], text),
+    ).default("threaded"),
+  )
+  .addOption(engine())
+  .addOption(single("--serial <where>", "stdio, or a file for the guest's output", word).default("stdio"))
+  .option("--send <'PATTERN=>TEXT'>", "type TEXT when PATTERN appears; repeatable", (text, all: Send[] = []) => [
+    ...all,
+    options.parseSend(text),
+  ])
+  .addOption(
+    single("--until <pattern>", "end with status 0 when this appears", (text, name) => options.parsePattern(name, text)),
+  )
+  .addOption(
+    single("--timeout <seconds>", "end with status 124 after this long", (text, name) =>
+      options.parseSeconds(name, text),
+    ),
+  )
   .option("--debug-exit", "isa-debug-exit at port 0xf4 and the testdev ports")
-  .option("--no-restart", "end with status 4 when the guest asks for a reset")
-  .option("--stats <file>", "write counters as JSON at the end")
+  .option("--no-restart", "end with status 4 when the guest asks for a reset, instead of booting again")
+  .addOption(single("--stats <file>", "write instructions, seconds, exits and more as JSON at the end", word))
   .option("--verbose", "log what devices notice to stderr")
+  .addHelpText("after", RUN_NOTES)
   .action(async (words: RunWords) => {
-    if (words.engine === "jit") throw new UsageError("--engine jit: the compiler is not there yet; use interp or auto");
-    process.exitCode = await run(core(), {
-      kernel: words.kernel === undefined ? embeddedGuest() : readInput("--kernel", words.kernel),
+    noArguments(runCommand);
+    const initrd = words.initrd === undefined ? undefined : options.readInput("--initrd", words.initrd);
+    if (initrd?.length === 0) throw new UsageError(`--initrd ${words.initrd}: is empty`);
+    const status = await run(core(), {
+      kernel: words.kernel === undefined ? embeddedGuest() : options.readInput("--kernel", words.kernel),
       kernelName: words.kernel === undefined ? "tabhyve" : basename(words.kernel),
-      ...(words.initrd !== undefined && { initrd: readInput("--initrd", words.initrd) }),
+      ...(initrd && { initrd }),
       ...(words.append !== undefined && { append: words.append }),
-      memoryBytes: parseMemory(words.memory),
+      memoryBytes: words.memory,
       transport: words.transport,
       serial: words.serial,
-      send: words.send.map(parseSend) satisfies Send[],
-      ...(words.until !== undefined && { until: parsePattern("--until", words.until) }),
-      ...(words.timeout !== undefined && { timeout: parseSeconds("--timeout", words.timeout) }),
+      send: words.send ?? [],
+      ...(words.until && { until: words.until }),
+      ...(words.timeout !== undefined && { timeout: words.timeout }),
       debugExit: words.debugExit ?? false,
       restart: words.restart,
       ...(words.stats !== undefined && { stats: words.stats }),
       verbose: words.verbose ?? false,
     });
+    process.exit(status);
   });
 for (const name of NOT_YET) {
-  runCommand.addOption(
-    new Option(`--${name} <value>`).hideHelp().argParser(() => {
-      throw new UsageError(`--${name}: not there yet`);
-    }),
-  );
+  runCommand.addOption(new Option(`--${name} [value]`).hideHelp());
+  runCommand.on(`option:${name}`, () => {
+    throw new UsageError(`--${name}: not there yet`);
+  });
 }
+
+program
+  .command("vectors")
+  .description("replay instruction vectors that were recorded on a real CPU")
+  .argument("<files...>", "*.jsonl.gz, one file per tier")
+  .addOption(engine())
+  .option("--json", "print results as JSON")
+  .option("--all", "also run vectors of features that the virtual CPU does not advertise")
+  .option("--blocks", "run whole blocks instead of single instructions")
+  .addOption(single("--only <text>", "only vectors whose id contains this", word))
+  .addOption(
+    single("--examples <n>", "failing instructions to print for each tier (default: all)", (text, name) =>
+      options.parseCount(name, text),
+    ),
+  )
+  .addHelpText("after", "\nStatus: 0 all passed or were skipped, 1 some failed, 2 a file cannot be used.")
+  .action((files: string[], words: Partial<ReplayWords>) => {
+    process.exitCode = replay(core(), files, { json: false, examples: Number.POSITIVE_INFINITY, ...words });
+  });
+
+/** The one line for what the user can mend; anything else is a mistake of ours. */
+function complaint(error: unknown): string | undefined {
+  if (error instanceof CommanderError) return error.message.replace(/^error: /, "");
+  if (error instanceof UsageError || error instanceof LoaderError || error instanceof OutOfMemoryError) {
+    return error.message;
+  }
+  return undefined;
+}
+
+// Whoever reads the help or the results may stop reading.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === "EPIPE" ? STATUS.SIGNAL + constants.signals.SIGPIPE : STATUS.USAGE);
+});
+process.stderr.on("error", () => {});
 
 try {
   await program.parseAsync();
 } catch (error) {
-  if (error instanceof CommanderError) {
-    if (error.exitCode !== 0) process.stderr.write(`tabhyve: ${error.message.replace(/^error: /, "")}\n`);
-    process.exitCode = error.exitCode === 0 ? 0 : STATUS.USAGE;
-  } else if (error instanceof UsageError || error instanceof LoaderError || error instanceof OutOfMemoryError) {
-    process.stderr.write(`tabhyve: ${error.message}\n`);
+  if (!(error instanceof CommanderError && error.exitCode === 0)) {
+    const line = complaint(error);
+    if (line === undefined) throw error;
+    process.stderr.write(`tabhyve: ${line.replaceAll(/\s*\n\s*/g, " ")}\n`);
     process.exitCode = STATUS.USAGE;
-  } else throw error;
+  }
 }

@@ -3,9 +3,9 @@
  * ring 3 before one instruction (or a short run of them) and what a real CPU made of it. Numbers called hex are
  * strings of digits without 0x; bytes of memory are hex digits in address order.
  */
-import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { readInput, UsageError } from "./options.ts";
 
 /** The x87 state. `ftw` is FXSAVE's abridged tag byte; `r` has physical registers, 20 hex digits each. */
 export interface VectorFpu<Registers> {
@@ -75,33 +75,50 @@ export const tierOf = (file: string): string => basename(file).replace(/\.jsonl(
 /**
  * The vectors of one file, gzip or plain.
  *
- * @throws Error with the file's name and line if it is not a file of vectors.
+ * @throws UsageError with the file's name and line if it cannot be read or is not a file of vectors.
  */
 export function* readVectors(file: string): Generator<Vector> {
-  const bytes = readFileSync(file);
+  const bytes = readInput("", file);
   let text: string;
   try {
-    text = (bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes).toString("utf8");
+    text = (bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : Buffer.from(bytes)).toString("utf8");
   } catch (error) {
-    throw new Error(`${file}: ${(error as Error).message}`);
+    throw new UsageError(`${file}: not a whole gzip file (${(error as Error).message})`);
   }
+  if (!text) throw new UsageError(`${file}: is empty; need instruction vectors, one JSON object on each line`);
   let line = 0;
   for (let at = 0; at < text.length; ) {
     let end = text.indexOf("\n", at);
     if (end < 0) end = text.length;
     line++;
     if (end > at) {
-      let vector: Vector;
+      let vector: unknown;
       try {
         vector = JSON.parse(text.slice(at, end));
       } catch {
-        throw new Error(`${file}, line ${line}: not JSON`);
+        throw new UsageError(`${file}, line ${line}: not JSON; need instruction vectors, one JSON object on each line`);
       }
-      if (typeof vector.id !== "string" || !vector.before || !vector.after) {
-        throw new Error(`${file}, line ${line}: not an instruction vector`);
-      }
+      if (!isVector(vector)) throw new UsageError(`${file}, line ${line}: JSON, but not an instruction vector`);
       yield vector;
     }
     at = end + 1;
   }
+}
+
+/** True if everything is there that every vector has, in its type. */
+function isVector(value: unknown): value is Vector {
+  const { id, mode, code, rip, before, after } = (value ?? {}) as Partial<Vector>;
+  const hex = (text: unknown): boolean => typeof text === "string" && /^[0-9a-f]+$/i.test(text);
+  return (
+    typeof id === "string" &&
+    (mode === 64 || mode === 32 || mode === 16) &&
+    hex(code) &&
+    hex(rip) &&
+    Array.isArray(before?.gpr) &&
+    before.gpr.every(hex) &&
+    hex(before.rflags) &&
+    Array.isArray(before.mem) &&
+    hex(after?.rip) &&
+    hex(after?.rflags)
+  );
 }

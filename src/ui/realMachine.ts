@@ -82,8 +82,11 @@ export async function createHere(
   /** Runs what the page asks for; the state it leads to is then not the guest's doing. */
   const ask = async (operation: () => Promise<void>): Promise<void> => {
     asked = true;
-    await operation();
-    asked = false;
+    try {
+      await operation();
+    } finally {
+      asked = false;
+    }
   };
   const machine = await Machine.create({
     core,
