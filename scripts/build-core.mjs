@@ -35,7 +35,7 @@ export async function buildCore() {
   const from = Date.now();
   mkdirSync(dirname(out), { recursive: true });
   // Under another name until it is whole: another process may be reading the old one, or compiling, too.
-  const made = `${out}.${process.pid}`;
+  const made = join(dirname(out), `core.${process.pid}.wasm`);
   const asc = await import("assemblyscript/asc");
   const { error, stderr } = await asc.main([
     join(root, "assembly/index.ts"),

@@ -1,47 +1,54 @@
 // Bundles the command for Node into dist/node: npm run build:node. Does nothing if that is newer than every source.
-import { existsSync, readdirSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, utimesSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "vite";
-import { embeddedGuestImage } from "./embedded-guest.mjs";
+import { isFresh, root } from "./prepare.mjs";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const out = join(root, "dist/node");
-
-function newest(folder) {
-  let time = 0;
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    time = Math.max(time, entry.isDirectory() ? newest(path) : statSync(path).mtimeMs);
-  }
-  return time;
-}
+const ENTRY = "tabhyve.js";
 
 export async function buildNode() {
-  const made = join(out, "tabhyve.js");
-  if (existsSync(made) && statSync(made).mtimeMs > newest(join(root, "src"))) return;
-  await build({
-    root,
-    configFile: false,
-    logLevel: "error",
-    publicDir: false,
-    plugins: [embeddedGuestImage()],
-    build: {
-      ssr: true,
-      outDir: out,
-      emptyOutDir: true,
-      target: "node20",
-      minify: false,
-      rolldownOptions: {
-        input: { tabhyve: join(root, "src/cli/tabhyve.ts"), worker: join(root, "src/cli/nodeWorker.ts") },
-        output: {
-          entryFileNames: "[name].js",
-          banner: (chunk) => (chunk.name === "tabhyve" ? "#!/usr/bin/env node" : ""),
+  if (isFresh(join(out, ENTRY), ["src", "scripts/build-node.mjs"])) return;
+  const from = Date.now() / 1000;
+  // Loaded here, not above: that takes longer than to find that there is nothing to do.
+  const { build } = await import("vite");
+  const { embeddedGuestImage } = await import("./embedded-guest.mjs");
+  mkdirSync(out, { recursive: true });
+  const made = mkdtempSync(join(root, "dist/node-"));
+  try {
+    await build({
+      root,
+      configFile: false,
+      logLevel: "error",
+      publicDir: false,
+      plugins: [embeddedGuestImage()],
+      build: {
+        ssr: true,
+        outDir: made,
+        target: "node20",
+        minify: false,
+        rolldownOptions: {
+          input: { tabhyve: join(root, "src/cli/tabhyve.ts"), worker: join(root, "src/cli/nodeWorker.ts") },
+          output: {
+            entryFileNames: "[name].js",
+            chunkFileNames: "[name]-[hash].js",
+            banner: (chunk) => (chunk.name === "tabhyve" ? "#!/usr/bin/env node" : ""),
+          },
         },
       },
-    },
-    ssr: { noExternal: true },
-  });
+      ssr: { noExternal: true },
+    });
+    // As old as its sources when they were read: what has changed since then is newer.
+    utimesSync(join(made, ENTRY), from, from);
+    // File by file, the entry last: another process may be running the old one, or building, too.
+    const files = readdirSync(made);
+    files.sort((a, b) => Number(a === ENTRY) - Number(b === ENTRY));
+    for (const file of files) renameSync(join(made, file), join(out, file));
+    for (const old of readdirSync(out))
+      if (!files.includes(old)) rmSync(join(out, old), { recursive: true, force: true });
+  } finally {
+    rmSync(made, { recursive: true, force: true });
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await buildNode();

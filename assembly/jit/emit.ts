@@ -9,24 +9,21 @@
  */
 import { MODE_CODE64, SEG_OFF_BASE, SEG_STRIDE, V_EA, V_GPR, V_RIP_PAGE, V_SEG } from "../gen/layout";
 import {
-  H_ARITHMETIC_OF, H_CARRY_OF, H_CONDITION_OF, H_DIVIDE128, H_IDIV_BAD, H_IDIV_QUOTIENT, H_IDIV_REMAINDER,
-  H_MUL_HIGH_S, H_MUL_HIGH_U, H_REMAINDER128, H_ROTATE_CARRY_LEFT, H_ROTATE_CARRY_RIGHT, H_SHIFT_DOUBLE_LEFT,
-  H_SHIFT_DOUBLE_RIGHT, H_SWAP64,
+  H_ARITHMETIC_OF, H_DIVIDE128, H_IDIV_BAD, H_IDIV_QUOTIENT, H_IDIV_REMAINDER, H_MUL_HIGH_S, H_MUL_HIGH_U,
+  H_REMAINDER128, H_ROTATE_CARRY_LEFT, H_ROTATE_CARRY_RIGHT, H_SHIFT_DOUBLE_LEFT, H_SHIFT_DOUBLE_RIGHT, H_SWAP64,
 } from "../gen/helpers";
 import { UF_STACK } from "../decode/uop";
-import {
-  CF, F_ADC, F_ADD, F_DEC, F_INC, F_LOGIC, F_MUL, F_RAW, F_SAR, F_SBB, F_SHL, F_SHR, F_SUB, OF, PF, SF, ZF,
-} from "../sem/flags";
+import { CF, F_LOGIC, F_RAW, OF } from "../sem/flags";
 import { Dyn, Mem, READ, Reg, SizeT } from "../sem/kinds";
 import {
   binary, choose, constant, cpuWord, FLAG_A, FLAG_B, FLAG_D, FLAG_OP, isConst, leaveIf, loadFrom, mergeStates, node,
   pureCall, ripPage, saveStates, setState, state, storeTo, translate, unary, widen,
 } from "./ir";
+import { carryNode, conditionNode, knownOp } from "./condition";
 import {
-  I64_ADD, I64_AND, I64_CLZ, I64_CTZ, I64_DIV_U, I64_EQ, I64_EXTEND8_S, I64_GE_S, I64_GE_U, I64_GT_S, I64_GT_U,
-  I64_LE_S, I64_LE_U, I64_LOAD, I64_LOAD16_S, I64_LOAD32_S, I64_LOAD8_S, I64_LT_S, I64_LT_U, I64_MUL, I64_NE, I64_OR,
-  I64_POPCNT, I64_REM_U, I64_SHL, I64_SHR_S, I64_SHR_U, I64_STORE, I64_STORE16, I64_STORE32, I64_STORE8, I64_SUB,
-  I64_XOR,
+  I64_ADD, I64_AND, I64_CLZ, I64_CTZ, I64_DIV_U, I64_EQ, I64_EXTEND8_S, I64_LE_U, I64_LOAD, I64_LOAD16_S,
+  I64_LOAD32_S, I64_LOAD8_S, I64_MUL, I64_NE, I64_OR, I64_REM_U, I64_SHL, I64_SHR_S, I64_SHR_U, I64_STORE,
+  I64_STORE16, I64_STORE32, I64_STORE8, I64_SUB, I64_XOR,
 } from "./wasm";
 
 const KIND_REG: u32 = 0;
@@ -124,18 +121,14 @@ export function emitAddress(u: usize): bool {
   return true;
 }
 
-@inline function knownOp(): i32 {
-  const op = state(FLAG_OP);
-  return isConst(op) ? <i32>node(op).imm : -1;
-}
-
 @unmanaged export class Emit {
   z<T>(): u32 {
     if (isInteger<T>()) return ctz(<u32>sizeof<T>());
     return idof<T>() == idof<SizeT>() ? sizeT : sizeF;
   }
   kind<K>(dynamic: u32): u32 {
-    return idof<K>() == idof<Dyn>() ? dynamic : idof<K>() == idof<Reg>() ? KIND_REG : idof<K>() == idof<Mem>() ? KIND_MEM : KIND_IMM;
+    if (idof<K>() == idof<Dyn>()) return dynamic;
+    return idof<K>() == idof<Reg>() ? KIND_REG : idof<K>() == idof<Mem>() ? KIND_MEM : KIND_IMM;
   }
 
   // Operands
@@ -143,7 +136,9 @@ export function emitAddress(u: usize): bool {
   pointer(u: usize, z: u32, use: i32): usize {
     return translate(linearOf(u), z, use, (load<u8>(u, 11) & UF_STACK) != 0, keyOf(u), u);
   }
-  dst<T, D>(u: usize, use: i32): usize { return this.kind<D>(kindD) == KIND_MEM ? this.pointer(u, this.z<T>(), use) : 0; }
+  dst<T, D>(u: usize, use: i32): usize {
+    return this.kind<D>(kindD) == KIND_MEM ? this.pointer(u, this.z<T>(), use) : 0;
+  }
   src<T, S>(u: usize): usize { return this.kind<S>(kindS) == KIND_MEM ? this.pointer(u, this.z<T>(), READ) : 0; }
   @inline bad<D>(p: usize): bool { return false; }
   @inline fail(p: usize): bool { return false; }
@@ -225,10 +220,12 @@ export function emitAddress(u: usize): bool {
   rotr<T>(x: u64, n: u64): u64 { return this.rotate<T>(x, n, I64_SHR_U, I64_SHL); }
   ring<T>(n: u64): u32 { const z = this.z<T>(); return z >= 2 ? <u32>n : binary(I64_REM_U, <u32>n, k(bits(z) + 1)); }
   rclResult<T>(x: u64, n: u64, carry: u64): u64 {
-    return extend(pureCall(H_ROTATE_CARRY_LEFT, 0, <u32>x, this.ring<T>(n), <u32>carry, 0, bits(this.z<T>())), this.z<T>());
+    return extend(pureCall(H_ROTATE_CARRY_LEFT, 0, <u32>x, this.ring<T>(n), <u32>carry, 0, bits(this.z<T>())),
+      this.z<T>());
   }
   rcrResult<T>(x: u64, n: u64, carry: u64): u64 {
-    return extend(pureCall(H_ROTATE_CARRY_RIGHT, 0, <u32>x, this.ring<T>(n), <u32>carry, 0, bits(this.z<T>())), this.z<T>());
+    return extend(pureCall(H_ROTATE_CARRY_RIGHT, 0, <u32>x, this.ring<T>(n), <u32>carry, 0, bits(this.z<T>())),
+      this.z<T>());
   }
   rclCarry<T>(x: u64, n: u64, carry: u64): u64 {
     const m = this.ring<T>(n), out = binary(I64_SHR_U, <u32>x, binary(I64_SUB, k(bits(this.z<T>())), m));
@@ -272,9 +269,15 @@ export function emitAddress(u: usize): bool {
     if (this.z<T>() == 3) return pureCall(H_REMAINDER128, 0, <u32>hi, <u32>lo, <u32>y, 0, 0);
     return binary(I64_REM_U, this.dividend<T>(hi, lo), <u32>y);
   }
-  idivBad<T>(hi: u64, lo: u64, y: u64): u32 { return pureCall(H_IDIV_BAD, 1, <u32>hi, <u32>lo, <u32>y, 0, bits(this.z<T>())); }
-  idivQuotient<T>(hi: u64, lo: u64, y: u64): u64 { return pureCall(H_IDIV_QUOTIENT, 0, <u32>hi, <u32>lo, <u32>y, 0, bits(this.z<T>())); }
-  idivRemainder<T>(hi: u64, lo: u64, y: u64): u64 { return pureCall(H_IDIV_REMAINDER, 0, <u32>hi, <u32>lo, <u32>y, 0, bits(this.z<T>())); }
+  idivBad<T>(hi: u64, lo: u64, y: u64): u32 {
+    return pureCall(H_IDIV_BAD, 1, <u32>hi, <u32>lo, <u32>y, 0, bits(this.z<T>()));
+  }
+  idivQuotient<T>(hi: u64, lo: u64, y: u64): u64 {
+    return pureCall(H_IDIV_QUOTIENT, 0, <u32>hi, <u32>lo, <u32>y, 0, bits(this.z<T>()));
+  }
+  idivRemainder<T>(hi: u64, lo: u64, y: u64): u64 {
+    return pureCall(H_IDIV_REMAINDER, 0, <u32>hi, <u32>lo, <u32>y, 0, bits(this.z<T>()));
+  }
 
   // Flags
   when(cond: u32): bool {
@@ -290,7 +293,8 @@ export function emitAddress(u: usize): bool {
   logic(d: u64): void { setState(FLAG_OP, k(F_LOGIC)); setState(FLAG_D, <u32>d); }
   raw(v: u32): void { setState(FLAG_OP, k(F_RAW)); setState(FLAG_A, v); }
   arithmetic(): u32 {
-    return knownOp() == F_RAW ? state(FLAG_A) : pureCall(H_ARITHMETIC_OF, 0, state(FLAG_OP), state(FLAG_D), state(FLAG_A), state(FLAG_B), 0);
+    if (knownOp() == F_RAW) return state(FLAG_A);
+    return pureCall(H_ARITHMETIC_OF, 0, state(FLAG_OP), state(FLAG_D), state(FLAG_A), state(FLAG_B), 0);
   }
   setCarry(v: u64): void { this.raw(binary(I64_OR, and(this.arithmetic(), ~CF), <u32>v)); }
   setCarryOverflow(carry: u64, overflow: u64): void {
@@ -309,7 +313,9 @@ export function emitAddress(u: usize): bool {
   setSp<T>(v: u64): void {
     setState(4, this.wide ? <u32>v : binary(I64_OR, and(state(4), 0xffffffff00000000), and(<u32>v, 0xffffffff)));
   }
-  stackPtr<T>(sp: u64, use: i32): usize { return translate(<u32>sp, this.z<T>(), use, true, ((<u32>V_GPR + 32) >> 3), current); }
+  stackPtr<T>(sp: u64, use: i32): usize {
+    return translate(<u32>sp, this.z<T>(), use, true, (<u32>V_GPR + 32) >> 3, current);
+  }
 
   // Branches
   jump(u: usize): usize { endKind = JUMP; return 1; }
@@ -321,7 +327,9 @@ export function emitAddress(u: usize): bool {
     return false;
   }
   badRip(rip: u64): bool {
-    if (this.wide) leaveIf(binary(I64_NE, binary(I64_SHR_S, binary(I64_SHL, <u32>rip, k(16)), k(16)), <u32>rip), current);
+    if (!this.wide) return false;
+    const canonical = binary(I64_SHR_S, binary(I64_SHL, <u32>rip, k(16)), k(16));
+    leaveIf(binary(I64_NE, canonical, <u32>rip), current);
     return false;
   }
   returnAddress(u: usize): u64 { return binary(I64_ADD, ripPage(), k(load<u16>(u, 2))); }
@@ -330,62 +338,3 @@ export function emitAddress(u: usize): bool {
 /** The micro-op whose meaning runs, for the methods that do not get it. */
 let current: usize = 0;
 export function useUop(u: usize): void { current = u; }
-
-function carryNode(): u32 {
-  const d = state(FLAG_D), a = state(FLAG_A), b = state(FLAG_B);
-  switch (knownOp()) {
-    case F_SUB: return widen(binary(I64_LT_U, a, b));
-    case F_ADD: return widen(binary(I64_LT_U, d, a));
-    case F_SHR: case F_SAR: case F_RAW: return and(a, CF);
-    case F_SHL: return shiftRight(a, 63);
-    case F_INC: case F_DEC: return b;
-    case F_MUL: return a;
-    case F_LOGIC: return k(0);
-    default: return pureCall(H_CARRY_OF, 0, state(FLAG_OP), d, a, b, 0);
-  }
-}
-
-/** The overflow flag as bit 63 of a value, or 0 if only the helper knows. */
-function overflowSign(op: i32): u32 {
-  const d = state(FLAG_D), a = state(FLAG_A), b = state(FLAG_B);
-  const ab = binary(I64_XOR, a, b), ad = binary(I64_XOR, a, d);
-  switch (op) {
-    case F_SUB: case F_SBB: return binary(I64_AND, ab, ad);
-    case F_ADD: case F_ADC: return binary(I64_AND, binary(I64_XOR, ab, k(~0)), ad);
-    case F_INC: return binary(I64_AND, binary(I64_XOR, a, k(~0)), d);
-    case F_DEC: return binary(I64_AND, a, binary(I64_XOR, d, k(~0)));
-    case F_SHL: return ad;
-    case F_SHR: return b;
-    case F_LOGIC: case F_SAR: return k(0);
-    default: return 0;
-  }
-}
-
-const SUB_OPS: StaticArray<u8> = [
-  0, 0, <u8>I64_LT_U, <u8>I64_GE_U, <u8>I64_EQ, <u8>I64_NE, <u8>I64_LE_U, <u8>I64_GT_U,
-  0, 0, 0, 0, <u8>I64_LT_S, <u8>I64_GE_S, <u8>I64_LE_S, <u8>I64_GT_S,
-];
-
-function conditionNode(cc: i32): u32 {
-  const op = knownOp(), not = cc & 1, d = state(FLAG_D), a = state(FLAG_A), zero = k(0);
-  if (op == F_SUB && unchecked(SUB_OPS[cc])) return binary(unchecked(SUB_OPS[cc]), a, state(FLAG_B));
-  if (op == F_RAW && cc < 12) {
-    const m: u64 = cc < 2 ? OF : cc < 4 ? CF : cc < 6 ? ZF : cc < 8 ? CF | ZF : cc < 10 ? SF : PF;
-    return binary(not ? I64_EQ : I64_NE, and(a, m), zero);
-  }
-  if (op >= 0 && op != F_RAW) {
-    switch (cc >> 1) {
-      case 1: return binary(not ? I64_EQ : I64_NE, carryNode(), zero);
-      case 2: return binary(not ? I64_NE : I64_EQ, d, zero);
-      case 4: return binary(not ? I64_GE_S : I64_LT_S, d, zero);
-      case 5: return binary(not ? I64_NE : I64_EQ, and(unary(I64_POPCNT, and(d, 0xff)), 1), zero);
-      case 0: case 6: {
-        const o = overflowSign(op);
-        if (o) return binary(not ? I64_GE_S : I64_LT_S, cc < 2 ? o : binary(I64_XOR, o, d), zero);
-        break;
-      }
-      default: if (op == F_LOGIC) return cc < 8 ? binary(not ? I64_NE : I64_EQ, d, zero) : binary(not ? I64_GT_S : I64_LE_S, d, zero);
-    }
-  }
-  return pureCall(H_CONDITION_OF, 1, state(FLAG_OP), d, a, state(FLAG_B), cc);
-}

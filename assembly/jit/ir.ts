@@ -131,7 +131,9 @@ export function snapshot(): u32 {
   memory.copy(scratch + SNAPSHOTS + <usize>s * (STATES * 4), scratch + CURRENT, STATES * 4);
   return s;
 }
-export function snapshotAt(s: u32, i: u32): u32 { return load<u32>(scratch + SNAPSHOTS + <usize>s * (STATES * 4) + (<usize>i << 2)); }
+export function snapshotAt(s: u32, i: u32): u32 {
+  return load<u32>(scratch + SNAPSHOTS + <usize>s * (STATES * 4) + (<usize>i << 2));
+}
 
 /** Effects under a condition: registers and flags written between saveStates and mergeStates are chosen by `cond`. */
 export function saveStates(): void { memory.copy(scratch + SAVED, scratch + CURRENT, STATES * 4); }
@@ -163,7 +165,9 @@ export function isSigned(v: u32, z: u32): bool {
     return <u64>(<i64>(n.imm << s) >> s) == n.imm;
   }
   if (n.kind == UNARY) return n.op >= I64_EXTEND8_S && n.op <= I64_EXTEND8_S + z;
-  if (n.kind == LOAD) return n.op == I64_LOAD8_S || (n.op == I64_LOAD16_S && z >= 1) || (n.op == I64_LOAD32_S && z >= 2);
+  if (n.kind == LOAD) {
+    return n.op == I64_LOAD8_S || (n.op == I64_LOAD16_S && z >= 1) || (n.op == I64_LOAD32_S && z >= 2);
+  }
   if (n.kind == BINARY && n.op >= I64_AND && n.op <= I64_XOR) return isSigned(n.a, z) && isSigned(n.b, z);
   return false;
 }
@@ -173,7 +177,8 @@ export function narrow(v: u32, bits: u32, deep: u32): u32 {
   const low: u64 = bits == 64 ? ~0 : (<u64>1 << bits) - 1;
   while (true) {
     const n = node(v);
-    if (n.kind == UNARY && n.op >= I64_EXTEND8_S && n.op <= I64_EXTEND32_S && (<u32>8 << (n.op - I64_EXTEND8_S)) >= bits) v = n.a;
+    if (n.kind == UNARY && n.op >= I64_EXTEND8_S && n.op <= I64_EXTEND32_S
+      && (<u32>8 << (n.op - I64_EXTEND8_S)) >= bits) v = n.a;
     else if (isMask(n) && (node(n.b).imm & low) == low) v = n.a;
     else if (n.kind == BINARY && n.op == I64_OR && (maskOf(node(n.a)) & low) == 0) v = n.b;
     else if (n.kind == BINARY && n.op == I64_OR && (maskOf(node(n.b)) & low) == 0) v = n.a;
@@ -221,7 +226,9 @@ function fold(op: u32, x: u64, y: u64): u32 {
   }
 }
 
-@inline function commutes(op: u32): bool { return op == I64_ADD || op == I64_MUL || (op >= I64_AND && op <= I64_XOR) || op == I64_EQ || op == I64_NE; }
+@inline function commutes(op: u32): bool {
+  return op == I64_ADD || op == I64_MUL || (op >= I64_AND && op <= I64_XOR) || op == I64_EQ || op == I64_NE;
+}
 
 export function binary(op: u32, a: u32, b: u32): u32 {
   if (isConst(a)) {
@@ -237,11 +244,14 @@ export function binary(op: u32, a: u32, b: u32): u32 {
   if (isConst(b)) {
     const y = node(b).imm, n = node(a);
     if (y == 0) {
-      if (op == I64_ADD || op == I64_SUB || op == I64_OR || op == I64_XOR || (op >= I64_SHL && op <= I64_SHR_U)) return a;
+      if (op == I64_ADD || op == I64_SUB || op == I64_OR || op == I64_XOR) return a;
+      if (op >= I64_SHL && op <= I64_SHR_U) return a;
       if (op == I64_AND || op == I64_MUL) return b;
     }
     if (op == I64_SUB) return binary(I64_ADD, a, constant(0 - y));
-    if (op == I64_ADD && n.kind == BINARY && n.op == I64_ADD && isConst(n.b)) return binary(I64_ADD, n.a, constant(node(n.b).imm + y));
+    if (op == I64_ADD && n.kind == BINARY && n.op == I64_ADD && isConst(n.b)) {
+      return binary(I64_ADD, n.a, constant(node(n.b).imm + y));
+    }
     if (op == I64_AND) return mask(a, y);
   }
   const compare = op >= I64_EQ && op <= I64_GE_U;
@@ -291,7 +301,8 @@ export function pureCall(helper: u32, type: u8, a: u32, b: u32, c: u32, d: u32, 
 
 /** imm: place, z in bits 33:32, use in 35:34, stack in 36, key of the page cache in 63:40. */
 export function translate(linear: u32, z: u32, use: i32, stack: bool, key: u32, u: usize): u32 {
-  return make(TRANSLATE, 1, 0, linear, 0, snapshot(), 0, place(u) | (<u64>z << 32) | (<u64>use << 34) | (u64(stack) << 36) | (<u64>key << 40));
+  return make(TRANSLATE, 1, 0, linear, 0, snapshot(), 0,
+    place(u) | (<u64>z << 32) | (<u64>use << 34) | (u64(stack) << 36) | (<u64>key << 40));
 }
 export function loadFrom(pointer: u32, op: u32): u32 { return make(LOAD, 0, op, pointer, 0, 0, 0, 0); }
 export function storeTo(pointer: u32, op: u32, v: u32): void { make(STORE, 0, op, pointer, v, 0, 0, 0); }

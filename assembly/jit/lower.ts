@@ -2,8 +2,10 @@
  * From the nodes of a block (./ir.ts) to Wasm. The function of a region, `(vcpu i32, budget i64, entry i32) -> i64`,
  * keeps registers, flags and what it has learnt of the TLB in locals:
  *
- *     0 vcpu   1 budget   2 entry | i64: registers in use, flag operands, RIP page, RIP on leaving, target of an indirect
- *     branch, page cache tags, temporaries | i32: flag operation, condition, TLB entry, page cache addends, temporaries
+ *     0 vcpu   1 budget   2 entry
+ *     i64: registers in use, flag operands, RIP page, RIP on leaving, target of an indirect branch, page cache tags,
+ *          temporaries
+ *     i32: flag operation, condition, TLB entry, page cache addends, temporaries
  *
  * A region is written twice: the first time finds out how many of each there are.
  *
@@ -257,7 +259,8 @@ function pushPage(linear: u32, size: u32): void {
 }
 
 function lowerTranslate(n: Node): void {
-  const imm = n.imm, size: u32 = 1 << (<u32>(imm >> 32) & 3), use = <i32>(imm >> 34) & 3, table = use == READ ? AREA_TLB_READ : AREA_TLB_WRITE;
+  const imm = n.imm, size: u32 = 1 << (<u32>(imm >> 32) & 3), use = <i32>(imm >> 34) & 3;
+  const table = use == READ ? AREA_TLB_READ : AREA_TLB_WRITE;
   const linear = inLocal(n.a), cache = cacheOf(<u32>(imm >> 40) | (use == READ ? 0 : 0x1000000));
   const addend = cache < 0 ? lAddend : firstAddend + cache;
   if (cache >= 0) { pushPage(linear, size); localGet(firstTag + cache); byte(I64_NE); open(IF); }

@@ -26,7 +26,7 @@ const MAX_INSTRUCTIONS: u32 = 1024;
   n: u32;
   /** The first micro-op that the region does not have. */
   cut: u32;
-  /** Successors by offset in the page, -1 if there is none in the page: of a taken branch or a call, and the next one. */
+  /** Successors by offset in the page, -1 if they are not in it: of a taken branch or a call, and the next one. */
   taken: i32;
   next: i32;
   /** Last block of the loop whose header this is, or 0xffffffff. */
@@ -242,7 +242,10 @@ function findNeeds(): void {
       if (t > k && !checks(block(t)) && block(t).need > most) most = block(t).need;
     }
     if (b.indirect) {
-      for (let r: u32 = k + 1; r < blocks; r++) if (block(r).isReturn && !checks(block(r)) && block(r).need > most) most = block(r).need;
+      for (let r: u32 = k + 1; r < blocks; r++) {
+        const site = block(r);
+        if (site.isReturn && !checks(site) && site.need > most) most = site.need;
+      }
     }
     b.need = b.n + most;
   }

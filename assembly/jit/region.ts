@@ -222,7 +222,8 @@ function writeBody(c: Vcpu, again: bool, loops: bool): void {
 }
 
 const STATE_OFFSETS: StaticArray<usize> = [V_CC_OP, V_CC_D, V_CC_A, V_CC_B];
-@inline function offsetOfState(i: u32): usize { return i < FLAG_OP ? V_GPR + <usize>i * 8 : unchecked(STATE_OFFSETS[i - FLAG_OP]); }
+@inline function offsetOfState(i: u32): usize { return i < FLAG_OP ? V_GPR + <usize>i * 8
+  : unchecked(STATE_OFFSETS[i - FLAG_OP]); }
 
 /**
  * Compiles the region whose first block is at `rip`. Returns the address of a function body {u32 length, bytes} for

@@ -35,7 +35,7 @@ export interface Send {
 export function parseSend(option: string): Send {
   const at = option.indexOf("=>");
   if (at < 0) throw new UsageError(`--send '${option}': no => in it; write it as 'PATTERN=>TEXT'`);
-  return { pattern: parsePattern("--send", option.slice(0, at)), text: unescape(option.slice(at + 2)) };
+  return { pattern: parsePattern("--send", option.slice(0, at)), text: unescaped(option.slice(at + 2)) };
 }
 
 /** A regular expression for ./watch.ts: ^ and $ stand for the ends of lines, too. */
@@ -51,7 +51,7 @@ export function parsePattern(option: string, text: string): RegExp {
 const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", "\\": "\\" };
 
 /** Text with escapes as bytes. Other backslashes stand for themselves: they may be meant for the guest's shell. */
-function unescape(text: string): Uint8Array {
+function unescaped(text: string): Uint8Array {
   const encoder = new TextEncoder();
   const out: number[] = [];
   for (const [all, hex, letter] of text.matchAll(/\\x([0-9a-fA-F]{2})|\\([nrt\\])|./gsu)) {

@@ -41,7 +41,8 @@ taken in their order, each looking at what has come since the one before it. TEX
 On a terminal every key goes to the guest, Ctrl-C included; Ctrl-A x leaves the machine, Ctrl-A a sends a Ctrl-A.
 
 Status: 0 power-off, --until or Ctrl-A x; 1 the engine failed; 2 an option or file that cannot be used; 3 triple fault;
-4 reset request with --no-restart; 124 --timeout; 128 + n ended by signal n; with --debug-exit (value << 1) | 1.`;
+4 reset request with --no-restart; 124 --timeout; 128 + n ended by signal n; with --debug-exit (value << 1) | 1.
+`;
 
 /** The compiled core. It lies beside the folder of this bundle. */
 function core(): Uint8Array {
@@ -49,7 +50,9 @@ function core(): Uint8Array {
   try {
     return readFileSync(url);
   } catch (error) {
-    throw new UsageError(`${fileURLToPath(url)}: ${options.reason(error)}; the core is to be built: npm run build:core`);
+    throw new UsageError(
+      `${fileURLToPath(url)}: ${options.reason(error)}; the core is to be built: npm run build:core`,
+    );
   }
 }
 
@@ -88,14 +91,18 @@ const program = new Command("tabhyve")
   .allowExcessArguments()
   .action(() => {
     const [name] = program.args;
-    throw new UsageError(`${name === undefined ? "no command" : `no command '${name}'`}; there are run and vectors (--help)`);
+    throw new UsageError(
+      `${name === undefined ? "no command" : `no command '${name}'`}; there are run and vectors (--help)`,
+    );
   });
 
 const runCommand = program
   .command("run")
   .description("boot a guest; its COM1 is stdin and stdout")
   .allowExcessArguments()
-  .addOption(single("--kernel <file>", "bzImage, ELF with a PVH note, or Multiboot image (default: embedded guest)", word))
+  .addOption(
+    single("--kernel <file>", "bzImage, ELF with a PVH note, or Multiboot image (default: embedded guest)", word),
+  )
   .addOption(single("--initrd <file>", "initial RAM disk, or Multiboot module", word))
   .addOption(single("--append <line>", "kernel command line", word))
   .addOption(single("--memory <size>", "guest RAM", options.parseMemory).default(DEFAULT_MEMORY, "256M"))
@@ -111,7 +118,9 @@ const runCommand = program
     options.parseSend(text),
   ])
   .addOption(
-    single("--until <pattern>", "end with status 0 when this appears", (text, name) => options.parsePattern(name, text)),
+    single("--until <pattern>", "end with status 0 when this appears", (text, name) =>
+      options.parsePattern(name, text),
+    ),
   )
   .addOption(
     single("--timeout <seconds>", "end with status 124 after this long", (text, name) =>
@@ -166,7 +175,7 @@ program
       options.parseCount(name, text),
     ),
   )
-  .addHelpText("after", "\nStatus: 0 all passed or were skipped, 1 some failed, 2 a file cannot be used.")
+  .addHelpText("after", "\nStatus: 0 all passed or were skipped, 1 some failed, 2 a file cannot be used.\n")
   .action((files: string[], words: Partial<ReplayWords>) => {
     process.exitCode = replay(core(), files, { json: false, examples: Number.POSITIVE_INFINITY, ...words });
   });

@@ -49,7 +49,10 @@ export class Terminal {
     for (const byte of chunk) {
       if (this.#escaped) {
         this.#escaped = false;
-        if (LEAVE.has(byte)) return leave();
+        if (LEAVE.has(byte)) {
+          leave();
+          return;
+        }
         out.push(ESCAPE_KEY.has(byte) ? ESCAPE : byte);
       } else if (byte === ESCAPE) this.#escaped = true;
       else out.push(byte);

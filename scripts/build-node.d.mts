@@ -1,0 +1,2 @@
+/** Bundles the command into dist/node if a source is newer. */
+export function buildNode(): Promise<void>;
