@@ -21,7 +21,6 @@ export const STATUS_FAULT: i32 = 1;
 export const STATUS_SLOW: i32 = 2;
 export const STATUS_EXIT: i32 = 3;
 export const STATUS_RESUME: i32 = 4;
-export const STATUS_HALT: i32 = 5;
 export const STATUS_REGION: i32 = 6;
 export const ATTENTION_POSTED: i32 = 1;
 export const ATTENTION_EXTINT: i32 = 2;
@@ -90,134 +89,127 @@ export const RUN_EXIT: i32 = 1;
 export const RUN_HALT: i32 = 2;
 export const RUN_TRIPLE_FAULT: i32 = 3;
 export const RUN_STOP: i32 = 4;
-export const STAT_BLOCKS_BUILT: usize = 3208;
-export const STAT_BLOCKS_DROPPED: usize = 3216;
-export const STAT_LOOKUPS: usize = 3224;
-export const STAT_JUMP_MISSES: usize = 3232;
-export const STAT_TLB_FILLS_READ: usize = 3240;
-export const STAT_TLB_FILLS_WRITE: usize = 3248;
-export const STAT_TLB_FILLS_EXEC: usize = 3256;
-export const STAT_WALKS: usize = 3264;
-export const STAT_SLOW_STEPS: usize = 3272;
-export const STAT_EXCEPTIONS: usize = 3280;
-export const STAT_INTERRUPTS: usize = 3288;
-export const STAT_EXITS: usize = 3296;
-export const STAT_FLUSHES: usize = 3304;
-export const STAT_REGIONS: usize = 3312;
-export const STAT_JIT_INSTRUCTIONS: usize = 3320;
-export const STAT_CODE_WRITES: usize = 3328;
+export const STAT_BLOCKS_BUILT: usize = 3160;
+export const STAT_BLOCKS_DROPPED: usize = 3168;
+export const STAT_LOOKUPS: usize = 3176;
+export const STAT_JUMP_MISSES: usize = 3184;
+export const STAT_TLB_FILLS_READ: usize = 3192;
+export const STAT_TLB_FILLS_WRITE: usize = 3200;
+export const STAT_TLB_FILLS_EXEC: usize = 3208;
+export const STAT_WALKS: usize = 3216;
+export const STAT_SLOW_STEPS: usize = 3224;
+export const STAT_EXCEPTIONS: usize = 3232;
+export const STAT_INTERRUPTS: usize = 3240;
+export const STAT_EXITS: usize = 3248;
+export const STAT_FLUSHES: usize = 3256;
+export const STAT_REGIONS: usize = 3264;
+export const STAT_JIT_INSTRUCTIONS: usize = 3272;
+export const STAT_CODE_WRITES: usize = 3280;
 export const SEG_OFF_BASE: usize = 0;
 export const SEG_OFF_LIMIT: usize = 8;
 export const SEG_OFF_AR: usize = 12;
 export const SEG_OFF_SELECTOR: usize = 16;
 export const V_ZERO: usize = 0;
 export const V_EA: usize = 8;
-export const V_EA2: usize = 16;
-export const V_RIP_PAGE: usize = 24;
-export const V_RIP: usize = 32;
-export const V_CC_OP: usize = 40;
-export const V_ATTENTION: usize = 44;
-export const V_CC_D: usize = 48;
-export const V_CC_A: usize = 56;
-export const V_CC_B: usize = 64;
-export const V_CTX: usize = 72;
-export const V_GPR: usize = 80;
-export const V_RFLAGS: usize = 208;
-export const V_ICOUNT: usize = 216;
-export const V_STATUS: usize = 224;
-export const V_UOP: usize = 228;
-export const V_CPL: usize = 232;
-export const V_MODE: usize = 236;
-export const V_CODE_CTX: usize = 240;
-export const V_SLOW: usize = 244;
-export const V_STEPPING: usize = 248;
-export const V_BUDGET: usize = 256;
-export const V_SEG: usize = 272;
-export const V_GDT_BASE: usize = 528;
-export const V_GDT_LIMIT: usize = 536;
-export const V_IDT_LIMIT: usize = 540;
-export const V_IDT_BASE: usize = 544;
-export const V_CR0: usize = 552;
-export const V_CR2: usize = 560;
-export const V_CR3: usize = 568;
-export const V_CR4: usize = 576;
-export const V_EFER: usize = 584;
-export const V_XCR0: usize = 592;
-export const V_DR: usize = 600;
-export const V_PDPTE: usize = 664;
-export const V_EXC_VECTOR: usize = 696;
-export const V_EXC_HAS_ERROR: usize = 700;
-export const V_EXC_ERROR: usize = 704;
-export const V_EXC_KIND: usize = 708;
-export const V_EXC_CR2: usize = 712;
-export const V_EXC_RIP: usize = 720;
-export const V_SHADOW: usize = 728;
-export const V_NMI_BLOCKED: usize = 732;
-export const V_NMI_PENDING: usize = 736;
-export const V_EXTINT: usize = 740;
-export const V_RUN_STATE: usize = 744;
-export const V_VCPUID: usize = 748;
-export const V_STACK_FAULT: usize = 752;
-export const V_A20_MASK: usize = 756;
-export const V_STAR: usize = 760;
-export const V_LSTAR: usize = 768;
-export const V_CSTAR: usize = 776;
-export const V_SFMASK: usize = 784;
-export const V_KERNEL_GS_BASE: usize = 792;
-export const V_SYSENTER_CS: usize = 800;
-export const V_SYSENTER_ESP: usize = 808;
-export const V_SYSENTER_EIP: usize = 816;
-export const V_PAT: usize = 824;
-export const V_TSC_ADJUST: usize = 832;
-export const V_TSC_OFFSET: usize = 840;
-export const V_TSC_AUX: usize = 848;
-export const V_MISC_ENABLE: usize = 856;
-export const V_APIC_BASE: usize = 864;
-export const V_SPEC_CTRL: usize = 872;
-export const V_TSC_DEADLINE: usize = 880;
-export const V_MTRR_DEF_TYPE: usize = 888;
-export const V_MTRR_FIXED: usize = 896;
-export const V_MTRR_VAR: usize = 984;
-export const V_CPU_TOGGLE: usize = 1112;
-export const V_NEXT_DEADLINE: usize = 1144;
-export const V_APIC_TIMER: usize = 1152;
-export const V_APIC_TIMER_PERIOD: usize = 1160;
-export const V_DEVICE_DEADLINE: usize = 1168;
-export const V_LAST_NOW: usize = 1176;
-export const V_LAST_NOW_ICOUNT: usize = 1184;
-export const V_EXIT_CODE: usize = 1192;
-export const V_EXIT_INST_LENGTH: usize = 1196;
-export const V_EXIT_RIP: usize = 1200;
-export const V_EXIT_A: usize = 1208;
-export const V_EXIT_B: usize = 1216;
-export const V_EXIT_C: usize = 1224;
-export const V_EXIT_DATA: usize = 1232;
-export const V_EXIT_STATE: usize = 1264;
-export const V_EXIT_RESULT: usize = 1268;
-export const V_DROP_HEAD: usize = 1272;
-export const V_DROP_TAIL: usize = 1276;
-export const V_DROP_ALL: usize = 1280;
-export const V_DROP_PAGES: usize = 1284;
-export const V_REPLAY_COUNT: usize = 1412;
-export const V_REPLAY_NEXT: usize = 1416;
-export const V_REPLAY_KEY: usize = 1424;
-export const V_REPLAY_DATA: usize = 1936;
-export const V_STAGE_COUNT: usize = 2448;
-export const V_STAGE_NEXT: usize = 2452;
-export const V_ST: usize = 2464;
-export const V_FCW: usize = 2592;
-export const V_FSW: usize = 2594;
-export const V_FTW: usize = 2596;
-export const V_FOP: usize = 2598;
-export const V_FIP: usize = 2600;
-export const V_FDP: usize = 2608;
-export const V_FCS: usize = 2616;
-export const V_FDS: usize = 2618;
-export const V_MXCSR: usize = 2620;
-export const V_YMM: usize = 2624;
-export const V_SIMD: usize = 3136;
-export const V_RUN_MS: usize = 3200;
-export const V_STATS: usize = 3208;
+export const V_RIP_PAGE: usize = 16;
+export const V_RIP: usize = 24;
+export const V_CC_OP: usize = 32;
+export const V_ATTENTION: usize = 36;
+export const V_CC_D: usize = 40;
+export const V_CC_A: usize = 48;
+export const V_CC_B: usize = 56;
+export const V_CTX: usize = 64;
+export const V_GPR: usize = 72;
+export const V_RFLAGS: usize = 200;
+export const V_ICOUNT: usize = 208;
+export const V_STATUS: usize = 216;
+export const V_UOP: usize = 220;
+export const V_CPL: usize = 224;
+export const V_MODE: usize = 228;
+export const V_CODE_CTX: usize = 232;
+export const V_SLOW: usize = 236;
+export const V_STEPPING: usize = 240;
+export const V_SEG: usize = 256;
+export const V_GDT_BASE: usize = 512;
+export const V_GDT_LIMIT: usize = 520;
+export const V_IDT_LIMIT: usize = 524;
+export const V_IDT_BASE: usize = 528;
+export const V_CR0: usize = 536;
+export const V_CR2: usize = 544;
+export const V_CR3: usize = 552;
+export const V_CR4: usize = 560;
+export const V_EFER: usize = 568;
+export const V_XCR0: usize = 576;
+export const V_DR: usize = 584;
+export const V_PDPTE: usize = 648;
+export const V_EXC_VECTOR: usize = 680;
+export const V_EXC_HAS_ERROR: usize = 684;
+export const V_EXC_ERROR: usize = 688;
+export const V_EXC_KIND: usize = 692;
+export const V_EXC_CR2: usize = 696;
+export const V_EXC_RIP: usize = 704;
+export const V_SHADOW: usize = 712;
+export const V_NMI_BLOCKED: usize = 716;
+export const V_NMI_PENDING: usize = 720;
+export const V_EXTINT: usize = 724;
+export const V_RUN_STATE: usize = 728;
+export const V_VCPUID: usize = 732;
+export const V_STACK_FAULT: usize = 736;
+export const V_A20_MASK: usize = 740;
+export const V_STAR: usize = 744;
+export const V_LSTAR: usize = 752;
+export const V_CSTAR: usize = 760;
+export const V_SFMASK: usize = 768;
+export const V_KERNEL_GS_BASE: usize = 776;
+export const V_SYSENTER_CS: usize = 784;
+export const V_SYSENTER_ESP: usize = 792;
+export const V_SYSENTER_EIP: usize = 800;
+export const V_PAT: usize = 808;
+export const V_TSC_ADJUST: usize = 816;
+export const V_TSC_OFFSET: usize = 824;
+export const V_TSC_AUX: usize = 832;
+export const V_MISC_ENABLE: usize = 840;
+export const V_APIC_BASE: usize = 848;
+export const V_SPEC_CTRL: usize = 856;
+export const V_TSC_DEADLINE: usize = 864;
+export const V_MTRR_DEF_TYPE: usize = 872;
+export const V_MTRR_FIXED: usize = 880;
+export const V_MTRR_VAR: usize = 968;
+export const V_CPU_TOGGLE: usize = 1096;
+export const V_APIC_TIMER: usize = 1128;
+export const V_APIC_TIMER_PERIOD: usize = 1136;
+export const V_DEVICE_DEADLINE: usize = 1144;
+export const V_LAST_NOW: usize = 1152;
+export const V_EXIT_CODE: usize = 1160;
+export const V_EXIT_RIP: usize = 1168;
+export const V_EXIT_A: usize = 1176;
+export const V_EXIT_B: usize = 1184;
+export const V_EXIT_DATA: usize = 1192;
+export const V_EXIT_STATE: usize = 1224;
+export const V_DROP_HEAD: usize = 1228;
+export const V_DROP_TAIL: usize = 1232;
+export const V_DROP_ALL: usize = 1236;
+export const V_DROP_PAGES: usize = 1240;
+export const V_REPLAY_COUNT: usize = 1368;
+export const V_REPLAY_NEXT: usize = 1372;
+export const V_REPLAY_KEY: usize = 1376;
+export const V_REPLAY_DATA: usize = 1888;
+export const V_STAGE_COUNT: usize = 2400;
+export const V_STAGE_NEXT: usize = 2404;
+export const V_ST: usize = 2416;
+export const V_FCW: usize = 2544;
+export const V_FSW: usize = 2546;
+export const V_FTW: usize = 2548;
+export const V_FOP: usize = 2550;
+export const V_FIP: usize = 2552;
+export const V_FDP: usize = 2560;
+export const V_FCS: usize = 2568;
+export const V_FDS: usize = 2570;
+export const V_MXCSR: usize = 2572;
+export const V_YMM: usize = 2576;
+export const V_SIMD: usize = 3088;
+export const V_RUN_MS: usize = 3152;
+export const V_STATS: usize = 3160;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -225,218 +217,204 @@ export const V_STATS: usize = 3208;
   @inline set zero(value: u64) { store<u64>(changetype<usize>(this), value, 0); }
   @inline get ea(): u64 { return load<u64>(changetype<usize>(this), 8); }
   @inline set ea(value: u64) { store<u64>(changetype<usize>(this), value, 8); }
-  @inline get ea2(): u64 { return load<u64>(changetype<usize>(this), 16); }
-  @inline set ea2(value: u64) { store<u64>(changetype<usize>(this), value, 16); }
-  @inline get ripPage(): u64 { return load<u64>(changetype<usize>(this), 24); }
-  @inline set ripPage(value: u64) { store<u64>(changetype<usize>(this), value, 24); }
-  @inline get rip(): u64 { return load<u64>(changetype<usize>(this), 32); }
-  @inline set rip(value: u64) { store<u64>(changetype<usize>(this), value, 32); }
-  @inline get ccOp(): u32 { return load<u32>(changetype<usize>(this), 40); }
-  @inline set ccOp(value: u32) { store<u32>(changetype<usize>(this), value, 40); }
-  @inline get attention(): i32 { return load<i32>(changetype<usize>(this), 44); }
-  @inline set attention(value: i32) { store<i32>(changetype<usize>(this), value, 44); }
-  @inline get ccD(): u64 { return load<u64>(changetype<usize>(this), 48); }
-  @inline set ccD(value: u64) { store<u64>(changetype<usize>(this), value, 48); }
-  @inline get ccA(): u64 { return load<u64>(changetype<usize>(this), 56); }
-  @inline set ccA(value: u64) { store<u64>(changetype<usize>(this), value, 56); }
-  @inline get ccB(): u64 { return load<u64>(changetype<usize>(this), 64); }
-  @inline set ccB(value: u64) { store<u64>(changetype<usize>(this), value, 64); }
-  @inline get ctx(): u64 { return load<u64>(changetype<usize>(this), 72); }
-  @inline set ctx(value: u64) { store<u64>(changetype<usize>(this), value, 72); }
-  @inline gprAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 80); }
-  @inline set_gpr(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 80); }
-  @inline get rflags(): u64 { return load<u64>(changetype<usize>(this), 208); }
-  @inline set rflags(value: u64) { store<u64>(changetype<usize>(this), value, 208); }
-  @inline get icount(): u64 { return load<u64>(changetype<usize>(this), 216); }
-  @inline set icount(value: u64) { store<u64>(changetype<usize>(this), value, 216); }
-  @inline get status(): i32 { return load<i32>(changetype<usize>(this), 224); }
-  @inline set status(value: i32) { store<i32>(changetype<usize>(this), value, 224); }
-  @inline get uop(): u32 { return load<u32>(changetype<usize>(this), 228); }
-  @inline set uop(value: u32) { store<u32>(changetype<usize>(this), value, 228); }
-  @inline get cpl(): u32 { return load<u32>(changetype<usize>(this), 232); }
-  @inline set cpl(value: u32) { store<u32>(changetype<usize>(this), value, 232); }
-  @inline get mode(): u32 { return load<u32>(changetype<usize>(this), 236); }
-  @inline set mode(value: u32) { store<u32>(changetype<usize>(this), value, 236); }
-  @inline get codeCtx(): u32 { return load<u32>(changetype<usize>(this), 240); }
-  @inline set codeCtx(value: u32) { store<u32>(changetype<usize>(this), value, 240); }
-  @inline get slow(): u32 { return load<u32>(changetype<usize>(this), 244); }
-  @inline set slow(value: u32) { store<u32>(changetype<usize>(this), value, 244); }
-  @inline get stepping(): u32 { return load<u32>(changetype<usize>(this), 248); }
-  @inline set stepping(value: u32) { store<u32>(changetype<usize>(this), value, 248); }
-  @inline get budget(): u64 { return load<u64>(changetype<usize>(this), 256); }
-  @inline set budget(value: u64) { store<u64>(changetype<usize>(this), value, 256); }
-  @inline segAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 272); }
-  @inline set_seg(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 272); }
-  @inline get gdtBase(): u64 { return load<u64>(changetype<usize>(this), 528); }
-  @inline set gdtBase(value: u64) { store<u64>(changetype<usize>(this), value, 528); }
-  @inline get gdtLimit(): u32 { return load<u32>(changetype<usize>(this), 536); }
-  @inline set gdtLimit(value: u32) { store<u32>(changetype<usize>(this), value, 536); }
-  @inline get idtLimit(): u32 { return load<u32>(changetype<usize>(this), 540); }
-  @inline set idtLimit(value: u32) { store<u32>(changetype<usize>(this), value, 540); }
-  @inline get idtBase(): u64 { return load<u64>(changetype<usize>(this), 544); }
-  @inline set idtBase(value: u64) { store<u64>(changetype<usize>(this), value, 544); }
-  @inline get cr0(): u64 { return load<u64>(changetype<usize>(this), 552); }
-  @inline set cr0(value: u64) { store<u64>(changetype<usize>(this), value, 552); }
-  @inline get cr2(): u64 { return load<u64>(changetype<usize>(this), 560); }
-  @inline set cr2(value: u64) { store<u64>(changetype<usize>(this), value, 560); }
-  @inline get cr3(): u64 { return load<u64>(changetype<usize>(this), 568); }
-  @inline set cr3(value: u64) { store<u64>(changetype<usize>(this), value, 568); }
-  @inline get cr4(): u64 { return load<u64>(changetype<usize>(this), 576); }
-  @inline set cr4(value: u64) { store<u64>(changetype<usize>(this), value, 576); }
-  @inline get efer(): u64 { return load<u64>(changetype<usize>(this), 584); }
-  @inline set efer(value: u64) { store<u64>(changetype<usize>(this), value, 584); }
-  @inline get xcr0(): u64 { return load<u64>(changetype<usize>(this), 592); }
-  @inline set xcr0(value: u64) { store<u64>(changetype<usize>(this), value, 592); }
-  @inline drAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 600); }
-  @inline set_dr(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 600); }
-  @inline pdpteAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 664); }
-  @inline set_pdpte(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 664); }
-  @inline get excVector(): u32 { return load<u32>(changetype<usize>(this), 696); }
-  @inline set excVector(value: u32) { store<u32>(changetype<usize>(this), value, 696); }
-  @inline get excHasError(): u32 { return load<u32>(changetype<usize>(this), 700); }
-  @inline set excHasError(value: u32) { store<u32>(changetype<usize>(this), value, 700); }
-  @inline get excError(): u32 { return load<u32>(changetype<usize>(this), 704); }
-  @inline set excError(value: u32) { store<u32>(changetype<usize>(this), value, 704); }
-  @inline get excKind(): u32 { return load<u32>(changetype<usize>(this), 708); }
-  @inline set excKind(value: u32) { store<u32>(changetype<usize>(this), value, 708); }
-  @inline get excCr2(): u64 { return load<u64>(changetype<usize>(this), 712); }
-  @inline set excCr2(value: u64) { store<u64>(changetype<usize>(this), value, 712); }
-  @inline get excRip(): u64 { return load<u64>(changetype<usize>(this), 720); }
-  @inline set excRip(value: u64) { store<u64>(changetype<usize>(this), value, 720); }
-  @inline get shadow(): u32 { return load<u32>(changetype<usize>(this), 728); }
-  @inline set shadow(value: u32) { store<u32>(changetype<usize>(this), value, 728); }
-  @inline get nmiBlocked(): u32 { return load<u32>(changetype<usize>(this), 732); }
-  @inline set nmiBlocked(value: u32) { store<u32>(changetype<usize>(this), value, 732); }
-  @inline get nmiPending(): u32 { return load<u32>(changetype<usize>(this), 736); }
-  @inline set nmiPending(value: u32) { store<u32>(changetype<usize>(this), value, 736); }
-  @inline get extint(): i32 { return load<i32>(changetype<usize>(this), 740); }
-  @inline set extint(value: i32) { store<i32>(changetype<usize>(this), value, 740); }
-  @inline get runState(): u32 { return load<u32>(changetype<usize>(this), 744); }
-  @inline set runState(value: u32) { store<u32>(changetype<usize>(this), value, 744); }
-  @inline get vcpuid(): u32 { return load<u32>(changetype<usize>(this), 748); }
-  @inline set vcpuid(value: u32) { store<u32>(changetype<usize>(this), value, 748); }
-  @inline get stackFault(): u32 { return load<u32>(changetype<usize>(this), 752); }
-  @inline set stackFault(value: u32) { store<u32>(changetype<usize>(this), value, 752); }
-  @inline get a20Mask(): u32 { return load<u32>(changetype<usize>(this), 756); }
-  @inline set a20Mask(value: u32) { store<u32>(changetype<usize>(this), value, 756); }
-  @inline get star(): u64 { return load<u64>(changetype<usize>(this), 760); }
-  @inline set star(value: u64) { store<u64>(changetype<usize>(this), value, 760); }
-  @inline get lstar(): u64 { return load<u64>(changetype<usize>(this), 768); }
-  @inline set lstar(value: u64) { store<u64>(changetype<usize>(this), value, 768); }
-  @inline get cstar(): u64 { return load<u64>(changetype<usize>(this), 776); }
-  @inline set cstar(value: u64) { store<u64>(changetype<usize>(this), value, 776); }
-  @inline get sfmask(): u64 { return load<u64>(changetype<usize>(this), 784); }
-  @inline set sfmask(value: u64) { store<u64>(changetype<usize>(this), value, 784); }
-  @inline get kernelGsBase(): u64 { return load<u64>(changetype<usize>(this), 792); }
-  @inline set kernelGsBase(value: u64) { store<u64>(changetype<usize>(this), value, 792); }
-  @inline get sysenterCs(): u64 { return load<u64>(changetype<usize>(this), 800); }
-  @inline set sysenterCs(value: u64) { store<u64>(changetype<usize>(this), value, 800); }
-  @inline get sysenterEsp(): u64 { return load<u64>(changetype<usize>(this), 808); }
-  @inline set sysenterEsp(value: u64) { store<u64>(changetype<usize>(this), value, 808); }
-  @inline get sysenterEip(): u64 { return load<u64>(changetype<usize>(this), 816); }
-  @inline set sysenterEip(value: u64) { store<u64>(changetype<usize>(this), value, 816); }
-  @inline get pat(): u64 { return load<u64>(changetype<usize>(this), 824); }
-  @inline set pat(value: u64) { store<u64>(changetype<usize>(this), value, 824); }
-  @inline get tscAdjust(): u64 { return load<u64>(changetype<usize>(this), 832); }
-  @inline set tscAdjust(value: u64) { store<u64>(changetype<usize>(this), value, 832); }
-  @inline get tscOffset(): u64 { return load<u64>(changetype<usize>(this), 840); }
-  @inline set tscOffset(value: u64) { store<u64>(changetype<usize>(this), value, 840); }
-  @inline get tscAux(): u64 { return load<u64>(changetype<usize>(this), 848); }
-  @inline set tscAux(value: u64) { store<u64>(changetype<usize>(this), value, 848); }
-  @inline get miscEnable(): u64 { return load<u64>(changetype<usize>(this), 856); }
-  @inline set miscEnable(value: u64) { store<u64>(changetype<usize>(this), value, 856); }
-  @inline get apicBase(): u64 { return load<u64>(changetype<usize>(this), 864); }
-  @inline set apicBase(value: u64) { store<u64>(changetype<usize>(this), value, 864); }
-  @inline get specCtrl(): u64 { return load<u64>(changetype<usize>(this), 872); }
-  @inline set specCtrl(value: u64) { store<u64>(changetype<usize>(this), value, 872); }
-  @inline get tscDeadline(): u64 { return load<u64>(changetype<usize>(this), 880); }
-  @inline set tscDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 880); }
-  @inline get mtrrDefType(): u64 { return load<u64>(changetype<usize>(this), 888); }
-  @inline set mtrrDefType(value: u64) { store<u64>(changetype<usize>(this), value, 888); }
-  @inline mtrrFixedAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 896); }
-  @inline set_mtrrFixed(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 896); }
-  @inline mtrrVarAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 984); }
-  @inline set_mtrrVar(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 984); }
-  @inline cpuToggleAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1112); }
-  @inline set_cpuToggle(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1112); }
-  @inline get nextDeadline(): u64 { return load<u64>(changetype<usize>(this), 1144); }
-  @inline set nextDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 1144); }
-  @inline get apicTimer(): u64 { return load<u64>(changetype<usize>(this), 1152); }
-  @inline set apicTimer(value: u64) { store<u64>(changetype<usize>(this), value, 1152); }
-  @inline get apicTimerPeriod(): u64 { return load<u64>(changetype<usize>(this), 1160); }
-  @inline set apicTimerPeriod(value: u64) { store<u64>(changetype<usize>(this), value, 1160); }
-  @inline get deviceDeadline(): u64 { return load<u64>(changetype<usize>(this), 1168); }
-  @inline set deviceDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 1168); }
-  @inline get lastNow(): u64 { return load<u64>(changetype<usize>(this), 1176); }
-  @inline set lastNow(value: u64) { store<u64>(changetype<usize>(this), value, 1176); }
-  @inline get lastNowIcount(): u64 { return load<u64>(changetype<usize>(this), 1184); }
-  @inline set lastNowIcount(value: u64) { store<u64>(changetype<usize>(this), value, 1184); }
-  @inline get exitCode(): u32 { return load<u32>(changetype<usize>(this), 1192); }
-  @inline set exitCode(value: u32) { store<u32>(changetype<usize>(this), value, 1192); }
-  @inline get exitInstLength(): u32 { return load<u32>(changetype<usize>(this), 1196); }
-  @inline set exitInstLength(value: u32) { store<u32>(changetype<usize>(this), value, 1196); }
-  @inline get exitRip(): u64 { return load<u64>(changetype<usize>(this), 1200); }
-  @inline set exitRip(value: u64) { store<u64>(changetype<usize>(this), value, 1200); }
-  @inline get exitA(): u64 { return load<u64>(changetype<usize>(this), 1208); }
-  @inline set exitA(value: u64) { store<u64>(changetype<usize>(this), value, 1208); }
-  @inline get exitB(): u64 { return load<u64>(changetype<usize>(this), 1216); }
-  @inline set exitB(value: u64) { store<u64>(changetype<usize>(this), value, 1216); }
-  @inline get exitC(): u64 { return load<u64>(changetype<usize>(this), 1224); }
-  @inline set exitC(value: u64) { store<u64>(changetype<usize>(this), value, 1224); }
-  @inline exitDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1232); }
-  @inline set_exitData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1232); }
-  @inline get exitState(): i32 { return load<i32>(changetype<usize>(this), 1264); }
-  @inline set exitState(value: i32) { store<i32>(changetype<usize>(this), value, 1264); }
-  @inline get exitResult(): u32 { return load<u32>(changetype<usize>(this), 1268); }
-  @inline set exitResult(value: u32) { store<u32>(changetype<usize>(this), value, 1268); }
-  @inline get dropHead(): u32 { return load<u32>(changetype<usize>(this), 1272); }
-  @inline set dropHead(value: u32) { store<u32>(changetype<usize>(this), value, 1272); }
-  @inline get dropTail(): u32 { return load<u32>(changetype<usize>(this), 1276); }
-  @inline set dropTail(value: u32) { store<u32>(changetype<usize>(this), value, 1276); }
-  @inline get dropAll(): u32 { return load<u32>(changetype<usize>(this), 1280); }
-  @inline set dropAll(value: u32) { store<u32>(changetype<usize>(this), value, 1280); }
-  @inline dropPagesAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1284); }
-  @inline set_dropPages(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1284); }
-  @inline get replayCount(): u32 { return load<u32>(changetype<usize>(this), 1412); }
-  @inline set replayCount(value: u32) { store<u32>(changetype<usize>(this), value, 1412); }
-  @inline get replayNext(): u32 { return load<u32>(changetype<usize>(this), 1416); }
-  @inline set replayNext(value: u32) { store<u32>(changetype<usize>(this), value, 1416); }
-  @inline replayKeyAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1424); }
-  @inline set_replayKey(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1424); }
-  @inline replayDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1936); }
-  @inline set_replayData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1936); }
-  @inline get stageCount(): u32 { return load<u32>(changetype<usize>(this), 2448); }
-  @inline set stageCount(value: u32) { store<u32>(changetype<usize>(this), value, 2448); }
-  @inline get stageNext(): u32 { return load<u32>(changetype<usize>(this), 2452); }
-  @inline set stageNext(value: u32) { store<u32>(changetype<usize>(this), value, 2452); }
-  @inline stAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 16, 2464); }
-  @inline set_st(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 16, value, 2464); }
-  @inline get fcw(): u16 { return load<u16>(changetype<usize>(this), 2592); }
-  @inline set fcw(value: u16) { store<u16>(changetype<usize>(this), value, 2592); }
-  @inline get fsw(): u16 { return load<u16>(changetype<usize>(this), 2594); }
-  @inline set fsw(value: u16) { store<u16>(changetype<usize>(this), value, 2594); }
-  @inline get ftw(): u16 { return load<u16>(changetype<usize>(this), 2596); }
-  @inline set ftw(value: u16) { store<u16>(changetype<usize>(this), value, 2596); }
-  @inline get fop(): u16 { return load<u16>(changetype<usize>(this), 2598); }
-  @inline set fop(value: u16) { store<u16>(changetype<usize>(this), value, 2598); }
-  @inline get fip(): u64 { return load<u64>(changetype<usize>(this), 2600); }
-  @inline set fip(value: u64) { store<u64>(changetype<usize>(this), value, 2600); }
-  @inline get fdp(): u64 { return load<u64>(changetype<usize>(this), 2608); }
-  @inline set fdp(value: u64) { store<u64>(changetype<usize>(this), value, 2608); }
-  @inline get fcs(): u16 { return load<u16>(changetype<usize>(this), 2616); }
-  @inline set fcs(value: u16) { store<u16>(changetype<usize>(this), value, 2616); }
-  @inline get fds(): u16 { return load<u16>(changetype<usize>(this), 2618); }
-  @inline set fds(value: u16) { store<u16>(changetype<usize>(this), value, 2618); }
-  @inline get mxcsr(): u32 { return load<u32>(changetype<usize>(this), 2620); }
-  @inline set mxcsr(value: u32) { store<u32>(changetype<usize>(this), value, 2620); }
-  @inline ymmAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 2624); }
-  @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 2624); }
-  @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 3136); }
-  @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 3136); }
-  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 3200); }
-  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 3200); }
-  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 3208); }
-  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 3208); }
+  @inline get ripPage(): u64 { return load<u64>(changetype<usize>(this), 16); }
+  @inline set ripPage(value: u64) { store<u64>(changetype<usize>(this), value, 16); }
+  @inline get rip(): u64 { return load<u64>(changetype<usize>(this), 24); }
+  @inline set rip(value: u64) { store<u64>(changetype<usize>(this), value, 24); }
+  @inline get ccOp(): u32 { return load<u32>(changetype<usize>(this), 32); }
+  @inline set ccOp(value: u32) { store<u32>(changetype<usize>(this), value, 32); }
+  @inline get attention(): i32 { return load<i32>(changetype<usize>(this), 36); }
+  @inline set attention(value: i32) { store<i32>(changetype<usize>(this), value, 36); }
+  @inline get ccD(): u64 { return load<u64>(changetype<usize>(this), 40); }
+  @inline set ccD(value: u64) { store<u64>(changetype<usize>(this), value, 40); }
+  @inline get ccA(): u64 { return load<u64>(changetype<usize>(this), 48); }
+  @inline set ccA(value: u64) { store<u64>(changetype<usize>(this), value, 48); }
+  @inline get ccB(): u64 { return load<u64>(changetype<usize>(this), 56); }
+  @inline set ccB(value: u64) { store<u64>(changetype<usize>(this), value, 56); }
+  @inline get ctx(): u64 { return load<u64>(changetype<usize>(this), 64); }
+  @inline set ctx(value: u64) { store<u64>(changetype<usize>(this), value, 64); }
+  @inline gprAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 72); }
+  @inline set_gpr(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 72); }
+  @inline get rflags(): u64 { return load<u64>(changetype<usize>(this), 200); }
+  @inline set rflags(value: u64) { store<u64>(changetype<usize>(this), value, 200); }
+  @inline get icount(): u64 { return load<u64>(changetype<usize>(this), 208); }
+  @inline set icount(value: u64) { store<u64>(changetype<usize>(this), value, 208); }
+  @inline get status(): i32 { return load<i32>(changetype<usize>(this), 216); }
+  @inline set status(value: i32) { store<i32>(changetype<usize>(this), value, 216); }
+  @inline get uop(): u32 { return load<u32>(changetype<usize>(this), 220); }
+  @inline set uop(value: u32) { store<u32>(changetype<usize>(this), value, 220); }
+  @inline get cpl(): u32 { return load<u32>(changetype<usize>(this), 224); }
+  @inline set cpl(value: u32) { store<u32>(changetype<usize>(this), value, 224); }
+  @inline get mode(): u32 { return load<u32>(changetype<usize>(this), 228); }
+  @inline set mode(value: u32) { store<u32>(changetype<usize>(this), value, 228); }
+  @inline get codeCtx(): u32 { return load<u32>(changetype<usize>(this), 232); }
+  @inline set codeCtx(value: u32) { store<u32>(changetype<usize>(this), value, 232); }
+  @inline get slow(): u32 { return load<u32>(changetype<usize>(this), 236); }
+  @inline set slow(value: u32) { store<u32>(changetype<usize>(this), value, 236); }
+  @inline get stepping(): u32 { return load<u32>(changetype<usize>(this), 240); }
+  @inline set stepping(value: u32) { store<u32>(changetype<usize>(this), value, 240); }
+  @inline segAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 256); }
+  @inline set_seg(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 256); }
+  @inline get gdtBase(): u64 { return load<u64>(changetype<usize>(this), 512); }
+  @inline set gdtBase(value: u64) { store<u64>(changetype<usize>(this), value, 512); }
+  @inline get gdtLimit(): u32 { return load<u32>(changetype<usize>(this), 520); }
+  @inline set gdtLimit(value: u32) { store<u32>(changetype<usize>(this), value, 520); }
+  @inline get idtLimit(): u32 { return load<u32>(changetype<usize>(this), 524); }
+  @inline set idtLimit(value: u32) { store<u32>(changetype<usize>(this), value, 524); }
+  @inline get idtBase(): u64 { return load<u64>(changetype<usize>(this), 528); }
+  @inline set idtBase(value: u64) { store<u64>(changetype<usize>(this), value, 528); }
+  @inline get cr0(): u64 { return load<u64>(changetype<usize>(this), 536); }
+  @inline set cr0(value: u64) { store<u64>(changetype<usize>(this), value, 536); }
+  @inline get cr2(): u64 { return load<u64>(changetype<usize>(this), 544); }
+  @inline set cr2(value: u64) { store<u64>(changetype<usize>(this), value, 544); }
+  @inline get cr3(): u64 { return load<u64>(changetype<usize>(this), 552); }
+  @inline set cr3(value: u64) { store<u64>(changetype<usize>(this), value, 552); }
+  @inline get cr4(): u64 { return load<u64>(changetype<usize>(this), 560); }
+  @inline set cr4(value: u64) { store<u64>(changetype<usize>(this), value, 560); }
+  @inline get efer(): u64 { return load<u64>(changetype<usize>(this), 568); }
+  @inline set efer(value: u64) { store<u64>(changetype<usize>(this), value, 568); }
+  @inline get xcr0(): u64 { return load<u64>(changetype<usize>(this), 576); }
+  @inline set xcr0(value: u64) { store<u64>(changetype<usize>(this), value, 576); }
+  @inline drAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 584); }
+  @inline set_dr(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 584); }
+  @inline pdpteAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 648); }
+  @inline set_pdpte(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 648); }
+  @inline get excVector(): u32 { return load<u32>(changetype<usize>(this), 680); }
+  @inline set excVector(value: u32) { store<u32>(changetype<usize>(this), value, 680); }
+  @inline get excHasError(): u32 { return load<u32>(changetype<usize>(this), 684); }
+  @inline set excHasError(value: u32) { store<u32>(changetype<usize>(this), value, 684); }
+  @inline get excError(): u32 { return load<u32>(changetype<usize>(this), 688); }
+  @inline set excError(value: u32) { store<u32>(changetype<usize>(this), value, 688); }
+  @inline get excKind(): u32 { return load<u32>(changetype<usize>(this), 692); }
+  @inline set excKind(value: u32) { store<u32>(changetype<usize>(this), value, 692); }
+  @inline get excCr2(): u64 { return load<u64>(changetype<usize>(this), 696); }
+  @inline set excCr2(value: u64) { store<u64>(changetype<usize>(this), value, 696); }
+  @inline get excRip(): u64 { return load<u64>(changetype<usize>(this), 704); }
+  @inline set excRip(value: u64) { store<u64>(changetype<usize>(this), value, 704); }
+  @inline get shadow(): u32 { return load<u32>(changetype<usize>(this), 712); }
+  @inline set shadow(value: u32) { store<u32>(changetype<usize>(this), value, 712); }
+  @inline get nmiBlocked(): u32 { return load<u32>(changetype<usize>(this), 716); }
+  @inline set nmiBlocked(value: u32) { store<u32>(changetype<usize>(this), value, 716); }
+  @inline get nmiPending(): u32 { return load<u32>(changetype<usize>(this), 720); }
+  @inline set nmiPending(value: u32) { store<u32>(changetype<usize>(this), value, 720); }
+  @inline get extint(): i32 { return load<i32>(changetype<usize>(this), 724); }
+  @inline set extint(value: i32) { store<i32>(changetype<usize>(this), value, 724); }
+  @inline get runState(): u32 { return load<u32>(changetype<usize>(this), 728); }
+  @inline set runState(value: u32) { store<u32>(changetype<usize>(this), value, 728); }
+  @inline get vcpuid(): u32 { return load<u32>(changetype<usize>(this), 732); }
+  @inline set vcpuid(value: u32) { store<u32>(changetype<usize>(this), value, 732); }
+  @inline get stackFault(): u32 { return load<u32>(changetype<usize>(this), 736); }
+  @inline set stackFault(value: u32) { store<u32>(changetype<usize>(this), value, 736); }
+  @inline get a20Mask(): u32 { return load<u32>(changetype<usize>(this), 740); }
+  @inline set a20Mask(value: u32) { store<u32>(changetype<usize>(this), value, 740); }
+  @inline get star(): u64 { return load<u64>(changetype<usize>(this), 744); }
+  @inline set star(value: u64) { store<u64>(changetype<usize>(this), value, 744); }
+  @inline get lstar(): u64 { return load<u64>(changetype<usize>(this), 752); }
+  @inline set lstar(value: u64) { store<u64>(changetype<usize>(this), value, 752); }
+  @inline get cstar(): u64 { return load<u64>(changetype<usize>(this), 760); }
+  @inline set cstar(value: u64) { store<u64>(changetype<usize>(this), value, 760); }
+  @inline get sfmask(): u64 { return load<u64>(changetype<usize>(this), 768); }
+  @inline set sfmask(value: u64) { store<u64>(changetype<usize>(this), value, 768); }
+  @inline get kernelGsBase(): u64 { return load<u64>(changetype<usize>(this), 776); }
+  @inline set kernelGsBase(value: u64) { store<u64>(changetype<usize>(this), value, 776); }
+  @inline get sysenterCs(): u64 { return load<u64>(changetype<usize>(this), 784); }
+  @inline set sysenterCs(value: u64) { store<u64>(changetype<usize>(this), value, 784); }
+  @inline get sysenterEsp(): u64 { return load<u64>(changetype<usize>(this), 792); }
+  @inline set sysenterEsp(value: u64) { store<u64>(changetype<usize>(this), value, 792); }
+  @inline get sysenterEip(): u64 { return load<u64>(changetype<usize>(this), 800); }
+  @inline set sysenterEip(value: u64) { store<u64>(changetype<usize>(this), value, 800); }
+  @inline get pat(): u64 { return load<u64>(changetype<usize>(this), 808); }
+  @inline set pat(value: u64) { store<u64>(changetype<usize>(this), value, 808); }
+  @inline get tscAdjust(): u64 { return load<u64>(changetype<usize>(this), 816); }
+  @inline set tscAdjust(value: u64) { store<u64>(changetype<usize>(this), value, 816); }
+  @inline get tscOffset(): u64 { return load<u64>(changetype<usize>(this), 824); }
+  @inline set tscOffset(value: u64) { store<u64>(changetype<usize>(this), value, 824); }
+  @inline get tscAux(): u64 { return load<u64>(changetype<usize>(this), 832); }
+  @inline set tscAux(value: u64) { store<u64>(changetype<usize>(this), value, 832); }
+  @inline get miscEnable(): u64 { return load<u64>(changetype<usize>(this), 840); }
+  @inline set miscEnable(value: u64) { store<u64>(changetype<usize>(this), value, 840); }
+  @inline get apicBase(): u64 { return load<u64>(changetype<usize>(this), 848); }
+  @inline set apicBase(value: u64) { store<u64>(changetype<usize>(this), value, 848); }
+  @inline get specCtrl(): u64 { return load<u64>(changetype<usize>(this), 856); }
+  @inline set specCtrl(value: u64) { store<u64>(changetype<usize>(this), value, 856); }
+  @inline get tscDeadline(): u64 { return load<u64>(changetype<usize>(this), 864); }
+  @inline set tscDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 864); }
+  @inline get mtrrDefType(): u64 { return load<u64>(changetype<usize>(this), 872); }
+  @inline set mtrrDefType(value: u64) { store<u64>(changetype<usize>(this), value, 872); }
+  @inline mtrrFixedAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 880); }
+  @inline set_mtrrFixed(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 880); }
+  @inline mtrrVarAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 968); }
+  @inline set_mtrrVar(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 968); }
+  @inline cpuToggleAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1096); }
+  @inline set_cpuToggle(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1096); }
+  @inline get apicTimer(): u64 { return load<u64>(changetype<usize>(this), 1128); }
+  @inline set apicTimer(value: u64) { store<u64>(changetype<usize>(this), value, 1128); }
+  @inline get apicTimerPeriod(): u64 { return load<u64>(changetype<usize>(this), 1136); }
+  @inline set apicTimerPeriod(value: u64) { store<u64>(changetype<usize>(this), value, 1136); }
+  @inline get deviceDeadline(): u64 { return load<u64>(changetype<usize>(this), 1144); }
+  @inline set deviceDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 1144); }
+  @inline get lastNow(): u64 { return load<u64>(changetype<usize>(this), 1152); }
+  @inline set lastNow(value: u64) { store<u64>(changetype<usize>(this), value, 1152); }
+  @inline get exitCode(): u32 { return load<u32>(changetype<usize>(this), 1160); }
+  @inline set exitCode(value: u32) { store<u32>(changetype<usize>(this), value, 1160); }
+  @inline get exitRip(): u64 { return load<u64>(changetype<usize>(this), 1168); }
+  @inline set exitRip(value: u64) { store<u64>(changetype<usize>(this), value, 1168); }
+  @inline get exitA(): u64 { return load<u64>(changetype<usize>(this), 1176); }
+  @inline set exitA(value: u64) { store<u64>(changetype<usize>(this), value, 1176); }
+  @inline get exitB(): u64 { return load<u64>(changetype<usize>(this), 1184); }
+  @inline set exitB(value: u64) { store<u64>(changetype<usize>(this), value, 1184); }
+  @inline exitDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1192); }
+  @inline set_exitData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1192); }
+  @inline get exitState(): i32 { return load<i32>(changetype<usize>(this), 1224); }
+  @inline set exitState(value: i32) { store<i32>(changetype<usize>(this), value, 1224); }
+  @inline get dropHead(): u32 { return load<u32>(changetype<usize>(this), 1228); }
+  @inline set dropHead(value: u32) { store<u32>(changetype<usize>(this), value, 1228); }
+  @inline get dropTail(): u32 { return load<u32>(changetype<usize>(this), 1232); }
+  @inline set dropTail(value: u32) { store<u32>(changetype<usize>(this), value, 1232); }
+  @inline get dropAll(): u32 { return load<u32>(changetype<usize>(this), 1236); }
+  @inline set dropAll(value: u32) { store<u32>(changetype<usize>(this), value, 1236); }
+  @inline dropPagesAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1240); }
+  @inline set_dropPages(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1240); }
+  @inline get replayCount(): u32 { return load<u32>(changetype<usize>(this), 1368); }
+  @inline set replayCount(value: u32) { store<u32>(changetype<usize>(this), value, 1368); }
+  @inline get replayNext(): u32 { return load<u32>(changetype<usize>(this), 1372); }
+  @inline set replayNext(value: u32) { store<u32>(changetype<usize>(this), value, 1372); }
+  @inline replayKeyAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1376); }
+  @inline set_replayKey(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1376); }
+  @inline replayDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1888); }
+  @inline set_replayData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1888); }
+  @inline get stageCount(): u32 { return load<u32>(changetype<usize>(this), 2400); }
+  @inline set stageCount(value: u32) { store<u32>(changetype<usize>(this), value, 2400); }
+  @inline get stageNext(): u32 { return load<u32>(changetype<usize>(this), 2404); }
+  @inline set stageNext(value: u32) { store<u32>(changetype<usize>(this), value, 2404); }
+  @inline stAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 16, 2416); }
+  @inline set_st(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 16, value, 2416); }
+  @inline get fcw(): u16 { return load<u16>(changetype<usize>(this), 2544); }
+  @inline set fcw(value: u16) { store<u16>(changetype<usize>(this), value, 2544); }
+  @inline get fsw(): u16 { return load<u16>(changetype<usize>(this), 2546); }
+  @inline set fsw(value: u16) { store<u16>(changetype<usize>(this), value, 2546); }
+  @inline get ftw(): u16 { return load<u16>(changetype<usize>(this), 2548); }
+  @inline set ftw(value: u16) { store<u16>(changetype<usize>(this), value, 2548); }
+  @inline get fop(): u16 { return load<u16>(changetype<usize>(this), 2550); }
+  @inline set fop(value: u16) { store<u16>(changetype<usize>(this), value, 2550); }
+  @inline get fip(): u64 { return load<u64>(changetype<usize>(this), 2552); }
+  @inline set fip(value: u64) { store<u64>(changetype<usize>(this), value, 2552); }
+  @inline get fdp(): u64 { return load<u64>(changetype<usize>(this), 2560); }
+  @inline set fdp(value: u64) { store<u64>(changetype<usize>(this), value, 2560); }
+  @inline get fcs(): u16 { return load<u16>(changetype<usize>(this), 2568); }
+  @inline set fcs(value: u16) { store<u16>(changetype<usize>(this), value, 2568); }
+  @inline get fds(): u16 { return load<u16>(changetype<usize>(this), 2570); }
+  @inline set fds(value: u16) { store<u16>(changetype<usize>(this), value, 2570); }
+  @inline get mxcsr(): u32 { return load<u32>(changetype<usize>(this), 2572); }
+  @inline set mxcsr(value: u32) { store<u32>(changetype<usize>(this), value, 2572); }
+  @inline ymmAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 2576); }
+  @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 2576); }
+  @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 3088); }
+  @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 3088); }
+  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 3152); }
+  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 3152); }
+  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 3160); }
+  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 3160); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;

@@ -1,6 +1,6 @@
 /** What the dispatch switch (assembly/gen/dispatch.ts) calls for the micro-ops that hold blocks together. */
 import {
-  Vcpu, STATUS_BUDGET, STATUS_RESUME, STATUS_SLOW, STATUS_FAULT, STATUS_EXIT, STATUS_HALT,
+  Vcpu, STATUS_BUDGET, STATUS_RESUME, STATUS_SLOW, STATUS_FAULT, STATUS_EXIT,
 } from "../gen/layout";
 import { raise, raiseError, GP } from "../exception";
 import { enter, fetchHost, linearRip, ripMask } from "../decode/block";
@@ -16,7 +16,7 @@ export function headStop(c: Vcpu, u: usize, budget: i64): i64 {
 /** After a micro-op that did not complete, or a branch that has left: gives back what was not retired. */
 export function stop(c: Vcpu, u: usize, budget: i64): i64 {
   const status = c.status;
-  if (status == STATUS_RESUME || status == STATUS_HALT) return budget;
+  if (status == STATUS_RESUME) return budget;
   c.uop = <u32>u;
   c.rip = (c.ripPage + uOff(u)) & ripMask(c);
   return budget + uRest(u);

@@ -7,7 +7,7 @@ import {
   STAT_TLB_FILLS_READ, STAT_TLB_FILLS_WRITE,
 } from "../gen/layout";
 import { raiseError, GP, SS, AC } from "../exception";
-import { MODIFY } from "../sem/kinds";
+import { MODIFY, WRITE } from "../sem/kinds";
 import { hostRead, hostWrite, holdsCode, noteWritable } from "./phys";
 import { tlbEntry, tlbFill } from "./tlb";
 import { walk, walkLarge, NO_GPA, ACCESS_WRITE, ACCESS_USER, ACCESS_IMPLICIT } from "./walk";
@@ -173,62 +173,51 @@ export function probeWrite(c: Vcpu, linear: u64, size: u32): bool {
   return (at & 0xfff) + size <= 4096 || walk(c, wrap(c, at + size - 1), userBit(c) | ACCESS_WRITE) != NO_GPA;
 }
 
-/** Value of the last successful rd8…rd64 or sys read. */
+/** Value of the last successful rd8…rd64, rdz or sysRead. */
 export let value: u64 = 0;
 
-export function rd8(c: Vcpu, linear: u64): bool {
-  const p = readPtr(c, linear, 1);
-  if (p) value = load<u8>(p);
-  return p != 0;
-}
-export function rd16(c: Vcpu, linear: u64): bool {
-  const p = readPtr(c, linear, 2);
-  if (p) value = load<u16>(p);
-  return p != 0;
-}
-export function rd32(c: Vcpu, linear: u64): bool {
-  const p = readPtr(c, linear, 4);
-  if (p) value = load<u32>(p);
-  return p != 0;
-}
-export function rd64(c: Vcpu, linear: u64): bool {
-  const p = readPtr(c, linear, 8);
-  if (p) value = load<u64>(p);
-  return p != 0;
-}
-/** Reads 2, 4 or 8 bytes by log2 of the size. */
-export function rdz(c: Vcpu, linear: u64, z: u32): bool {
-  return z == 0 ? rd8(c, linear) : z == 1 ? rd16(c, linear) : z == 2 ? rd32(c, linear) : rd64(c, linear);
-}
-
-/** Writes 1, 2, 4 or 8 bytes (log2 of the size); false = nothing written. */
-export function wrz(c: Vcpu, linear: u64, z: u32, v: u64): bool {
-  const p = writePtr(c, linear, <u32>1 << z, 1);
-  if (!p) return false;
-  if (z == 0) store<u8>(p, <u8>v);
-  else if (z == 1) store<u16>(p, <u16>v);
-  else if (z == 2) store<u32>(p, <u32>v);
-  else store<u64>(p, v);
-  return true;
-}
-
-/** The CPU's own supervisor reads of descriptor tables and the TSS; at most 8 bytes, may cross a page. */
-export function sysRead(c: Vcpu, linear: u64, z: u32): bool {
-  const at = c.mode & MODE_LONG ? linear : linear & 0xffffffff;
-  const p = readAs(c, at, <u32>1 << z, ACCESS_IMPLICIT, at);
+/** Takes a value of 1, 2, 4 or 8 bytes (log2 of the size) from a host pointer; false for a null one. */
+@inline function take(p: usize, z: u32): bool {
   if (!p) return false;
   value = z == 0 ? load<u8>(p) : z == 1 ? load<u16>(p) : z == 2 ? load<u32>(p) : load<u64>(p);
   return true;
 }
 
-/** The CPU's own supervisor writes (accessed and busy bits, TSS). */
-export function sysWrite(c: Vcpu, linear: u64, z: u32, v: u64): bool {
-  const at = c.mode & MODE_LONG ? linear : linear & 0xffffffff;
-  const p = writeAs(c, at, <u32>1 << z, 1, ACCESS_IMPLICIT | ACCESS_WRITE, at);
+@inline function put(p: usize, z: u32, v: u64): bool {
   if (!p) return false;
   if (z == 0) store<u8>(p, <u8>v);
   else if (z == 1) store<u16>(p, <u16>v);
   else if (z == 2) store<u32>(p, <u32>v);
   else store<u64>(p, v);
   return true;
+}
+
+/** Reads 1, 2, 4 or 8 bytes (log2 of the size) into `value`. */
+export function rdz(c: Vcpu, linear: u64, z: u32): bool {
+  return take(readPtr(c, linear, <u32>1 << z), z);
+}
+export function rd8(c: Vcpu, linear: u64): bool { return rdz(c, linear, 0); }
+export function rd16(c: Vcpu, linear: u64): bool { return rdz(c, linear, 1); }
+export function rd32(c: Vcpu, linear: u64): bool { return rdz(c, linear, 2); }
+export function rd64(c: Vcpu, linear: u64): bool { return rdz(c, linear, 3); }
+
+/** Writes 1, 2, 4 or 8 bytes (log2 of the size); false = nothing written. */
+export function wrz(c: Vcpu, linear: u64, z: u32, v: u64): bool {
+  return put(writePtr(c, linear, <u32>1 << z, WRITE), z, v);
+}
+
+@inline function systemLinear(c: Vcpu, linear: u64): u64 {
+  return c.mode & MODE_LONG ? linear : linear & 0xffffffff;
+}
+
+/** The CPU's own supervisor reads of descriptor tables and the TSS; at most 8 bytes, may cross a page. */
+export function sysRead(c: Vcpu, linear: u64, z: u32): bool {
+  const at = systemLinear(c, linear);
+  return take(readAs(c, at, <u32>1 << z, ACCESS_IMPLICIT, at), z);
+}
+
+/** The CPU's own supervisor writes (accessed and busy bits, TSS). */
+export function sysWrite(c: Vcpu, linear: u64, z: u32, v: u64): bool {
+  const at = systemLinear(c, linear);
+  return put(writeAs(c, at, <u32>1 << z, WRITE, ACCESS_IMPLICIT | ACCESS_WRITE, at), z, v);
 }

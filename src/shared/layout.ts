@@ -108,8 +108,6 @@ export const STATUS = {
   EXIT: 3,
   /** RIP is right; look at interrupts and go on. */
   RESUME: 4,
-  /** HLT with nothing to wake it yet. */
-  HALT: 5,
   /** The micro-op `uop` is a compiled region's entry. Never seen outside of assembly/gen/dispatch.ts. */
   REGION: 6,
 } as const;
@@ -147,7 +145,6 @@ export const VCPU = layOut({
   zero: ["u64"],
   /** Linear address made by an address micro-op (segmented or truncated addressing), for the micro-op after it. */
   ea: ["u64"],
-  ea2: ["u64"],
   /** RIP minus the offset in the page of the running block: RIP of byte 0 of the page (may be "negative"). */
   ripPage: ["u64"],
   rip: ["u64"],
@@ -175,8 +172,6 @@ export const VCPU = layOut({
   /** 1 while one instruction runs on the careful path. */
   slow: ["u32"],
   stepping: ["u32"],
-  /** Instructions left in the budget of the running `go`, for calls that need it. */
-  budget: ["u64"],
   seg: ["u64", 8, SEG_STRIDE],
   gdtBase: ["u64"],
   gdtLimit: ["u32"],
@@ -234,27 +229,21 @@ export const VCPU = layOut({
   mtrrVar: ["u64", 16],
   /** CPUID features that differ from the model's defaults: see assembly/sys/model.ts. */
   cpuToggle: ["u32", 8],
-  /** Next deadline at which the core must look up from its work, guest ns; all ones = none. */
-  nextDeadline: ["u64"],
   /** Deadline of the LAPIC timer in guest ns (all ones = not armed), its period in ns (0 = one shot). */
   apicTimer: ["u64"],
   apicTimerPeriod: ["u64"],
   /** Device deadlines, kept by the device thread: the earliest one in guest ns; all ones = none. */
   deviceDeadline: ["u64"],
-  /** Guest ns of the last look at the clock, and instructions retired then. */
+  /** Guest ns of the last look at the clock. */
   lastNow: ["u64"],
-  lastNowIcount: ["u64"],
   /** Exit record: code, then the payload of the seeds' union (src/shared/exit.ts gives the meaning). */
   exitCode: ["u32"],
-  exitInstLength: ["u32"],
   exitRip: ["u64"],
   exitA: ["u64"],
   exitB: ["u64"],
-  exitC: ["u64"],
   exitData: ["u64", 4],
   /** Exit state for the threaded transport: 0 running, 1 posted, 2 answered. */
   exitState: ["i32"],
-  exitResult: ["u32"],
   /**
    * Backing pages whose code the host has overwritten: written by the device thread, emptied by the vCPU when it sees
    * ATTENTION.DROP. A full queue sets dropAll instead.
