@@ -13,11 +13,13 @@
  */
 import {
   AREA_JIT, MODE_CODE32, MODE_CODE64, MODE_FLAT, MODE_FLATCS, MODE_STACK32, STATUS_BUDGET, STATUS_RESUME, STATUS_SLOW,
+  STAT_REGIONS,
   UOP_SIZE, V_CC_A, V_CC_B, V_CC_D, V_CC_OP, V_GPR, V_RIP, V_RIP_PAGE, V_STATUS, Vcpu,
 } from "../gen/layout";
 import { OP_EASEG, OP_HEAD, OP_REGION } from "../gen/decode";
 import { emitMeaning, META } from "../gen/emit";
 import { enter } from "../decode/block";
+import { bump } from "../stat";
 import { uOff, uRest } from "../decode/uop";
 import { beginIr, FLAG_OP, roomForInstruction, STATES, useScratch } from "./ir";
 import {
@@ -276,6 +278,7 @@ export function compileRegion(vcpu: usize, rip: u64): usize {
 
 /** Lets the interpreter enter the region compiled last through table entry `index`. */
 export function installRegion(vcpu: usize, index: u32): void {
+  bump(changetype<Vcpu>(vcpu), STAT_REGIONS);
   for (let k: u32 = 0; k < blocks; k++) {
     const b = block(k), head: usize = b.head;
     if (!b.entry) continue;
