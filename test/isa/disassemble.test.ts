@@ -115,7 +115,8 @@ describe.each(MODES)("%i-bit mode", (mode) => {
       }
     }
     expect(wrong).toEqual([]);
-  });
+    // Some thousand small sources: seconds on a busy machine.
+  }, 60_000);
 });
 
 describe("what is no instruction", () => {
