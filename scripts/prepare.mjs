@@ -26,8 +26,7 @@ export function installPackages() {
   if (!Object.entries(packages("package-lock.json")).some(missing)) return;
   process.stderr.write("tabhyve: installing packages …\n");
   // Under `npm run -s` npm would keep to itself why it fails.
-  // Not `npm ci`: it refuses a lock file without the optional packages of other platforms.
-  must("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"], { stdio: ["inherit", 2, 2] });
+  must("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { stdio: ["inherit", 2, 2] });
 }
 
 /** Latest change, in ms, of a file or of anything in a folder. */

@@ -152,6 +152,13 @@ describe("what is no instruction", () => {
     expect(at("48 66 01 c0", 64)).toEqual({ shown: "add ax,ax", length: 4, row: true });
   });
 
+  // samples.ts asks the same function which rows ignore ModRM.mod, so it does not see this.
+  test("MOV to a control register ignores ModRM.mod, a shift by CL does not", () => {
+    expect(at("0f 22 03", 32)).toEqual({ shown: "mov cr0,ebx", length: 3, row: true });
+    expect(at("d2 43 10", 32)).toEqual({ shown: "rol byte [ebx+0x10],cl", length: 3, row: true });
+    expect(at("0f a5 03", 32)).toEqual({ shown: "shld [ebx],eax,cl", length: 3, row: true });
+  });
+
   test("starts at the offset and returns the bytes", () => {
     const d = disassemble(Uint8Array.of(0x90, 0xeb, 0xfe, 0x90), 1, { mode: 32, ip: 0x7c01n });
     expect(d.text).toBe("jmp 0x7c01");
