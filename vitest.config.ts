@@ -1,12 +1,15 @@
 import { configDefaults, defineConfig, mergeConfig } from "vitest/config";
 import site from "./vite.config.ts";
 
+/** Long enough for a machine that does something else as well; no test waits for a time to pass. */
+const PATIENCE = { testTimeout: 120_000, hookTimeout: 300_000 };
+
 /** Every test of `npm test`; `--mode long` (npm run test:long) runs those of test/long, which take minutes, instead. */
 export default defineConfig(({ mode }) =>
   mergeConfig(site, {
     test:
       mode === "long"
-        ? { include: ["test/long/**/*.test.ts"], fileParallelism: false }
-        : { exclude: [...configDefaults.exclude, "test/long/**"] },
+        ? { include: ["test/long/**/*.test.ts"], fileParallelism: false, ...PATIENCE }
+        : { exclude: [...configDefaults.exclude, "test/long/**"], ...PATIENCE },
   }),
 );
