@@ -48,6 +48,7 @@ export class Placer {
       if (gpa >= HIMEM_BASE && end > lowRamTop(this.map)) {
         throw new LoaderError(
           `${what} needs RAM up to ${bytes(end)} (${bytes(size)} at ${hex(gpa)}); the machine has ${bytes(this.#ramSize)}`,
+          "memory",
         );
       }
       throw new LoaderError(`${what} wants ${hex(gpa)}-${hex(end - 1)}, which is not RAM in a PC's memory map`);
@@ -80,7 +81,7 @@ export class Placer {
   putAt(what: string, size: number, make: (gpa: number) => Uint8Array): number {
     const gpa = this.#free(LOW_FIRST, size, LOWMEM_END) ?? this.#free(HIMEM_BASE, size, lowRamTop(this.map));
     if (gpa === undefined) {
-      throw new LoaderError(`no room for ${what} (${bytes(size)}) in ${bytes(this.#ramSize)} of RAM`);
+      throw new LoaderError(`no room for ${what} (${bytes(size)}) in ${bytes(this.#ramSize)} of RAM`, "memory");
     }
     this.put(what, gpa, make(gpa));
     return gpa;
@@ -112,6 +113,7 @@ export class Placer {
     return new LoaderError(
       `${what} of ${bytes(data.length)} does not fit: ${bytes(Math.max(0, top - floor))} are free above the kernel in ` +
         `${bytes(this.#ramSize)} of RAM (${bytes(ramTotal(this.map))} usable)`,
+      "memory",
     );
   }
 

@@ -4,9 +4,13 @@ import type { E820Entry } from "./e820.ts";
 
 /** A kernel, initrd, command line or RAM size that cannot be used. The message is one line: what was found, what is needed. */
 export class LoaderError extends Error {
-  constructor(message: string) {
+  /** What would have to be another: the image, or the size of the machine's RAM. */
+  readonly lack: "image" | "memory";
+
+  constructor(message: string, lack: "image" | "memory" = "image") {
     super(message);
     this.name = "LoaderError";
+    this.lack = lack;
   }
 }
 
