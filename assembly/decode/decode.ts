@@ -11,9 +11,10 @@ import {
   ACT_OPREG, ACT_IMM, ACT_REL, ACT_MOFFS, ACT_FIXED, ACT_CONST, ACT_NUMBER, ACT_MMX, ACT_MMXRM, ACT_XMM, ACT_XMMRM,
   ACT_FAR, ACT_STI, ACT_MEM, ACT_GPRRM, ACT_NUMBERCONST, SZ_B, SZ_W, SZ_D, SZ_Q, SZ_V, SZ_Z, SZ_Y, SZ_O, SZ_P, SZ_T,
   SLOT_D, SLOT_S, SLOT_IMM, SLOT_IMM2, SLOT_NONE, ATTR_D64, ATTR_F64, ATTR_LOCK, ATTR_END, ATTR_BR, ATTR_EV, ATTR_PROT, ATTR_FPU,
-  ATTR_MMX, ATTR_SSE, ATTR_MODRM, ATTR_MEMW, OP_RAISE, OP_EASEG,
+  ATTR_MMX, ATTR_SSE, ATTR_MODRM, ATTR_MEMW, ATTR_ALIAS, OP_RAISE, OP_EASEG,
 } from "../gen/decode";
 import { UD, GP, NM } from "../exception";
+import { hasFeature } from "../sys/model";
 
 /** What decode found out about the instruction just decoded. */
 export let length: u32 = 0;
@@ -204,9 +205,17 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
     else break;
     at++;
   }
-  const row = lookup(mode, u32(o16), rep);
+  const opcodeAt = at;
+  let row = lookup(mode, u32(o16), rep);
   if (truncated) return 0;
-  const info = changetype<usize>(ROWINFO) + <usize>row * ROW_BYTES;
+  let info = changetype<usize>(ROWINFO) + <usize>row * ROW_BYTES;
+  const feature: u32 = load<u8>(info, 2);
+  const lacking = feature != 0 && !hasFeature(c, feature - 1);
+  if (lacking && load<u32>(info, 4) & ATTR_ALIAS) {
+    at = opcodeAt;
+    row = lookup(mode, 0, 0);
+    info = changetype<usize>(ROWINFO) + <usize>row * ROW_BYTES;
+  }
   const attr = load<u32>(info, 4);
   const address: u32 = wide ? (a67 ? 1 : 2) : ((mode & MODE_CODE32) != 0) != a67 ? 1 : 0;
   const form: u32 = row == 0 ? undefinedForm() : 0;
@@ -221,7 +230,7 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
   else if (wide && attr & ATTR_D64 && osize == 2) osize = 3;
   const sizing: u32 = load<u8>(info, 1);
   const z: u32 = sizing <= SZ_Q ? sizing : sizing == SZ_Y ? (rex & 8 ? 3 : 2) : osize;
-  let bad = row == 0;
+  let bad = row == 0 || (lacking && load<u8>(info, 2) != 0);
 
   // Operands.
   let d: u32 = 0, s: u32 = 0, imm: i64 = 0, imm2: i64 = 0, memSize: u32 = 0;

@@ -165,7 +165,6 @@ export class VectorMachine {
     this.#controlRegisters();
     v.set64(VCPU.apicTimer, -1n);
     v.set64(VCPU.deviceDeadline, -1n);
-    v.set64(VCPU.nextDeadline, -1n);
     this.#memory.bytes.set(this.#segments[64], v.base + VCPU.seg.offset);
     core.init(this.#base);
     this.#mode = 0;

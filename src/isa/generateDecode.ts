@@ -1,5 +1,6 @@
 /** Text of assembly/gen/decode.ts: the decoder's tables. */
 import { buildDecodeTree, NODE } from "./decodeTree.ts";
+import { featureNamed, featureNumber } from "./features.ts";
 import { SEMANTICS } from "./semantics.ts";
 import { ADDRESS, STRUCTURE, specialise } from "./specialise.ts";
 import type { Row } from "./table/grammar.ts";
@@ -47,6 +48,7 @@ export const ATTR = {
   MEMW: 4096,
   I64: 8192,
   O64: 16384,
+  ALIAS: 32768,
 } as const;
 
 /** Where an operand goes in the micro-op. */
@@ -148,10 +150,11 @@ function rowBytes(row: Row): number[] {
     first === ACTION.MOFFS;
   const readsOnly = row.meaning.startsWith("@") ? row.attrs.has("mr") : READS_ONLY.has(row.meaning);
   if (memoryFirst && !readsOnly) attr |= ATTR.MEMW;
+  const feature = row.values.get("cpuid");
   const bytes = [
     operands.length,
     sized?.size ?? OPSIZE.V,
-    0,
+    feature === undefined ? 0 : featureNumber(featureNamed(feature)) + 1,
     0,
     attr & 255,
     (attr >> 8) & 255,

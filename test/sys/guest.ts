@@ -49,7 +49,6 @@ export function runGuest(source: string, options: GuestOptions = {}): GuestResul
   const view = vcpuView(memory.memory.buffer, 0);
   resetVcpu(view, 0, 0);
   view.set(VCPU.a20Mask, 0xffff_ffff);
-  view.set64(VCPU.nextDeadline, -1n);
   setSegment(view, "CS", { selector: 0, base: 0n, limit: 0xffff, ar: 0x9b });
   view.set64(VCPU.rip, BigInt(ORIGIN));
   view.set64(VCPU.gpr, 0x1000n, 4);

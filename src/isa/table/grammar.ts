@@ -34,7 +34,8 @@
  *              hot, hotr   dispatched inline in the interpreter's switch; hotr only with register operands
  *              fr= fw= fu= flags read, written, left undefined (letters of oszapc, d, i)
  *              r= w=       registers read and written beyond the operands
- *              cpuid=X     needs CPUID feature X, else #UD
+ *              cpuid=X     needs CPUID feature X (../features.ts), else #UD
+ *              alias       without its feature the row of the same opcode without prefix counts instead
  */
 export interface Row {
   /** Number of the row: stable within one generation, 1 up (0 is "undefined opcode"). */
