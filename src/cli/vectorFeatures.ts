@@ -78,7 +78,7 @@ export function featureOf(vector: Vector): string {
 
 /** Features that the core's CPUID advertises; none if it has no CPUID. */
 export function advertised(machine: VectorMachine): ReadonlySet<string> {
-  const leaves = new Map<number, Record<Register, number> | undefined>();
+  const leaves = new Map<number, Record<"eax" | Register, number> | undefined>();
   const found = new Set<string>();
   for (const { name, word, bit } of FEATURES.values()) {
     const { leaf, register } = FEATURE_WORDS[word];
@@ -88,7 +88,7 @@ export function advertised(machine: VectorMachine): ReadonlySet<string> {
   return found;
 }
 
-function cpuid(machine: VectorMachine, leaf: number): Record<Register, number> | undefined {
+function cpuid(machine: VectorMachine, leaf: number): Record<"eax" | Register, number> | undefined {
   const probe: Vector = {
     id: "cpuid:cpuid/64/0",
     mode: 64,
