@@ -68,6 +68,12 @@ interface Listed {
 }
 
 /**
+ * A guest file's name on the site. Some hosts (`vite preview` too) send a file called .gz as if it were a page they
+ * had packed, and the browser unpacks it: then it is not the file that the manifest promised.
+ */
+const siteName = (file: string): string => (/\.(gz|br|zst|Z)$/.test(file) ? `${file}.bin` : file);
+
+/**
  * Serves guests/ in development as plain bytes (Vite would take a file without a suffix for a script) and answers
  * 404 for what is not there. A build copies the manifest and the files it lists.
  */
@@ -100,10 +106,11 @@ function guestFiles(): Plugin {
       if (!existsSync(manifest)) return;
       const listed = JSON.parse(readFileSync(manifest, "utf8")) as Listed;
       mkdirSync(join(site, "guests"), { recursive: true });
-      const names = new Set(
-        listed.guests.flatMap((g) => [g.kernel, ...(g.initrd ? [g.initrd] : [])]).map((f) => f.file),
-      );
-      for (const name of ["manifest.json", ...names]) cpSync(join(guests, name), join(site, "guests", name));
+      for (const file of listed.guests.flatMap((g) => [g.kernel, ...(g.initrd ? [g.initrd] : [])])) {
+        cpSync(join(guests, file.file), join(site, "guests", siteName(file.file)));
+        file.file = siteName(file.file);
+      }
+      writeFileSync(join(site, "guests", "manifest.json"), JSON.stringify(listed));
       // Whoever serves the site passes these programs on, so their licences go along.
       const licences = join(guests, "licences");
       if (existsSync(licences)) cpSync(licences, join(site, "guests", "licences"), { recursive: true });

@@ -25,7 +25,8 @@ export function installPackages() {
   const missing = ([path, { version, optional }]) => path && !optional && installed[path]?.version !== version;
   if (!Object.entries(packages("package-lock.json")).some(missing)) return;
   process.stderr.write("tabhyve: installing packages …\n");
-  must("npm", ["ci", "--no-audit", "--no-fund"], { stdio: ["inherit", 2, 2] });
+  // Under `npm run -s` npm would keep to itself why it fails.
+  must("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { stdio: ["inherit", 2, 2] });
 }
 
 /** Latest change, in ms, of a file or of anything in a folder. */

@@ -61,15 +61,11 @@ export class OutputPump {
   }
 
   #next(): void {
-    const head = this.#queue[0];
-    if (!head) {
+    const chunk = this.#take();
+    if (!chunk) {
       this.#busy = false;
       return;
     }
-    const chunk = head.subarray(0, CHUNK);
-    if (chunk.length === head.length) this.#queue.shift();
-    else this.#queue[0] = head.subarray(CHUNK);
-    this.#queued -= chunk.length;
     this.#options.write(chunk, () => {
       this.#checkHold();
       if (this.#options.now() - this.#sliceStart < SLICE_MS) return this.#next();
@@ -78,6 +74,35 @@ export class OutputPump {
         this.#next();
       });
     });
+  }
+
+  /** Up to CHUNK bytes; small pieces are joined, since each write costs the terminal a turn. */
+  #take(): Uint8Array | undefined {
+    const head = this.#queue[0];
+    if (!head) return undefined;
+    if (head.length >= CHUNK) {
+      if (head.length === CHUNK) this.#queue.shift();
+      else this.#queue[0] = head.subarray(CHUNK);
+      this.#queued -= CHUNK;
+      return head.subarray(0, CHUNK);
+    }
+    let pieces = 0;
+    let length = 0;
+    for (const piece of this.#queue) {
+      if (length + piece.length > CHUNK) break;
+      length += piece.length;
+      pieces++;
+    }
+    this.#queued -= length;
+    const taken = this.#queue.splice(0, pieces);
+    if (taken.length === 1) return head;
+    const chunk = new Uint8Array(length);
+    let at = 0;
+    for (const piece of taken) {
+      chunk.set(piece, at);
+      at += piece.length;
+    }
+    return chunk;
   }
 
   #checkHold(): void {

@@ -62,10 +62,11 @@ export interface Uart16550Options {
   /** Called when there is room again after `receive` took less than it was given. May call `receive`. */
   readonly onRoom?: () => void;
   /**
-   * Hears what LSR reads as whenever that may have changed: undefined while reading it has a side effect, or while a
-   * write of THR changes it at once (loopback, pacing). Without side effects the core may answer reads by itself.
+   * Hears what IIR, LSR and MSR (by register number) read as whenever that has changed: undefined while reading has a
+   * side effect, or while a write of THR that is still under way may change the value. The core may answer reads of
+   * what is published by itself.
    */
-  readonly publishLsr?: (value: number | undefined) => void;
+  readonly publish?: (register: number, value: number | undefined) => void;
 }
 
 export class Uart16550 implements IoHandler, Device<Uart16550V1> {
@@ -76,7 +77,9 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
   private readonly log: Log;
   private readonly pace: boolean;
   private readonly onRoom: (() => void) | undefined;
-  private readonly publishLsr: ((value: number | undefined) => void) | undefined;
+  private readonly publish: ((register: number, value: number | undefined) => void) | undefined;
+  /** What was published last, by register. */
+  private readonly shown: (number | undefined)[] = [];
   private readonly txDue: Due;
   private readonly lineDue: Due;
   private readonly timeoutDue: Due;
@@ -113,7 +116,7 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
     this.log = log;
     this.pace = options.pace ?? false;
     this.onRoom = options.onRoom;
-    this.publishLsr = options.publishLsr;
+    this.publish = options.publish;
     this.txDue = new Due(timers, `${this.name} transmit`, (at) => this.shiftedOut(at));
     this.lineDue = new Due(timers, `${this.name} receive`, (at) => this.shiftedIn(at));
     this.timeoutDue = new Due(timers, `${this.name} receive timeout`, () => this.receiveTimeout());
@@ -249,6 +252,10 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
       this.thrPending = false;
       this.update();
     }
+    return this.iir(source);
+  }
+
+  private iir(source: number): number {
     return source | (this.fifo() ? IIR_FIFO : 0);
   }
 
@@ -439,11 +446,26 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
   }
 
   private update(): void {
-    if (this.publishLsr) {
-      const lsr = this.lsr();
-      this.publishLsr(this.pace || this.loop() || lsr & (LSR_ERRORS | LSR_FIFO_ERROR) ? undefined : lsr);
-    }
-    this.irq.set(this.source() !== IIR_NONE);
+    const source = this.source();
+    // Before the interrupt, so that its handler finds what caused it.
+    if (this.publish) this.publishAll(source);
+    this.irq.set(source !== IIR_NONE);
+  }
+
+  private publishAll(source: number): void {
+    const open = !this.pace && !this.loop();
+    const lsr = this.lsr();
+    // A byte on its way to THR may make THRE the source, unless one of higher priority hides it.
+    const steady = source === IIR_RLS || source === IIR_RDA || source === IIR_CTI || (this.ier & IER_ETBEI) === 0;
+    this.show(2, open && steady ? this.iir(source) : undefined);
+    this.show(5, open && (lsr & (LSR_ERRORS | LSR_FIFO_ERROR)) === 0 ? lsr : undefined);
+    this.show(6, open && this.deltas === 0 ? this.modemInputs() : undefined);
+  }
+
+  private show(register: number, value: number | undefined): void {
+    if (this.shown[register] === value) return;
+    this.shown[register] = value;
+    this.publish?.(register, value);
   }
 
   private fifo(): boolean {

@@ -274,15 +274,16 @@ class Instruction {
   #head(): string {
     const { row } = this;
     const out: string[] = [];
-    const isString = row.operands.some((o) => /^[XY]/.test(o)) || row.attrs.has("rep");
+    const isString = row.operands.some((o) => /^[XY][a-z]$/.test(o)) || row.attrs.has("rep");
     if (this.#lock) out.push("lock");
     if (this.#rep && row.prefix !== (this.#rep === 0xf3 ? "f3" : "f2")) {
       const compares = /^(CMPS|SCAS)/.test(row.mnemonic);
       out.push(this.#rep === 0xf2 ? "repne" : compares ? "repe" : "rep");
     }
-    const usesX = row.operands.some((o) => o[0] === "X") || row.mnemonic.startsWith("XLAT");
+    const usesX = row.operands.some((o) => /^X[a-z]$/.test(o));
     if (this.#segment && !this.#segmentShown && usesX) out.push(this.#segment);
-    if (!isSizedRow(row) && !isString) {
+    // A hint (PREFETCHh and the like) has no operand size.
+    if (!isSizedRow(row) && !isString && row.meaning !== "nop") {
       if (this.#mode === 64 && this.#rex & 8 && !row.attrs.has("d64") && !row.attrs.has("f64")) out.push("o64");
       else if (this.#osizePrefix && row.prefix !== "66") out.push(this.#mode === 16 ? "o32" : "o16");
     }

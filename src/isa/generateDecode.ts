@@ -107,7 +107,7 @@ function operand(text: string, role: string, index: number): Operand {
   if (text in FIXED) return { action: ACTION.FIXED, param: FIXED[text][0], size: FIXED[text][1], slot };
   if (text === "1" || text === "3")
     return { action: ACTION.CONST, param: Number(text), size: OPSIZE.B, slot: SLOT.IMM };
-  if (text === "ST0") return { action: ACTION.NONE, param: 0, size: OPSIZE.N, slot };
+  if (text === "ST0" || text === "XMM0") return { action: ACTION.NONE, param: 0, size: OPSIZE.N, slot };
   if (text === "STi") return { action: ACTION.STI, param: 0, size: OPSIZE.N, slot };
   const sreg = SREGS.indexOf(text);
   if (sreg >= 0) return { action: ACTION.NUMBERCONST, param: sreg, size: OPSIZE.W, slot };

@@ -16,6 +16,8 @@ const BY_OPERAND_SIZE: Readonly<Record<string, Names>> = {
   RETF: { 16: "retfw", 32: "retfd", 64: "retfq" },
   CMPXCHG8B: { 16: "cmpxchg8b", 32: "cmpxchg8b", 64: "cmpxchg16b" },
   MOVD: { 16: "movd", 32: "movd", 64: "movq" },
+  PEXTRD: { 16: "pextrd", 32: "pextrd", 64: "pextrq" },
+  PINSRD: { 16: "pinsrd", 32: "pinsrd", 64: "pinsrq" },
   FXSAVE: { 16: "fxsave", 32: "fxsave", 64: "fxsave64" },
   FXRSTOR: { 16: "fxrstor", 32: "fxrstor", 64: "fxrstor64" },
 };

@@ -44,6 +44,8 @@ const FIXED_BITS: Readonly<Record<string, number>> = {
 export function operandBits(code: OperandCode, z: Width): number {
   if (code.text === "rAX") return z;
   if (code.text === "eAX") return Math.min(z, 32);
+  // CRC32: 32 bits, 64 with REX.W, whatever the size of its source.
+  if (code.text === "Gn") return z === 64 ? 64 : 32;
   switch (code.size) {
     case "b":
       return 8;
@@ -79,7 +81,7 @@ export function defaultWidth(row: Row, mode: Width): Width {
 }
 
 /** MOV to and from control and debug registers takes ModRM.rm as a register whatever ModRM.mod says. */
-export const ignoresMod = (row: Row): boolean => row.operands.some((o) => o[0] === "C" || /^D[a-z]$/.test(o));
+export const ignoresMod = (row: Row): boolean => row.operands.some((o) => /^[CD][a-z]$/.test(o));
 
 const SIGN_EXTENDED = new Set(["ADD", "OR", "ADC", "SBB", "AND", "SUB", "XOR", "CMP", "IMUL", "PUSH"]);
 

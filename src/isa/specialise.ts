@@ -123,7 +123,8 @@ export function specialise(rows: readonly Row[]): Specialised {
         const sized = sem.types.includes("T");
         const key = [row.meaning, sized ? TYPES[z] : "", f, kinds.D, kinds.S, kinds.N, sem.cc ? row.cc : ""].join();
         const old = byKey.get(key);
-        const inline = (row.attrs.has("hot") && hotForm(z, kinds)) || (row.attrs.has("hotr") && hotForm(z, kinds) && !mem);
+        const inline =
+          (row.attrs.has("hot") && hotForm(z, kinds)) || (row.attrs.has("hotr") && hotForm(z, kinds) && !mem);
         if (old) old.inline ||= inline;
         else {
           byKey.set(key, {

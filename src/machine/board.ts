@@ -31,9 +31,6 @@ import * as map from "./memoryMap.ts";
 import { PciHost, type PciSpace } from "./pci.ts";
 import { AcpiPiix4, HostBridge440fx, IsaBridgePiix3 } from "./pciChipset.ts";
 
-/** Line status register of a 16550. */
-const UART_LSR = 5;
-
 export interface BoardOptions {
   readonly memory: MachineMemory;
   readonly timers: Timers;
@@ -192,7 +189,7 @@ export class Board {
     this.com1 = new Uart16550(isa[map.COM_IRQS[0]].output(), options.serial, timers, log("uart"), {
       name: "com1",
       onRoom: options.serialRoom,
-      publishLsr: (value) => hooks.publish(map.COM_PORTS[0] + UART_LSR, value),
+      publish: (register, value) => hooks.publish(map.COM_PORTS[0] + register, value),
     });
     // Nobody waits for a byte to leave.
     hooks.coalesce(map.COM_PORTS[0]);

@@ -10,12 +10,12 @@ export class MachineWorker {
   async create(
     core: Uint8Array,
     config: MachineConfig,
-    serial: (bytes: Uint8Array) => void,
+    serial: (bytes: Uint8Array) => void | Promise<void>,
     state: (state: MachineState, detail?: StopDetail) => void,
   ): Promise<{ code: MachineErrorCode; message: string; remedy?: string } | undefined> {
     try {
       this.#handle = await createHere(core, config, {
-        serial: (bytes) => serial(transfer(bytes, [bytes.buffer])),
+        serial: joined(async (bytes) => serial(transfer(bytes, [bytes.buffer]))),
         state,
       });
       return undefined;
@@ -39,6 +39,33 @@ export class MachineWorker {
   stats(): MachineStats | Promise<MachineStats> {
     return this.#handle?.stats() ?? { state: "off", instructions: 0, vcpuSeconds: 0, exits: 0 };
   }
+}
+
+/**
+ * Joins what comes while the page is still busy with the message before, so that there is never more than one under
+ * way: a guest's single bytes, each sent by itself, would cost more than the guest.
+ */
+function joined(send: (bytes: Uint8Array<ArrayBuffer>) => Promise<unknown>): (bytes: Uint8Array) => void {
+  let pieces: Uint8Array[] = [];
+  let sending = false;
+  const flush = async (): Promise<void> => {
+    sending = true;
+    while (pieces.length > 0) {
+      const all = new Uint8Array(pieces.reduce((n, piece) => n + piece.length, 0));
+      let at = 0;
+      for (const piece of pieces) {
+        all.set(piece, at);
+        at += piece.length;
+      }
+      pieces = [];
+      await send(all);
+    }
+    sending = false;
+  };
+  return (bytes) => {
+    pieces.push(bytes);
+    if (!sending) void flush();
+  };
 }
 
 expose(new MachineWorker());

@@ -73,8 +73,8 @@ export async function createHere(
   core: Uint8Array,
   config: MachineConfig,
   callbacks: MachineCallbacks,
-  spawn?: () => WorkerThread,
 ): Promise<MachineHandle> {
+  const spawn = config.transport === "threaded" ? spawnVcpu : undefined;
   let kernel = config.kernel;
   if (!kernel) kernel = (await import("../machine/embedded/index.ts")).embeddedGuest();
   let size = config.consoleSize;
@@ -168,15 +168,14 @@ async function createInWorker(core: Uint8Array, config: MachineConfig, callbacks
 export const createMachine: CreateMachine = async (config, callbacks) => {
   try {
     const core = await loadCore();
-    if (config.transport === "inline") return await createInWorker(core, config, callbacks);
-    if (!globalThis.crossOriginIsolated) {
+    if (config.transport === "threaded" && !globalThis.crossOriginIsolated) {
       throw new MachineError(
         "no-shared-memory",
         "This page is not cross-origin isolated, so the browser gives it no shared memory.",
         "Use the transport on one thread, or serve the page with COOP and COEP headers.",
       );
     }
-    return await createHere(core, config, callbacks, spawnVcpu);
+    return await createInWorker(core, config, callbacks);
   } catch (error) {
     const { code, message, remedy } = describeError(error);
     throw new MachineError(code, message, remedy);

@@ -100,7 +100,9 @@ export class Shell {
       const left = end - performance.now();
       if (left <= 0 || this.#ended) {
         const why = this.#ended ? "before the command ended" : `within ${seconds} s`;
-        throw new Error(`no ${JSON.stringify(mark)} ${why}; the console's end:\n${this.text.slice(-2000)}${this.messages}`);
+        throw new Error(
+          `no ${JSON.stringify(mark)} ${why}; the console's end:\n${this.text.slice(-2000)}${this.messages}`,
+        );
       }
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);

@@ -97,8 +97,12 @@ export function matchRow(
   return !justified ? NO : (misfit ?? m);
 }
 
-/** x87 instructions may leave out ST0, and some of them ST1 too. `undefined` stands for an implied ST0. */
+/**
+ * x87 instructions may leave out ST0, and some of them ST1 too; the variable blends XMM0. `undefined` stands for an
+ * implied ST0 or XMM0.
+ */
 function withImplied(row: Row, codes: readonly OperandCode[], operands: readonly Resolved[]): (Resolved | undefined)[] {
+  if (codes.at(-1)?.text === "XMM0" && operands.length === codes.length - 1) return [...operands, undefined];
   const st = codes.findIndex((c) => c.text === "STi");
   if (st < 0 || operands.length === codes.length) return [...operands];
   const implied = codes.map((c) => (c.text === "ST0" ? undefined : operands[0]));

@@ -15,10 +15,11 @@
  *              I immediate · J relative · O moffs · A far immediate · S segment · C control · D debug register
  *              B GPR of VEX.vvvv (first operand: the destination; else its place goes to the immediate)
  *              P MMX ModRM.reg · Q MMX or memory · N MMX ModRM.rm only · V XMM ModRM.reg · W XMM or memory ·
- *              U XMM ModRM.rm only · fixed: AL AX eAX rAX CL DX 1 3 ES CS SS DS FS GS ST0 STi ·
+ *              U XMM ModRM.rm only · fixed: AL AX eAX rAX CL DX 1 3 ES CS SS DS FS GS ST0 STi XMM0 ·
  *              X, Y: string operands at rSI, rDI (shown by the disassembler; the meaning knows them)
  *              sizes: b 8 · w 16 · d 32 · q 64 · o 128 · v 16/32/64 by operand size · z 16/32 (immediates; sign
- *              extended to 64) · y 32/64 · p far pointer · s descriptor table pseudo-pointer · n = none (address only)
+ *              extended to 64) · y 32/64 · p far pointer · s descriptor table pseudo-pointer · n = none (address only;
+ *              Gn: a register of y's width that leaves the operand size to the next operand)
  *              t 80-bit real · e FPU environment and the like (the meaning knows its size)
  * **meaning**  a name from SEMANTICS (generic over the engines' backends: assembly/sem), or `@handler`, a function
  *              `handler(c: Vcpu, u: usize): bool` of assembly/sys, assembly/fp or assembly/simd that both engines

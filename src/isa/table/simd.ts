@@ -221,8 +221,10 @@ np 0f ae /7 reg | SFENCE | @fence | cpuid=sse
 0f 18 /1 mem | PREFETCHT0 Mn | nop |
 0f 18 /2 mem | PREFETCHT1 Mn | nop |
 0f 18 /3 mem | PREFETCHT2 Mn | nop |
+0f 0d /r mem | PREFETCH Mn | nop |
 0f 0d /1 mem | PREFETCHW Mn | nop |
 0f 0d /2 mem | PREFETCHWT1 Mn | nop |
+np 0f 1c /0 mem | CLDEMOTE Mn | nop |
 `;
 
 /** Newer instructions on MMX and on XMM registers, both of one extension. */
@@ -289,9 +291,9 @@ ${sse41("0f38 32", "PMOVZXBQ", "Vo,Ww")}
 ${sse41("0f38 33", "PMOVZXWD", "Vo,Wq")}
 ${sse41("0f38 34", "PMOVZXWQ", "Vo,Wd")}
 ${sse41("0f38 35", "PMOVZXDQ", "Vo,Wq")}
-${sse41("0f38 10", "PBLENDVB")}
-${sse41("0f38 14", "BLENDVPS")}
-${sse41("0f38 15", "BLENDVPD")}
+${sse41("0f38 10", "PBLENDVB", "Vo,Wo,XMM0")}
+${sse41("0f38 14", "BLENDVPS", "Vo,Wo,XMM0")}
+${sse41("0f38 15", "BLENDVPD", "Vo,Wo,XMM0")}
 66 0f38 17 /r | PTEST Vo,Wo | @ptest | sse cpuid=sse4_1 fw=oszapc
 ${sse41("0f38 28", "PMULDQ")}
 ${sse41("0f38 29", "PCMPEQQ")}

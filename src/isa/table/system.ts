@@ -95,7 +95,7 @@ ${string(0xac, "LODS", "rAX,X*", "lods", "r=cx,si w=ax,cx,si fr=d")}
 ${string(0xae, "SCAS", "rAX,Y*", "scas", "r=ax,cx,di w=cx,di fr=d fw=oszapc")}
 ${string(0x6c, "INS", "Y*,DX", "ins", "r=cx,dx,di w=cx,di fr=d", "z")}
 ${string(0x6e, "OUTS", "DX,X*", "outs", "r=cx,dx,si w=cx,si fr=d", "z")}
-d7 | XLAT Xb | @xlat | r=ax,bx w=ax
+d7 | XLATB Xb | @xlat | r=ax,bx w=ax
 
 # Ports
 e4 | IN AL,Ib | @inImm | w=ax
@@ -108,8 +108,10 @@ ee | OUT DX,AL | @outDx | r=ax,dx
 ef | OUT DX,eAX | @outDx | r=ax,dx
 
 # Descriptor tables, task register
-0f 00 /0 | SLDT Ev | @sldt | prot
-0f 00 /1 | STR Ev | @str | prot
+0f 00 /0 reg | SLDT Rv | @sldt | prot
+0f 00 /0 mem | SLDT Mw | @sldt | prot
+0f 00 /1 reg | STR Rv | @str | prot
+0f 00 /1 mem | STR Mw | @str | prot
 0f 00 /2 | LLDT Ew | @lldt | prot mr
 0f 00 /3 | LTR Ew | @ltr | prot mr
 0f 00 /4 | VERR Ew | @verr | prot mr fw=z
@@ -118,7 +120,8 @@ ef | OUT DX,eAX | @outDx | r=ax,dx
 0f 01 /1 mem | SIDT Ms | @sidt |
 0f 01 /2 mem | LGDT Ms | @lgdt | mr
 0f 01 /3 mem | LIDT Ms | @lidt | mr
-0f 01 /4 | SMSW Ev | @smsw |
+0f 01 /4 reg | SMSW Rv | @smsw |
+0f 01 /4 mem | SMSW Mw | @smsw |
 0f 01 /6 | LMSW Ew | @lmsw | mr end
 0f 01 /7 mem | INVLPG Mn | @invlpg | mr end
 0f 02 /r | LAR Gv,Ew | @lar | prot fw=z
@@ -160,7 +163,7 @@ f3 0f c7 /7 reg | RDPID Ry | @rdpid | f64 cpuid=rdpid
 f3 90 | PAUSE | nop |
 f3 0f 1e /7 reg rm=2 | ENDBR64 | nop |
 f3 0f 1e /7 reg rm=3 | ENDBR32 | nop |
-0f 0d /r | NOP Ev | nop |
+0f 0d /r reg | NOP Ev | nop |
 0f 18 /r | NOP Ev | nop |
 0f 19 /r | NOP Ev | nop |
 0f 1a /r | NOP Ev | nop |

@@ -27,47 +27,47 @@
   (local $scratch_27 i64)
   (local $scratch_28 i64)
   (local.set $3
-   (i64.load offset=80 align=1
+   (i64.load offset=72 align=1
     (local.get $0)
    )
   )
   (local.set $4
-   (i64.load offset=88 align=1
+   (i64.load offset=80 align=1
     (local.get $0)
    )
   )
   (local.set $5
-   (i64.load offset=96 align=1
+   (i64.load offset=88 align=1
     (local.get $0)
    )
   )
   (local.set $6
-   (i64.load offset=128 align=1
+   (i64.load offset=120 align=1
     (local.get $0)
    )
   )
   (local.set $17
-   (i32.load offset=40 align=1
+   (i32.load offset=32 align=1
     (local.get $0)
    )
   )
   (local.set $7
-   (i64.load offset=48 align=1
+   (i64.load offset=40 align=1
     (local.get $0)
    )
   )
   (local.set $8
-   (i64.load offset=56 align=1
+   (i64.load offset=48 align=1
     (local.get $0)
    )
   )
   (local.set $9
-   (i64.load offset=64 align=1
+   (i64.load offset=56 align=1
     (local.get $0)
    )
   )
   (local.set $10
-   (i64.load offset=24 align=1
+   (i64.load offset=16 align=1
     (local.get $0)
    )
   )
@@ -83,7 +83,7 @@
        (i64.const 5)
       )
       (then
-       (i32.store offset=224 align=1
+       (i32.store offset=216 align=1
         (local.get $0)
         (i32.const 0)
        )
@@ -134,7 +134,7 @@
            (local.get $6)
            (i64.const -4096)
           )
-          (i64.load offset=72 align=1
+          (i64.load offset=64 align=1
            (local.get $0)
           )
          )
@@ -153,7 +153,7 @@
          )
         )
         (else
-         (i32.store offset=752 align=1
+         (i32.store offset=736 align=1
           (local.get $0)
           (i32.const 0)
          )
@@ -304,7 +304,7 @@
        (i64.const 14)
       )
      )
-     (i32.store offset=224 align=1
+     (i32.store offset=216 align=1
       (local.get $0)
       (i32.const 4)
      )
@@ -312,35 +312,35 @@
     )
    )
   )
-  (i64.store offset=80 align=1
+  (i64.store offset=72 align=1
    (local.get $0)
    (local.get $3)
   )
-  (i64.store offset=88 align=1
+  (i64.store offset=80 align=1
    (local.get $0)
    (local.get $4)
   )
-  (i64.store offset=128 align=1
+  (i64.store offset=120 align=1
    (local.get $0)
    (local.get $6)
   )
-  (i32.store offset=40 align=1
+  (i32.store offset=32 align=1
    (local.get $0)
    (local.get $17)
   )
-  (i64.store offset=48 align=1
+  (i64.store offset=40 align=1
    (local.get $0)
    (local.get $7)
   )
-  (i64.store offset=56 align=1
+  (i64.store offset=48 align=1
    (local.get $0)
    (local.get $8)
   )
-  (i64.store offset=64 align=1
+  (i64.store offset=56 align=1
    (local.get $0)
    (local.get $9)
   )
-  (i64.store offset=32 align=1
+  (i64.store offset=24 align=1
    (local.get $0)
    (local.get $11)
   )
