@@ -33,6 +33,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   "sse4.2": "sse4_2",
   abm: "lzcnt",
   lahf64: "lahf_lm",
+  tsc_deadline_timer: "tsc_deadline",
 };
 
 export const CPU_MODELS: readonly string[] = [...LACKS.keys()];
