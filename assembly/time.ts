@@ -5,6 +5,10 @@
  */
 import { Vcpu, CONTROL_BASE, C_TIME_BASE, C_TSC_HZ, C_TSC_FLOOR } from "./gen/layout";
 
+/** 64 bits of the host's randomness. */
+@external("env", "random")
+export declare function random(): u64;
+
 /** Host time in milliseconds (performance.now). */
 @external("env", "now")
 declare function now(): f64;

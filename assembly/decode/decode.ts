@@ -7,13 +7,14 @@ import {
   SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, UOP_SIZE,
 } from "../gen/layout";
 import {
-  ROOTS, NODES, SLOTS, ROWINFO, ROW_BYTES, NODE_PFX, NODE_REG, NODE_MOD, NODE_RM, NODE_M64, ACT_NONE, ACT_GPR, ACT_RM,
+  ROOTS, NODES, SLOTS, ROWINFO, ROW_BYTES, NODE_PFX, NODE_REG, NODE_MOD, NODE_M64, NODE_VL, NODE_VW, ACT_NONE, ACT_GPR, ACT_RM,
   ACT_OPREG, ACT_IMM, ACT_REL, ACT_MOFFS, ACT_FIXED, ACT_CONST, ACT_NUMBER, ACT_MMX, ACT_MMXRM, ACT_XMM, ACT_XMMRM,
-  ACT_FAR, ACT_STI, ACT_MEM, ACT_GPRRM, ACT_NUMBERCONST, SZ_B, SZ_W, SZ_D, SZ_Q, SZ_V, SZ_Z, SZ_Y, SZ_O, SZ_P, SZ_T,
+  ACT_FAR, ACT_STI, ACT_MEM, ACT_GPRRM, ACT_NUMBERCONST, ACT_VVVV, SZ_B, SZ_W, SZ_D, SZ_Q, SZ_V, SZ_Z, SZ_Y, SZ_O, SZ_P, SZ_T,
   SLOT_D, SLOT_S, SLOT_IMM, SLOT_IMM2, SLOT_NONE, ATTR_D64, ATTR_F64, ATTR_LOCK, ATTR_END, ATTR_BR, ATTR_EV, ATTR_PROT, ATTR_FPU,
-  ATTR_MMX, ATTR_SSE, ATTR_MODRM, ATTR_MEMW, OP_RAISE, OP_EASEG,
+  ATTR_MMX, ATTR_SSE, ATTR_MODRM, ATTR_MEMW, ATTR_ALIAS, OP_RAISE, OP_EASEG,
 } from "../gen/decode";
 import { UD, GP, NM } from "../exception";
+import { hasFeature } from "../sys/model";
 
 /** What decode found out about the instruction just decoded. */
 export let length: u32 = 0;
@@ -27,6 +28,12 @@ export let truncated: bool = false;
 let at: usize = 0;
 let end: usize = 0;
 let rex: u32 = 0;
+/** Opcode map of a VEX prefix, 0 if there is none; the register in VEX.vvvv (not inverted), VEX.L, .W and .pp. */
+let vexMap: u32 = 0;
+let vvvv: u32 = 0;
+let vexL: u32 = 0;
+let vexW: u32 = 0;
+let vexPp: u32 = 0;
 let mod: u32 = 0;
 let reg: u32 = 0;
 let rm: u32 = 0;
@@ -107,10 +114,13 @@ function readDisp(n: u32): bool {
 }
 
 function lookup(mode: u32, prefix: u32, rep: u32): u32 {
-  let map: u32 = 0;
+  let map = vexMap;
   let opcode: u32 = load<u8>(at);
   at++;
-  if (opcode == 0x0f) {
+  if (map) {
+    lastOpcode = opcode;
+    if (map > 3) { lastMap = 2; return 0; }
+  } else if (opcode == 0x0f) {
     if (!need(1)) return 0;
     opcode = load<u8>(at);
     at++;
@@ -124,12 +134,14 @@ function lookup(mode: u32, prefix: u32, rep: u32): u32 {
   }
   lastOpcode = opcode;
   lastMap = map;
-  let v: u32 = unchecked(ROOTS[(map << 8) + opcode]);
+  let v: u32 = unchecked(ROOTS[((vexMap ? map + 3 : map) << 8) + opcode]);
   while (!(v & 0x8000)) {
     const kind: u32 = unchecked(NODES[v]);
     let child: u32 = 0;
     if (kind == NODE_PFX) child = rep == 0xf3 ? 2 : rep == 0xf2 ? 3 : prefix ? 1 : 0;
     else if (kind == NODE_M64) child = mode & MODE_CODE64 ? 1 : 0;
+    else if (kind == NODE_VL) child = vexL;
+    else if (kind == NODE_VW) child = vexW;
     else {
       if (!need(1)) return 0;
       const m: u32 = load<u8>(at);
@@ -141,6 +153,37 @@ function lookup(mode: u32, prefix: u32, rep: u32): u32 {
 }
 let lastOpcode: u32 = 0;
 let lastMap: u32 = 0;
+
+/**
+ * Reads a VEX prefix of two (C5) or three (C4) bytes, of which two are known to be there (SDM vol. 2, 2.3.5):
+ *
+ *     C5  R vvvv L pp                C4  R X B mmmmm   W vvvv L pp        R, X, B, vvvv inverted
+ */
+function readVex(wide: bool): bool {
+  let b: u32 = load<u8>(at, 1);
+  if (load<u8>(at) == 0xc5) {
+    rex = (~b & 0x80) >> 5;
+    vexMap = 1;
+    vexW = 0;
+    at += 2;
+  } else {
+    if (!need(3)) return false;
+    rex = (~b & 0xe0) >> 5;
+    // 4 stands for every map that does not exist.
+    const m = b & 31;
+    vexMap = m >= 1 && m <= 3 ? m : 4;
+    b = load<u8>(at, 2);
+    vexW = b >> 7;
+    rex |= vexW << 3;
+    at += 3;
+  }
+  vvvv = (~b >> 3) & 15;
+  vexL = (b >> 2) & 1;
+  vexPp = b & 3;
+  // Outside 64-bit mode there are eight registers, of 32 bits.
+  if (!wide) rex = 0;
+  return true;
+}
 
 /** A micro-op that raises `vector` (with error code 0 for #GP). */
 function raiseOp(u: usize, off: u32, vector: u32): usize {
@@ -204,9 +247,29 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
     else break;
     at++;
   }
-  const row = lookup(mode, u32(o16), rep);
+  // Outside 64-bit mode C4 and C5 with memory are LES and LDS; in real and virtual-8086 mode they always are.
+  vexMap = 0;
+  let bad = false;
+  if ((load<u8>(at) & 0xfe) == 0xc4 && mode & MODE_PROTECTED) {
+    if (!need(2)) return 0;
+    if (wide || load<u8>(at, 1) >= 0xc0) {
+      bad = o16 || rep != 0 || lock || anyRex;
+      if (!readVex(wide) || !need(1)) return 0;
+      o16 = vexPp == 1;
+      rep = vexPp == 2 ? 0xf3 : vexPp == 3 ? 0xf2 : 0;
+    }
+  }
+  const opcodeAt = at;
+  let row = lookup(mode, u32(o16), rep);
   if (truncated) return 0;
-  const info = changetype<usize>(ROWINFO) + <usize>row * ROW_BYTES;
+  let info = changetype<usize>(ROWINFO) + <usize>row * ROW_BYTES;
+  const feature: u32 = load<u8>(info, 2);
+  const lacking = feature != 0 && !hasFeature(c, feature - 1);
+  if (lacking && load<u32>(info, 4) & ATTR_ALIAS) {
+    at = opcodeAt;
+    row = lookup(mode, 0, 0);
+    info = changetype<usize>(ROWINFO) + <usize>row * ROW_BYTES;
+  }
   const attr = load<u32>(info, 4);
   const address: u32 = wide ? (a67 ? 1 : 2) : ((mode & MODE_CODE32) != 0) != a67 ? 1 : 0;
   const form: u32 = row == 0 ? undefinedForm() : 0;
@@ -221,12 +284,12 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
   else if (wide && attr & ATTR_D64 && osize == 2) osize = 3;
   const sizing: u32 = load<u8>(info, 1);
   const z: u32 = sizing <= SZ_Q ? sizing : sizing == SZ_Y ? (rex & 8 ? 3 : 2) : osize;
-  let bad = row == 0;
+  bad = bad || row == 0 || (lacking && load<u8>(info, 2) != 0);
 
   // Operands.
   let d: u32 = 0, s: u32 = 0, imm: i64 = 0, imm2: i64 = 0, memSize: u32 = 0;
   const stringSegment: u32 = segOverride >= 0 ? segOverride : SEG_DS;
-  let inMemory = false, haveRel = false;
+  let inMemory = false, haveRel = false, needsVvvv = false;
   const n: u32 = load<u8>(info);
   for (let i: u32 = 0; i < n; i++) {
     const o = info + 8 + (i << 2);
@@ -235,6 +298,11 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
     let value: u32 = 0;
     switch (action) {
       case ACT_GPR: value = gprSized(reg, oz, anyRex); break;
+      case ACT_VVVV:
+        value = gpr(wide ? vvvv : vvvv & 7);
+        needsVvvv = true;
+        if (slot == SLOT_IMM) imm = value;
+        break;
       case ACT_RM:
         if (mod == 3) value = gprSized(rm, oz, anyRex);
         else { inMemory = true; memSize = 1 << oz; }
@@ -304,6 +372,8 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
     if (!need(bytes)) return 0;
     at += bytes;
   }
+  // A VEX.vvvv that names no operand must be 1111 (inverted: 0).
+  if (vexMap && !needsVvvv && vvvv) bad = true;
   const len = <u32>(at - from);
   length = len;
   if (len > 15) return raiseOp(u, off, GP);

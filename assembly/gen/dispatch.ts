@@ -46,6 +46,8 @@ import { fcomM32, fcomM64, ficomM32, ficomM16, fcom, fcompM32, fcompM64, ficompM
 import { fchs, fabs, f2xm1, fyl2x, fptan, fpatan, fxtract, fprem1, fprem, fyl2xp1, fsqrt, fsincos, frndint, fscale, fsin, fcos } from "../x87/function";
 import { fdecstp, fincstp, fwait, fnop, ffree, ffreep, fneni, fnclex, fninit, fldcw, fnstcw, fnstsw, fnstswAx } from "../x87/control";
 import { fldenv, fnstenv, frstor, fnsave } from "../x87/environment";
+import { tzcnt, lzcnt, movbe, movbeStore, andn, blsr, blsmsk, blsi, bextr, bzhi, pdep, pext, mulx, shlx, shrx, sarx, rorx, adcx, adox, rdrand } from "../sys/bmi";
+import { aesimc, aesenc, aesenclast, aesdec, aesdeclast, aeskeygenassist, pclmulqdq } from "../simd/aes";
 
 function x225(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Reg, Reg>(b, u); }
 function x226(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Mem, Reg>(b, u); }
@@ -1530,6 +1532,33 @@ const CALLED: StaticArray<(c: Vcpu, u: usize) => bool> = [
   fnstenv,
   frstor,
   fnsave,
+  tzcnt,
+  lzcnt,
+  movbe,
+  movbeStore,
+  andn,
+  blsr,
+  blsmsk,
+  blsi,
+  bextr,
+  bzhi,
+  pdep,
+  pext,
+  mulx,
+  shlx,
+  shrx,
+  sarx,
+  rorx,
+  adcx,
+  adox,
+  rdrand,
+  aesimc,
+  aesenc,
+  aesenclast,
+  aesdec,
+  aesdeclast,
+  aeskeygenassist,
+  pclmulqdq,
 ];
 
 /**

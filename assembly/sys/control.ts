@@ -9,7 +9,7 @@ import { hostRead } from "../mem/phys";
 import { AR_L, segAr } from "../mem/segment";
 import { flushAll, flushPage } from "../mem/tlb";
 import { CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, MAXPHYADDR } from "../mem/walk";
-import { CPU_FSGSBASE, CPU_MONITOR, CPU_SMAP, CPU_SMEP, CPU_UMIP, CPU_XSAVE, hasFeature } from "./model";
+import { CPU_FSGSBASE, CPU_SMAP, CPU_SMEP, CPU_UMIP, CPU_XSAVE, hasFeature } from "./model";
 import { AC, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_TS, EFER_LMA, EFER_LME, updateMode } from "./mode";
 import { operand, putReg, readMem, readOperand, writeMem } from "./operand";
 import { umipAllows } from "./segment";
@@ -247,11 +247,11 @@ export function hlt(c: Vcpu, u: usize): bool {
 
 /** MONITOR and MWAIT, where the model has them: MWAIT ends at once, as an implementation may. */
 export function monitor(c: Vcpu, u: usize): bool {
-  if (!hasFeature(c, CPU_MONITOR) || c.cpl) return raise(c, UD);
+  if (c.cpl) return raise(c, UD);
   return c.gprAt(1) & 0xffffffff ? raiseError(c, GP, 0) : true;
 }
 export function mwait(c: Vcpu, u: usize): bool {
-  if (!hasFeature(c, CPU_MONITOR) || c.cpl) return raise(c, UD);
+  if (c.cpl) return raise(c, UD);
   return (c.gprAt(1) & 0xffffffff) > 1 ? raiseError(c, GP, 0) : true;
 }
 
@@ -259,7 +259,7 @@ export function clac(c: Vcpu, u: usize): bool { return setAc(c, 0); }
 export function stac(c: Vcpu, u: usize): bool { return setAc(c, AC); }
 
 function setAc(c: Vcpu, ac: u64): bool {
-  if (!hasFeature(c, CPU_SMAP) || c.cpl) return raise(c, UD);
+  if (c.cpl) return raise(c, UD);
   c.rflags = (c.rflags & ~AC) | ac;
   updateMode(c);
   return true;

@@ -20,7 +20,7 @@ import { MAXPHYADDR } from "../mem/walk";
 import { tsc, tscToNs } from "../time";
 import { writeEfer } from "./control";
 import {
-  ARCH_CAPABILITIES, CPU_ARCH_CAPABILITIES, CPU_FSGSBASE, CPU_RDPID, CPU_RDTSCP, CPU_SPEC_CTRL, CPU_TSC_ADJUST, CPU_TSC_DEADLINE,
+  ARCH_CAPABILITIES, CPU_ARCH_CAPABILITIES, CPU_RDTSCP, CPU_SPEC_CTRL, CPU_TSC_ADJUST, CPU_TSC_DEADLINE,
   CPU_X2APIC, hasFeature, MICROCODE,
 } from "./model";
 import { getReg, putReg } from "./operand";
@@ -255,7 +255,6 @@ export function rdtsc(c: Vcpu, u: usize): bool {
 }
 
 export function rdtscp(c: Vcpu, u: usize): bool {
-  if (!hasFeature(c, CPU_RDTSCP)) return raise(c, UD);
   if (!tscAllowed(c)) return false;
   putTsc(c);
   c.set_gpr(1, c.tscAux & 0xffffffff);
@@ -266,13 +265,12 @@ export function rdtscp(c: Vcpu, u: usize): bool {
 export function rdpmc(c: Vcpu, u: usize): bool { return raiseError(c, GP, 0); }
 
 export function rdpid(c: Vcpu, u: usize): bool {
-  if (!hasFeature(c, CPU_RDPID)) return raise(c, UD);
   putReg(c, uD(u), c.mode & MODE_CODE64 ? 3 : 2, c.tscAux);
   return true;
 }
 
 function baseAllowed(c: Vcpu): bool {
-  return (c.mode & MODE_CODE64) && (c.cr4 & (1 << 16)) && hasFeature(c, CPU_FSGSBASE) ? true : raise(c, UD);
+  return (c.mode & MODE_CODE64) && (c.cr4 & (1 << 16)) ? true : raise(c, UD);
 }
 
 function readBase(c: Vcpu, u: usize, s: u32): bool {

@@ -1,6 +1,7 @@
 /** The command line's words, read and checked. */
 import { readFileSync, statSync } from "node:fs";
 import { getSystemErrorMap } from "node:util";
+import { CpuModelError, cpuToggles } from "../isa/cpuModel.ts";
 
 /** Something about the command line or a file it names that cannot be used: one line, exit status 2. */
 export class UsageError extends Error {
@@ -70,6 +71,17 @@ export function parseSeconds(option: string, text: string): number {
     throw new UsageError(`${option} ${text}: not a number of seconds above 0`);
   }
   return Math.min(Number(text), MAX_TIMER / 1000);
+}
+
+/** `MODEL[,+F,-F]…`, as it is once it is known to be right. */
+export function parseCpu(text: string): string {
+  try {
+    cpuToggles(text);
+    return text;
+  } catch (error) {
+    if (error instanceof CpuModelError) throw new UsageError(`--cpu ${text}: ${error.message}`);
+    throw error;
+  }
 }
 
 export function parseCount(option: string, text: string): number {

@@ -13,6 +13,8 @@ export interface RunOptions {
   readonly initrd?: Uint8Array;
   readonly append?: string;
   readonly memoryBytes: number;
+  /** MachineConfig.cpu */
+  readonly cpu: string;
   readonly transport: "threaded" | "inline";
   /** "stdio", or a file that takes the guest's output. */
   readonly serial: string;
@@ -68,6 +70,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     ...(options.initrd && { initrd: options.initrd }),
     ...(options.append !== undefined && { append: options.append }),
     memoryBytes: options.memoryBytes,
+    cpu: options.cpu,
     transport: options.transport,
     spawn: spawnWorker,
     debugExit: options.debugExit,

@@ -2,38 +2,11 @@
  * Which CPUID feature a vector needs (SDM vol. 2, CPUID), by its tier or, in tiers that mix, by its mnemonic; and
  * which of them a core advertises, asked with CPUID instructions of its own.
  */
+import { FEATURE_WORDS, FEATURES } from "../isa/features.ts";
 import { splitId, type Vector } from "./vectorFormat.ts";
 import type { VectorMachine } from "./vectorMachine.ts";
 
-type Register = "eax" | "ebx" | "ecx" | "edx";
-const BIT: Readonly<Record<string, readonly [leaf: number, register: Register, bit: number]>> = {
-  fpu: [1, "edx", 0],
-  cx8: [1, "edx", 8],
-  cmov: [1, "edx", 15],
-  mmx: [1, "edx", 23],
-  fxsr: [1, "edx", 24],
-  sse: [1, "edx", 25],
-  sse2: [1, "edx", 26],
-  sse3: [1, "ecx", 0],
-  pclmulqdq: [1, "ecx", 1],
-  ssse3: [1, "ecx", 9],
-  fma: [1, "ecx", 12],
-  cx16: [1, "ecx", 13],
-  "sse4.1": [1, "ecx", 19],
-  "sse4.2": [1, "ecx", 20],
-  movbe: [1, "ecx", 22],
-  popcnt: [1, "ecx", 23],
-  aes: [1, "ecx", 25],
-  avx: [1, "ecx", 28],
-  f16c: [1, "ecx", 29],
-  rdrand: [1, "ecx", 30],
-  bmi1: [7, "ebx", 3],
-  avx2: [7, "ebx", 5],
-  bmi2: [7, "ebx", 8],
-  adx: [7, "ebx", 19],
-  lahf64: [0x8000_0001, "ecx", 0],
-  lzcnt: [0x8000_0001, "ecx", 5],
-};
+type Register = (typeof FEATURE_WORDS)[number]["register"];
 
 const words = (text: string, feature: string): [string, string][] => text.split(" ").map((name) => [name, feature]);
 /** Features beyond those of the first x86-64 CPUs, by mnemonic (SDM vol. 1, 5.7 to 5.17). */
@@ -48,9 +21,9 @@ const MNEMONICS: ReadonlyMap<string, string> = new Map([
       "pmaxuw pmaxud pmaxsb pmaxsd roundps roundpd roundss roundsd extractps insertps pinsrb pinsrd pinsrq pextrb " +
       "pextrd pextrq pmovsxbw pmovzxbw pmovsxbd pmovzxbd pmovsxwd pmovzxwd pmovsxbq pmovzxbq pmovsxwq pmovzxwq " +
       "pmovsxdq pmovzxdq mpsadbw phminposuw ptest pcmpeqq packusdw",
-    "sse4.1",
+    "sse4_1",
   ),
-  ...words("pcmpestri pcmpestrm pcmpistri pcmpistrm pcmpgtq crc32", "sse4.2"),
+  ...words("pcmpestri pcmpestrm pcmpistri pcmpistrm pcmpgtq crc32", "sse4_2"),
   ...words("aesenc aesenclast aesdec aesdeclast aesimc aeskeygenassist", "aes"),
   ...words("pclmulqdq", "pclmulqdq"),
   ...words("popcnt", "popcnt"),
@@ -61,6 +34,8 @@ const MNEMONICS: ReadonlyMap<string, string> = new Map([
   ...words("adcx adox", "adx"),
   ...words("cmpxchg16b", "cx16"),
   ...words("rdrand", "rdrand"),
+  ...words("rdseed", "rdseed"),
+  ...words("xgetbv xsetbv", "xsave"),
 ]);
 
 const TIERS: Readonly<Record<string, string>> = {
@@ -70,8 +45,8 @@ const TIERS: Readonly<Record<string, string>> = {
   sse2: "sse2",
   sse3: "sse3",
   ssse3: "ssse3",
-  sse41: "sse4.1",
-  sse42: "sse4.2",
+  sse41: "sse4_1",
+  sse42: "sse4_2",
   f16c: "f16c",
   fma: "fma",
   avx: "avx",
@@ -103,16 +78,17 @@ export function featureOf(vector: Vector): string {
 
 /** Features that the core's CPUID advertises; none if it has no CPUID. */
 export function advertised(machine: VectorMachine): ReadonlySet<string> {
-  const leaves = new Map<number, Record<Register, number> | undefined>();
+  const leaves = new Map<number, Record<"eax" | Register, number> | undefined>();
   const found = new Set<string>();
-  for (const [name, [leaf, register, bit]] of Object.entries(BIT)) {
+  for (const { name, word, bit } of FEATURES.values()) {
+    const { leaf, register } = FEATURE_WORDS[word];
     if (!leaves.has(leaf)) leaves.set(leaf, cpuid(machine, leaf));
     if (((leaves.get(leaf)?.[register] ?? 0) >>> bit) & 1) found.add(name);
   }
   return found;
 }
 
-function cpuid(machine: VectorMachine, leaf: number): Record<Register, number> | undefined {
+function cpuid(machine: VectorMachine, leaf: number): Record<"eax" | Register, number> | undefined {
   const probe: Vector = {
     id: "cpuid:cpuid/64/0",
     mode: 64,

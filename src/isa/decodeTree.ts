@@ -5,14 +5,17 @@
  * clear = index of a node. A node is its kind and then its children, each such a value:
  *
  *     PFX   np, 66, F3, F2   REG   ModRM.reg 0..7   MOD   memory, register   RM   ModRM.rm 0..7   M64   not 64, 64
+ *     VL    VEX.L 0, 1          VW    VEX.W 0, 1
  */
 import type { Row } from "./table/grammar.ts";
 
-export const NODE = { PFX: 0, REG: 1, MOD: 2, RM: 3, M64: 4 } as const;
+export const NODE = { PFX: 0, REG: 1, MOD: 2, RM: 3, M64: 4, VL: 5, VW: 6 } as const;
 const LEAF = 0x8000;
+/** The VEX maps follow the others: VEX 0F (map 1) is number 4. */
+export const VEX_MAPS = 3;
 
 export interface DecodeTree {
-  /** Four maps (one byte, 0F, 0F38, 0F3A) of 256 values each. */
+  /** Seven maps (one byte, 0F, 0F38, 0F3A; VEX 0F, 0F38, 0F3A) of 256 values each. */
   roots: number[];
   nodes: number[];
 }
@@ -27,6 +30,8 @@ type Split = readonly [
 const PREFIXES = ["np", "66", "f3", "f2"];
 const SPLITS: Split[] = [
   [NODE.M64, 2, (r, c) => !r.attrs.has(c ? "i64" : "o64"), (r) => r.attrs.has("i64") || r.attrs.has("o64")],
+  [NODE.VL, 2, (r, c) => r.l < 0 || r.l === c, (r) => r.l >= 0],
+  [NODE.VW, 2, (r, c) => r.w < 0 || r.w === c, (r) => r.w >= 0],
   [NODE.REG, 8, (r, c) => r.reg < 0 || r.reg === c, (r) => r.reg >= 0],
   [NODE.MOD, 2, (r, c) => r.mod === "" || r.mod === (c ? "reg" : "mem"), (r) => r.mod !== ""],
   [NODE.RM, 8, (r, c) => r.rm < 0 || r.rm === c, (r) => r.rm >= 0],
@@ -36,7 +41,7 @@ export function buildDecodeTree(rows: readonly Row[]): DecodeTree {
   const byOpcode = new Map<number, Row[]>();
   for (const row of rows) {
     for (let i = 0; i < (row.plusR ? 8 : 1); i++) {
-      const key = row.map * 256 + row.opcode + i;
+      const key = (row.vex ? VEX_MAPS + row.map : row.map) * 256 + row.opcode + i;
       byOpcode.set(key, [...(byOpcode.get(key) ?? []), row]);
     }
   }
@@ -81,9 +86,9 @@ export function buildDecodeTree(rows: readonly Row[]): DecodeTree {
     if (best.length > 1 && specificity(best[0]) === specificity(best[1])) {
       throw new Error(`instruction table: two rows for one encoding:\n  ${best[0].text}\n  ${best[1].text}`);
     }
-    return LEAF | best[0].id;
+    return LEAF | (best[0].meaning === "#UD" ? 0 : best[0].id);
   };
-  const roots = Array.from({ length: 1024 }, (_, key) => build(byOpcode.get(key) ?? [], false, 0));
+  const roots = Array.from({ length: 7 * 256 }, (_, key) => build(byOpcode.get(key) ?? [], false, 0));
   return { roots, nodes };
 }
 

@@ -88,6 +88,7 @@ class Instruction {
   /** Last of F3 and F2, 0 if neither. */
   #rep = 0;
   #opcode = 0;
+  #vex: { l: number; w: number; vvvv: number } | undefined;
   #modrm = -1;
   #z: Width = 32;
   #asize: Width = 32;
@@ -159,8 +160,12 @@ class Instruction {
 
   #findRow(): Row {
     let map = 0;
+    let pp = this.#rep === 0xf3 ? 2 : this.#rep === 0xf2 ? 3 : this.#osizePrefix ? 1 : 0;
     let opcode = this.#u8();
-    if (opcode === 0x0f) {
+    if ((opcode & 0xfe) === 0xc4 && (this.#mode === 64 || (this.#bytes[this.#at] ?? 0) >= 0xc0)) {
+      ({ map, pp } = this.#readVex(opcode));
+      opcode = this.#u8();
+    } else if (opcode === 0x0f) {
       map = 1;
       opcode = this.#u8();
       if (opcode === 0x38 || opcode === 0x3a) {
@@ -168,10 +173,9 @@ class Instruction {
         opcode = this.#u8();
       }
     }
-    const prefix: MandatoryPrefix =
-      this.#rep === 0xf3 ? "f3" : this.#rep === 0xf2 ? "f2" : this.#osizePrefix ? "66" : "np";
+    const prefix = (["np", "66", "f3", "f2"] satisfies MandatoryPrefix[])[pp];
     const modrm = this.length < MAX_LENGTH ? (this.#bytes[this.#at] ?? -1) : -1;
-    const row = lookup({ map, opcode, prefix, mode: this.#mode, modrm });
+    const row = lookup({ map, vex: this.#vex, opcode, prefix, mode: this.#mode, modrm });
     if (!row || !hasName(row)) throw BAD;
     this.#opcode = opcode;
     if (row.modrm) this.#modrm = this.#u8();
@@ -185,6 +189,22 @@ class Instruction {
       this.#asize = this.#asizePrefix ? (this.#mode === 16 ? 32 : 16) : this.#mode;
     }
     return row;
+  }
+
+  /** What follows C4 or C5 (SDM vol. 2, 2.3.5). */
+  #readVex(first: number): { map: number; pp: number } {
+    if (this.#osizePrefix || this.#rep || this.#lock || this.#rex) throw BAD;
+    const one = this.#u8();
+    const last = first === 0xc5 ? one & 0x7f : this.#u8();
+    const map = first === 0xc5 ? 1 : one & 31;
+    if (map < 1 || map > 3) throw BAD;
+    const w = last >> 7;
+    if (this.#mode === 64) {
+      this.#rex = (first === 0xc5 ? (~one & 0x80) >> 5 : (~one & 0xe0) >> 5) | (w << 3);
+    }
+    const vvvv = (~last >> 3) & (this.#mode === 64 ? 15 : 7);
+    this.#vex = { l: (last >> 2) & 1, w, vvvv };
+    return { map, pp: last & 3 };
   }
 
   /** ModRM, SIB and displacement of a memory operand (SDM vol. 2, tables 2-1 to 2-3). */
@@ -237,6 +257,7 @@ class Instruction {
   /** What ModRM could encode but the row's operands cannot be. */
   #checkForm(): void {
     const memory = this.#hasMemory();
+    if (this.#vex?.vvvv && !this.row.operands.some((o) => o[0] === "B")) throw BAD;
     for (const o of this.row.operands) {
       const { letter } = operandCode(o);
       if (letter === "M" && !memory) throw BAD;
@@ -322,6 +343,8 @@ class Instruction {
         return this.#hasMemory() ? () => this.#memoryText(code, all) : fixed(`xmm${rm}`);
       case "G":
         return fixed(gprName(reg, bits, this.#rex !== 0));
+      case "B":
+        return fixed(gprName(this.#vex?.vvvv ?? 0, bits, true));
       case "P":
         return fixed(`mm${reg & 7}`);
       case "V":
@@ -407,7 +430,7 @@ class Instruction {
     const told =
       !/^(MOV[SZ]X|CRC32)$/.test(row.mnemonic) &&
       all.some((o) => {
-        if (o === code || !/^[GRPVZNUS]$|^$/.test(o.letter) || ["CL", "1", "3"].includes(o.text)) return false;
+        if (o === code || !/^[GBRPVZNUS]$|^$/.test(o.letter) || ["CL", "1", "3"].includes(o.text)) return false;
         return operandBits(o, this.#z) === bits;
       });
     return told ? "" : `${SIZE_WORDS[bits]} `;

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { EXIT, RUN } from "../shared/exit.ts";
 import * as layout from "../shared/layout.ts";
+import { featuresText } from "./features.ts";
 import { decodeText } from "./generateDecode.ts";
 import { dispatchText } from "./generateDispatch.ts";
 import { emitText, helpersText } from "./generateEmit.ts";
@@ -114,6 +115,7 @@ export function generate(root: string): Map<string, string> {
   const handlers = new Map(["sys", "x87", "simd"].flatMap((d) => [...exportsOf(d)]));
   return new Map([
     ["assembly/gen/layout.ts", layoutText()],
+    ["assembly/gen/features.ts", HEADER + featuresText()],
     ["assembly/gen/decode.ts", HEADER + decodeText(ROWS)],
     ["assembly/gen/dispatch.ts", HEADER + dispatchText(ROWS, sem, handlers)],
     ["assembly/gen/emit.ts", HEADER + emitText(ROWS, sem)],

@@ -1,5 +1,6 @@
 /** Text of assembly/gen/decode.ts: the decoder's tables. */
 import { buildDecodeTree, NODE } from "./decodeTree.ts";
+import { featureNamed, featureNumber } from "./features.ts";
 import { SEMANTICS } from "./semantics.ts";
 import { ADDRESS, STRUCTURE, specialise } from "./specialise.ts";
 import type { Row } from "./table/grammar.ts";
@@ -25,6 +26,7 @@ export const ACTION = {
   MEM: 16,
   GPRRM: 17,
   NUMBERCONST: 18,
+  VVVV: 19,
 } as const;
 
 /** Operand sizes as the decoder knows them; up to 3 they are log2 of bytes. */
@@ -47,6 +49,7 @@ export const ATTR = {
   MEMW: 4096,
   I64: 8192,
   O64: 16384,
+  ALIAS: 32768,
 } as const;
 
 /** Where an operand goes in the micro-op. */
@@ -64,6 +67,7 @@ const SREGS = ["ES", "CS", "SS", "DS", "FS", "GS"];
 const LETTER: Record<string, number> = {
   E: ACTION.RM,
   G: ACTION.GPR,
+  B: ACTION.VVVV,
   R: ACTION.GPRRM,
   M: ACTION.MEM,
   Z: ACTION.OPREG,
@@ -124,7 +128,12 @@ const READS_ONLY = new Set(["cmp", "test", "bt", "mul", "imul", "div", "idiv", "
 
 function rowBytes(row: Row): number[] {
   const roles = SEMANTICS[row.meaning]?.roles ?? "";
-  const operands = row.operands.map((o, i) => operand(o, roles[i] ?? "", i));
+  // A B operand behind the first goes to the immediate, and takes no place from the others.
+  const aside = row.operands.findIndex((o, i) => i > 0 && /^B[a-z]$/.test(o));
+  const operands = row.operands.map((o, i) => {
+    if (i === aside) return { ...operand(o, "", i), slot: SLOT.IMM };
+    return operand(o, roles[i] ?? "", aside >= 0 && i > aside ? i - 1 : i);
+  });
   let imms = 0;
   for (const o of operands) if (o.slot === SLOT.IMM && o.action === ACTION.IMM && imms++) o.slot = SLOT.IMM2;
   // The port in DX and a segment register by name do not tell the operand size.
@@ -148,10 +157,11 @@ function rowBytes(row: Row): number[] {
     first === ACTION.MOFFS;
   const readsOnly = row.meaning.startsWith("@") ? row.attrs.has("mr") : READS_ONLY.has(row.meaning);
   if (memoryFirst && !readsOnly) attr |= ATTR.MEMW;
+  const feature = row.values.get("cpuid");
   const bytes = [
     operands.length,
     sized?.size ?? OPSIZE.V,
-    0,
+    feature === undefined ? 0 : featureNumber(featureNamed(feature)) + 1,
     0,
     attr & 255,
     (attr >> 8) & 255,

@@ -7,6 +7,8 @@
  *                              off | failed | (reset: boots again)
  */
 import { DebugLog, type LogSink } from "../debug/log.ts";
+import { cpuToggles } from "../isa/cpuModel.ts";
+import { DEFAULT } from "../isa/features.ts";
 import { EXIT } from "../shared/exit.ts";
 import { ATTENTION, CONTROL, STATS, VCPU } from "../shared/layout.ts";
 import { requestStop } from "../vcpu/attention.ts";
@@ -49,6 +51,8 @@ export interface MachineConfig {
   /** Guest RAM in bytes, a multiple of 4 KiB. */
   readonly memoryBytes: number;
   readonly vcpus?: number;
+  /** CPU model and features, `MODEL[,+F,-F]…` (src/isa/cpuModel.ts); default: max. */
+  readonly cpu?: string;
   readonly transport: "threaded" | "inline";
   /** Makes the workers of the threaded transport. */
   readonly spawn?: () => WorkerThread;
@@ -78,9 +82,10 @@ export interface MachineStats {
 
 /** TSC and invariant clock: one tick a nanosecond, stated in CPUID 15h and 16h. */
 const TSC_HZ = 1_000_000_000;
-/** CPUID leaf 1 EAX and EDX of the modelled CPU (assembly/sys/model.ts), for EDX at RESET and the MP table. */
+/** CPUID leaf 1 EAX of the modelled CPU (assembly/sys/model.ts), for EDX at RESET and the MP table. */
 const CPU_SIGNATURE = 0x806f8;
-const CPU_FEATURES = 0x078b_fbfd;
+/** Feature word of CPUID leaf 1 EDX (src/isa/features.ts). */
+const WORD_1_EDX = 1;
 /** MAXPHYADDR of the modelled CPU (assembly/mem/walk.ts). */
 const PHYSICAL_BITS = 40;
 
@@ -94,6 +99,7 @@ export class Machine implements DeviceSide {
   #state: MachineState = "ready";
   readonly #views: StructView[];
   readonly #timers: MachineTimers;
+  readonly #cpuToggles: readonly number[];
   #pausedAt: number | undefined = performance.now();
   #serialOut: number[] = [];
   #serialIn: Uint8Array[] = [];
@@ -103,6 +109,7 @@ export class Machine implements DeviceSide {
 
   private constructor(config: MachineConfig) {
     this.config = config;
+    this.#cpuToggles = cpuToggles(config.cpu ?? "max");
     const vcpus = config.vcpus ?? 1;
     const low = Math.min(config.memoryBytes, PCI_HOLE_BASE);
     const regions: MemoryRegion[] = [{ gpa: 0, length: low }];
@@ -116,6 +123,9 @@ export class Machine implements DeviceSide {
     const log = new DebugLog(config.log);
     this.#views.forEach((view, id) => {
       resetVcpu(view, id, CPU_SIGNATURE);
+      this.#cpuToggles.forEach((word, i) => {
+        view.set(VCPU.cpuToggle, word, i);
+      });
     });
     this.board = new Board({
       memory: this.memory,
@@ -141,7 +151,7 @@ export class Machine implements DeviceSide {
   /**
    * Makes a machine with its kernel loaded.
    *
-   * @throws LoaderError, OutOfMemoryError with one line that says what to change.
+   * @throws LoaderError, OutOfMemoryError, CpuModelError with one line that says what to change.
    */
   static async create(config: MachineConfig): Promise<Machine> {
     const machine = new Machine(config);
@@ -369,7 +379,11 @@ export class Machine implements DeviceSide {
     for (const [port, value] of BIOS_PORT_WRITES) this.board.ports.write(port, 1, value);
     this.board.apics[0].enterVirtualWireMode();
     const acpi = acpiTables({ apicIds, comPorts: 1, pmTimerBits: 32, hpetTimers: 3, i8042: true, vga: false });
-    const mp = mpTables({ apicIds, cpuSignature: CPU_SIGNATURE, cpuFeatures: CPU_FEATURES });
+    const mp = mpTables({
+      apicIds,
+      cpuSignature: CPU_SIGNATURE,
+      cpuFeatures: (DEFAULT[WORD_1_EDX] ^ this.#cpuToggles[WORD_1_EDX]) >>> 0,
+    });
     for (const table of [...acpi, ...mp]) memory.write(table.gpa, table.bytes);
     this.loaded = loadKernel(memory, {
       kernel: config.kernel,

@@ -14,11 +14,22 @@ export interface CoreExports {
 /** Host time in milliseconds, as `performance.now()` gives it; one origin for every thread of a machine. */
 export type HostNow = () => number;
 
-export function instantiateCore(module: WebAssembly.Module, memory: WebAssembly.Memory, now: HostNow): CoreExports {
+/** 64 random bits for RDRAND and RDSEED. */
+export type HostRandom = () => bigint;
+
+const hostRandom: HostRandom = () => crypto.getRandomValues(new BigInt64Array(1))[0];
+
+/** An instance of the core on a machine's memory. `random` is the host's generator unless a run is to be repeatable. */
+export function instantiateCore(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  now: HostNow,
+  random: HostRandom = hostRandom,
+): CoreExports {
   const abort = (_message: number, _file: number, line: number, column: number): never => {
     throw new Error(`the core failed an assertion (line ${line}, column ${column})`);
   };
-  const instance = new WebAssembly.Instance(module, { env: { memory, abort, now } });
+  const instance = new WebAssembly.Instance(module, { env: { memory, abort, now, random } });
   return instance.exports as unknown as CoreExports;
 }
 

@@ -1,6 +1,6 @@
 /** The command line's words, and what --send and --until see of the serial line. */
 import { describe, expect, it } from "vitest";
-import { parseMemory, parsePattern, parseSeconds, parseSend } from "../../src/cli/options.ts";
+import { parseCpu, parseMemory, parsePattern, parseSeconds, parseSend } from "../../src/cli/options.ts";
 import { SerialWatch } from "../../src/cli/watch.ts";
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
@@ -20,6 +20,22 @@ describe("sizes", () => {
     (word) => expect(() => parseMemory(word)).toThrow(/^--memory /),
   );
   it("only whole pages", () => expect(() => parseMemory("1025K")).toThrow("not a multiple of 4K"));
+});
+
+describe("--cpu", () => {
+  it.each(["max", "x86-64", "x86-64-v2", "max,-aes,+smap", "x86-64,+sse4.1,+pni"])("%s", (word) =>
+    expect(parseCpu(word)).toBe(word),
+  );
+  it.each([
+    ["", "no CPU model ''; there are max, x86-64-v2, x86-64"],
+    ["p4", "no CPU model 'p4'"],
+    ["+aes", "no CPU model '+aes'"],
+    ["max,aes", "write +FEATURE or -FEATURE"],
+    ["max,", "write +FEATURE or -FEATURE"],
+    ["max,+sse5", "no CPU feature 'sse5'"],
+    ["max,+avx", "+avx: not there yet"],
+    ["max,-lm", "-lm: cannot be switched off"],
+  ])("not %j", (word, why) => expect(() => parseCpu(word)).toThrow(why));
 });
 
 describe("seconds", () => {

@@ -37,6 +37,10 @@ const TAILS: readonly number[][] = [
 /** Encodings of `row` in `mode`: every operand size, register and memory forms, REX bits, segment and address prefixes. */
 export function* samples(row: Row, mode: Width): Generator<Uint8Array> {
   if (row.attrs.has(mode === 64 ? "i64" : "o64") || !hasName(row)) return;
+  if (row.vex) {
+    yield* vexSamples(row, mode);
+    return;
+  }
   const mandatory = row.prefix === "" || row.prefix === "np" ? [] : [Number.parseInt(row.prefix, 16)];
   const opcode = [...(row.map ? [0x0f] : []), ...(row.map > 1 ? [row.map === 2 ? 0x38 : 0x3a] : [])];
   const sized = isSizedRow(row);
@@ -67,6 +71,24 @@ export function* samples(row: Row, mode: Width): Generator<Uint8Array> {
   const other = mode === 16 ? 32 : mode === 32 ? 16 : 32;
   const last = [...bodies(row, mode, other)].at(-2);
   if (row.modrm && last) yield Uint8Array.from([0x67, ...mandatory, ...opcode, ...last, ...TAILS[0]]);
+}
+
+/** VEX encodings: R, X, B and W in 64-bit mode, some values of vvvv, and a two-byte prefix where it is possible. */
+function* vexSamples(row: Row, mode: Width): Generator<Uint8Array> {
+  const pp = ["np", "66", "f3", "f2"].indexOf(row.prefix);
+  const usesVvvv = row.operands.some((o) => o[0] === "B");
+  let n = 0;
+  for (const rxb of mode === 64 ? [0, 5, 7] : [0]) {
+    for (const w of row.w >= 0 ? [row.w] : mode === 64 ? [0, 1] : [0]) {
+      for (const rest of bodies(row, mode)) {
+        const vvvv = usesVvvv ? [1, 5, mode === 64 ? 12 : 3][n % 3] : 0;
+        const last = (w << 7) | ((~vvvv & 15) << 3) | (Math.max(row.l, 0) << 2) | pp;
+        const tail = TAILS[n++ % TAILS.length];
+        yield Uint8Array.from([0xc4, ((~rxb & 7) << 5) | row.map, last, ...rest, ...tail]);
+        if (row.map === 1 && w === 0 && rxb === 0) yield Uint8Array.from([0xc5, 0x80 | last, ...rest, ...tail]);
+      }
+    }
+  }
 }
 
 /** Opcode byte and ModRM with what belongs to it. */

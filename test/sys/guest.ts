@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildCore } from "../../scripts/build-core.mjs";
 import { assemble } from "../../src/isa/assemble.ts";
+import { cpuToggles } from "../../src/isa/cpuModel.ts";
 import { resetVcpu } from "../../src/machine/cpuReset.ts";
 import { EXIT, RUN } from "../../src/shared/exit.ts";
 import { CONTROL, VCPU } from "../../src/shared/layout.ts";
@@ -29,6 +30,10 @@ export interface GuestOptions {
   /** Called when the guest halts with interrupts on; true = something was raised, go on. */
   halted?: (view: StructView) => boolean;
   ram?: number;
+  /** CPU model, as MachineConfig.cpu has it. */
+  cpu?: string;
+  /** What RDRAND and RDSEED get. */
+  random?: () => bigint;
 }
 
 const path = process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm");
@@ -48,15 +53,19 @@ export function runGuest(source: string, options: GuestOptions = {}): GuestResul
   memory.write(ORIGIN, assemble(source).bytes);
   const view = vcpuView(memory.memory.buffer, 0);
   resetVcpu(view, 0, 0);
+  cpuToggles(options.cpu ?? "max").forEach((word, i) => {
+    view.set(VCPU.cpuToggle, word, i);
+  });
   view.set(VCPU.a20Mask, 0xffff_ffff);
   setSegment(view, "CS", { selector: 0, base: 0n, limit: 0xffff, ar: 0x9b });
   view.set64(VCPU.rip, BigInt(ORIGIN));
   view.set64(VCPU.gpr, 0x1000n, 4);
   let ms = 0;
-  const core: CoreExports = instantiateCore(module, memory.memory, () => {
+  const now = (): number => {
     ms += 0.001;
     return ms;
-  });
+  };
+  const core: CoreExports = instantiateCore(module, memory.memory, now, options.random);
   const base = vcpuBase(0);
   core.init(base);
   const out: string[] = [];

@@ -119,7 +119,7 @@ function widths(row: Row, mode: Width, chosen: Width | undefined): Width[] {
   if (!sized) return [normal];
   const all: Width[] =
     mode !== 64 ? [16, 32] : row.attrs.has("f64") ? [64] : row.attrs.has("d64") ? [64, 16] : [32, 16, 64];
-  const taken = row.prefix === "66" || row.prefix === "np";
+  const taken = row.vex || row.prefix === "66" || row.prefix === "np";
   return all
     .filter((z) => (chosen === undefined || z === chosen) && !(taken && z !== normal && z !== 64))
     .sort((a, b) => Number(b === normal) - Number(a === normal));
@@ -226,15 +226,19 @@ function layBytes(
     }
     out.push(0x67);
   }
-  if (row.prefix === "66" || row.prefix === "f3" || row.prefix === "f2") out.push(Number.parseInt(row.prefix, 16));
+  if (!row.vex && (row.prefix === "66" || row.prefix === "f3" || row.prefix === "f2"))
+    out.push(Number.parseInt(row.prefix, 16));
   const rex = rexOf(m, rexW, rmRegister);
   if (rex && mode !== 64) return { reason: "that register or size exists only in 64-bit mode", near: true };
   if (rex && m.noRex)
     return { reason: "AH, BH, CH and DH cannot be used in an instruction with a REX prefix", near: true };
   if (isAccumulatorNop(m, rex, mode)) return { reason: "", near: false };
-  if (rex) out.push(rex);
-  if (row.map) out.push(0x0f);
-  if (row.map > 1) out.push(row.map === 2 ? 0x38 : 0x3a);
+  if (row.vex) out.push(...vexBytes(m, rex));
+  else {
+    if (rex) out.push(rex);
+    if (row.map) out.push(0x0f);
+    if (row.map > 1) out.push(row.map === 2 ? 0x38 : 0x3a);
+  }
   out.push(row.opcode | (row.plusR ? m.plusR & 7 : 0));
   if (row.modrm) {
     const reg = row.reg >= 0 ? row.reg : m.reg & 7;
@@ -286,6 +290,15 @@ function rexOf(m: Match, w: boolean, rm: Register | undefined): number {
   const high = (rm?.noRex ? 0 : rm8) > 7;
   const bits = (w ? 8 : 0) | (m.reg > 7 ? 4 : 0) | ((memory?.sib?.index ?? 0) > 7 ? 2 : 0) | (high ? 1 : 0);
   return bits || m.needsRex ? 0x40 | bits : 0;
+}
+
+/** The VEX prefix (SDM vol. 2, 2.3.5), of two bytes where that suffices. */
+function vexBytes(m: Match, rex: number): number[] {
+  const { row } = m;
+  const w = row.w >= 0 ? row.w : (rex >> 3) & 1;
+  const last = ((~m.vvvv & 15) << 3) | (Math.max(row.l, 0) << 2) | ["np", "66", "f3", "f2"].indexOf(row.prefix);
+  if (row.map === 1 && !w && !(rex & 3)) return [0xc5, ((~rex & 4) << 5) | last];
+  return [0xc4, ((~rex & 7) << 5) | row.map, (w << 7) | last];
 }
 
 /** 90 is NOP in 64-bit mode: XCHG EAX,EAX, which clears the upper half there, needs the long form. */

@@ -34,6 +34,7 @@ export interface Match {
   reg: number;
   rm: Register | Address | undefined;
   plusR: number;
+  vvvv: number;
   tails: Tail[];
   needsRex: boolean;
   noRex: boolean;
@@ -73,6 +74,7 @@ export function matchRow(
     reg: 0,
     rm: undefined,
     plusR: 0,
+    vvvv: 0,
     tails: [],
     needsRex: false,
     noRex: false,
@@ -130,8 +132,10 @@ function matchOne(
       return code.letter !== "M" && op.k === "reg" && op.reg.cls === "gpr" && matchGpr(m, op.reg, bits, all, true);
     case "G":
     case "Z":
+    case "B":
       if (op.k !== "reg" || op.reg.cls !== "gpr" || !matchGpr(m, op.reg, bits, all, false)) return false;
       if (code.letter === "G") m.reg = op.reg.num;
+      else if (code.letter === "B") m.vvvv = op.reg.num;
       else m.plusR = op.reg.num;
       return true;
     case "Q":

@@ -3,7 +3,9 @@
  *
  *     opcode | mnemonic operands | meaning | attributes
  *
- * **opcode**   `[np|66|f3|f2] [0f|0f38|0f3a] xx[+r|+cc] [/r|/0../7] [mem|reg] [rm=n]`
+ * **opcode**   `[vex[.l0|.l1][.w0|.w1]] [np|66|f3|f2] [0f|0f38|0f3a] xx[+r|+cc] [/r|/0../7] [mem|reg] [rm=n]`
+ *              `vex`: VEX-encoded (SDM vol. 2, 2.3), with these values of VEX.L and VEX.W or any; prefix and map are
+ *              VEX.pp and VEX.mmmmm.
  *              A mandatory prefix (`np` = none of 66, F3, F2). A row without one takes every prefix that no other
  *              row of the opcode claims. `+r`: the low three bits name a register. `+cc`: the low four bits are a
  *              condition; the row stands for sixteen, `cc` in its mnemonic is replaced. `/r`: ModRM follows.
@@ -11,6 +13,7 @@
  * **operands** SDM vol. 2 appendix A: an addressing letter and a size.
  *              E r/m GPR or memory · G ModRM.reg GPR · R ModRM.rm GPR only · M memory only · Z GPR of the opcode
  *              I immediate · J relative · O moffs · A far immediate · S segment · C control · D debug register
+ *              B GPR of VEX.vvvv (first operand: the destination; else its place goes to the immediate)
  *              P MMX ModRM.reg · Q MMX or memory · N MMX ModRM.rm only · V XMM ModRM.reg · W XMM or memory ·
  *              U XMM ModRM.rm only · fixed: AL AX eAX rAX CL DX 1 3 ES CS SS DS FS GS ST0 STi XMM0 ·
  *              X, Y: string operands at rSI, rDI (shown by the disassembler; the meaning knows them)
@@ -20,7 +23,7 @@
  *              t 80-bit real · e FPU environment and the like (the meaning knows its size)
  * **meaning**  a name from SEMANTICS (generic over the engines' backends: assembly/sem), or `@handler`, a function
  *              `handler(c: Vcpu, u: usize): bool` of assembly/sys, assembly/fp or assembly/simd that both engines
- *              call; or `#UD`.
+ *              call; or `#UD` (takes an encoding away from a row without prefix).
  * **attributes**
  *              i64 / o64   invalid in / only valid in 64-bit mode
  *              d64 / f64   operand size defaults to 64 (66 gives 16) / is always 64, in 64-bit mode
@@ -35,11 +38,16 @@
  *              hot, hotr   dispatched inline in the interpreter's switch; hotr only with register operands
  *              fr= fw= fu= flags read, written, left undefined (letters of oszapc, d, i)
  *              r= w=       registers read and written beyond the operands
- *              cpuid=X     needs CPUID feature X, else #UD
+ *              cpuid=X     needs CPUID feature X (../features.ts), else #UD
+ *              alias       without its feature the row of the same opcode without prefix counts instead
  */
 export interface Row {
   /** Number of the row: stable within one generation, 1 up (0 is "undefined opcode"). */
   id: number;
+  vex: boolean;
+  /** Required VEX.L and VEX.W; -1: any. */
+  l: number;
+  w: number;
   prefix: "" | "np" | "66" | "f3" | "f2";
   map: 0 | 1 | 2 | 3;
   opcode: number;
@@ -62,7 +70,7 @@ export interface Row {
 export const CONDITIONS = ["o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g"];
 
 const OPCODE =
-  /^(?:(np|66|f3|f2) )?(?:(0f38|0f3a|0f) )?([0-9a-f]{2})(\+r|\+cc)?(?: \/([r0-7]))?(?: (mem|reg))?(?: rm=([0-7]))?$/;
+  /^(?:(vex)(?:\.l([01]))?(?:\.w([01]))? )?(?:(np|66|f3|f2) )?(?:(0f38|0f3a|0f) )?([0-9a-f]{2})(\+r|\+cc)?(?: \/([r0-7]))?(?: (mem|reg))?(?: rm=([0-7]))?$/;
 
 /** Parses table text; throws with the line if it does not follow the grammar. */
 export function parseRows(text: string, firstId: number): Row[] {
@@ -70,8 +78,9 @@ export function parseRows(text: string, firstId: number): Row[] {
   for (const line of text.split("\n")) {
     if (!line.trim() || line.trimStart().startsWith("#")) continue;
     const [op, syntax, meaning, attributes = ""] = line.split("|").map((s) => s.trim());
-    const m = OPCODE.exec(op);
-    if (!m || !syntax || !meaning) throw new Error(`instruction table: cannot read row: ${line}`);
+    const vex = OPCODE.exec(op);
+    const m = vex?.slice(3);
+    if (!vex || !m || !syntax || !meaning) throw new Error(`instruction table: cannot read row: ${line}`);
     const [mnemonic, operandText = ""] = syntax.split(/ (.*)/);
     const attrs = new Set<string>();
     const values = new Map<string, string>();
@@ -84,6 +93,9 @@ export function parseRows(text: string, firstId: number): Row[] {
     for (let cc = m[4] === "+cc" ? 0 : -1; cc < (m[4] === "+cc" ? 16 : 0); cc++) {
       rows.push({
         id: firstId + rows.length,
+        vex: vex[1] !== undefined,
+        l: Number(vex[2] ?? -1),
+        w: Number(vex[3] ?? -1),
         prefix: (m[1] ?? "") as Row["prefix"],
         map: m[2] === undefined ? 0 : m[2] === "0f" ? 1 : m[2] === "0f38" ? 2 : 3,
         opcode: base + Math.max(cc, 0),

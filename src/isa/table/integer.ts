@@ -109,7 +109,7 @@ a3 | MOV Ov,rAX | mov |
 87 /r | XCHG Ev,Gv | xchg | lock
 90+r | XCHG Zv,rAX | xchg90 |
 0f c8+r | BSWAP Zv | bswap |
-0f 40+cc /r | CMOVcc Gv,Ev | cmov | hotr fr=oszapc
+0f 40+cc /r | CMOVcc Gv,Ev | cmov | hotr cpuid=cmov fr=oszapc
 0f 90+cc /r | SETcc Eb | setcc | hotr fr=oszapc
 98 | CBW | cbw | r=ax w=ax
 99 | CWD | cwd | r=ax w=dx

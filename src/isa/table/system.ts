@@ -45,8 +45,8 @@ f1 | INT1 | @int1 | br
 62 /r mem | BOUND Gv,Mn | @bound | i64
 0f 05 | SYSCALL | @syscall | br
 0f 07 | SYSRET | @sysret | br
-0f 34 | SYSENTER | @sysenter | br
-0f 35 | SYSEXIT | @sysexit | br
+0f 34 | SYSENTER | @sysenter | br cpuid=sep
+0f 35 | SYSEXIT | @sysexit | br cpuid=sep
 e0 | LOOPNE Jb | @loopne | br f64 r=cx w=cx fr=z
 e1 | LOOPE Jb | @loope | br f64 r=cx w=cx fr=z
 e2 | LOOP Jb | @loop | br f64 r=cx w=cx
@@ -62,8 +62,10 @@ c9 | LEAVE | @leave | d64 r=bp w=sp,bp
 9d | POPF | @popf | end d64 r=sp w=sp fw=oszapc
 
 # Flags
-9e | SAHF | @sahf | r=ax fw=szapc
-9f | LAHF | @lahf | w=ax fr=szapc
+9e | SAHF | @sahf | i64 r=ax fw=szapc
+9e | SAHF | @sahf | o64 cpuid=lahf_lm r=ax fw=szapc
+9f | LAHF | @lahf | i64 w=ax fr=szapc
+9f | LAHF | @lahf | o64 cpuid=lahf_lm w=ax fr=szapc
 fc | CLD | @cld | fw=d
 fd | STD | @std | fw=d
 fa | CLI | @cli | fw=i

@@ -63,14 +63,14 @@ df /6 mem | FBSTP Mt | @fbstp | fpu
 d9 /1 reg | FXCH STi | @fxch | fpu
 dd /1 reg | FXCH STi | @fxch | fpu
 df /1 reg | FXCH STi | @fxch | fpu
-da /0 reg | FCMOVB ST0,STi | @fcmovb | fpu fr=c
-da /1 reg | FCMOVE ST0,STi | @fcmove | fpu fr=z
-da /2 reg | FCMOVBE ST0,STi | @fcmovbe | fpu fr=zc
-da /3 reg | FCMOVU ST0,STi | @fcmovu | fpu fr=p
-db /0 reg | FCMOVNB ST0,STi | @fcmovnb | fpu fr=c
-db /1 reg | FCMOVNE ST0,STi | @fcmovne | fpu fr=z
-db /2 reg | FCMOVNBE ST0,STi | @fcmovnbe | fpu fr=zc
-db /3 reg | FCMOVNU ST0,STi | @fcmovnu | fpu fr=p
+da /0 reg | FCMOVB ST0,STi | @fcmovb | fpu cpuid=cmov fr=c
+da /1 reg | FCMOVE ST0,STi | @fcmove | fpu cpuid=cmov fr=z
+da /2 reg | FCMOVBE ST0,STi | @fcmovbe | fpu cpuid=cmov fr=zc
+da /3 reg | FCMOVU ST0,STi | @fcmovu | fpu cpuid=cmov fr=p
+db /0 reg | FCMOVNB ST0,STi | @fcmovnb | fpu cpuid=cmov fr=c
+db /1 reg | FCMOVNE ST0,STi | @fcmovne | fpu cpuid=cmov fr=z
+db /2 reg | FCMOVNBE ST0,STi | @fcmovnbe | fpu cpuid=cmov fr=zc
+db /3 reg | FCMOVNU ST0,STi | @fcmovnu | fpu cpuid=cmov fr=p
 # Arithmetic
 ${dyadic(0, 0, "ADD")}
 ${dyadic(1, 1, "MUL")}

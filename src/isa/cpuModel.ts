@@ -1,0 +1,66 @@
+/**
+ * CPU models, as `--cpu MODEL[,+FEATURE,-FEATURE]…` names them. All are one CPU (assembly/sys/model.ts) with more or
+ * fewer features; a model says which instructions programs get (psABI levels), not which system features.
+ */
+import { DEFAULT, FEATURES, type Feature, featureNamed } from "./features.ts";
+
+/** What of a `--cpu` text cannot be used: one line. */
+export class CpuModelError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "CpuModelError";
+  }
+}
+
+/** Instructions that x86-64-v2 adds, and those of no level that this CPU has, too. */
+const V2 = ["sse3", "ssse3", "sse4_1", "sse4_2", "popcnt", "cx16", "lahf_lm"];
+const BEYOND_V2 = [
+  ...["pclmulqdq", "aes", "movbe", "rdrand", "rdseed", "bmi1", "bmi2", "adx", "lzcnt"],
+  ...["3dnowprefetch", "clflushopt", "clwb"],
+];
+
+/** Features that a model lacks, by its name. */
+const LACKS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["max", []],
+  ["x86-64-v2", BEYOND_V2],
+  ["x86-64", [...V2, ...BEYOND_V2]],
+]);
+
+/** Other names in use. */
+const ALIASES: Readonly<Record<string, string>> = {
+  pni: "sse3",
+  "sse4.1": "sse4_1",
+  "sse4.2": "sse4_2",
+  abm: "lzcnt",
+  lahf64: "lahf_lm",
+  tsc_deadline_timer: "tsc_deadline",
+};
+
+export const CPU_MODELS: readonly string[] = [...LACKS.keys()];
+
+/**
+ * The value of Vcpu.cpuToggle for a model: for each feature word, the bits in which it differs from the default.
+ *
+ * @throws CpuModelError
+ */
+export function cpuToggles(text: string): number[] {
+  const [model, ...changes] = text.split(",");
+  const lacks = LACKS.get(model);
+  if (!lacks) throw new CpuModelError(`no CPU model '${model}'; there are ${CPU_MODELS.join(", ")}`);
+  const words = [...DEFAULT];
+  const set = ({ word, bit }: Feature, on: boolean): void => {
+    words[word] = on ? words[word] | (1 << bit) : words[word] & ~(1 << bit);
+  };
+  for (const name of lacks) set(featureNamed(name), false);
+  for (const change of changes) {
+    const on = change[0] === "+";
+    if (!on && change[0] !== "-") throw new CpuModelError(`'${change}': write +FEATURE or -FEATURE`);
+    const name = change.slice(1);
+    const feature = FEATURES.get(ALIASES[name] ?? name);
+    if (!feature) throw new CpuModelError(`no CPU feature '${name}'`);
+    if (on && feature.presence === "absent") throw new CpuModelError(`${change}: not there yet`);
+    if (!on && feature.presence === "always") throw new CpuModelError(`${change}: cannot be switched off`);
+    set(feature, on);
+  }
+  return words.map((word, i) => (word ^ DEFAULT[i]) >>> 0);
+}
