@@ -43,11 +43,17 @@ export function launch(executablePath: string): Promise<Browser> {
   return chromium.launch({ executablePath, args });
 }
 
-/** Builds the page with FakeMachine in it into a folder of its own. */
-export async function buildSite(): Promise<{ folder: string; remove(): void }> {
+/** Builds the page into a folder of its own: with FakeMachine and without guests, or as `npm run build` does. */
+export async function buildSite(mode: "fake" | "production" = "fake"): Promise<{ folder: string; remove(): void }> {
   const folder = mkdtempSync(join(tmpdir(), "tabhyve-page-"));
   const outDir = join(folder, "site");
-  await build({ root, configFile: `${root}vite.config.ts`, mode: "fake", logLevel: "error", build: { outDir } });
+  const { NODE_ENV } = process.env;
+  if (mode === "production") process.env.NODE_ENV = mode; // vitest's own value makes a development build
+  try {
+    await build({ root, configFile: `${root}vite.config.ts`, mode, logLevel: "error", build: { outDir } });
+  } finally {
+    process.env.NODE_ENV = NODE_ENV;
+  }
   return { folder: outDir, remove: () => rmSync(folder, { recursive: true }) };
 }
 
@@ -177,6 +183,8 @@ export async function untilConsole(page: Page, pattern: RegExp, timeout = 10_000
 
 export const untilState = (page: Page, state: string): Promise<unknown> =>
   page.waitForSelector(`html[data-machine="${state}"]`, { timeout: 10_000 });
+
+export const consoleText = (page: Page): Promise<string> => page.evaluate(() => globalThis.tabhyve!.consoleText());
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 

@@ -1,0 +1,290 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseManifest } from "../../src/ui/guests.ts";
+import {
+  buildSite,
+  consoleText,
+  findChromium,
+  type Host,
+  host,
+  image,
+  launch,
+  root,
+  untilConsole,
+  untilState,
+  visit,
+} from "./browser.ts";
+
+/** The page as `npm run build` makes it, with the engine in it, running guests. */
+
+const chromium = findChromium();
+const linux = existsSync(join(root, "guests/manifest.json"));
+if (chromium && !linux) {
+  const line = "!".repeat(72);
+  console.error(`\n${line}\n!! LINUX WAS NOT TESTED IN THE PAGE: no guests/ (npm run guests).\n${line}\n`);
+}
+
+/** What the page keeps for the tests below: every byte that came from the guest, with the time. */
+declare global {
+  var arrived: { at: number; bytes: Uint8Array }[];
+}
+
+describe.skipIf(!chromium)("the engine in the page", { timeout: 90_000 }, () => {
+  let site: Awaited<ReturnType<typeof buildSite>>;
+  let isolated: Host;
+  let plain: Host;
+  let browser: Browser;
+
+  beforeAll(async () => {
+    site = await buildSite("production");
+    isolated = await host(site.folder, true);
+    plain = await host(site.folder, false);
+    browser = await launch(chromium!);
+  }, 60_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    await isolated?.close();
+    await plain?.close();
+    site?.remove();
+  });
+
+  /** Runs a test body on a fresh page of an isolated or a plain host; nothing may go wrong behind it. */
+  const on = async (where: Host, body: (page: Page) => Promise<void>): Promise<void> => {
+    const { page, errors, close } = await visit(browser, { base: where.base, path: "" });
+    try {
+      await body(page);
+      expect(errors).toEqual([]);
+    } finally {
+      await close();
+    }
+  };
+
+  const start = async (page: Page, guest: RegExp): Promise<void> => {
+    await page.getByRole("radio", { name: guest }).first().check();
+    await page.locator("#start").click();
+  };
+  const toast = (page: Page) => page.getByRole("status").textContent();
+
+  describe("embedded guest", () => {
+    const PROMPT = /tabhyve>$/;
+    const boot = async (page: Page): Promise<void> => {
+      await start(page, /Embedded guest/);
+      await untilConsole(page, PROMPT, 30_000);
+    };
+    const banners = async (page: Page): Promise<number> =>
+      (await consoleText(page)).split("for the commands").length - 1;
+
+    test("boots, answers a line, stands still while paused, and is reset", () =>
+      on(isolated, async (page) => {
+        await boot(page);
+        await page.keyboard.type("hello\r");
+        await untilConsole(page, /hello: no such command.*\n.*tabhyve>$/);
+        expect(await page.locator(".status").textContent()).toMatch(/Running.*threaded · 32 MB/s);
+
+        await page.getByRole("button", { name: "Pause" }).click();
+        await untilState(page, "paused");
+        const before = await consoleText(page);
+        await page.locator("#console").click();
+        await page.keyboard.type("later\r");
+        await page.waitForTimeout(300);
+        expect(await consoleText(page)).toBe(before);
+        await page.getByRole("button", { name: "Resume" }).click();
+        await untilConsole(page, /later: no such command/);
+
+        await page.getByRole("button", { name: "Reset" }).click();
+        await expect.poll(() => toast(page)).toBe("The machine was reset.");
+        await untilConsole(page, PROMPT);
+        expect(await consoleText(page)).not.toContain("later");
+      }));
+
+    test("reboots and powers off by itself, starts again, and is powered off from the page", () =>
+      on(isolated, async (page) => {
+        await boot(page);
+        await page.keyboard.type("reboot\r");
+        await expect.poll(() => toast(page)).toBe("The guest reset the machine.");
+        await expect.poll(() => banners(page), { timeout: 10_000 }).toBe(2);
+        await page.keyboard.type("poweroff\r");
+        await untilState(page, "off");
+        await expect.poll(() => toast(page)).toBe("The guest powered off.");
+        expect(await consoleText(page)).toContain("poweroff");
+        await page.locator("#main-control").click();
+        await untilConsole(page, PROMPT);
+        await page.getByRole("button", { name: "Power off" }).click();
+        await untilState(page, "off");
+        await expect.poll(() => toast(page)).toBe("Powered off.");
+      }));
+
+    test("a triple fault says where, and can be reset", () =>
+      on(isolated, async (page) => {
+        await boot(page);
+        await page.keyboard.type("fault\r");
+        const panel = page.locator(".problem[data-kind=triple-fault]");
+        await expect
+          .poll(() => panel.textContent())
+          .toMatch(
+            /exception.*#GP \(vector 13\).*rip.*0x10[0-9a-f]{4}.*cs.*0x8.*cr2.*cr3.*0x10[0-9a-f]{4}.*error code/s,
+          );
+        await untilState(page, "failed");
+        await page.keyboard.press("Enter"); // the focus is on the first remedy
+        await untilState(page, "running");
+        await expect.poll(() => banners(page), { timeout: 10_000 }).toBe(1);
+        expect(await panel.count()).toBe(0);
+      }));
+
+    test("on a host without isolation headers it runs on the inline transport", () =>
+      on(plain, async (page) => {
+        expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
+        await boot(page);
+        await page.keyboard.type("hello\r");
+        await untilConsole(page, /hello: no such command/);
+        expect(await page.locator(".status").textContent()).toContain("inline");
+        await page.keyboard.type("fault\r");
+        await expect.poll(() => page.locator(".problem").textContent()).toMatch(/triple fault.*rip.*0x10/s);
+      }));
+  });
+
+  test("an image that cannot be booted is refused with what was found", () =>
+    on(isolated, async (page) => {
+      await page.locator("#files").setInputFiles([{ name: "k", mimeType: "", buffer: Buffer.from(image(2000)) }]);
+      await page.locator("#start").click();
+      await expect
+        .poll(() => page.locator(".problem[data-kind=bad-image]").textContent())
+        .toMatch(/unknown type \(2\.0 KiB\); need a bzImage/);
+      await untilState(page, "failed");
+    }));
+
+  describe.skipIf(!linux)("Linux", () => {
+    const PROMPT = /:~#$/;
+    /** The same line at every speed: no part of the command's own echo may look like its output. */
+    const run = (page: Page, command: string): Promise<void> => page.keyboard.type(`${command}; echo '<''>'\r`);
+    const boot = async (page: Page): Promise<void> => {
+      await start(page, /64-bit cloud kernel/);
+      await untilConsole(page, PROMPT, 60_000);
+    };
+    /** Keeps what arrives from the guest in `arrived`, from now on. */
+    const listen = (page: Page) =>
+      page.evaluate(() => {
+        const console = (globalThis.tabhyve as unknown as { app: { console: { write(bytes: Uint8Array): void } } }).app
+          .console;
+        const write = Object.getPrototypeOf(console).write as typeof console.write;
+        globalThis.arrived = [];
+        console.write = (bytes) => {
+          globalThis.arrived.push({ at: performance.now(), bytes: bytes.slice() });
+          write.call(console, bytes);
+        };
+      });
+    const arrivedText = (page: Page): Promise<string> =>
+      page.evaluate(async () => new Blob(globalThis.arrived.map((a) => a.bytes as BlobPart)).text());
+
+    test.each([
+      ["threaded", () => isolated],
+      ["inline", () => plain],
+    ])("%s: boots, knows its console, answers a command, reboots, powers off", (transport, where) =>
+      on(where(), async (page) => {
+        await boot(page);
+        await run(page, "uname -sm; stty size; echo $TERM");
+        await untilConsole(page, /<>\n/);
+        const size = await page.evaluate(() => {
+          const { cols, rows } = (globalThis.tabhyve as unknown as { app: { console: { cols: number; rows: number } } })
+            .app.console;
+          return `${rows} ${cols}`;
+        });
+        expect(await consoleText(page)).toContain(`\nLinux x86_64\n${size}\nxterm-256color\n<>\n`);
+        expect(await page.locator(".status").textContent()).toMatch(new RegExp(`${transport} · 256 MB`));
+        await page.keyboard.type("reboot\r");
+        await expect.poll(() => toast(page), { timeout: 10_000 }).toBe("The guest reset the machine.");
+        await page.waitForFunction(
+          () => globalThis.tabhyve!.consoleText().split("busybox shell").length === 3,
+          undefined,
+          { timeout: 60_000 },
+        );
+        await untilConsole(page, PROMPT);
+        await page.keyboard.type("poweroff\r");
+        await untilState(page, "off");
+        await expect.poll(() => toast(page)).toBe("The guest powered off.");
+      }),
+    );
+
+    test("100 KB of output arrive whole, keys echo at once, and a busy page does not slow the guest's clock", () =>
+      on(isolated, async (page) => {
+        await boot(page);
+        await listen(page);
+
+        await run(page, "seq 1 16567");
+        await untilConsole(page, /<>\n/, 60_000);
+        const text = await arrivedText(page);
+        const from = text.indexOf("1\r\n2\r\n");
+        const want = Array.from({ length: 16567 }, (_, i) => `${i + 1}\r\n`).join("");
+        expect(text.slice(from, from + want.length) === want).toBe(true);
+
+        // What counts is the difference between prompt and stalled, so there is room for a busy test machine.
+        const echoes: number[] = [];
+        for (let i = 0; i < 30; i++) {
+          await page.waitForTimeout(30);
+          await page.evaluate(() => {
+            globalThis.arrived = [];
+            const press = (): unknown => Object.assign(globalThis, { pressed: performance.now() });
+            addEventListener("keydown", press, { once: true, capture: true });
+          });
+          await page.keyboard.press("x");
+          const ms = await page.waitForFunction(() => {
+            const first = globalThis.arrived[0];
+            return first && first.at - (globalThis as unknown as { pressed: number }).pressed;
+          });
+          echoes.push((await ms.jsonValue()) as number);
+        }
+        echoes.sort((a, b) => a - b);
+        expect(echoes[15]).toBeLessThan(60);
+        await page.keyboard.press("Control+u");
+
+        await page.evaluate(() => {
+          globalThis.arrived = [];
+          const slice = (): void => {
+            const end = performance.now() + 25;
+            while (performance.now() < end);
+            setTimeout(slice, 25);
+          };
+          slice();
+        });
+        await run(page, "echo 'a''b'; sleep 3; echo 'c''d'");
+        const seconds = await page.waitForFunction(() => {
+          let all = "";
+          let began = 0;
+          for (const { at, bytes } of globalThis.arrived) {
+            all += new TextDecoder().decode(bytes);
+            if (!began && all.includes("\nab\r")) began = at;
+            if (all.includes("\ncd\r")) return (at - began) / 1000;
+          }
+          return undefined;
+        });
+        const slept = (await seconds.jsonValue()) as number;
+        expect(slept).toBeGreaterThan(2.94);
+        expect(slept).toBeLessThan(3.3);
+      }));
+
+    test("too little memory is refused with how much is needed and where to set it", () =>
+      on(isolated, async (page) => {
+        await page
+          .getByRole("radio", { name: /64-bit cloud kernel/ })
+          .first()
+          .check();
+        await page.getByRole("button", { name: "Settings" }).first().click();
+        await page.getByLabel("Memory", { exact: true }).fill("1");
+        await page.getByRole("button", { name: "Done" }).click();
+        await page.locator("#start").click();
+        await expect
+          .poll(() => page.locator(".problem[data-kind=bad-image]").textContent(), { timeout: 10_000 })
+          .toMatch(/needs RAM up to .* the machine has 1 MiB.*more memory/s);
+      }));
+
+    test("files that a host would unpack have names that it leaves alone", async () => {
+      const response = await fetch(new URL("guests/manifest.json", isolated.base));
+      const files = parseManifest(await response.json()).flatMap((guest) => guest.files.map((file) => file.name));
+      expect(files.length).toBeGreaterThan(0);
+      expect(files.filter((name) => /\.(gz|br|zst|Z)$/.test(name))).toEqual([]);
+    });
+  });
+});
