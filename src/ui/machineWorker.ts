@@ -1,6 +1,13 @@
 /** Entry of the worker that holds a whole machine (inline transport). */
 import { expose, transfer } from "comlink";
-import type { MachineConfig, MachineErrorCode, MachineHandle, MachineState, MachineStats, StopDetail } from "./machineHandle.ts";
+import type {
+  MachineConfig,
+  MachineErrorCode,
+  MachineHandle,
+  MachineState,
+  MachineStats,
+  StopDetail,
+} from "./machineHandle.ts";
 import { createHere, describeError } from "./realMachine.ts";
 
 export class MachineWorker {

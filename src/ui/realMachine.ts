@@ -8,7 +8,6 @@ import { LoaderError } from "../machine/loader/types.ts";
 import { Machine, type StopReason } from "../machine/machine.ts";
 import type { WorkerThread } from "../vcpu/threaded.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
-import type { MachineWorker } from "./machineWorker.ts";
 import {
   type CreateMachine,
   type MachineCallbacks,
@@ -18,11 +17,13 @@ import {
   type MachineHandle,
   type StopDetail,
 } from "./machineHandle.ts";
+import type { MachineWorker } from "./machineWorker.ts";
 
 /** What the console is, on the command line of guests that read it (scripts/guest/init). */
 const TERM = "xterm-256color";
 
-const TRIPLE_FAULT_REMEDY = "Reset boots it again. If it happens every time, the kernel may need another command line or more memory.";
+const TRIPLE_FAULT_REMEDY =
+  "Reset boots it again. If it happens every time, the kernel may need another command line or more memory.";
 
 /** Mnemonics of the exceptions 0 to 31 (SDM volume 3, table 6-1). */
 const EXCEPTIONS = "#DE #DB NMI #BP #OF #BR #UD #NM #DF - #TS #NP #SS #GP #PF - #MF #AC #MC #XM #VE #CP".split(" ");
@@ -46,7 +47,11 @@ function detailOf(reason: StopReason | undefined, asked: boolean): StopDetail | 
         remedy: TRIPLE_FAULT_REMEDY,
       };
     case "engine-error":
-      return { reason: "engine-error", what: reason.message, remedy: "This is a bug in Tabhyve: please report it with these lines." };
+      return {
+        reason: "engine-error",
+        what: reason.message,
+        remedy: "This is a bug in Tabhyve: please report it with these lines.",
+      };
   }
 }
 
@@ -63,7 +68,11 @@ export function describeError(error: unknown): { code: MachineErrorCode; message
   }
   if (error instanceof LoaderError) return { code: "bad-image", message: error.message };
   if (error instanceof OutOfMemoryError) {
-    return { code: "out-of-memory", message: error.message, remedy: "Choose less memory in the settings, or close other tabs." };
+    return {
+      code: "out-of-memory",
+      message: error.message,
+      remedy: "Choose less memory in the settings, or close other tabs.",
+    };
   }
   return { code: "engine", message: error instanceof Error ? error.message : String(error) };
 }
@@ -128,12 +137,17 @@ function spawnVcpu(): WorkerThread {
 
 async function loadCore(): Promise<Uint8Array> {
   const response = await fetch(coreUrl);
-  if (!response.ok) throw new MachineError("engine", `The core did not load (HTTP ${response.status}).`, "Reload the page.");
+  if (!response.ok)
+    throw new MachineError("engine", `The core did not load (HTTP ${response.status}).`, "Reload the page.");
   return new Uint8Array(await response.arrayBuffer());
 }
 
 /** A whole machine in one worker, behind the same handle. */
-async function createInWorker(core: Uint8Array, config: MachineConfig, callbacks: MachineCallbacks): Promise<MachineHandle> {
+async function createInWorker(
+  core: Uint8Array,
+  config: MachineConfig,
+  callbacks: MachineCallbacks,
+): Promise<MachineHandle> {
   const worker = new Worker(new URL("./machineWorker.ts", import.meta.url), { type: "module" });
   const remote: Remote<MachineWorker> = wrap<MachineWorker>(worker);
   const failed = await remote.create(
