@@ -264,27 +264,5 @@ describe.skipIf(!chromium)("the engine in the page", { timeout: 90_000 }, () => 
         expect(slept).toBeGreaterThan(2.94);
         expect(slept).toBeLessThan(3.3);
       }));
-
-    test("too little memory is refused with how much is needed and where to set it", () =>
-      on(isolated, async (page) => {
-        await page
-          .getByRole("radio", { name: /64-bit cloud kernel/ })
-          .first()
-          .check();
-        await page.getByRole("button", { name: "Settings" }).first().click();
-        await page.getByLabel("Memory", { exact: true }).fill("1");
-        await page.getByRole("button", { name: "Done" }).click();
-        await page.locator("#start").click();
-        await expect
-          .poll(() => page.locator(".problem[data-kind=bad-image]").textContent(), { timeout: 10_000 })
-          .toMatch(/needs RAM up to .* the machine has 1 MiB.*more memory/s);
-      }));
-
-    test("files that a host would unpack have names that it leaves alone", async () => {
-      const response = await fetch(new URL("guests/manifest.json", isolated.base));
-      const files = parseManifest(await response.json()).flatMap((guest) => guest.files.map((file) => file.name));
-      expect(files.length).toBeGreaterThan(0);
-      expect(files.filter((name) => /\.(gz|br|zst|Z)$/.test(name))).toEqual([]);
-    });
   });
 });
