@@ -44,15 +44,18 @@ export interface TestdevV1 {
 /** pc-testdev. The machine maps `scratch` at 0xe0 and 0xe8, `flush` at 0xe4, `irq` at 0x2000, `iomem` in memory. */
 export class Testdev implements Device<TestdevV1> {
   readonly name = "testdev";
-  private readonly pin: (input: number) => InterruptPin;
+  private readonly pins: readonly InterruptPin[];
   private readonly log: Log;
   private bytes = new Uint8Array(4);
   private lines: number[] = new Array(IRQ_LINES).fill(0);
   private memory = new Uint8Array(IOMEM_SIZE);
 
-  /** `pin(n)` is interrupt input n: ISA interrupt n for n < 16, IOAPIC input n above. */
+  /**
+   * `pin(n)` is interrupt input n: ISA interrupt n for n < 16, IOAPIC input n above. Asked for once, as it may be a
+   * new output on a shared wire each time.
+   */
   constructor(pin: (input: number) => InterruptPin, log: Log) {
-    this.pin = pin;
+    this.pins = Array.from({ length: IRQ_LINES }, (_, n) => pin(n));
     this.log = log;
   }
 
@@ -91,7 +94,7 @@ export class Testdev implements Device<TestdevV1> {
   private drive(line: number, level: number): void {
     if (this.lines[line] === level) return;
     this.lines[line] = level;
-    this.pin(line).set(level !== 0);
+    this.pins[line].set(level !== 0);
   }
 
   export(): TestdevV1 {
@@ -108,7 +111,7 @@ export class Testdev implements Device<TestdevV1> {
     this.memory = iomem;
     this.lines = lines;
     lines.forEach((level, line) => {
-      this.pin(line).set(level !== 0);
+      this.pins[line].set(level !== 0);
     });
   }
 }

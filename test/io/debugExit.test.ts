@@ -45,6 +45,16 @@ describe("testdev", () => {
     expect([pins[0].level, log.messages.length]).toEqual([false, 1]);
   });
 
+  it("drives each line through one output, however often", () => {
+    const outputs: number[] = [];
+    const dev = new Testdev((n) => {
+      outputs.push(n);
+      return new FakePin();
+    }, fakeLog());
+    for (const value of [1, 0, 1, 0]) dev.irq.write(14, 1, value);
+    expect(outputs.filter((n) => n === 14)).toEqual([14]);
+  });
+
   it("has memory of 64 KiB", () => {
     const { dev } = board();
     dev.iomem.write(0, 4, 0xdead_beef);
