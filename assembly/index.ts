@@ -20,8 +20,9 @@ import { getRflags, setArithmeticFlags } from "./sem/flags";
 import { guestNs } from "./time";
 import { ringDoorbell } from "./ring";
 import { bump } from "./stat";
+import { compileWaiting } from "./jit/tier";
 
-export { compileRegion, installRegion } from "./jit/region";
+export { compileAt } from "./jit/tier";
 export * from "./jit/helpers";
 
 
@@ -119,6 +120,7 @@ export function run(vcpu: usize, slice: i64): i32 {
     const rest = go(c, u, budget);
     c.icount += budget - rest;
     left -= budget - rest;
+    if (c.batchCount) compileWaiting(c);
     const status = c.status;
     if (status == STATUS_BUDGET) {
       // A block longer than what is left of the slice.

@@ -7,7 +7,8 @@
  *
  *     -32 host address u32   -28 mode u32   -24 next in hash chain u32   -20 end of micro-ops u32
  *
- * HEAD: disp = instructions in the block, off = offset in the page. A relative branch remembers its host page number
+ * HEAD: disp = instructions in the block, off = offset in the page. Where regions are compiled, a block begins with COLD
+ * instead, which has in imm how often it must still run until it is worth compiling. A relative branch remembers its host page number
  * at +6, so that it can be linked within the page. Links never leave a page. A dropped block's HEAD becomes a NEXT to
  * itself, so that a link to it finds its successor.
  */
@@ -16,7 +17,7 @@ import {
   UOP_SIZE, STAT_BLOCKS_BUILT, STAT_LOOKUPS, STAT_JUMP_MISSES, STAT_TLB_FILLS_EXEC,
 } from "../gen/layout";
 import {
-  OP_HEAD, OP_STOP, OP_NEXT, OP_NEXTEV, OP_GO, OP_GOEV, OP_STRADDLE, ATTR_BR, ATTR_END, ATTR_EV,
+  OP_COLD, OP_HEAD, OP_STOP, OP_NEXT, OP_NEXTEV, OP_GO, OP_GOEV, OP_STRADDLE, ATTR_BR, ATTR_END, ATTR_EV,
 } from "../gen/decode";
 import { GP, raiseError } from "../exception";
 import { hostRead, noteCode } from "../mem/phys";
@@ -88,12 +89,19 @@ export function fetchHost(c: Vcpu, linear: u64, fault: bool): usize {
  */
 function lookup(c: Vcpu, host: usize, linear: u64, fault: bool): usize {
   bump(c, STAT_LOOKUPS);
-  const mode = c.mode, bucket = blockBucket(c, host, mode);
-  for (let b: usize = load<u32>(bucket); b; b = load<u32>(b - 24)) {
+  const b = findBlock(c, host);
+  if (b) return b;
+  if (!arenaRoom(c, MAX_BYTES)) resetArena(c);
+  return build(c, host, blockBucket(c, host, c.mode), linear, fault);
+}
+
+/** The block at a host address for the current mode, if it has been built. */
+export function findBlock(c: Vcpu, host: usize): usize {
+  const mode = c.mode;
+  for (let b: usize = load<u32>(blockBucket(c, host, mode)); b; b = load<u32>(b - 24)) {
     if (load<u32>(b - 32) == <u32>host && load<u32>(b - 28) == mode) return b;
   }
-  if (!arenaRoom(c, MAX_BYTES)) resetArena(c);
-  return build(c, host, bucket, linear, fault);
+  return 0;
 }
 
 /** The block `off` bytes into a host page, for a link within the page; 0 if it takes more than a look. */
@@ -217,6 +225,10 @@ function build(c: Vcpu, host: usize, bucket: usize, linear: u64, fault: bool): u
   }
   bump(c, STAT_BLOCKS_BUILT);
   store<u32>(head, n, 12);
+  if (c.heat) {
+    store<u16>(head, <u16>OP_COLD);
+    store<u32>(head, c.heat, 16);
+  }
   // The last micro-op closes the block and belongs to no instruction.
   for (let i = head + UOP_SIZE; i < u - UOP_SIZE; i += UOP_SIZE) store<u16>(i, <u16>(n - load<u16>(i, 26)), 26);
   store<u32>(head - 32, <u32>host);

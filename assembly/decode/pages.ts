@@ -37,6 +37,7 @@ let arenaTop: usize = 0;
 export function resetArena(c: Vcpu): void {
   memory.fill(changetype<usize>(c) + AREA_BLOCKS, 0, BLOCK_BUCKETS * 4);
   arenaTop = changetype<usize>(c) + AREA_ARENA;
+  c.arenaEpoch++;
   newCodeGeneration(c);
 }
 

@@ -56,7 +56,8 @@ export const AREA_TLB_EXEC: usize = 131072;
 export const AREA_JUMP: usize = 196608;
 export const AREA_BLOCKS: usize = 327680;
 export const AREA_JIT: usize = 589824;
-export const AREA_ARENA: usize = 1048576;
+export const AREA_BATCH: usize = 1048576;
+export const AREA_ARENA: usize = 1310720;
 export const AREA_END: usize = 25165824;
 export const SEG_ES: u32 = 0;
 export const SEG_CS: u32 = 1;
@@ -89,22 +90,25 @@ export const RUN_EXIT: i32 = 1;
 export const RUN_HALT: i32 = 2;
 export const RUN_TRIPLE_FAULT: i32 = 3;
 export const RUN_STOP: i32 = 4;
-export const STAT_BLOCKS_BUILT: usize = 3160;
-export const STAT_BLOCKS_DROPPED: usize = 3168;
-export const STAT_LOOKUPS: usize = 3176;
-export const STAT_JUMP_MISSES: usize = 3184;
-export const STAT_TLB_FILLS_READ: usize = 3192;
-export const STAT_TLB_FILLS_WRITE: usize = 3200;
-export const STAT_TLB_FILLS_EXEC: usize = 3208;
-export const STAT_WALKS: usize = 3216;
-export const STAT_SLOW_STEPS: usize = 3224;
-export const STAT_EXCEPTIONS: usize = 3232;
-export const STAT_INTERRUPTS: usize = 3240;
-export const STAT_EXITS: usize = 3248;
-export const STAT_FLUSHES: usize = 3256;
-export const STAT_REGIONS: usize = 3264;
-export const STAT_JIT_INSTRUCTIONS: usize = 3272;
-export const STAT_CODE_WRITES: usize = 3280;
+export const STAT_BLOCKS_BUILT: usize = 3200;
+export const STAT_BLOCKS_DROPPED: usize = 3208;
+export const STAT_LOOKUPS: usize = 3216;
+export const STAT_JUMP_MISSES: usize = 3224;
+export const STAT_TLB_FILLS_READ: usize = 3232;
+export const STAT_TLB_FILLS_WRITE: usize = 3240;
+export const STAT_TLB_FILLS_EXEC: usize = 3248;
+export const STAT_WALKS: usize = 3256;
+export const STAT_SLOW_STEPS: usize = 3264;
+export const STAT_EXCEPTIONS: usize = 3272;
+export const STAT_INTERRUPTS: usize = 3280;
+export const STAT_EXITS: usize = 3288;
+export const STAT_FLUSHES: usize = 3296;
+export const STAT_REGIONS: usize = 3304;
+export const STAT_JIT_INSTRUCTIONS: usize = 3312;
+export const STAT_CODE_WRITES: usize = 3320;
+export const STAT_MODULES: usize = 3328;
+export const STAT_REGIONS_EVICTED: usize = 3336;
+export const STAT_REGION_ENTRIES: usize = 3344;
 export const SEG_OFF_BASE: usize = 0;
 export const SEG_OFF_LIMIT: usize = 8;
 export const SEG_OFF_AR: usize = 12;
@@ -209,7 +213,16 @@ export const V_MXCSR: usize = 2572;
 export const V_YMM: usize = 2576;
 export const V_SIMD: usize = 3088;
 export const V_RUN_MS: usize = 3152;
-export const V_STATS: usize = 3160;
+export const V_HEAT: usize = 3160;
+export const V_ARENA_EPOCH: usize = 3164;
+export const V_REGION_EPOCH: usize = 3168;
+export const V_REGION_FIRST: usize = 3172;
+export const V_REGION_LAST: usize = 3176;
+export const V_REGION_WAITING: usize = 3180;
+export const V_BATCH_COUNT: usize = 3184;
+export const V_BATCH_AT: usize = 3188;
+export const V_BATCH_SINCE: usize = 3192;
+export const V_STATS: usize = 3200;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -413,8 +426,26 @@ export const V_STATS: usize = 3160;
   @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 3088); }
   @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 3152); }
   @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 3152); }
-  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 3160); }
-  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 3160); }
+  @inline get heat(): u32 { return load<u32>(changetype<usize>(this), 3160); }
+  @inline set heat(value: u32) { store<u32>(changetype<usize>(this), value, 3160); }
+  @inline get arenaEpoch(): u32 { return load<u32>(changetype<usize>(this), 3164); }
+  @inline set arenaEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 3164); }
+  @inline get regionEpoch(): u32 { return load<u32>(changetype<usize>(this), 3168); }
+  @inline set regionEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 3168); }
+  @inline get regionFirst(): u32 { return load<u32>(changetype<usize>(this), 3172); }
+  @inline set regionFirst(value: u32) { store<u32>(changetype<usize>(this), value, 3172); }
+  @inline get regionLast(): u32 { return load<u32>(changetype<usize>(this), 3176); }
+  @inline set regionLast(value: u32) { store<u32>(changetype<usize>(this), value, 3176); }
+  @inline get regionWaiting(): u32 { return load<u32>(changetype<usize>(this), 3180); }
+  @inline set regionWaiting(value: u32) { store<u32>(changetype<usize>(this), value, 3180); }
+  @inline get batchCount(): u32 { return load<u32>(changetype<usize>(this), 3184); }
+  @inline set batchCount(value: u32) { store<u32>(changetype<usize>(this), value, 3184); }
+  @inline get batchAt(): u32 { return load<u32>(changetype<usize>(this), 3188); }
+  @inline set batchAt(value: u32) { store<u32>(changetype<usize>(this), value, 3188); }
+  @inline get batchSince(): u64 { return load<u64>(changetype<usize>(this), 3192); }
+  @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 3192); }
+  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 3200); }
+  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 3200); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;

@@ -1,16 +1,54 @@
-/** Calling a compiled region. */
-import { STAT_JIT_INSTRUCTIONS, STATUS_BUDGET, Vcpu } from "../gen/layout";
+/** Running compiled regions, one after the other. */
+import { STAT_JIT_INSTRUCTIONS, STAT_REGION_ENTRIES, STATUS_BUDGET, STATUS_RESUME, Vcpu } from "../gen/layout";
+import { OP_COLD, OP_REGION } from "../gen/decode";
+import { enter } from "../decode/block";
 import { uOff } from "../decode/uop";
+import { headStop } from "../interp/structure";
+import { bump } from "../stat";
+import { tierUp } from "./tier";
 
-/** Runs the region whose entry the micro-op is; c.status says why it came back, RESUME: RIP is right, go on. */
-export function enterRegion(c: Vcpu, u: usize, budget: i64): i64 {
-  if (c.attention != 0) {
-    c.rip = c.ripPage + uOff(u);
-    c.status = STATUS_BUDGET;
-    return budget;
-  }
-  const left = call_indirect<i64>(load<u32>(u, 28), changetype<usize>(c), budget, load<u32>(u, 16));
+/** Budget after runRegions. */
+export let budgetLeft: i64 = 0;
+
+/**
+ * Runs regions from the block at `u` on. Returns where the interpreter goes on, 0: back to the outer loop, as c.status
+ * says. What is left of the budget is in `budgetLeft`.
+ */
+export function runRegions(c: Vcpu, u: usize, budget: i64): usize {
   const stat = changetype<usize>(c) + STAT_JIT_INSTRUCTIONS;
-  store<u64>(stat, load<u64>(stat) + (budget - left));
-  return left;
+  while (true) {
+    const op: u32 = load<u16>(u);
+    if (op != OP_REGION) {
+      // Hot enough: REGION now, or HEAD for good or until the batch is compiled.
+      if (op == OP_COLD && !load<u32>(u, 16)) {
+        tierUp(c, u);
+        continue;
+      }
+      budgetLeft = budget;
+      return u;
+    }
+    if (c.attention != 0) {
+      c.rip = c.ripPage + uOff(u);
+      c.status = STATUS_BUDGET;
+      budgetLeft = budget;
+      return 0;
+    }
+    bump(c, STAT_REGION_ENTRIES);
+    const left = call_indirect<i64>(load<u32>(u, 28), changetype<usize>(c), budget, load<u32>(u, 16));
+    store<u64>(stat, load<u64>(stat) + (budget - left));
+    if (c.status == STATUS_BUDGET && left == budget && c.attention == 0) {
+      // Too little is left for the region's longest way: its first block alone, as HEAD would do it.
+      budgetLeft = budget - load<u32>(u, 12);
+      if (budgetLeft >= 0) return u + 32;
+      budgetLeft = headStop(c, u, budgetLeft);
+      return 0;
+    }
+    budget = left;
+    if (c.status == STATUS_RESUME) {
+      u = enter(c);
+      if (u) continue;
+    }
+    budgetLeft = budget;
+    return 0;
+  }
 }

@@ -9,12 +9,14 @@
  * around the target: such targets are `marked`.
  */
 import { AREA_JIT, MODE_CODE64, UOP_SIZE, Vcpu } from "../gen/layout";
-import { OP_EASEG, OP_HEAD, OP_NEXT, OP_REGION } from "../gen/decode";
+import { OP_COLD, OP_EASEG, OP_HEAD, OP_NEXT, OP_REGION } from "../gen/decode";
 import { META, META_CONTROL, META_SEMANTIC, SEM_CALL, SEM_CALL_E, SEM_JCC, SEM_JMP } from "../gen/emit";
-import { linearRip, lookupInPage } from "../decode/block";
+import { findBlock, linearRip, lookupInPage } from "../decode/block";
 import { uFlags, uOff, uSize, UF_LOCK } from "../decode/uop";
 
 const MAX_BLOCKS: u32 = 64;
+/** Up to this heat regions are made of all code that can be reached: what has run says nothing yet. */
+const EAGER: u32 = 2;
 /** A region's longest way from check to check must be well below the budget of a run. */
 const MAX_INSTRUCTIONS: u32 = 1024;
 
@@ -62,6 +64,8 @@ let area: usize = 0;
 export let blocks: u32 = 0;
 let instructions: u32 = 0;
 let page: usize = 0;
+/** Take in blocks that have not run, too. */
+let all: bool = false;
 
 @inline function found(i: u32): Block { return changetype<Block>(area + FOUND + <usize>i * BLOCK_SIZE); }
 @inline export function block(i: u32): Block { return changetype<Block>(area + ORDERED + <usize>i * BLOCK_SIZE); }
@@ -111,6 +115,16 @@ function scan(c: Vcpu, head: usize, b: Block): bool {
   return true;
 }
 
+/**
+ * Whether a block belongs into a region by how often it has run: a quarter of what makes a block hot. Compiled code that
+ * never runs costs as much as any other.
+ */
+function warm(c: Vcpu, head: usize): bool {
+  const op: u32 = load<u16>(head);
+  if (op == OP_COLD) return all || load<u32>(head, 16) <= c.heat - (c.heat >> 2);
+  return op == OP_HEAD || op == OP_REGION;
+}
+
 /** Index of the block at `off` among the found ones, finding it now if need be; -1: not in the region. */
 function discover(c: Vcpu, off: i32): i32 {
   if (off < 0) return -1;
@@ -118,11 +132,9 @@ function discover(c: Vcpu, off: i32): i32 {
   if (known) return known == NOT_HERE ? -1 : <i32>known - 1;
   store<u8>(area + INDEX + off, NOT_HERE);
   if (blocks == MAX_BLOCKS || instructions >= MAX_INSTRUCTIONS) return -1;
-  const head = lookupInPage(c, page, off, linearRip(c, c.ripPage + off));
-  if (!head) return -1;
-  const op = load<u16>(head), b = found(blocks);
-  if ((op != OP_HEAD && op != OP_REGION) || !scan(c, head, b)) return -1;
-  instructions += b.n;
+  const head = all ? lookupInPage(c, page, off, linearRip(c, c.ripPage + off)) : findBlock(c, page + off);
+  if (!head || !warm(c, head) || !scan(c, head, found(blocks))) return -1;
+  instructions += found(blocks).n;
   store<u8>(area + INDEX + off, <u8>(blocks + 1));
   return blocks++;
 }
@@ -131,6 +143,7 @@ function discover(c: Vcpu, off: i32): i32 {
  * Collects the region that begins with the block at `head`. False: there is nothing to gain. c.ripPage is the page's.
  */
 export function collect(c: Vcpu, head: usize): bool {
+  all = c.heat <= EAGER;
   area = changetype<usize>(c) + AREA_JIT;
   memory.fill(area + INDEX, 0, 4096);
   blocks = 0;

@@ -2,8 +2,7 @@
  * Regions: blocks of one page compiled into one Wasm function, which the interpreter enters through the micro-op
  * REGION in place of a block's HEAD.
  *
- * compileRegion writes a function body; the host (src/vcpu/jit.ts) makes a module of it, puts its function into the
- * core's table and calls installRegion. The function knows neither the vCPU's address nor linear addresses: it can be
+ * writeRegion writes a function body; ./tier.ts says when, and what becomes of it. The function knows neither the vCPU's address nor linear addresses: it can be
  * entered wherever its page is mapped, and the blocks, which are found by backing page and mode, are what keeps that
  * right. When their page is dropped, REGION becomes NEXT as HEAD does, and nothing leads into the function any more.
  *
@@ -13,13 +12,10 @@
  */
 import {
   AREA_JIT, MODE_CODE32, MODE_CODE64, MODE_FLAT, MODE_FLATCS, MODE_STACK32, STATUS_BUDGET, STATUS_RESUME, STATUS_SLOW,
-  STAT_REGIONS,
   UOP_SIZE, V_CC_A, V_CC_B, V_CC_D, V_CC_OP, V_GPR, V_RIP, V_RIP_PAGE, V_STATUS, Vcpu,
 } from "../gen/layout";
-import { OP_EASEG, OP_HEAD, OP_REGION } from "../gen/decode";
+import { OP_EASEG } from "../gen/decode";
 import { emitMeaning, META } from "../gen/emit";
-import { enter } from "../decode/block";
-import { bump } from "../stat";
 import { uOff, uRest } from "../decode/uop";
 import { beginIr, FLAG_OP, roomForInstruction, STATES, useScratch } from "./ir";
 import {
@@ -228,18 +224,13 @@ const STATE_OFFSETS: StaticArray<usize> = [V_CC_OP, V_CC_D, V_CC_A, V_CC_B];
   : unchecked(STATE_OFFSETS[i - FLAG_OP]); }
 
 /**
- * Compiles the region whose first block is at `rip`. Returns the address of a function body {u32 length, bytes} for
- * installRegion, or 0: the code there cannot be compiled (now).
+ * Writes the region that begins with the block at `head`; c.ripPage is its page's. Returns the address of a function
+ * body {u32 length, bytes}, which is good until the next one is written, or 0: the code there cannot be compiled.
  */
-export function compileRegion(vcpu: usize, rip: u64): usize {
-  const c = changetype<Vcpu>(vcpu), mode = c.mode;
-  const flat32 = MODE_CODE32 | MODE_FLAT | MODE_STACK32;
+export function writeRegion(c: Vcpu, head: usize): usize {
+  const mode = c.mode, vcpu = changetype<usize>(c), flat32 = MODE_CODE32 | MODE_FLAT | MODE_STACK32;
   if (!(mode & MODE_FLATCS) || !(mode & MODE_CODE64 || (mode & flat32) == flat32)) return 0;
-  const oldRip = c.rip, oldPage = c.ripPage, oldStatus = c.status;
-  c.rip = rip;
-  const head = enter(c), ok = head != 0 && load<u16>(head) == OP_HEAD && collect(c, head);
-  c.rip = oldRip; c.ripPage = oldPage; c.status = oldStatus;
-  if (!ok) return 0;
+  if (!collect(c, head)) return 0;
   cpu = c;
   useScratch(c);
   useMode(mode);
@@ -274,16 +265,4 @@ export function compileRegion(vcpu: usize, rip: u64): usize {
   if (overflow) return 0;
   store<u32>(start, <u32>(at - start - 4));
   return start;
-}
-
-/** Lets the interpreter enter the region compiled last through table entry `index`. */
-export function installRegion(vcpu: usize, index: u32): void {
-  bump(changetype<Vcpu>(vcpu), STAT_REGIONS);
-  for (let k: u32 = 0; k < blocks; k++) {
-    const b = block(k), head: usize = b.head;
-    if (!b.entry) continue;
-    store<u16>(head, <u16>OP_REGION);
-    store<u32>(head, k, 16);
-    store<u32>(head, index, 28);
-  }
 }

@@ -2,6 +2,7 @@
 import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { constants } from "node:os";
 import { Machine, type MachineStats, type StopReason } from "../machine/machine.ts";
+import type { EngineKind } from "../vcpu/jit.ts";
 import { reason, type Send, UsageError } from "./options.ts";
 import { spawnWorker } from "./spawn.ts";
 import { Terminal } from "./terminal.ts";
@@ -16,6 +17,7 @@ export interface RunOptions {
   /** MachineConfig.cpu */
   readonly cpu: string;
   readonly transport: "threaded" | "inline";
+  readonly engine: EngineKind;
   /** "stdio", or a file that takes the guest's output. */
   readonly serial: string;
   readonly send: readonly Send[];
@@ -72,6 +74,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     memoryBytes: options.memoryBytes,
     cpu: options.cpu,
     transport: options.transport,
+    engine: options.engine,
     spawn: spawnWorker,
     debugExit: options.debugExit,
     restart: options.restart,

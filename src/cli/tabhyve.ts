@@ -1,4 +1,5 @@
 /** The command `tabhyve`. */
+
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { basename } from "node:path";
@@ -6,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { Command, CommanderError, Option } from "commander";
 import { embeddedGuest } from "../machine/embedded/index.ts";
 import { LoaderError } from "../machine/loader/types.ts";
+import type { EngineKind } from "../vcpu/jit.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import * as options from "./options.ts";
 import { type Send, UsageError } from "./options.ts";
@@ -13,6 +15,7 @@ import { type ReplayWords, replay } from "./replay.ts";
 import { run, STATUS } from "./run.ts";
 
 /** Options of the contract that belong to later work: named, so that they are refused and not misread. */
+const ENGINES: readonly EngineKind[] = ["interp", "jit", "auto"];
 const NOT_YET = ["bios", "disk", "cdrom", "floppy", "cpus", "keys", "screen", "snapshot-out", "snapshot-in"];
 
 const DEFAULT_MEMORY = 256 * 2 ** 20;
@@ -24,6 +27,7 @@ interface RunWords {
   memory: number;
   cpu: string;
   transport: "threaded" | "inline";
+  engine: EngineKind;
   serial: string;
   send?: Send[];
   until?: RegExp;
@@ -71,13 +75,10 @@ function single<T>(flags: string, description: string, parse: (text: string, nam
 
 const word = (text: string): string => text;
 
-/** `auto` is the interpreter as long as it is the only one. */
 const engine = (): Option =>
-  single("--engine <kind>", "how guest code runs: interp, auto (jit is not there yet)", (text, name) => {
-    const kind = options.parseChoice(name, ["interp", "jit", "auto"], text);
-    if (kind === "jit") throw new UsageError("--engine jit: not there yet; use interp or auto");
-    return kind;
-  }).default("auto");
+  single("--engine <kind>", "interp; auto: hot code is compiled; jit: all code is", (text, name) =>
+    options.parseChoice(name, ENGINES, text),
+  ).default("interp");
 
 /** What is left on the command line after the options. */
 function noArguments(command: Command): void {
@@ -152,6 +153,7 @@ const runCommand = program
       memoryBytes: words.memory,
       cpu: words.cpu,
       transport: words.transport,
+      engine: words.engine,
       serial: words.serial,
       send: words.send ?? [],
       ...(words.until && { until: words.until }),

@@ -114,6 +114,7 @@ const TF = 0x100n;
 const stepped = (vector: Vector): boolean => !vector.steps && !vector.exception && vector.after.rip === vector.rip;
 
 export class VectorMachine {
+  readonly heat: number;
   readonly #module: WebAssembly.Module;
   readonly #memory: MachineMemory;
   readonly #view: StructView;
@@ -128,8 +129,12 @@ export class VectorMachine {
   #core: CoreExports;
   #mode = 0;
 
-  /** @param module the compiled core (dist/core/core.wasm). */
-  constructor(module: WebAssembly.Module) {
+  /**
+   * @param module the compiled core (dist/core/core.wasm).
+   * @param heat Vcpu.heat: executions after which a block is compiled, 0 = never.
+   */
+  constructor(module: WebAssembly.Module, heat = 0) {
+    this.heat = heat;
     this.#module = module;
     this.#memory = new MachineMemory({ regions: [{ gpa: 0, length: RAM_SIZE }], vcpus: 1, shared: true });
     const buffer = this.#memory.memory.buffer;
@@ -166,6 +171,7 @@ export class VectorMachine {
     v.set64(VCPU.apicTimer, -1n);
     v.set64(VCPU.deviceDeadline, -1n);
     this.#memory.bytes.set(this.#segments[64], v.base + VCPU.seg.offset);
+    v.set(VCPU.heat, this.heat);
     core.init(this.#base);
     this.#mode = 0;
     return core;

@@ -2,6 +2,7 @@
  * Replay of instruction vectors (`tabhyve vectors`): every vector runs on a core of its own machine, and the state
  * afterwards is compared with what a CPU did. See ./vectorFormat.ts for the files, ./vectorMachine.ts for the machine.
  */
+import { type EngineKind, HEAT } from "../vcpu/jit.ts";
 import { advertised, featureOf } from "./vectorFeatures.ts";
 import { readVectors, splitId, tierOf, type Vector } from "./vectorFormat.ts";
 import { type Outcome, VectorMachine } from "./vectorMachine.ts";
@@ -11,6 +12,8 @@ export interface ReplayOptions {
   readonly all?: boolean;
   /** Run whole blocks, as a guest's code runs, rather than one instruction at a time (where a vector allows it). */
   readonly blocks?: boolean;
+  /** Default: interp. The others compile at the first execution, and run whole blocks, because regions do. */
+  readonly engine?: EngineKind;
   /** Only vectors whose id contains this text. */
   readonly only?: string;
   /** Called before each file. */
@@ -66,7 +69,8 @@ export function replayVectors(
   files: readonly string[],
   options: ReplayOptions = {},
 ): TierResult[] {
-  const machine = new VectorMachine(core);
+  const compiled = options.engine !== undefined && options.engine !== "interp";
+  const machine = new VectorMachine(core, compiled ? HEAT.jit : 0);
   const features = advertised(machine);
   return files.map((file) => {
     options.progress?.(file);
@@ -94,7 +98,7 @@ function replayFile(
       continue;
     }
     machine.load(vector);
-    const differences = compare(machine, vector, machine.run(vector, options.blocks));
+    const differences = compare(machine, vector, machine.run(vector, options.blocks || machine.heat > 0));
     if (!differences.length) {
       passed++;
       continue;

@@ -19,13 +19,13 @@ export function dispatchText(rows: readonly Row[], sem: Map<string, string>, han
   const called = ops.filter((op) => op.id >= firstCalled);
   const structure = Object.fromEntries([...STRUCTURE, ...ADDRESS].map((n, i) => [n, i]));
   const wrapper = (op: MicroOp) => (op.handler ? op.meaning : `x${op.id}`);
-  return `import { Vcpu, STATUS_BUDGET, STATUS_REGION, STATUS_RESUME } from "./layout";
+  return `import { Vcpu, STATUS_REGION } from "./layout";
 import { Interp } from "../interp/backend";
 import { Reg, Mem, Imm, Cl } from "../sem/kinds";
 import { headStop, stop, enterNext, enterNextEvents, enterEvents, raiseUop, straddle, stopUop } from "../interp/structure";
 import { easeg } from "../decode/address";
 import { enter } from "../decode/block";
-import { enterRegion } from "../jit/enter";
+import { budgetLeft, runRegions } from "../jit/enter";
 ${imports(ops, sem, handlers)}
 
 ${called
@@ -50,18 +50,8 @@ export function go(c: Vcpu, u: usize, budget: i64): i64 {
     budget = interpret(c, u, budget);
     if (c.status != STATUS_REGION) return budget;
     // Calls stand out here: in the loop of the switch they would cost it registers.
-    u = c.uop;
-    const left = enterRegion(c, u, budget);
-    if (c.status == STATUS_BUDGET && left == budget && c.attention == 0) {
-      // Too little is left for the region's longest way: its first block alone, as HEAD would do it.
-      budget -= load<u32>(u, 12);
-      if (budget < 0) return headStop(c, u, budget);
-      u += 32;
-      continue;
-    }
-    budget = left;
-    if (c.status != STATUS_RESUME) return budget;
-    u = enter(c);
+    u = runRegions(c, c.uop, budget);
+    budget = budgetLeft;
     if (!u) return budget;
   }
 }
@@ -84,6 +74,15 @@ function interpret(c: Vcpu, u: usize, budget: i64): i64 {
       case ${structure.RAISE}: { raiseUop(c, u); return stop(c, u, budget); }
       case ${structure.STRADDLE}: { if (!straddle(c, u)) return stop(c, u, budget); u += 32; continue; }
       case ${structure.REGION}: { c.uop = <u32>u; c.status = STATUS_REGION; return budget; }
+      case ${structure.COLD}: {
+        budget -= load<u32>(u, 12);
+        if (budget < 0 || c.attention != 0) return headStop(c, u, budget);
+        const heat = load<u32>(u, 16) - 1;
+        store<u32>(u, heat, 16);
+        if (!heat) { c.uop = <u32>u; c.status = STATUS_REGION; return budget + load<u32>(u, 12); }
+        u += 32;
+        continue;
+      }
       case ${structure.EASEG}: { if (!easeg(c, u)) return stop(c, u, budget); u += 32; continue; }
 ${inline
   .map((op) =>

@@ -26,7 +26,18 @@ export interface MicroOp {
 }
 
 /** Micro-ops that no row has: block structure. Their numbers come first. */
-export const STRUCTURE = ["HEAD", "STOP", "NEXT", "NEXTEV", "GO", "GOEV", "RAISE", "STRADDLE", "REGION"] as const;
+export const STRUCTURE = [
+  "HEAD",
+  "STOP",
+  "NEXT",
+  "NEXTEV",
+  "GO",
+  "GOEV",
+  "RAISE",
+  "STRADDLE",
+  "REGION",
+  "COLD",
+] as const;
 /** Address micro-ops (assembly/decode/address.ts): leave the operand's linear address in Vcpu.ea. */
 export const ADDRESS = ["EASEG"] as const;
 

@@ -15,6 +15,7 @@ import { requestStop } from "../vcpu/attention.ts";
 import { unshared } from "../vcpu/core.ts";
 import type { DeviceSide, Engine } from "../vcpu/engine.ts";
 import { InlineEngine } from "../vcpu/inline.ts";
+import { type EngineKind, HEAT } from "../vcpu/jit.ts";
 import { drainRing, RING_EOI, RING_PORT } from "../vcpu/ring.ts";
 import { ThreadedEngine, type WorkerThread } from "../vcpu/threaded.ts";
 import { type StructView, vcpuView } from "../vcpu/view.ts";
@@ -54,6 +55,8 @@ export interface MachineConfig {
   /** CPU model and features, `MODEL[,+F,-F]…` (src/isa/cpuModel.ts); default: max. */
   readonly cpu?: string;
   readonly transport: "threaded" | "inline";
+  /** Default: interp. */
+  readonly engine?: EngineKind;
   /** Makes the workers of the threaded transport. */
   readonly spawn?: () => WorkerThread;
   /** Bytes from COM1, as they come. */
@@ -123,6 +126,7 @@ export class Machine implements DeviceSide {
     const log = new DebugLog(config.log);
     this.#views.forEach((view, id) => {
       resetVcpu(view, id, CPU_SIGNATURE);
+      view.set(VCPU.heat, HEAT[config.engine ?? "interp"]);
       this.#cpuToggles.forEach((word, i) => {
         view.set(VCPU.cpuToggle, word, i);
       });

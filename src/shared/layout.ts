@@ -278,6 +278,19 @@ export const VCPU = layOut({
   simd: ["u64", 8],
   /** Host milliseconds this vCPU has spent in `run`, kept by whoever calls it. */
   runMs: ["f64"],
+  /** Executions after which a block is worth compiling; 0 = never. Set by the host before `init`. */
+  heat: ["u32"],
+  /** Bumped when the arena is emptied: what regions knew of it is gone (assembly/jit/tier.ts). */
+  arenaEpoch: ["u32"],
+  /** The arena that the list of regions, oldest first, and the batch belong to. */
+  regionEpoch: ["u32"],
+  regionFirst: ["u32"],
+  regionLast: ["u32"],
+  regionWaiting: ["u32"],
+  /** Function bodies that wait to be compiled: their number, where the next one goes, icount at the first one. */
+  batchCount: ["u32"],
+  batchAt: ["u32"],
+  batchSince: ["u64"],
   /** Statistics, one u64 each: see STATS. */
   stats: ["u64", 32],
 });
@@ -324,6 +337,9 @@ export const STATS = [
   "regions",
   "jitInstructions",
   "codeWrites",
+  "modules",
+  "regionsEvicted",
+  "regionEntries",
 ] as const;
 
 /** Sizes and places within a vCPU's area, relative to its start. */
@@ -352,8 +368,10 @@ export const AREA = {
   BLOCKS: 0x5_0000,
   /** Scratch of the compiler of regions (assembly/jit). */
   JIT: 0x9_0000,
+  /** Function bodies of regions on their way to the host. */
+  BATCH: 0x10_0000,
   /** Micro-ops of blocks. */
-  ARENA: 0x10_0000,
+  ARENA: 0x14_0000,
   END: 0x180_0000,
 } as const;
 export const VCPU_STRIDE = AREA.END;

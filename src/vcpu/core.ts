@@ -1,4 +1,5 @@
 /** The compiled core: its exports, and instantiating one binary for shared and for unshared memory. */
+import { type JitExports, RegionCompiler } from "./jit.ts";
 
 /** Exports of assembly/index.ts. `vcpu` is the address of a vCPU's area. */
 export interface CoreExports {
@@ -19,18 +20,26 @@ export type HostRandom = () => bigint;
 
 const hostRandom: HostRandom = () => crypto.getRandomValues(new BigInt64Array(1))[0];
 
-/** An instance of the core on a machine's memory. `random` is the host's generator unless a run is to be repeatable. */
+/**
+ * An instance of the core on a machine's memory. `random` is the host's generator unless a run is to be repeatable,
+ * `jit` what compiles regions for its vCPUs.
+ */
 export function instantiateCore(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
   now: HostNow,
   random: HostRandom = hostRandom,
+  jit: RegionCompiler = new RegionCompiler(memory),
 ): CoreExports {
   const abort = (_message: number, _file: number, line: number, column: number): never => {
     throw new Error(`the core failed an assertion (line ${line}, column ${column})`);
   };
-  const instance = new WebAssembly.Instance(module, { env: { memory, abort, now, random } });
-  return instance.exports as unknown as CoreExports;
+  const compileRegions = (vcpu: number, at: number, count: number) => jit.compileRegions(vcpu, at, count);
+  const forgetRegions = (vcpu: number) => jit.forgetRegions(vcpu);
+  const env = { memory, abort, now, random, compileRegions, forgetRegions };
+  const exports = new WebAssembly.Instance(module, { env }).exports as unknown as CoreExports & JitExports;
+  jit.attach(exports);
+  return exports;
 }
 
 /**

@@ -1,18 +1,42 @@
 /**
- * Compiled regions, the host's part: from the function body that the core writes (assembly/jit/region.ts) to a function
- * in the core's table. A module holds no address of a vCPU or of the core, so one can be given to every vCPU's instance.
+ * Compiled regions, the host's part: from the function bodies that the core writes (assembly/jit) to functions in the
+ * core's table. A module holds no address of a vCPU or of the core.
  */
 import { JIT_HELPERS } from "../isa/jitHelpers.ts";
 
 /** The core's exports that regions need. */
 export interface JitExports {
   readonly table: WebAssembly.Table;
-  /** Address of {u32 length, function body} for the code at `rip`; 0 if it cannot be compiled. */
-  compileRegion(vcpu: number, rip: bigint): number;
-  /** Lets the interpreter enter the region compiled last through table entry `index`. */
-  installRegion(vcpu: number, index: number): void;
+  /** Compiles the code at `rip` at once; 0 if it cannot be compiled, or is already. */
+  compileAt(vcpu: number, rip: bigint): number;
   readonly [helper: string]: unknown;
 }
+
+/** What the core calls (assembly/jit/tier.ts). */
+export interface JitImports {
+  compileRegions(vcpu: number, at: number, count: number): number;
+  forgetRegions(vcpu: number): void;
+}
+
+/**
+ * How guest code runs. `jit`: what can be compiled is, at its first execution. `auto`: what has run often enough to be
+ * worth it.
+ */
+export type EngineKind = "interp" | "jit" | "auto";
+
+/** Executions of a block before it is compiled (Vcpu.heat); 0 = never. */
+export const HEAT: Readonly<Record<EngineKind, number>> = { interp: 0, jit: 1, auto: 3000 };
+
+/**
+ * What one vCPU keeps alive at most. A module costs the host some 20 KiB and a function some 7 KiB and more with its
+ * code, which is a few times its bytes here; node 20 aborts near 32,500 live modules.
+ */
+export interface JitLimits {
+  readonly modules: number;
+  readonly functions: number;
+  readonly bytes: number;
+}
+export const JIT_LIMITS: JitLimits = { modules: 1500, functions: 12_000, bytes: 16 << 20 };
 
 const TYPE: Readonly<Record<string, number>> = { i: 0x7f, l: 0x7e };
 /** (vcpu, budget, entry) -> budget that is left. */
@@ -30,96 +54,159 @@ const leb = (value: number): number[] => {
 const name = (s: string): number[] => [s.length, ...[...s].map((c) => c.charCodeAt(0))];
 const section = (id: number, bytes: readonly number[]): number[] => [id, ...leb(bytes.length), ...bytes];
 
-/** Everything before the code section (Wasm core specification, 5.5): the same in every module. */
-function head(shared: boolean): Uint8Array {
-  const types = [...new Set([...JIT_HELPERS.map(([, params, result]) => `${params}>${result}`), REGION_TYPE])];
-  const typeBytes = types.flatMap((t) => {
+const TYPES = [...new Set([...JIT_HELPERS.map(([, params, result]) => `${params}>${result}`), REGION_TYPE])];
+
+/** Magic, types and imports (Wasm core specification, 5.5): the same in every module. */
+function head(shared: boolean): number[] {
+  const types = TYPES.flatMap((t) => {
     const [params, result] = t.split(">");
     return [0x60, params.length, ...[...params].map((p) => TYPE[p]), 1, TYPE[result]];
   });
   const imports = [
     [...name("core"), ...name("memory"), 2, shared ? 3 : 1, ...leb(1), ...leb(65536)],
-    ...JIT_HELPERS.map(([n, params, result]) => [...name("core"), ...name(n), 0, types.indexOf(`${params}>${result}`)]),
+    ...JIT_HELPERS.map(([n, params, result]) => [...name("core"), ...name(n), 0, TYPES.indexOf(`${params}>${result}`)]),
   ];
-  return Uint8Array.from([
-    0,
-    0x61,
-    0x73,
-    0x6d,
-    1,
-    0,
-    0,
-    0,
-    ...section(1, [types.length, ...typeBytes]),
+  return [
+    ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...section(1, [TYPES.length, ...types]),
     ...section(2, [imports.length, ...imports.flat()]),
-    ...section(3, [1, types.indexOf(REGION_TYPE)]),
-    ...section(7, [1, ...name("region"), 0, JIT_HELPERS.length]),
-  ]);
+  ];
 }
+const HEADS = { shared: head(true), unshared: head(false) };
 
-/** A module around one function body. */
-export function regionModule(body: Uint8Array, shared: boolean): Uint8Array {
-  const start = head(shared);
-  const size = leb(body.length);
-  const before = [10, ...leb(1 + size.length + body.length), 1, ...size];
-  const out = new Uint8Array(start.length + before.length + body.length);
-  out.set(start);
-  out.set(before, start.length);
-  out.set(body, start.length + before.length);
+/** A module around function bodies, which it exports as "0", "1" … */
+export function regionModule(bodies: readonly Uint8Array[], shared: boolean): Uint8Array {
+  const region = TYPES.indexOf(REGION_TYPE);
+  const count = leb(bodies.length);
+  const before = [
+    ...(shared ? HEADS.shared : HEADS.unshared),
+    ...section(3, [...count, ...bodies.map(() => region)]),
+    ...section(7, [...count, ...bodies.flatMap((_, i) => [...name(`${i}`), 0, ...leb(JIT_HELPERS.length + i)])]),
+  ];
+  const sizes = bodies.map((body) => leb(body.length));
+  const code = bodies.reduce((n, body, i) => n + sizes[i].length + body.length, count.length);
+  before.push(10, ...leb(code), ...count);
+  const out = new Uint8Array(before.length + code - count.length);
+  out.set(before);
+  let at = before.length;
+  bodies.forEach((body, i) => {
+    out.set(sizes[i], at);
+    out.set(body, at + sizes[i].length);
+    at += sizes[i].length + body.length;
+  });
   return out;
 }
 
-/** A region that the core can enter. */
-export interface Region {
-  readonly module: WebAssembly.Module;
-  /** The module's bytes. */
-  readonly bytes: Uint8Array;
-  /** Entry of the core's table. */
-  readonly index: number;
+/** A live module: its functions' places in the core's table. */
+interface Batch {
+  readonly indices: readonly number[];
+  readonly bytes: number;
 }
 
-/**
- * Compiles regions for the vCPUs of one core instance. There is no policy here: who calls `compile` decides what is worth
- * it, and must keep the number of live modules well below what the host bears (node 20 aborts near 32,500).
- */
-export class RegionCompiler {
-  readonly #core: JitExports;
+/** What one vCPU has alive, oldest first. */
+interface Live {
+  batches: Batch[];
+  functions: number;
+  bytes: number;
+}
+
+/** Compiles regions for the vCPUs of one core instance. */
+export class RegionCompiler implements JitImports {
   readonly #memory: WebAssembly.Memory;
-  readonly #imports: Record<string, Record<string, never>>;
-  /** Entries of the table that regions have, and those that are free again. */
-  readonly #live: number[] = [];
+  readonly #limits: JitLimits;
+  readonly #live = new Map<number, Live>();
+  /** Entries of the core's table that are free again. */
   readonly #free: number[] = [];
+  #table!: WebAssembly.Table;
+  #imports!: Record<string, Record<string, never>>;
+  /** The module made last. */
+  last: Uint8Array | undefined;
 
-  constructor(core: JitExports, memory: WebAssembly.Memory) {
-    this.#core = core;
+  constructor(memory: WebAssembly.Memory, limits: JitLimits = JIT_LIMITS) {
     this.#memory = memory;
+    this.#limits = limits;
+  }
+
+  /** Before anything runs: the instance whose imports these are. */
+  attach(core: JitExports): void {
+    this.#table = core.table;
     const helpers = Object.fromEntries(JIT_HELPERS.map(([n]) => [n, core[n] as never]));
-    this.#imports = { core: { memory: memory as never, ...helpers } };
+    this.#imports = { core: { memory: this.#memory as never, ...helpers } };
   }
 
-  /**
-   * Compiles the code at `rip` of the vCPU at `vcpu` (its area's address) and installs it. undefined: there is no code
-   * there that can be compiled, or it is compiled already.
-   */
-  compile(vcpu: number, rip: bigint): Region | undefined {
-    const at = this.#core.compileRegion(vcpu, rip) >>> 0;
-    if (!at) return undefined;
+  compileRegions(vcpu: number, at: number, count: number): number {
     const buffer = this.#memory.buffer;
-    const length = new DataView(buffer).getUint32(at, true);
-    const shared = !(buffer instanceof ArrayBuffer);
-    const bytes = regionModule(new Uint8Array(buffer, at + 4, length), shared);
-    const module = new WebAssembly.Module(bytes as BufferSource);
-    const instance = new WebAssembly.Instance(module, this.#imports);
-    const index = this.#free.pop() ?? this.#core.table.grow(1);
-    this.#core.table.set(index, instance.exports.region);
-    this.#live.push(index);
-    this.#core.installRegion(vcpu, index);
-    return { module, bytes, index };
+    const view = new DataView(buffer);
+    const bodies: Uint8Array[] = [];
+    for (let from = at >>> 0; bodies.length < count; ) {
+      const length = view.getUint32(from, true);
+      bodies.push(new Uint8Array(buffer, from + 4, length));
+      from += 4 + length;
+    }
+    const bytes = regionModule(bodies, !(buffer instanceof ArrayBuffer));
+    const live = this.#of(vcpu);
+    let exports: Record<string, unknown>;
+    let evicted = 0;
+    try {
+      evicted = this.#makeRoom(live, count, bytes.length);
+      exports = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), this.#imports).exports;
+    } catch (error) {
+      // Out of memory for code. A module that does not validate is a mistake of ours.
+      if (error instanceof RangeError && !evicted) return -1;
+      throw error;
+    }
+    const indices = bodies.map((_, i) => {
+      const index = this.#free.pop() ?? this.#table.grow(1);
+      this.#table.set(index, exports[i]);
+      return index;
+    });
+    indices.forEach((index, i) => {
+      view.setUint32((at >>> 0) + i * 4, index, true);
+    });
+    live.batches.push({ indices, bytes: bytes.length });
+    live.functions += count;
+    live.bytes += bytes.length;
+    this.last = bytes;
+    return evicted;
   }
 
-  /** Lets go of every region. Only when no vCPU of the instance has one any more: after `init` of each. */
-  forget(): void {
-    for (const index of this.#live) this.#core.table.set(index, null);
-    this.#free.push(...this.#live.splice(0));
+  /** Lets go of the oldest modules, a quarter of them at a time; the number of their functions. */
+  #makeRoom(live: Live, functions: number, bytes: number): number {
+    const most = this.#limits;
+    if (
+      live.batches.length < most.modules &&
+      live.functions + functions <= most.functions &&
+      live.bytes + bytes <= most.bytes
+    ) {
+      return 0;
+    }
+    const gone = live.batches.splice(0, Math.ceil(live.batches.length / 4));
+    return this.#release(live, gone);
+  }
+
+  #release(live: Live, gone: readonly Batch[]): number {
+    let functions = 0;
+    for (const batch of gone) {
+      for (const index of batch.indices) this.#table.set(index, null);
+      this.#free.push(...batch.indices);
+      functions += batch.indices.length;
+      live.bytes -= batch.bytes;
+    }
+    live.functions -= functions;
+    return functions;
+  }
+
+  forgetRegions(vcpu: number): void {
+    const live = this.#of(vcpu);
+    this.#release(live, live.batches.splice(0));
+  }
+
+  #of(vcpu: number): Live {
+    let live = this.#live.get(vcpu);
+    if (!live) {
+      live = { batches: [], functions: 0, bytes: 0 };
+      this.#live.set(vcpu, live);
+    }
+    return live;
   }
 }

@@ -51,7 +51,7 @@ for (const [name, n] of [
 ]) {
   run(machines.interp, name, 2);
   run(machines.jit, name, 2);
-  const region = machines.jit.jit.compile(machines.jit.base, symbols.get(name));
+  const region = machines.jit.compile(symbols.get(name));
   if (!region) throw new Error(`no region at ${name}`);
   run(machines.jit, name, Math.min(n, 20));
   const speed = { interp: [], jit: [], ratio: [] };
@@ -67,7 +67,7 @@ for (const [name, n] of [
     }
   }
   console.log(
-    `${name.padEnd(9)} ${median(speed.interp).toFixed(0).padStart(11)} ${median(speed.jit).toFixed(0).padStart(10)} ${median(speed.ratio).toFixed(2).padStart(7)}   module ${region.bytes.length} bytes`,
+    `${name.padEnd(9)} ${median(speed.interp).toFixed(0).padStart(11)} ${median(speed.jit).toFixed(0).padStart(10)} ${median(speed.ratio).toFixed(2).padStart(7)}   module ${region.length} bytes`,
   );
 }
 process.exitCode = failed ? 1 : 0;

@@ -145,7 +145,6 @@ describe("an option", () => {
     },
     20_000,
   );
-  it("--engine jit is not there yet", () => refused(["run", "--engine", "jit"], /--engine jit: not there yet/));
   it.each<[string[], RegExp]>([
     [["run", "--kernal", "x"], /unknown option '--kernal'/],
     [["run", "vmlinuz"], /'vmlinuz': not an option of run/],
@@ -184,8 +183,6 @@ describe("a file of vectors", () => {
   ])("%s", (name, content, why) => refused(["vectors", scratch.file(`${name}.jsonl.gz`, content)], why));
   it("missing", () => refused(["vectors", scratch.path("no.jsonl.gz")], /no\.jsonl\.gz: no such file/));
   it("a folder", () => refused(["vectors", scratch.folder], /is a directory/));
-  it("with --engine jit", () =>
-    refused(["vectors", scratch.file("good.jsonl.gz", good), "--engine", "jit"], /--engine jit: not there yet/));
 });
 
 it("a help text is none of these", async () => {

@@ -2,7 +2,7 @@
 
 import { STATS, VCPU } from "../../src/shared/layout.ts";
 import { type CoreExports, instantiateCore } from "../../src/vcpu/core.ts";
-import { type JitExports, RegionCompiler } from "../../src/vcpu/jit.ts";
+import { type JitExports, type JitLimits, RegionCompiler } from "../../src/vcpu/jit.ts";
 import { type StructView, setSegment, vcpuBase, vcpuView } from "../../src/vcpu/view.ts";
 import { MachineMemory } from "../../src/vmm/memory.ts";
 
@@ -35,17 +35,20 @@ export class TestMachine {
   readonly jit: RegionCompiler;
   readonly base: number;
 
-  /** `id`: which of two vCPUs; the other one stays as it is. */
-  constructor(module: WebAssembly.Module, id = 0) {
+  /** `id`: which of two vCPUs; the other one stays as it is. `heat`: Vcpu.heat. */
+  constructor(module: WebAssembly.Module, id = 0, options: { heat?: number; limits?: JitLimits } = {}) {
     this.base = vcpuBase(id);
     const regions = [
       { gpa: 0, length: 0xa_0000 },
       { gpa: 0x20_0000, length: 0x80_0000 },
     ];
     this.memory = new MachineMemory({ regions, vcpus: 2, shared: true });
-    this.core = instantiateCore(module, this.memory.memory, () => performance.now()) as CoreExports & JitExports;
-    this.view = vcpuView(this.memory.memory.buffer, id);
-    this.jit = new RegionCompiler(this.core, this.memory.memory);
+    const { memory } = this.memory;
+    this.jit = new RegionCompiler(memory, options.limits);
+    const now = () => performance.now();
+    this.core = instantiateCore(module, memory, now, undefined, this.jit) as CoreExports & JitExports;
+    this.view = vcpuView(memory.buffer, id);
+    this.view.set(VCPU.heat, options.heat ?? 0);
     this.core.init(this.base);
     // 4-level paging over 32 MiB in 4 KiB pages, one to one.
     this.put64(PML4, BigInt(PML4 + 0x1000) | P | W);
@@ -92,7 +95,11 @@ export class TestMachine {
   /** Forgets all code and translations. */
   reset(): void {
     this.core.init(this.base);
-    this.jit.forget();
+  }
+
+  /** The module of the region at `rip`, compiled now; undefined if there is nothing to compile, or it is already. */
+  compile(rip: bigint | number): Uint8Array | undefined {
+    return this.core.compileAt(this.base, BigInt(rip)) ? this.jit.last : undefined;
   }
 
   /** Guest memory from `gpa`, in hexadecimal. */

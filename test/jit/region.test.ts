@@ -8,7 +8,6 @@ import { assemble } from "../../src/isa/assemble.ts";
 import { RUN } from "../../src/shared/exit.ts";
 import { ATTENTION, VCPU } from "../../src/shared/layout.ts";
 import { postDrop } from "../../src/vcpu/drop.ts";
-import type { Region } from "../../src/vcpu/jit.ts";
 import { CODE, DATA, HANDLERS, STACK, TestMachine } from "./machine.ts";
 
 let core: WebAssembly.Module;
@@ -46,10 +45,10 @@ function finish(): number {
   return m.compiled - before;
 }
 
-function compile(at: number | bigint): Region {
-  const region = m.jit.compile(m.base, BigInt(at));
-  if (!region) throw new Error("not compiled");
-  return region;
+function compile(at: number | bigint): Uint8Array {
+  const module = m.compile(at);
+  if (!module) throw new Error("not compiled");
+  return module;
 }
 
 const COUNT = "mov ecx, 1000\nxor eax, eax\nagain: add rax, rcx\nsub rcx, 1\njne again\nret\n";
@@ -66,8 +65,8 @@ describe("a region", () => {
   it("is not made twice, nor of what the backend does not serve", () => {
     start(`${COUNT}other: cpuid\nret\n`);
     compile(CODE);
-    expect(m.jit.compile(m.base, BigInt(CODE))).toBeUndefined();
-    expect(m.jit.compile(m.base, BigInt(CODE + COUNT.length))).toBeUndefined();
+    expect(m.compile(CODE)).toBeUndefined();
+    expect(m.compile(CODE + COUNT.length)).toBeUndefined();
   });
 
   it("ends before an instruction that it does not have, and goes on after it", () => {
@@ -85,7 +84,7 @@ describe("a region", () => {
     const { bytes } = assemble(`bits 64\norg ${CODE}\n${COUNT}`);
     const modules = [m, second].map((machine) => {
       machine.memory.write(CODE, bytes);
-      return machine.jit.compile(machine.base, BigInt(CODE))?.bytes;
+      return machine.compile(CODE);
     });
     expect(modules[0]).toBeDefined();
     expect(modules[0]).toEqual(modules[1]);
@@ -208,7 +207,7 @@ read: mov ecx, 5\nxor eax, eax\nagain: add rax, [abs ${DATA}]\nsub ecx, 1\njne a
 describe("the Wasm of a region", () => {
   it("is what it was (test/jit/golden)", async () => {
     start("again: movzx ecx, byte [rsi]\nadd rsi, 1\nxor eax, ecx\ncmp rsi, rdx\njne again\nhlt\n");
-    const module = binaryen.readBinary(compile(CODE).bytes);
+    const module = binaryen.readBinary(compile(CODE));
     const text = module.emitText();
     module.dispose();
     await expect(text.slice(text.indexOf(" (export"))).toMatchFileSnapshot("golden/loop.wat");

@@ -1,4 +1,4 @@
- (export "region" (func $0))
+ (export "0" (func $0))
  (func $0 (param $0 i32) (param $1 i64) (param $2 i32) (result i64)
   (local $3 i64)
   (local $4 i64)

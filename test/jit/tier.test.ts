@@ -1,0 +1,121 @@
+/** When code is compiled, what is let go of, and that nobody sees the difference. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { buildCore } from "../../scripts/build-core.mjs";
+import { assemble } from "../../src/isa/assemble.ts";
+import { RUN } from "../../src/shared/exit.ts";
+import { STATS, VCPU } from "../../src/shared/layout.ts";
+import { CODE, HANDLERS, STACK, TestMachine } from "./machine.ts";
+
+let core: WebAssembly.Module;
+
+beforeAll(async () => {
+  if (!process.env.TABHYVE_CORE) await buildCore();
+  core = new WebAssembly.Module(
+    readFileSync(process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm")),
+  );
+}, 300_000);
+
+function load(m: TestMachine, source: string): void {
+  m.memory.write(CODE, assemble(`bits 64\norg ${CODE}\n${source}`).bytes);
+  m.put64(STACK - 8, BigInt(HANDLERS));
+  const gpr = new Array(16).fill(0n);
+  gpr[4] = BigInt(STACK - 8);
+  m.set({ gpr, rflags: 2n, rip: BigInt(CODE) });
+}
+
+const counted = (m: TestMachine, name: (typeof STATS)[number]): number =>
+  Number(m.view.get64(VCPU.stats, STATS.indexOf(name)));
+
+const LOOP = (n: number) => `mov ecx, ${n}\nagain: add rax, rcx\nsub ecx, 1\njne again\nret\n`;
+
+describe("a block is compiled", () => {
+  it("never, with heat 0", () => {
+    const m = new TestMachine(core);
+    load(m, LOOP(200_000));
+    expect(m.run()).toBe(RUN.HALT);
+    expect(counted(m, "regions")).toBe(0);
+  });
+
+  it("at its first execution, with heat 1", () => {
+    const m = new TestMachine(core, 0, { heat: 1 });
+    load(m, LOOP(10));
+    m.run();
+    expect(m.get().gpr[0]).toBe(55n);
+    // All but the handler's HLT.
+    expect(m.compiled).toBe(m.get().icount - 1);
+  });
+
+  it("at its second, with heat 2", () => {
+    const m = new TestMachine(core, 0, { heat: 2 });
+    load(m, LOOP(10));
+    m.run();
+    expect(m.get().gpr[0]).toBe(55n);
+    // The first two times through the loop are one of the block that MOV begins and one of the loop's own.
+    expect(m.compiled).toBe(3 * 8 + 1);
+  });
+
+  it("in a batch, once it is hot", () => {
+    const m = new TestMachine(core, 0, { heat: 1000 });
+    load(m, LOOP(1_000_000));
+    m.run();
+    expect(m.get().icount).toBe(1 + 3_000_000 + 1 + 1);
+    expect(counted(m, "regions")).toBe(1);
+    expect(m.compiled / m.get().icount).toBeGreaterThan(0.9);
+    expect(m.compiled / m.get().icount).toBeLessThan(0.999);
+  });
+
+  it("at the same instruction in every run", () => {
+    const seen = [1, 2].map(() => {
+      const m = new TestMachine(core, 0, { heat: 1000 });
+      load(m, LOOP(1_000_000));
+      m.run(777_777n);
+      return { ...m.get(), compiled: m.compiled };
+    });
+    expect(seen[0]).toEqual(seen[1]);
+  });
+});
+
+describe("what is alive is bounded", () => {
+  const FUNCTIONS = 40;
+  const round = Array.from({ length: FUNCTIONS }, (_, i) => `call f${i}\n`).join("");
+  const bodies = Array.from(
+    { length: FUNCTIONS },
+    (_, i) => `times 4096 - ($ - $$) % 4096 nop\nf${i}: add rax, ${i}\nret\n`,
+  );
+  const source = `mov ebx, 5\nagain: ${round}sub ebx, 1\njne again\nret\n${bodies.join("")}`;
+  const sum = BigInt((5 * FUNCTIONS * (FUNCTIONS - 1)) / 2);
+
+  it.each([
+    ["modules", { modules: 8, functions: 1000, bytes: 1 << 20 }],
+    ["functions", { modules: 1000, functions: 8, bytes: 1 << 20 }],
+    ["bytes", { modules: 1000, functions: 1000, bytes: 6000 }],
+  ])("in %s", (_, limits) => {
+    const m = new TestMachine(core, 0, { heat: 1, limits });
+    const before = m.core.table.length;
+    load(m, source);
+    expect(m.run()).toBe(RUN.HALT);
+    expect(m.get().gpr[0]).toBe(sum);
+    const plain = new TestMachine(core);
+    load(plain, source);
+    plain.run();
+    expect(m.get()).toEqual(plain.get());
+    expect(counted(m, "regionsEvicted")).toBeGreaterThan(FUNCTIONS);
+    expect(m.core.table.length - before).toBeLessThan(30);
+  });
+
+  it("by what the arena has room for: when it is emptied, every region goes", () => {
+    const m = new TestMachine(core, 0, { heat: 1 });
+    load(m, source);
+    m.run();
+    const used = m.core.table.length;
+    for (let i = 0; i < 5; i++) {
+      m.reset();
+      load(m, source);
+      m.run();
+      expect(m.get().gpr[0]).toBe(sum);
+    }
+    expect(m.core.table.length).toBe(used);
+  });
+});
