@@ -21,9 +21,10 @@ import { daa, das, aaa, aas, aam, aad, salc } from "../sys/ascii";
 import { btMem, btsMem, btrMem, btcMem, cmpxchg8b } from "../sys/bits";
 import { movs, cmps, stos, lods, scas, xlat } from "../sys/string";
 import { ins, outs, inImm, outImm, inDx, outDx } from "../sys/io";
-import { sgdt, sidt, lgdt, lidt, smsw, lmsw, invlpg, movFromCr, movFromDr, movToCr, movToDr, clts, wbinvd, hlt, monitor, mwait, clac, stac, xgetbv, xsetbv } from "../sys/control";
+import { sgdt, sidt, lgdt, lidt, smsw, lmsw, invlpg, movFromCr, movFromDr, movToCr, movToDr, clts, wbinvd, hlt, monitor, mwait, clac, stac } from "../sys/control";
 import { cpuid } from "../sys/cpuid";
 import { wrmsr, rdtsc, rdmsr, rdpmc, rdtscp, rdfsbase, rdgsbase, wrfsbase, wrgsbase, rdpid } from "../sys/msr";
+import { xgetbv, xsetbv, xsave, xrstor, xsaveopt, xrstors, xsavec, xsaves } from "../simd/xsave";
 import { movups, movupsStore, movss, movssStore, movsdXmm, movsdStore, movlps, movhlps, movhps, movhpsStore, movaps, movapsStore, movqMmxStore, movd, movdMmxStore, movdStore, movqMmx, movq, movqStore, movq2dq, movdq2q } from "../simd/move";
 import { maskmovq, maskmovdqu } from "../simd/maskmove";
 import { movmskps, movmskpd, pmovmskbMmx, pmovmskb, punpcklbw, punpcklwd, punpckldq, punpckhbw, punpckhwd, punpckhdq, punpcklqdq, punpckhqdq, packsswb, packuswb, packssdw, pshufw, pshufd, pshufhw, pshuflw, shufps, shufpd, pinsrw, pextrwMmx, pextrw } from "../simd/shuffle";
@@ -1312,6 +1313,12 @@ const CALLED: StaticArray<(c: Vcpu, u: usize) => bool> = [
   emms,
   fxsave,
   fxrstor,
+  xsave,
+  xrstor,
+  xsaveopt,
+  xrstors,
+  xsavec,
+  xsaves,
   ldmxcsr,
   stmxcsr,
   clflush,

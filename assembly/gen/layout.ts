@@ -90,25 +90,25 @@ export const RUN_EXIT: i32 = 1;
 export const RUN_HALT: i32 = 2;
 export const RUN_TRIPLE_FAULT: i32 = 3;
 export const RUN_STOP: i32 = 4;
-export const STAT_BLOCKS_BUILT: usize = 3200;
-export const STAT_BLOCKS_DROPPED: usize = 3208;
-export const STAT_LOOKUPS: usize = 3216;
-export const STAT_JUMP_MISSES: usize = 3224;
-export const STAT_TLB_FILLS_READ: usize = 3232;
-export const STAT_TLB_FILLS_WRITE: usize = 3240;
-export const STAT_TLB_FILLS_EXEC: usize = 3248;
-export const STAT_WALKS: usize = 3256;
-export const STAT_SLOW_STEPS: usize = 3264;
-export const STAT_EXCEPTIONS: usize = 3272;
-export const STAT_INTERRUPTS: usize = 3280;
-export const STAT_EXITS: usize = 3288;
-export const STAT_FLUSHES: usize = 3296;
-export const STAT_REGIONS: usize = 3304;
-export const STAT_JIT_INSTRUCTIONS: usize = 3312;
-export const STAT_CODE_WRITES: usize = 3320;
-export const STAT_MODULES: usize = 3328;
-export const STAT_REGIONS_EVICTED: usize = 3336;
-export const STAT_REGION_ENTRIES: usize = 3344;
+export const STAT_BLOCKS_BUILT: usize = 4256;
+export const STAT_BLOCKS_DROPPED: usize = 4264;
+export const STAT_LOOKUPS: usize = 4272;
+export const STAT_JUMP_MISSES: usize = 4280;
+export const STAT_TLB_FILLS_READ: usize = 4288;
+export const STAT_TLB_FILLS_WRITE: usize = 4296;
+export const STAT_TLB_FILLS_EXEC: usize = 4304;
+export const STAT_WALKS: usize = 4312;
+export const STAT_SLOW_STEPS: usize = 4320;
+export const STAT_EXCEPTIONS: usize = 4328;
+export const STAT_INTERRUPTS: usize = 4336;
+export const STAT_EXITS: usize = 4344;
+export const STAT_FLUSHES: usize = 4352;
+export const STAT_REGIONS: usize = 4360;
+export const STAT_JIT_INSTRUCTIONS: usize = 4368;
+export const STAT_CODE_WRITES: usize = 4376;
+export const STAT_MODULES: usize = 4384;
+export const STAT_REGIONS_EVICTED: usize = 4392;
+export const STAT_REGION_ENTRIES: usize = 4400;
 export const SEG_OFF_BASE: usize = 0;
 export const SEG_OFF_LIMIT: usize = 8;
 export const SEG_OFF_AR: usize = 12;
@@ -144,85 +144,87 @@ export const V_CR3: usize = 552;
 export const V_CR4: usize = 560;
 export const V_EFER: usize = 568;
 export const V_XCR0: usize = 576;
-export const V_DR: usize = 584;
-export const V_PDPTE: usize = 648;
-export const V_EXC_VECTOR: usize = 680;
-export const V_EXC_HAS_ERROR: usize = 684;
-export const V_EXC_ERROR: usize = 688;
-export const V_EXC_KIND: usize = 692;
-export const V_EXC_CR2: usize = 696;
-export const V_EXC_RIP: usize = 704;
-export const V_SHADOW: usize = 712;
-export const V_NMI_BLOCKED: usize = 716;
-export const V_NMI_PENDING: usize = 720;
-export const V_EXTINT: usize = 724;
-export const V_RUN_STATE: usize = 728;
-export const V_VCPUID: usize = 732;
-export const V_STACK_FAULT: usize = 736;
-export const V_A20_MASK: usize = 740;
-export const V_STAR: usize = 744;
-export const V_LSTAR: usize = 752;
-export const V_CSTAR: usize = 760;
-export const V_SFMASK: usize = 768;
-export const V_KERNEL_GS_BASE: usize = 776;
-export const V_SYSENTER_CS: usize = 784;
-export const V_SYSENTER_ESP: usize = 792;
-export const V_SYSENTER_EIP: usize = 800;
-export const V_PAT: usize = 808;
-export const V_TSC_ADJUST: usize = 816;
-export const V_TSC_OFFSET: usize = 824;
-export const V_TSC_AUX: usize = 832;
-export const V_MISC_ENABLE: usize = 840;
-export const V_APIC_BASE: usize = 848;
-export const V_SPEC_CTRL: usize = 856;
-export const V_TSC_DEADLINE: usize = 864;
-export const V_MTRR_DEF_TYPE: usize = 872;
-export const V_MTRR_FIXED: usize = 880;
-export const V_MTRR_VAR: usize = 968;
-export const V_CPU_TOGGLE: usize = 1096;
-export const V_APIC_TIMER: usize = 1128;
-export const V_APIC_TIMER_PERIOD: usize = 1136;
-export const V_DEVICE_DEADLINE: usize = 1144;
-export const V_LAST_NOW: usize = 1152;
-export const V_EXIT_CODE: usize = 1160;
-export const V_EXIT_RIP: usize = 1168;
-export const V_EXIT_A: usize = 1176;
-export const V_EXIT_B: usize = 1184;
-export const V_EXIT_DATA: usize = 1192;
-export const V_EXIT_STATE: usize = 1224;
-export const V_DROP_HEAD: usize = 1228;
-export const V_DROP_TAIL: usize = 1232;
-export const V_DROP_ALL: usize = 1236;
-export const V_DROP_PAGES: usize = 1240;
-export const V_REPLAY_COUNT: usize = 1368;
-export const V_REPLAY_NEXT: usize = 1372;
-export const V_REPLAY_KEY: usize = 1376;
-export const V_REPLAY_DATA: usize = 1888;
-export const V_STAGE_COUNT: usize = 2400;
-export const V_STAGE_NEXT: usize = 2404;
-export const V_ST: usize = 2416;
-export const V_FCW: usize = 2544;
-export const V_FSW: usize = 2546;
-export const V_FTW: usize = 2548;
-export const V_FOP: usize = 2550;
-export const V_FIP: usize = 2552;
-export const V_FDP: usize = 2560;
-export const V_FCS: usize = 2568;
-export const V_FDS: usize = 2570;
-export const V_MXCSR: usize = 2572;
-export const V_YMM: usize = 2576;
-export const V_SIMD: usize = 3088;
-export const V_RUN_MS: usize = 3152;
-export const V_HEAT: usize = 3160;
-export const V_ARENA_EPOCH: usize = 3164;
-export const V_REGION_EPOCH: usize = 3168;
-export const V_REGION_FIRST: usize = 3172;
-export const V_REGION_LAST: usize = 3176;
-export const V_REGION_WAITING: usize = 3180;
-export const V_BATCH_COUNT: usize = 3184;
-export const V_BATCH_AT: usize = 3188;
-export const V_BATCH_SINCE: usize = 3192;
-export const V_STATS: usize = 3200;
+export const V_XSS: usize = 584;
+export const V_PKRU: usize = 592;
+export const V_DR: usize = 600;
+export const V_PDPTE: usize = 664;
+export const V_EXC_VECTOR: usize = 696;
+export const V_EXC_HAS_ERROR: usize = 700;
+export const V_EXC_ERROR: usize = 704;
+export const V_EXC_KIND: usize = 708;
+export const V_EXC_CR2: usize = 712;
+export const V_EXC_RIP: usize = 720;
+export const V_SHADOW: usize = 728;
+export const V_NMI_BLOCKED: usize = 732;
+export const V_NMI_PENDING: usize = 736;
+export const V_EXTINT: usize = 740;
+export const V_RUN_STATE: usize = 744;
+export const V_VCPUID: usize = 748;
+export const V_STACK_FAULT: usize = 752;
+export const V_A20_MASK: usize = 756;
+export const V_STAR: usize = 760;
+export const V_LSTAR: usize = 768;
+export const V_CSTAR: usize = 776;
+export const V_SFMASK: usize = 784;
+export const V_KERNEL_GS_BASE: usize = 792;
+export const V_SYSENTER_CS: usize = 800;
+export const V_SYSENTER_ESP: usize = 808;
+export const V_SYSENTER_EIP: usize = 816;
+export const V_PAT: usize = 824;
+export const V_TSC_ADJUST: usize = 832;
+export const V_TSC_OFFSET: usize = 840;
+export const V_TSC_AUX: usize = 848;
+export const V_MISC_ENABLE: usize = 856;
+export const V_APIC_BASE: usize = 864;
+export const V_SPEC_CTRL: usize = 872;
+export const V_TSC_DEADLINE: usize = 880;
+export const V_MTRR_DEF_TYPE: usize = 888;
+export const V_MTRR_FIXED: usize = 896;
+export const V_MTRR_VAR: usize = 984;
+export const V_CPU_TOGGLE: usize = 1112;
+export const V_APIC_TIMER: usize = 1160;
+export const V_APIC_TIMER_PERIOD: usize = 1168;
+export const V_DEVICE_DEADLINE: usize = 1176;
+export const V_LAST_NOW: usize = 1184;
+export const V_EXIT_CODE: usize = 1192;
+export const V_EXIT_RIP: usize = 1200;
+export const V_EXIT_A: usize = 1208;
+export const V_EXIT_B: usize = 1216;
+export const V_EXIT_DATA: usize = 1224;
+export const V_EXIT_STATE: usize = 1256;
+export const V_DROP_HEAD: usize = 1260;
+export const V_DROP_TAIL: usize = 1264;
+export const V_DROP_ALL: usize = 1268;
+export const V_DROP_PAGES: usize = 1272;
+export const V_REPLAY_COUNT: usize = 1400;
+export const V_REPLAY_NEXT: usize = 1404;
+export const V_REPLAY_KEY: usize = 1408;
+export const V_REPLAY_DATA: usize = 2432;
+export const V_STAGE_COUNT: usize = 3456;
+export const V_STAGE_NEXT: usize = 3460;
+export const V_ST: usize = 3472;
+export const V_FCW: usize = 3600;
+export const V_FSW: usize = 3602;
+export const V_FTW: usize = 3604;
+export const V_FOP: usize = 3606;
+export const V_FIP: usize = 3608;
+export const V_FDP: usize = 3616;
+export const V_FCS: usize = 3624;
+export const V_FDS: usize = 3626;
+export const V_MXCSR: usize = 3628;
+export const V_YMM: usize = 3632;
+export const V_SIMD: usize = 4144;
+export const V_RUN_MS: usize = 4208;
+export const V_HEAT: usize = 4216;
+export const V_ARENA_EPOCH: usize = 4220;
+export const V_REGION_EPOCH: usize = 4224;
+export const V_REGION_FIRST: usize = 4228;
+export const V_REGION_LAST: usize = 4232;
+export const V_REGION_WAITING: usize = 4236;
+export const V_BATCH_COUNT: usize = 4240;
+export const V_BATCH_AT: usize = 4244;
+export const V_BATCH_SINCE: usize = 4248;
+export const V_STATS: usize = 4256;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -288,164 +290,168 @@ export const V_STATS: usize = 3200;
   @inline set efer(value: u64) { store<u64>(changetype<usize>(this), value, 568); }
   @inline get xcr0(): u64 { return load<u64>(changetype<usize>(this), 576); }
   @inline set xcr0(value: u64) { store<u64>(changetype<usize>(this), value, 576); }
-  @inline drAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 584); }
-  @inline set_dr(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 584); }
-  @inline pdpteAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 648); }
-  @inline set_pdpte(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 648); }
-  @inline get excVector(): u32 { return load<u32>(changetype<usize>(this), 680); }
-  @inline set excVector(value: u32) { store<u32>(changetype<usize>(this), value, 680); }
-  @inline get excHasError(): u32 { return load<u32>(changetype<usize>(this), 684); }
-  @inline set excHasError(value: u32) { store<u32>(changetype<usize>(this), value, 684); }
-  @inline get excError(): u32 { return load<u32>(changetype<usize>(this), 688); }
-  @inline set excError(value: u32) { store<u32>(changetype<usize>(this), value, 688); }
-  @inline get excKind(): u32 { return load<u32>(changetype<usize>(this), 692); }
-  @inline set excKind(value: u32) { store<u32>(changetype<usize>(this), value, 692); }
-  @inline get excCr2(): u64 { return load<u64>(changetype<usize>(this), 696); }
-  @inline set excCr2(value: u64) { store<u64>(changetype<usize>(this), value, 696); }
-  @inline get excRip(): u64 { return load<u64>(changetype<usize>(this), 704); }
-  @inline set excRip(value: u64) { store<u64>(changetype<usize>(this), value, 704); }
-  @inline get shadow(): u32 { return load<u32>(changetype<usize>(this), 712); }
-  @inline set shadow(value: u32) { store<u32>(changetype<usize>(this), value, 712); }
-  @inline get nmiBlocked(): u32 { return load<u32>(changetype<usize>(this), 716); }
-  @inline set nmiBlocked(value: u32) { store<u32>(changetype<usize>(this), value, 716); }
-  @inline get nmiPending(): u32 { return load<u32>(changetype<usize>(this), 720); }
-  @inline set nmiPending(value: u32) { store<u32>(changetype<usize>(this), value, 720); }
-  @inline get extint(): i32 { return load<i32>(changetype<usize>(this), 724); }
-  @inline set extint(value: i32) { store<i32>(changetype<usize>(this), value, 724); }
-  @inline get runState(): u32 { return load<u32>(changetype<usize>(this), 728); }
-  @inline set runState(value: u32) { store<u32>(changetype<usize>(this), value, 728); }
-  @inline get vcpuid(): u32 { return load<u32>(changetype<usize>(this), 732); }
-  @inline set vcpuid(value: u32) { store<u32>(changetype<usize>(this), value, 732); }
-  @inline get stackFault(): u32 { return load<u32>(changetype<usize>(this), 736); }
-  @inline set stackFault(value: u32) { store<u32>(changetype<usize>(this), value, 736); }
-  @inline get a20Mask(): u32 { return load<u32>(changetype<usize>(this), 740); }
-  @inline set a20Mask(value: u32) { store<u32>(changetype<usize>(this), value, 740); }
-  @inline get star(): u64 { return load<u64>(changetype<usize>(this), 744); }
-  @inline set star(value: u64) { store<u64>(changetype<usize>(this), value, 744); }
-  @inline get lstar(): u64 { return load<u64>(changetype<usize>(this), 752); }
-  @inline set lstar(value: u64) { store<u64>(changetype<usize>(this), value, 752); }
-  @inline get cstar(): u64 { return load<u64>(changetype<usize>(this), 760); }
-  @inline set cstar(value: u64) { store<u64>(changetype<usize>(this), value, 760); }
-  @inline get sfmask(): u64 { return load<u64>(changetype<usize>(this), 768); }
-  @inline set sfmask(value: u64) { store<u64>(changetype<usize>(this), value, 768); }
-  @inline get kernelGsBase(): u64 { return load<u64>(changetype<usize>(this), 776); }
-  @inline set kernelGsBase(value: u64) { store<u64>(changetype<usize>(this), value, 776); }
-  @inline get sysenterCs(): u64 { return load<u64>(changetype<usize>(this), 784); }
-  @inline set sysenterCs(value: u64) { store<u64>(changetype<usize>(this), value, 784); }
-  @inline get sysenterEsp(): u64 { return load<u64>(changetype<usize>(this), 792); }
-  @inline set sysenterEsp(value: u64) { store<u64>(changetype<usize>(this), value, 792); }
-  @inline get sysenterEip(): u64 { return load<u64>(changetype<usize>(this), 800); }
-  @inline set sysenterEip(value: u64) { store<u64>(changetype<usize>(this), value, 800); }
-  @inline get pat(): u64 { return load<u64>(changetype<usize>(this), 808); }
-  @inline set pat(value: u64) { store<u64>(changetype<usize>(this), value, 808); }
-  @inline get tscAdjust(): u64 { return load<u64>(changetype<usize>(this), 816); }
-  @inline set tscAdjust(value: u64) { store<u64>(changetype<usize>(this), value, 816); }
-  @inline get tscOffset(): u64 { return load<u64>(changetype<usize>(this), 824); }
-  @inline set tscOffset(value: u64) { store<u64>(changetype<usize>(this), value, 824); }
-  @inline get tscAux(): u64 { return load<u64>(changetype<usize>(this), 832); }
-  @inline set tscAux(value: u64) { store<u64>(changetype<usize>(this), value, 832); }
-  @inline get miscEnable(): u64 { return load<u64>(changetype<usize>(this), 840); }
-  @inline set miscEnable(value: u64) { store<u64>(changetype<usize>(this), value, 840); }
-  @inline get apicBase(): u64 { return load<u64>(changetype<usize>(this), 848); }
-  @inline set apicBase(value: u64) { store<u64>(changetype<usize>(this), value, 848); }
-  @inline get specCtrl(): u64 { return load<u64>(changetype<usize>(this), 856); }
-  @inline set specCtrl(value: u64) { store<u64>(changetype<usize>(this), value, 856); }
-  @inline get tscDeadline(): u64 { return load<u64>(changetype<usize>(this), 864); }
-  @inline set tscDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 864); }
-  @inline get mtrrDefType(): u64 { return load<u64>(changetype<usize>(this), 872); }
-  @inline set mtrrDefType(value: u64) { store<u64>(changetype<usize>(this), value, 872); }
-  @inline mtrrFixedAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 880); }
-  @inline set_mtrrFixed(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 880); }
-  @inline mtrrVarAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 968); }
-  @inline set_mtrrVar(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 968); }
-  @inline cpuToggleAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1096); }
-  @inline set_cpuToggle(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1096); }
-  @inline get apicTimer(): u64 { return load<u64>(changetype<usize>(this), 1128); }
-  @inline set apicTimer(value: u64) { store<u64>(changetype<usize>(this), value, 1128); }
-  @inline get apicTimerPeriod(): u64 { return load<u64>(changetype<usize>(this), 1136); }
-  @inline set apicTimerPeriod(value: u64) { store<u64>(changetype<usize>(this), value, 1136); }
-  @inline get deviceDeadline(): u64 { return load<u64>(changetype<usize>(this), 1144); }
-  @inline set deviceDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 1144); }
-  @inline get lastNow(): u64 { return load<u64>(changetype<usize>(this), 1152); }
-  @inline set lastNow(value: u64) { store<u64>(changetype<usize>(this), value, 1152); }
-  @inline get exitCode(): u32 { return load<u32>(changetype<usize>(this), 1160); }
-  @inline set exitCode(value: u32) { store<u32>(changetype<usize>(this), value, 1160); }
-  @inline get exitRip(): u64 { return load<u64>(changetype<usize>(this), 1168); }
-  @inline set exitRip(value: u64) { store<u64>(changetype<usize>(this), value, 1168); }
-  @inline get exitA(): u64 { return load<u64>(changetype<usize>(this), 1176); }
-  @inline set exitA(value: u64) { store<u64>(changetype<usize>(this), value, 1176); }
-  @inline get exitB(): u64 { return load<u64>(changetype<usize>(this), 1184); }
-  @inline set exitB(value: u64) { store<u64>(changetype<usize>(this), value, 1184); }
-  @inline exitDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1192); }
-  @inline set_exitData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1192); }
-  @inline get exitState(): i32 { return load<i32>(changetype<usize>(this), 1224); }
-  @inline set exitState(value: i32) { store<i32>(changetype<usize>(this), value, 1224); }
-  @inline get dropHead(): u32 { return load<u32>(changetype<usize>(this), 1228); }
-  @inline set dropHead(value: u32) { store<u32>(changetype<usize>(this), value, 1228); }
-  @inline get dropTail(): u32 { return load<u32>(changetype<usize>(this), 1232); }
-  @inline set dropTail(value: u32) { store<u32>(changetype<usize>(this), value, 1232); }
-  @inline get dropAll(): u32 { return load<u32>(changetype<usize>(this), 1236); }
-  @inline set dropAll(value: u32) { store<u32>(changetype<usize>(this), value, 1236); }
-  @inline dropPagesAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1240); }
-  @inline set_dropPages(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1240); }
-  @inline get replayCount(): u32 { return load<u32>(changetype<usize>(this), 1368); }
-  @inline set replayCount(value: u32) { store<u32>(changetype<usize>(this), value, 1368); }
-  @inline get replayNext(): u32 { return load<u32>(changetype<usize>(this), 1372); }
-  @inline set replayNext(value: u32) { store<u32>(changetype<usize>(this), value, 1372); }
-  @inline replayKeyAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1376); }
-  @inline set_replayKey(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1376); }
-  @inline replayDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1888); }
-  @inline set_replayData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1888); }
-  @inline get stageCount(): u32 { return load<u32>(changetype<usize>(this), 2400); }
-  @inline set stageCount(value: u32) { store<u32>(changetype<usize>(this), value, 2400); }
-  @inline get stageNext(): u32 { return load<u32>(changetype<usize>(this), 2404); }
-  @inline set stageNext(value: u32) { store<u32>(changetype<usize>(this), value, 2404); }
-  @inline stAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 16, 2416); }
-  @inline set_st(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 16, value, 2416); }
-  @inline get fcw(): u16 { return load<u16>(changetype<usize>(this), 2544); }
-  @inline set fcw(value: u16) { store<u16>(changetype<usize>(this), value, 2544); }
-  @inline get fsw(): u16 { return load<u16>(changetype<usize>(this), 2546); }
-  @inline set fsw(value: u16) { store<u16>(changetype<usize>(this), value, 2546); }
-  @inline get ftw(): u16 { return load<u16>(changetype<usize>(this), 2548); }
-  @inline set ftw(value: u16) { store<u16>(changetype<usize>(this), value, 2548); }
-  @inline get fop(): u16 { return load<u16>(changetype<usize>(this), 2550); }
-  @inline set fop(value: u16) { store<u16>(changetype<usize>(this), value, 2550); }
-  @inline get fip(): u64 { return load<u64>(changetype<usize>(this), 2552); }
-  @inline set fip(value: u64) { store<u64>(changetype<usize>(this), value, 2552); }
-  @inline get fdp(): u64 { return load<u64>(changetype<usize>(this), 2560); }
-  @inline set fdp(value: u64) { store<u64>(changetype<usize>(this), value, 2560); }
-  @inline get fcs(): u16 { return load<u16>(changetype<usize>(this), 2568); }
-  @inline set fcs(value: u16) { store<u16>(changetype<usize>(this), value, 2568); }
-  @inline get fds(): u16 { return load<u16>(changetype<usize>(this), 2570); }
-  @inline set fds(value: u16) { store<u16>(changetype<usize>(this), value, 2570); }
-  @inline get mxcsr(): u32 { return load<u32>(changetype<usize>(this), 2572); }
-  @inline set mxcsr(value: u32) { store<u32>(changetype<usize>(this), value, 2572); }
-  @inline ymmAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 2576); }
-  @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 2576); }
-  @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 3088); }
-  @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 3088); }
-  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 3152); }
-  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 3152); }
-  @inline get heat(): u32 { return load<u32>(changetype<usize>(this), 3160); }
-  @inline set heat(value: u32) { store<u32>(changetype<usize>(this), value, 3160); }
-  @inline get arenaEpoch(): u32 { return load<u32>(changetype<usize>(this), 3164); }
-  @inline set arenaEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 3164); }
-  @inline get regionEpoch(): u32 { return load<u32>(changetype<usize>(this), 3168); }
-  @inline set regionEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 3168); }
-  @inline get regionFirst(): u32 { return load<u32>(changetype<usize>(this), 3172); }
-  @inline set regionFirst(value: u32) { store<u32>(changetype<usize>(this), value, 3172); }
-  @inline get regionLast(): u32 { return load<u32>(changetype<usize>(this), 3176); }
-  @inline set regionLast(value: u32) { store<u32>(changetype<usize>(this), value, 3176); }
-  @inline get regionWaiting(): u32 { return load<u32>(changetype<usize>(this), 3180); }
-  @inline set regionWaiting(value: u32) { store<u32>(changetype<usize>(this), value, 3180); }
-  @inline get batchCount(): u32 { return load<u32>(changetype<usize>(this), 3184); }
-  @inline set batchCount(value: u32) { store<u32>(changetype<usize>(this), value, 3184); }
-  @inline get batchAt(): u32 { return load<u32>(changetype<usize>(this), 3188); }
-  @inline set batchAt(value: u32) { store<u32>(changetype<usize>(this), value, 3188); }
-  @inline get batchSince(): u64 { return load<u64>(changetype<usize>(this), 3192); }
-  @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 3192); }
-  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 3200); }
-  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 3200); }
+  @inline get xss(): u64 { return load<u64>(changetype<usize>(this), 584); }
+  @inline set xss(value: u64) { store<u64>(changetype<usize>(this), value, 584); }
+  @inline get pkru(): u32 { return load<u32>(changetype<usize>(this), 592); }
+  @inline set pkru(value: u32) { store<u32>(changetype<usize>(this), value, 592); }
+  @inline drAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 600); }
+  @inline set_dr(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 600); }
+  @inline pdpteAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 664); }
+  @inline set_pdpte(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 664); }
+  @inline get excVector(): u32 { return load<u32>(changetype<usize>(this), 696); }
+  @inline set excVector(value: u32) { store<u32>(changetype<usize>(this), value, 696); }
+  @inline get excHasError(): u32 { return load<u32>(changetype<usize>(this), 700); }
+  @inline set excHasError(value: u32) { store<u32>(changetype<usize>(this), value, 700); }
+  @inline get excError(): u32 { return load<u32>(changetype<usize>(this), 704); }
+  @inline set excError(value: u32) { store<u32>(changetype<usize>(this), value, 704); }
+  @inline get excKind(): u32 { return load<u32>(changetype<usize>(this), 708); }
+  @inline set excKind(value: u32) { store<u32>(changetype<usize>(this), value, 708); }
+  @inline get excCr2(): u64 { return load<u64>(changetype<usize>(this), 712); }
+  @inline set excCr2(value: u64) { store<u64>(changetype<usize>(this), value, 712); }
+  @inline get excRip(): u64 { return load<u64>(changetype<usize>(this), 720); }
+  @inline set excRip(value: u64) { store<u64>(changetype<usize>(this), value, 720); }
+  @inline get shadow(): u32 { return load<u32>(changetype<usize>(this), 728); }
+  @inline set shadow(value: u32) { store<u32>(changetype<usize>(this), value, 728); }
+  @inline get nmiBlocked(): u32 { return load<u32>(changetype<usize>(this), 732); }
+  @inline set nmiBlocked(value: u32) { store<u32>(changetype<usize>(this), value, 732); }
+  @inline get nmiPending(): u32 { return load<u32>(changetype<usize>(this), 736); }
+  @inline set nmiPending(value: u32) { store<u32>(changetype<usize>(this), value, 736); }
+  @inline get extint(): i32 { return load<i32>(changetype<usize>(this), 740); }
+  @inline set extint(value: i32) { store<i32>(changetype<usize>(this), value, 740); }
+  @inline get runState(): u32 { return load<u32>(changetype<usize>(this), 744); }
+  @inline set runState(value: u32) { store<u32>(changetype<usize>(this), value, 744); }
+  @inline get vcpuid(): u32 { return load<u32>(changetype<usize>(this), 748); }
+  @inline set vcpuid(value: u32) { store<u32>(changetype<usize>(this), value, 748); }
+  @inline get stackFault(): u32 { return load<u32>(changetype<usize>(this), 752); }
+  @inline set stackFault(value: u32) { store<u32>(changetype<usize>(this), value, 752); }
+  @inline get a20Mask(): u32 { return load<u32>(changetype<usize>(this), 756); }
+  @inline set a20Mask(value: u32) { store<u32>(changetype<usize>(this), value, 756); }
+  @inline get star(): u64 { return load<u64>(changetype<usize>(this), 760); }
+  @inline set star(value: u64) { store<u64>(changetype<usize>(this), value, 760); }
+  @inline get lstar(): u64 { return load<u64>(changetype<usize>(this), 768); }
+  @inline set lstar(value: u64) { store<u64>(changetype<usize>(this), value, 768); }
+  @inline get cstar(): u64 { return load<u64>(changetype<usize>(this), 776); }
+  @inline set cstar(value: u64) { store<u64>(changetype<usize>(this), value, 776); }
+  @inline get sfmask(): u64 { return load<u64>(changetype<usize>(this), 784); }
+  @inline set sfmask(value: u64) { store<u64>(changetype<usize>(this), value, 784); }
+  @inline get kernelGsBase(): u64 { return load<u64>(changetype<usize>(this), 792); }
+  @inline set kernelGsBase(value: u64) { store<u64>(changetype<usize>(this), value, 792); }
+  @inline get sysenterCs(): u64 { return load<u64>(changetype<usize>(this), 800); }
+  @inline set sysenterCs(value: u64) { store<u64>(changetype<usize>(this), value, 800); }
+  @inline get sysenterEsp(): u64 { return load<u64>(changetype<usize>(this), 808); }
+  @inline set sysenterEsp(value: u64) { store<u64>(changetype<usize>(this), value, 808); }
+  @inline get sysenterEip(): u64 { return load<u64>(changetype<usize>(this), 816); }
+  @inline set sysenterEip(value: u64) { store<u64>(changetype<usize>(this), value, 816); }
+  @inline get pat(): u64 { return load<u64>(changetype<usize>(this), 824); }
+  @inline set pat(value: u64) { store<u64>(changetype<usize>(this), value, 824); }
+  @inline get tscAdjust(): u64 { return load<u64>(changetype<usize>(this), 832); }
+  @inline set tscAdjust(value: u64) { store<u64>(changetype<usize>(this), value, 832); }
+  @inline get tscOffset(): u64 { return load<u64>(changetype<usize>(this), 840); }
+  @inline set tscOffset(value: u64) { store<u64>(changetype<usize>(this), value, 840); }
+  @inline get tscAux(): u64 { return load<u64>(changetype<usize>(this), 848); }
+  @inline set tscAux(value: u64) { store<u64>(changetype<usize>(this), value, 848); }
+  @inline get miscEnable(): u64 { return load<u64>(changetype<usize>(this), 856); }
+  @inline set miscEnable(value: u64) { store<u64>(changetype<usize>(this), value, 856); }
+  @inline get apicBase(): u64 { return load<u64>(changetype<usize>(this), 864); }
+  @inline set apicBase(value: u64) { store<u64>(changetype<usize>(this), value, 864); }
+  @inline get specCtrl(): u64 { return load<u64>(changetype<usize>(this), 872); }
+  @inline set specCtrl(value: u64) { store<u64>(changetype<usize>(this), value, 872); }
+  @inline get tscDeadline(): u64 { return load<u64>(changetype<usize>(this), 880); }
+  @inline set tscDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 880); }
+  @inline get mtrrDefType(): u64 { return load<u64>(changetype<usize>(this), 888); }
+  @inline set mtrrDefType(value: u64) { store<u64>(changetype<usize>(this), value, 888); }
+  @inline mtrrFixedAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 896); }
+  @inline set_mtrrFixed(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 896); }
+  @inline mtrrVarAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 984); }
+  @inline set_mtrrVar(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 984); }
+  @inline cpuToggleAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1112); }
+  @inline set_cpuToggle(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1112); }
+  @inline get apicTimer(): u64 { return load<u64>(changetype<usize>(this), 1160); }
+  @inline set apicTimer(value: u64) { store<u64>(changetype<usize>(this), value, 1160); }
+  @inline get apicTimerPeriod(): u64 { return load<u64>(changetype<usize>(this), 1168); }
+  @inline set apicTimerPeriod(value: u64) { store<u64>(changetype<usize>(this), value, 1168); }
+  @inline get deviceDeadline(): u64 { return load<u64>(changetype<usize>(this), 1176); }
+  @inline set deviceDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 1176); }
+  @inline get lastNow(): u64 { return load<u64>(changetype<usize>(this), 1184); }
+  @inline set lastNow(value: u64) { store<u64>(changetype<usize>(this), value, 1184); }
+  @inline get exitCode(): u32 { return load<u32>(changetype<usize>(this), 1192); }
+  @inline set exitCode(value: u32) { store<u32>(changetype<usize>(this), value, 1192); }
+  @inline get exitRip(): u64 { return load<u64>(changetype<usize>(this), 1200); }
+  @inline set exitRip(value: u64) { store<u64>(changetype<usize>(this), value, 1200); }
+  @inline get exitA(): u64 { return load<u64>(changetype<usize>(this), 1208); }
+  @inline set exitA(value: u64) { store<u64>(changetype<usize>(this), value, 1208); }
+  @inline get exitB(): u64 { return load<u64>(changetype<usize>(this), 1216); }
+  @inline set exitB(value: u64) { store<u64>(changetype<usize>(this), value, 1216); }
+  @inline exitDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1224); }
+  @inline set_exitData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1224); }
+  @inline get exitState(): i32 { return load<i32>(changetype<usize>(this), 1256); }
+  @inline set exitState(value: i32) { store<i32>(changetype<usize>(this), value, 1256); }
+  @inline get dropHead(): u32 { return load<u32>(changetype<usize>(this), 1260); }
+  @inline set dropHead(value: u32) { store<u32>(changetype<usize>(this), value, 1260); }
+  @inline get dropTail(): u32 { return load<u32>(changetype<usize>(this), 1264); }
+  @inline set dropTail(value: u32) { store<u32>(changetype<usize>(this), value, 1264); }
+  @inline get dropAll(): u32 { return load<u32>(changetype<usize>(this), 1268); }
+  @inline set dropAll(value: u32) { store<u32>(changetype<usize>(this), value, 1268); }
+  @inline dropPagesAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1272); }
+  @inline set_dropPages(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1272); }
+  @inline get replayCount(): u32 { return load<u32>(changetype<usize>(this), 1400); }
+  @inline set replayCount(value: u32) { store<u32>(changetype<usize>(this), value, 1400); }
+  @inline get replayNext(): u32 { return load<u32>(changetype<usize>(this), 1404); }
+  @inline set replayNext(value: u32) { store<u32>(changetype<usize>(this), value, 1404); }
+  @inline replayKeyAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1408); }
+  @inline set_replayKey(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1408); }
+  @inline replayDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2432); }
+  @inline set_replayData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2432); }
+  @inline get stageCount(): u32 { return load<u32>(changetype<usize>(this), 3456); }
+  @inline set stageCount(value: u32) { store<u32>(changetype<usize>(this), value, 3456); }
+  @inline get stageNext(): u32 { return load<u32>(changetype<usize>(this), 3460); }
+  @inline set stageNext(value: u32) { store<u32>(changetype<usize>(this), value, 3460); }
+  @inline stAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 16, 3472); }
+  @inline set_st(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 16, value, 3472); }
+  @inline get fcw(): u16 { return load<u16>(changetype<usize>(this), 3600); }
+  @inline set fcw(value: u16) { store<u16>(changetype<usize>(this), value, 3600); }
+  @inline get fsw(): u16 { return load<u16>(changetype<usize>(this), 3602); }
+  @inline set fsw(value: u16) { store<u16>(changetype<usize>(this), value, 3602); }
+  @inline get ftw(): u16 { return load<u16>(changetype<usize>(this), 3604); }
+  @inline set ftw(value: u16) { store<u16>(changetype<usize>(this), value, 3604); }
+  @inline get fop(): u16 { return load<u16>(changetype<usize>(this), 3606); }
+  @inline set fop(value: u16) { store<u16>(changetype<usize>(this), value, 3606); }
+  @inline get fip(): u64 { return load<u64>(changetype<usize>(this), 3608); }
+  @inline set fip(value: u64) { store<u64>(changetype<usize>(this), value, 3608); }
+  @inline get fdp(): u64 { return load<u64>(changetype<usize>(this), 3616); }
+  @inline set fdp(value: u64) { store<u64>(changetype<usize>(this), value, 3616); }
+  @inline get fcs(): u16 { return load<u16>(changetype<usize>(this), 3624); }
+  @inline set fcs(value: u16) { store<u16>(changetype<usize>(this), value, 3624); }
+  @inline get fds(): u16 { return load<u16>(changetype<usize>(this), 3626); }
+  @inline set fds(value: u16) { store<u16>(changetype<usize>(this), value, 3626); }
+  @inline get mxcsr(): u32 { return load<u32>(changetype<usize>(this), 3628); }
+  @inline set mxcsr(value: u32) { store<u32>(changetype<usize>(this), value, 3628); }
+  @inline ymmAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 3632); }
+  @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 3632); }
+  @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4144); }
+  @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4144); }
+  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 4208); }
+  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 4208); }
+  @inline get heat(): u32 { return load<u32>(changetype<usize>(this), 4216); }
+  @inline set heat(value: u32) { store<u32>(changetype<usize>(this), value, 4216); }
+  @inline get arenaEpoch(): u32 { return load<u32>(changetype<usize>(this), 4220); }
+  @inline set arenaEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4220); }
+  @inline get regionEpoch(): u32 { return load<u32>(changetype<usize>(this), 4224); }
+  @inline set regionEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4224); }
+  @inline get regionFirst(): u32 { return load<u32>(changetype<usize>(this), 4228); }
+  @inline set regionFirst(value: u32) { store<u32>(changetype<usize>(this), value, 4228); }
+  @inline get regionLast(): u32 { return load<u32>(changetype<usize>(this), 4232); }
+  @inline set regionLast(value: u32) { store<u32>(changetype<usize>(this), value, 4232); }
+  @inline get regionWaiting(): u32 { return load<u32>(changetype<usize>(this), 4236); }
+  @inline set regionWaiting(value: u32) { store<u32>(changetype<usize>(this), value, 4236); }
+  @inline get batchCount(): u32 { return load<u32>(changetype<usize>(this), 4240); }
+  @inline set batchCount(value: u32) { store<u32>(changetype<usize>(this), value, 4240); }
+  @inline get batchAt(): u32 { return load<u32>(changetype<usize>(this), 4244); }
+  @inline set batchAt(value: u32) { store<u32>(changetype<usize>(this), value, 4244); }
+  @inline get batchSince(): u64 { return load<u64>(changetype<usize>(this), 4248); }
+  @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 4248); }
+  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4256); }
+  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4256); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;

@@ -21,7 +21,8 @@ import { bump } from "../stat";
 const KIND_MEMORY: u32 = 0;
 const KIND_PORT: u32 = 1;
 const MAX_STAGED: u32 = 128;
-const REPLAY_MAX: u32 = 64;
+/** XRSTOR of a whole area reads less than 100 pieces of eight bytes. */
+const REPLAY_MAX: u32 = 128;
 /** Bits of exitB of an INOUT or INST_EMUL exit: a write; the width in bytes is in bits 15:8. */
 export const EXIT_WRITE: u64 = 1;
 

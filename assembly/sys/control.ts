@@ -10,14 +10,13 @@ import { AR_L, segAr } from "../mem/segment";
 import { flushAll, flushPage } from "../mem/tlb";
 import { CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, MAXPHYADDR } from "../mem/walk";
 import { CPU_FSGSBASE, CPU_SMAP, CPU_SMEP, CPU_UMIP, CPU_XSAVE, hasFeature } from "./model";
-import { AC, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_TS, EFER_LMA, EFER_LME, updateMode } from "./mode";
+import { AC, CR4_OSXSAVE, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_TS, EFER_LMA, EFER_LME, updateMode } from "./mode";
 import { operand, putReg, readMem, readOperand, writeMem } from "./operand";
 import { umipAllows } from "./segment";
 
 const CR0_NW: u64 = 1 << 29;
 const CR0_CD: u64 = 1 << 30;
 const CR0_DEFINED: u64 = 0xe005003f;
-const CR4_OSXSAVE: u64 = 1 << 18;
 /** TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT. */
 const CR4_ALWAYS: u64 = 0x7fc;
 const CR4_PGE: u64 = 1 << 7;
@@ -261,25 +260,6 @@ export function stac(c: Vcpu, u: usize): bool { return setAc(c, AC); }
 function setAc(c: Vcpu, ac: u64): bool {
   if (c.cpl) return raise(c, UD);
   c.rflags = (c.rflags & ~AC) | ac;
-  updateMode(c);
-  return true;
-}
-
-/** XGETBV and XSETBV need CR4.OSXSAVE, which is reserved in a model without XSAVE. */
-export function xgetbv(c: Vcpu, u: usize): bool {
-  if (!(c.cr4 & CR4_OSXSAVE)) return raise(c, UD);
-  if (<u32>c.gprAt(1)) return raiseError(c, GP, 0);
-  c.set_gpr(0, c.xcr0 & 0xffffffff);
-  c.set_gpr(2, c.xcr0 >> 32);
-  return true;
-}
-export function xsetbv(c: Vcpu, u: usize): bool {
-  if (!(c.cr4 & CR4_OSXSAVE)) return raise(c, UD);
-  if (!privileged(c)) return false;
-  const v = (c.gprAt(0) & 0xffffffff) | (c.gprAt(2) << 32);
-  // x87 is always on; AVX state needs SSE state.
-  if (<u32>c.gprAt(1) || !(v & 1) || v & ~7 || (v & 6) == 4) return raiseError(c, GP, 0);
-  c.xcr0 = v;
   updateMode(c);
   return true;
 }

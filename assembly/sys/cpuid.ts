@@ -1,7 +1,8 @@
 /** CPUID (SDM vol. 2, CPUID): leaves from the model's features (./model.ts) and from the machine's size. */
 import { Vcpu, CONTROL_BASE, C_VCPU_COUNT } from "../gen/layout";
 import { tscHz } from "../time";
-import { CPU_SPEC_CTRL, CRYSTAL_HZ, features, hasFeature, SIGNATURE } from "./model";
+import { compactedSize, componentAt, componentSize, standardSize, xcr0Supported } from "../simd/xsave";
+import { CPU_SPEC_CTRL, CPU_XSAVE, CRYSTAL_HZ, features, hasFeature, SIGNATURE } from "./model";
 import { MAXPHYADDR } from "../mem/walk";
 
 const BASIC_MAX: u32 = 0x16;
@@ -81,9 +82,26 @@ function basic(c: Vcpu, n: u32, sub: u32): void {
       if (sub == 0) { b = 1; x |= 1 << 8; }
       else if (sub == 1) { a = coreBits(); b = vcpus(); x |= 2 << 8; }
       break;
+    case 0xd: if (hasFeature(c, CPU_XSAVE)) extendedState(c, sub); break;
     case 0x15: a = 1; b = <u32>(tscHz() / CRYSTAL_HZ); x = <u32>CRYSTAL_HZ; break;
     case 0x16: a = <u32>(tscHz() / 1000000); b = a; x = 100; break;
     default: break;
+  }
+}
+
+/** Processor extended state enumeration: the sizes in EBX are those of what is enabled now (SDM vol. 1, 13.2). */
+function extendedState(c: Vcpu, sub: u32): void {
+  const supported = xcr0Supported(c);
+  if (sub == 0) {
+    a = <u32>supported;
+    b = standardSize(c.xcr0);
+    x = standardSize(supported);
+  } else if (sub == 1) {
+    a = features(c, 7);
+    b = compactedSize(c.xcr0 | c.xss);
+  } else if (sub < 64 && (supported >> sub) & 1) {
+    a = componentSize(sub);
+    b = componentAt(sub);
   }
 }
 

@@ -34,6 +34,7 @@ export const CR0_TS: u64 = 8;
 export const CR0_ET: u64 = 16;
 export const CR0_AM: u64 = 1 << 18;
 export const CR4_OSFXSR: u64 = 1 << 9;
+export const CR4_OSXSAVE: u64 = 1 << 18;
 export const EFER_SCE: u64 = 1;
 export const EFER_LME: u64 = 1 << 8;
 export const EFER_LMA: u64 = 1 << 10;

@@ -2,6 +2,7 @@
  * The CPU model. Features are those of src/isa/features.ts, in words of 32 that are each one register of a CPUID leaf:
  *
  *     0  1 ECX     1  1 EDX     2  7.0 EBX     3  7.0 ECX     4  7.0 EDX     5  8000_0001 ECX     6  8000_0001 EDX
+ *     7  0D.1 EAX
  *
  * Vcpu.cpuToggle has, for each word, the features that the machine's `--cpu` option switches on or off. It does not
  * change while a vCPU runs: the decoder looks at it once for each instruction that needs a feature.

@@ -21,7 +21,7 @@ import { tsc, tscToNs } from "../time";
 import { writeEfer } from "./control";
 import {
   ARCH_CAPABILITIES, CPU_ARCH_CAPABILITIES, CPU_RDTSCP, CPU_SPEC_CTRL, CPU_TSC_ADJUST, CPU_TSC_DEADLINE,
-  CPU_X2APIC, hasFeature, MICROCODE,
+  CPU_X2APIC, CPU_XSAVES, hasFeature, MICROCODE,
 } from "./model";
 import { getReg, putReg } from "./operand";
 
@@ -72,6 +72,7 @@ function read(c: Vcpu, n: u32): bool {
     case 0x277: return got(c.pat);
     case 0x2ff: return got(c.mtrrDefType);
     case 0x6e0: return hasFeature(c, CPU_TSC_DEADLINE) ? got(c.tscDeadline) : raiseError(c, GP, 0);
+    case 0xda0: return hasFeature(c, CPU_XSAVES) ? got(c.xss) : raiseError(c, GP, 0);
     case 0xc0000080: return got(c.efer);
     case 0xc0000081: return got(c.star);
     case 0xc0000082: return got(c.lstar);
@@ -143,6 +144,8 @@ function write(c: Vcpu, n: u32, v: u64): bool {
       // Ignored unless the LVT is in that mode (SDM vol. 3, 11.5.4.1).
       if (deadlineMode(c)) { c.tscDeadline = v; rearm(c); }
       return true;
+    // IA32_XSS: there are no supervisor state components.
+    case 0xda0: return hasFeature(c, CPU_XSAVES) && v == 0 ? true : raiseError(c, GP, 0);
     case 0xc0000080: return writeEfer(c, v);
     case 0xc0000081: c.star = v; return true;
     case 0xc0000082: if (!canonicalOnly(c, v)) return false; c.lstar = v; return true;

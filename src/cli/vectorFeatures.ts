@@ -78,23 +78,24 @@ export function featureOf(vector: Vector): string {
 
 /** Features that the core's CPUID advertises; none if it has no CPUID. */
 export function advertised(machine: VectorMachine): ReadonlySet<string> {
-  const leaves = new Map<number, Record<"eax" | Register, number> | undefined>();
+  const leaves = new Map<string, Record<"eax" | Register, number> | undefined>();
   const found = new Set<string>();
   for (const { name, word, bit } of FEATURES.values()) {
-    const { leaf, register } = FEATURE_WORDS[word];
-    if (!leaves.has(leaf)) leaves.set(leaf, cpuid(machine, leaf));
-    if (((leaves.get(leaf)?.[register] ?? 0) >>> bit) & 1) found.add(name);
+    const { leaf, subleaf, register } = FEATURE_WORDS[word];
+    const key = `${leaf}.${subleaf}`;
+    if (!leaves.has(key)) leaves.set(key, cpuid(machine, leaf, subleaf));
+    if (((leaves.get(key)?.[register] ?? 0) >>> bit) & 1) found.add(name);
   }
   return found;
 }
 
-function cpuid(machine: VectorMachine, leaf: number): Record<"eax" | Register, number> | undefined {
+function cpuid(machine: VectorMachine, leaf: number, subleaf: number): Record<"eax" | Register, number> | undefined {
   const probe: Vector = {
     id: "cpuid:cpuid/64/0",
     mode: 64,
     code: "0fa2",
     rip: "101000",
-    before: { gpr: [leaf.toString(16)], rflags: "202", mem: [] },
+    before: { gpr: [leaf.toString(16), subleaf.toString(16)], rflags: "202", mem: [] },
     after: { rip: "101002", rflags: "202" },
   };
   machine.load(probe);

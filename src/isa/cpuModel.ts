@@ -17,6 +17,7 @@ const V2 = ["sse3", "ssse3", "sse4_1", "sse4_2", "popcnt", "cx16", "lahf_lm"];
 const BEYOND_V2 = [
   ...["pclmulqdq", "aes", "movbe", "rdrand", "rdseed", "bmi1", "bmi2", "adx", "lzcnt"],
   ...["3dnowprefetch", "clflushopt", "clwb"],
+  ...["xsave", "xsaveopt", "xsavec", "xgetbv1", "xsaves"],
 ];
 
 /** Features that a model lacks, by its name. */
@@ -25,6 +26,18 @@ const LACKS: ReadonlyMap<string, readonly string[]> = new Map([
   ["x86-64-v2", BEYOND_V2],
   ["x86-64", [...V2, ...BEYOND_V2]],
 ]);
+
+/** What a feature is of no use without: neither is there without the other's being there. */
+const NEEDS: Readonly<Record<string, string>> = {
+  xsaveopt: "xsave",
+  xsavec: "xsave",
+  xgetbv1: "xsave",
+  xsaves: "xsavec",
+  avx: "xsave",
+  avx2: "avx",
+  fma: "avx",
+  f16c: "avx",
+};
 
 /** Other names in use. */
 const ALIASES: Readonly<Record<string, string>> = {
@@ -48,8 +61,10 @@ export function cpuToggles(text: string): number[] {
   const lacks = LACKS.get(model);
   if (!lacks) throw new CpuModelError(`no CPU model '${model}'; there are ${CPU_MODELS.join(", ")}`);
   const words = [...DEFAULT];
-  const set = ({ word, bit }: Feature, on: boolean): void => {
+  const set = ({ name, word, bit }: Feature, on: boolean): void => {
     words[word] = on ? words[word] | (1 << bit) : words[word] & ~(1 << bit);
+    if (on && NEEDS[name]) set(featureNamed(NEEDS[name]), true);
+    if (!on) for (const [other, needed] of Object.entries(NEEDS)) if (needed === name) set(featureNamed(other), false);
   };
   for (const name of lacks) set(featureNamed(name), false);
   for (const change of changes) {

@@ -4,15 +4,16 @@
  * table and the words of `--cpu` are these names.
  */
 
-/** CPUID leaf (subleaf 0) and register of each feature word (SDM vol. 2, CPUID). */
+/** CPUID leaf, subleaf and register of each feature word (SDM vol. 2, CPUID). */
 export const FEATURE_WORDS = [
-  { leaf: 1, register: "ecx" },
-  { leaf: 1, register: "edx" },
-  { leaf: 7, register: "ebx" },
-  { leaf: 7, register: "ecx" },
-  { leaf: 7, register: "edx" },
-  { leaf: 0x8000_0001, register: "ecx" },
-  { leaf: 0x8000_0001, register: "edx" },
+  { leaf: 1, subleaf: 0, register: "ecx" },
+  { leaf: 1, subleaf: 0, register: "edx" },
+  { leaf: 7, subleaf: 0, register: "ebx" },
+  { leaf: 7, subleaf: 0, register: "ecx" },
+  { leaf: 7, subleaf: 0, register: "edx" },
+  { leaf: 0x8000_0001, subleaf: 0, register: "ecx" },
+  { leaf: 0x8000_0001, subleaf: 0, register: "edx" },
+  { leaf: 0xd, subleaf: 1, register: "eax" },
 ] as const;
 
 /**
@@ -35,8 +36,8 @@ const TABLE: readonly (readonly [word: number, presence: Presence, names: string
   [0, "on", "hypervisor=31"],
   // MWAIT ends at once, which the SDM allows.
   [0, "off", "monitor=3"],
-  [0, "on", "pclmulqdq=1 movbe=22 aes=25 rdrand=30"],
-  [0, "absent", "fma=12 xsave=26 avx=28 f16c=29"],
+  [0, "on", "pclmulqdq=1 movbe=22 aes=25 xsave=26 rdrand=30"],
+  [0, "absent", "fma=12 avx=28 f16c=29"],
   [1, "always", "fpu=0 de=2 pse=3 tsc=4 msr=5 pae=6 mce=7 cx8=8 apic=9 mtrr=12 pge=13 mca=14 pat=16 pse36=17"],
   [1, "on", "sep=11 cmov=15 clflush=19 mmx=23 fxsr=24 sse=25 sse2=26"],
   [2, "on", "fsgsbase=0 tsc_adjust=1 smep=7 erms=9"],
@@ -45,10 +46,12 @@ const TABLE: readonly (readonly [word: number, presence: Presence, names: string
   [2, "on", "bmi1=3 bmi2=8 rdseed=18 adx=19 clflushopt=23 clwb=24"],
   [2, "absent", "avx2=5 invpcid=10"],
   [3, "on", "umip=2 rdpid=22"],
+  [3, "absent", "pku=3"],
   [4, "on", "spec_ctrl=26 arch_capabilities=29"],
   [5, "on", "lahf_lm=0 lzcnt=5 3dnowprefetch=8"],
   [6, "always", "syscall=11 nx=20 lm=29"],
   [6, "on", "pdpe1gb=26 rdtscp=27"],
+  [7, "on", "xsaveopt=0 xsavec=1 xgetbv1=2 xsaves=3"],
 ];
 
 export const FEATURES: ReadonlyMap<string, Feature> = new Map(

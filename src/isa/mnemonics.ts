@@ -20,6 +20,12 @@ const BY_OPERAND_SIZE: Readonly<Record<string, Names>> = {
   PINSRD: { 16: "pinsrd", 32: "pinsrd", 64: "pinsrq" },
   FXSAVE: { 16: "fxsave", 32: "fxsave", 64: "fxsave64" },
   FXRSTOR: { 16: "fxrstor", 32: "fxrstor", 64: "fxrstor64" },
+  XSAVE: { 16: "xsave", 32: "xsave", 64: "xsave64" },
+  XRSTOR: { 16: "xrstor", 32: "xrstor", 64: "xrstor64" },
+  XSAVEOPT: { 16: "xsaveopt", 32: "xsaveopt", 64: "xsaveopt64" },
+  XSAVEC: { 16: "xsavec", 32: "xsavec", 64: "xsavec64" },
+  XSAVES: { 16: "xsaves", 32: "xsaves", 64: "xsaves64" },
+  XRSTORS: { 16: "xrstors", 32: "xrstors", 64: "xrstors64" },
 };
 /** Of those, the ones whose bare name means the mode's own size. */
 const BARE = new Set(["PUSHA", "POPA", "PUSHF", "POPF", "IRET", "RETF"]);

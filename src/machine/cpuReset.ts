@@ -53,6 +53,7 @@ export function resetVcpu(view: StructView, id: number, signature: number): void
     VCPU.tscAdjust,
     VCPU.tscAux,
     VCPU.specCtrl,
+    VCPU.xss,
     VCPU.mtrrDefType,
     VCPU.tscDeadline,
     VCPU.apicTimerPeriod,
@@ -87,6 +88,7 @@ export function resetVcpu(view: StructView, id: number, signature: number): void
     VCPU.exitCode,
     VCPU.excVector,
     VCPU.stackFault,
+    VCPU.pkru,
   ]) {
     view.set(f, 0);
   }

@@ -183,6 +183,9 @@ export const VCPU = layOut({
   cr4: ["u64"],
   efer: ["u64"],
   xcr0: ["u64"],
+  /** IA32_XSS, and PKRU: the protection key rights (SDM vol. 3, 4.6.2). */
+  xss: ["u64"],
+  pkru: ["u32"],
   dr: ["u64", 8],
   /** Cached PDPTEs of PAE paging (SDM vol. 3, 4.4.1). */
   pdpte: ["u64", 4],
@@ -228,7 +231,7 @@ export const VCPU = layOut({
   mtrrFixed: ["u64", 11],
   mtrrVar: ["u64", 16],
   /** CPUID features that differ from the model's defaults: see assembly/sys/model.ts. */
-  cpuToggle: ["u32", 8],
+  cpuToggle: ["u32", 12],
   /** Deadline of the LAPIC timer in guest ns (all ones = not armed), its period in ns (0 = one shot). */
   apicTimer: ["u64"],
   apicTimerPeriod: ["u64"],
@@ -255,8 +258,8 @@ export const VCPU = layOut({
   /** Replay log: device reads already answered for the instruction that will be executed again. */
   replayCount: ["u32"],
   replayNext: ["u32"],
-  replayKey: ["u64", 64],
-  replayData: ["u64", 64],
+  replayKey: ["u64", 128],
+  replayData: ["u64", 128],
   /** Staged writes of the careful path. */
   stageCount: ["u32"],
   stageNext: ["u32"],

@@ -211,6 +211,12 @@ const STATE = `
 np 0f 77 | EMMS | @emms | mmx cpuid=mmx
 np 0f ae /0 mem | FXSAVE Me | @fxsave | fpu cpuid=fxsr
 np 0f ae /1 mem | FXRSTOR Me | @fxrstor | fpu mr cpuid=fxsr
+np 0f ae /4 mem | XSAVE Me | @xsave | cpuid=xsave r=ax,dx
+np 0f ae /5 mem | XRSTOR Me | @xrstor | mr cpuid=xsave r=ax,dx
+np 0f ae /6 mem | XSAVEOPT Me | @xsaveopt | cpuid=xsaveopt r=ax,dx
+np 0f c7 /3 mem | XRSTORS Me | @xrstors | mr cpuid=xsaves r=ax,dx
+np 0f c7 /4 mem | XSAVEC Me | @xsavec | cpuid=xsavec r=ax,dx
+np 0f c7 /5 mem | XSAVES Me | @xsaves | cpuid=xsaves r=ax,dx
 np 0f ae /2 mem | LDMXCSR Md | @ldmxcsr | sse mr cpuid=sse
 np 0f ae /3 mem | STMXCSR Md | @stmxcsr | sse cpuid=sse
 np 0f ae /7 mem | CLFLUSH Mb | @clflush | mr cpuid=clflush

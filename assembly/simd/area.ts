@@ -1,0 +1,134 @@
+/**
+ * The legacy region of an XSAVE area, which is the image of FXSAVE, 512 bytes (SDM vol. 1, 10.5.1 and 13.4.1):
+ *
+ *       0 FCW u16   2 FSW u16   4 abridged FTW u8   6 FOP u16   8 FIP   16 FDP   24 MXCSR u32   28 MXCSR_MASK u32
+ *      32 ST(0) to ST(7), 16 bytes each          160 XMM0 to XMM7, in 64-bit mode to XMM15, 16 bytes each
+ *
+ * FIP and FDP are 64-bit offsets with REX.W, else a 32-bit offset and a 16-bit selector. Nothing else of it is touched.
+ */
+import { Vcpu, V_ST, V_YMM, MODE_ALIGN, MODE_CODE64 } from "../gen/layout";
+import { AC, GP, raiseError } from "../exception";
+import { readPtr, writePtr } from "../mem/access";
+import { segmentLinear } from "../mem/segment";
+import { WRITE } from "../sem/kinds";
+import { ea, uFlags, uSize, UF_STACK } from "../decode/uop";
+import { operandOffset, operandSegment, summarize } from "../x87/state";
+
+export const LEGACY_SIZE: u32 = 512;
+export const MXCSR_AT: u64 = 24;
+const ST_AT: u64 = 32;
+const XMM_AT: u64 = 160;
+/** All of MXCSR's fields are implemented, DAZ too. */
+export const MXCSR_MASK: u32 = 0xffff;
+
+/** Linear address of the area that openArea has admitted. */
+export let area: u64 = 0;
+
+/**
+ * Checks the alignment of an area and, where segments have limits, that all of it is within its segment. With alignment
+ * checks on, user code gets #AC where the address is not a multiple of four, #GP(0) where it is one but not aligned: so
+ * does the CPU, to which the manual leaves it.
+ */
+export function openArea(c: Vcpu, u: usize, align: u64, size: u32, write: bool): bool {
+  area = ea(c, u);
+  c.stackFault = uFlags(u) & UF_STACK;
+  const s = operandSegment(u);
+  if (s >= 0 && !(c.mode & MODE_CODE64) && segmentLinear(c, s, operandOffset(c, u), size, write) == ~0) return false;
+  if (!(area & (align - 1))) return true;
+  return c.mode & MODE_ALIGN && area & 3 ? raiseError(c, AC, 0) : raiseError(c, GP, 0);
+}
+
+/** Registers beyond these are neither stored nor loaded. */
+@inline export function xmmCount(c: Vcpu): usize { return c.mode & MODE_CODE64 ? 16 : 8; }
+
+/** Stores 16 bytes of an area; it is aligned, so that no piece crosses a page. */
+export function put(c: Vcpu, at: u64, low: u64, high: u64): bool {
+  const p = writePtr(c, at, 16, WRITE);
+  if (p) v128.store(p, i64x2(low, high));
+  return p != 0;
+}
+
+/** Stores FCW to FDP and the register stack: all of state component 0. */
+export function storeX87(c: Vcpu, u: usize, at: u64): bool {
+  const wide = uSize(u) == 3;
+  const fip = wide ? c.fip : (c.fip & 0xffffffff) | (<u64>c.fcs << 32);
+  const fdp = wide ? c.fdp : (c.fdp & 0xffffffff) | (<u64>c.fds << 32);
+  const head = <u64>c.fcw | (<u64>c.fsw << 16) | (<u64>(c.ftw & 0xff) << 32) | (<u64>(c.fop & 0x7ff) << 48);
+  if (!put(c, at, head, fip)) return false;
+  const p = writePtr(c, at + 16, 8, WRITE);
+  if (!p) return false;
+  store<u64>(p, fdp);
+  const top = (<u32>c.fsw >> 11) & 7;
+  for (let i: u32 = 0; i < 8; i++) {
+    const st = changetype<usize>(c) + V_ST + <usize>(((top + i) & 7) << 4);
+    if (!put(c, at + ST_AT + (i << 4), load<u64>(st), load<u16>(st, 8))) return false;
+  }
+  return true;
+}
+
+export function storeMxcsr(c: Vcpu, at: u64): bool {
+  const p = writePtr(c, at + MXCSR_AT, 8, WRITE);
+  if (p) store<u64>(p, <u64>c.mxcsr | (<u64>MXCSR_MASK << 32));
+  return p != 0;
+}
+
+/** Stores halves of the YMM registers, 16 bytes each from `at` on: the lower (0) or the upper (16). */
+function storeHalves(c: Vcpu, at: u64, half: usize): bool {
+  const count = xmmCount(c);
+  for (let i: usize = 0; i < count; i++) {
+    const r = changetype<usize>(c) + V_YMM + (i << 5) + half;
+    if (!put(c, at + (i << 4), load<u64>(r), load<u64>(r, 8))) return false;
+  }
+  return true;
+}
+export function storeXmm(c: Vcpu, at: u64): bool { return storeHalves(c, at + XMM_AT, 0); }
+/** `at` is the place of state component 2. */
+export function storeYmmHigh(c: Vcpu, at: u64): bool { return storeHalves(c, at, 16); }
+
+export function loadX87(c: Vcpu, u: usize, at: u64): bool {
+  let p = readPtr(c, at + 16, 8);
+  if (!p) return false;
+  const fdp = load<u64>(p);
+  p = readPtr(c, at, 16);
+  if (!p) return false;
+  const wide = uSize(u) == 3, fip = load<u64>(p, 8);
+  c.fcw = load<u16>(p);
+  c.fsw = load<u16>(p, 2);
+  c.ftw = load<u8>(p, 4);
+  c.fop = load<u16>(p, 6) & 0x7ff;
+  c.fip = wide ? fip : fip & 0xffffffff;
+  c.fdp = wide ? fdp : fdp & 0xffffffff;
+  c.fcs = wide ? 0 : <u16>(fip >> 32);
+  c.fds = wide ? 0 : <u16>(fdp >> 32);
+  summarize(c);
+  const top = (<u32>c.fsw >> 11) & 7;
+  for (let i: u32 = 0; i < 8; i++) {
+    p = readPtr(c, at + ST_AT + (i << 4), 16);
+    if (!p) return false;
+    const st = changetype<usize>(c) + V_ST + <usize>(((top + i) & 7) << 4);
+    store<u64>(st, load<u64>(p));
+    store<u16>(st, load<u16>(p, 8), 8);
+  }
+  return true;
+}
+
+/** MXCSR of the area, not yet loaded: false with #GP(0) recorded if it has reserved bits set. */
+export let newMxcsr: u32 = 0;
+export function readMxcsr(c: Vcpu, at: u64): bool {
+  const p = readPtr(c, at + MXCSR_AT, 4);
+  if (!p) return false;
+  newMxcsr = load<u32>(p);
+  return newMxcsr & ~MXCSR_MASK ? raiseError(c, GP, 0) : true;
+}
+
+function loadHalves(c: Vcpu, at: u64, half: usize): bool {
+  const count = xmmCount(c);
+  for (let i: usize = 0; i < count; i++) {
+    const p = readPtr(c, at + (i << 4), 16);
+    if (!p) return false;
+    v128.store(changetype<usize>(c) + V_YMM + (i << 5) + half, v128.load(p));
+  }
+  return true;
+}
+export function loadXmm(c: Vcpu, at: u64): bool { return loadHalves(c, at + XMM_AT, 0); }
+export function loadYmmHigh(c: Vcpu, at: u64): bool { return loadHalves(c, at, 16); }
