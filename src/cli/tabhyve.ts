@@ -5,17 +5,21 @@ import { constants } from "node:os";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, Option } from "commander";
+import type { Width } from "../isa/operand.ts";
 import { embeddedGuest } from "../machine/embedded/index.ts";
 import { LoaderError } from "../machine/loader/types.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
+import { ENGINES as FUZZ_ENGINES } from "./fuzz/engine.ts";
+import { type FuzzOptions, fuzz } from "./fuzz/fuzz.ts";
+import { KINDS, type Kind } from "./fuzz/generate.ts";
 import * as options from "./options.ts";
 import { type Send, UsageError } from "./options.ts";
 import { type ReplayWords, replay } from "./replay.ts";
 import { run, STATUS } from "./run.ts";
 
-/** Options of the contract that belong to later work: named, so that they are refused and not misread. */
 const ENGINES: readonly EngineKind[] = ["interp", "jit", "auto"];
+/** Options of the contract that belong to later work: named, so that they are refused and not misread. */
 const NOT_YET = ["bios", "disk", "cdrom", "floppy", "cpus", "keys", "screen", "snapshot-out", "snapshot-in"];
 
 const DEFAULT_MEMORY = 256 * 2 ** 20;
@@ -47,6 +51,19 @@ On a terminal every key goes to the guest, Ctrl-C included; Ctrl-A x leaves the 
 
 Status: 0 power-off, --until or Ctrl-A x; 1 the engine failed; 2 an option or file that cannot be used; 3 triple fault;
 4 reset request with --no-restart; 124 --timeout; 128 + n ended by signal n; with --debug-exit (value << 1) | 1.
+`;
+
+interface FuzzWords extends Omit<FuzzOptions, "modes" | "kinds"> {
+  mode: Width[];
+  kind: Kind[];
+}
+
+const FUZZ_NOTES = `
+Code runs in ring 3 on both, from the same registers and memory to its first exception. What differs and may not is
+made as small as possible and printed as a vector, which \`tabhyve vectors\` replays. The native CPU needs Linux on
+x86-64, and gcc.
+
+Status: 0 no difference, 1 some, 2 something cannot be used.
 `;
 
 /** The compiled core. It lies beside the folder of this bundle. */
@@ -94,7 +111,7 @@ const program = new Command("tabhyve")
   .action(() => {
     const [name] = program.args;
     throw new UsageError(
-      `${name === undefined ? "no command" : `no command '${name}'`}; there are run and vectors (--help)`,
+      `${name === undefined ? "no command" : `no command '${name}'`}; there are run, vectors and fuzz (--help)`,
     );
   });
 
@@ -189,6 +206,49 @@ program
   .addHelpText("after", "\nStatus: 0 all passed or were skipped, 1 some failed, 2 a file cannot be used.\n")
   .action((files: string[], words: Partial<ReplayWords>) => {
     process.exitCode = replay(core(), files, { json: false, examples: Number.POSITIVE_INFINITY, ...words });
+  });
+
+const fuzzCommand = program
+  .command("fuzz")
+  .description("compare an engine with the CPU that this runs on, by random code")
+  .allowExcessArguments()
+  .addOption(single("--seed <n>", "what is random follows from it", (t, n) => options.parseCount(n, t)).default(1))
+  .addOption(single("--minutes <n>", "end after this long", (t, n) => options.parseSeconds(n, t)))
+  .addOption(single("--count <n>", "end after so many cases (default: 100000)", (t, n) => options.parseCount(n, t)))
+  .addOption(
+    single("--mode <bits>", "64, 32, 16, or several with commas", (text, name) =>
+      text.split(",").map((m) => Number(options.parseChoice(name, ["64", "32", "16"], m)) as Width),
+    ).default([64, 32, 16], "64,32,16"),
+  )
+  .addOption(
+    single("--kind <kind>", "rows of the table, bytes, programs, or several with commas", (text, name) =>
+      text.split(",").map((k) => options.parseChoice(name, KINDS, k)),
+    ).default([...KINDS], KINDS.join(",")),
+  )
+  .addOption(
+    single("--engine <kind>", "what is tested: interp; step, one instruction at a time; jit", (text, name) =>
+      options.parseChoice(name, FUZZ_ENGINES, text),
+    ).default("interp"),
+  )
+  .addOption(
+    single("--against <kind>", "what is right: native, or another engine", (text, name) =>
+      options.parseChoice(name, ["native", ...FUZZ_ENGINES], text),
+    ).default("native"),
+  )
+  .addOption(
+    single("--rows <pattern>", "only rows with such a mnemonic", (text, name) => options.parsePattern(name, text)),
+  )
+  .addOption(single("--out <file>", "write differences as vectors, too", word))
+  .addHelpText("after", FUZZ_NOTES)
+  .action((words: FuzzWords) => {
+    noArguments(fuzzCommand);
+    const { mode, kind, rows, ...rest } = words;
+    process.exitCode = fuzz(core(), {
+      ...rest,
+      modes: mode,
+      kinds: kind,
+      ...(rows && { rows: new RegExp(rows.source, "i") }),
+    });
   });
 
 /** The one line for what the user can mend; anything else is a mistake of ours. */

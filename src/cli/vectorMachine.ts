@@ -6,6 +6,7 @@
  * own, so an exception ends `run` with RUN.HALT, and the handler's RIP, the frame it was given and CR2 say what happened:
  * delivery itself is part of what is tested.
  */
+import { DEFAULT, IMPLEMENTED } from "../isa/features.ts";
 import { RUN } from "../shared/exit.ts";
 import { CONTROL, SEG_STRIDE, VCPU } from "../shared/layout.ts";
 import { type CoreExports, instantiateCore } from "../vcpu/core.ts";
@@ -57,7 +58,7 @@ const PS = 0x80n;
 const NX = 1n << 63n;
 
 const CR0 = 0x8005_0033; // PG AM WP NE ET MP PE
-const CR4 = 0x4_0e20; // OSXSAVE UMIP OSXMMEXCPT OSFXSR PAE
+const CR4 = 0x5_0e20; // OSXSAVE FSGSBASE UMIP OSXMMEXCPT OSFXSR PAE
 const EFER = 0xd01; // NXE LMA LME SCE
 const XCR0 = 7;
 
@@ -126,16 +127,19 @@ export class VectorMachine {
   readonly #segments: Readonly<Record<64 | 32 | 16, Uint8Array>>;
   readonly #xmm: Uint8Array;
   readonly #base = vcpuBase(0);
+  readonly #everything: boolean;
   #core: CoreExports;
   #mode = 0;
 
   /**
    * @param module the compiled core (dist/core/core.wasm).
    * @param heat Vcpu.heat: executions after which a block is compiled, 0 = never.
+   * @param everything the CPU has every feature that is implemented, not only those that are on by default.
    */
-  constructor(module: WebAssembly.Module, heat = 0) {
+  constructor(module: WebAssembly.Module, heat = 0, everything = false) {
     this.heat = heat;
     this.#module = module;
+    this.#everything = everything;
     this.#memory = new MachineMemory({ regions: [{ gpa: 0, length: RAM_SIZE }], vcpus: 1, shared: true });
     const buffer = this.#memory.memory.buffer;
     this.#view = vcpuView(buffer, 0);
@@ -189,6 +193,7 @@ export class VectorMachine {
     v.set64(VCPU.idtBase, kernel(IDT));
     v.set(VCPU.idtLimit, 256 * 16 - 1);
     v.set(VCPU.a20Mask, 0xffff_ffff);
+    if (this.#everything) IMPLEMENTED.forEach((word, i) => void v.set(VCPU.cpuToggle, (word ^ DEFAULT[i]) >>> 0, i));
   }
 
   #write64(gpa: number, value: bigint): void {
@@ -244,22 +249,9 @@ export class VectorMachine {
     const v = this.#view;
     const { before } = vector;
     imageBefore(vector, this.#pristine, this.#pages);
-    // Both pages of code have changed behind the core's back.
-    const code = this.#memory.hostAddress(PROCESS + place(CODE));
-    postDrop(v, code);
-    postDrop(v, code + PAGE);
-    this.#memory.bytes.set(this.#segments[vector.mode], v.base + VCPU.seg.offset);
     for (let i = 0; i < 16; i++) v.set64(VCPU.gpr, BigInt(`0x${before.gpr[i] ?? 0}`), i);
     v.set64(VCPU.rip, BigInt(`0x${vector.rip}`));
-    v.set(VCPU.cpl, 3);
-    v.set(VCPU.runState, 0);
-    v.set(VCPU.shadow, 0);
-    v.set64(VCPU.cr2, 0n);
-    // What the last vector raised must not make up for an exception that this one fails to record.
-    v.set(VCPU.excVector, UNUSED_VECTOR);
-    v.set(VCPU.excHasError, 0);
-    v.set(VCPU.excKind, 0);
-    this.#controlRegisters();
+    this.process(vector.mode);
     const ymm = v.base + VCPU.ymm.offset;
     this.#memory.bytes.set(this.#xmm, ymm);
     for (const [i, hex] of Object.entries(before.xmm ?? {})) {
@@ -275,12 +267,38 @@ export class VectorMachine {
     r?.forEach((hex, p) => {
       this.#memory.bytes.set(hexBytes(hex).reverse(), st + p * 16);
     });
+    this.#core.setRflags(this.#base, BigInt(`0x${before.rflags}`) | (stepped(vector) ? TF : 0n));
+  }
+
+  /**
+   * What every process has in common. The caller has written, or writes before it runs: the general registers, RIP, the
+   * vector unit and the FPU (`view`), memory (`pages`) and, with `setRflags`, RFLAGS.
+   *
+   * @param sameCode the code is the last process's; what the core has made of it is kept.
+   */
+  process(mode: 64 | 32 | 16, sameCode = false): void {
+    const v = this.#view;
+    if (!sameCode) {
+      // Both pages of code have changed behind the core's back.
+      const code = this.#memory.hostAddress(PROCESS + place(CODE));
+      postDrop(v, code);
+      postDrop(v, code + PAGE);
+    }
+    this.#memory.bytes.set(this.#segments[mode], v.base + VCPU.seg.offset);
+    v.set(VCPU.cpl, 3);
+    v.set(VCPU.runState, 0);
+    v.set(VCPU.shadow, 0);
+    v.set64(VCPU.cr2, 0n);
+    // What the last vector raised must not make up for an exception that this one fails to record.
+    v.set(VCPU.excVector, UNUSED_VECTOR);
+    v.set(VCPU.excHasError, 0);
+    v.set(VCPU.excKind, 0);
+    this.#controlRegisters();
     // A process and a kernel of one width: the caches of translations need not cope with the change.
-    if (vector.mode !== this.#mode) {
-      this.#mode = vector.mode;
+    if (mode !== this.#mode) {
+      this.#mode = mode;
       this.#core.refresh(this.#base);
     }
-    this.#core.setRflags(this.#base, BigInt(`0x${before.rflags}`) | (stepped(vector) ? TF : 0n));
   }
 
   /**
@@ -314,6 +332,50 @@ export class VectorMachine {
     } catch (error) {
       return this.#broken(`the core trapped: ${(error as Error).message}`);
     }
+  }
+
+  /**
+   * Runs the process to its first exception: as a guest's code runs, or instruction by instruction. `each` is called
+   * before every instruction, if they run one by one, and ends the run with true.
+   *
+   * @param limit instructions after which a process that goes on is given up; undefined is returned then.
+   */
+  runFree(limit: number, each?: () => boolean): Outcome | undefined {
+    const v = this.#view;
+    try {
+      const start = v.get64(VCPU.icount);
+      for (let steps = 0; steps < limit; steps++) {
+        if (each?.()) return undefined;
+        const why = this.#core.run(this.#base, each ? 1n : BigInt(limit));
+        if (why === RUN.HALT) return this.#exception();
+        if (why !== RUN.SLICE) return this.#broken(why === RUN.EXIT ? "an exit" : `RUN ${why}`);
+        if (!each && v.get64(VCPU.icount) - start >= BigInt(limit)) break;
+      }
+      // Not what it was about to do: the machine is used again.
+      this.#core = this.#start();
+      return undefined;
+    } catch (error) {
+      return this.#broken(`the core trapped: ${(error as Error).message}`);
+    }
+  }
+
+  /** Sets RFLAGS, after everything else. */
+  setRflags(value: bigint): void {
+    this.#core.setRflags(this.#base, value);
+  }
+
+  get rflags(): bigint {
+    return BigInt.asUintN(64, this.#core.rflags(this.#base));
+  }
+
+  /** The vCPU's area. */
+  get view(): StructView {
+    return this.#view;
+  }
+
+  /** The process's memory (./vectorMemory.ts). */
+  get pages(): Uint8Array {
+    return this.#pages;
   }
 
   #broken(what: string): Outcome {
