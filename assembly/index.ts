@@ -13,9 +13,11 @@ import { enter, enterSlow, single } from "./decode/block";
 import { resetArena, dropHostPage } from "./decode/pages";
 import { flushAll } from "./mem/tlb";
 import { go } from "./gen/dispatch";
-import { KIND_EXTERNAL, NMI } from "./exception";
-import { deliver } from "./sys/deliver";
-import { updateMode } from "./sys/mode";
+import { KIND_EXCEPTION, KIND_EXTERNAL, KIND_SOFTWARE, NMI } from "./exception";
+import { ARMED_CODE, armedBy } from "./mem/watch";
+import { codeBreakpoint, DR6_BS, raiseDebug } from "./sys/debug";
+import { deliver, KIND_ICEBP } from "./sys/deliver";
+import { IF, RF, TF, updateMode } from "./sys/mode";
 import { getRflags, setArithmeticFlags } from "./sem/flags";
 import { guestNs } from "./time";
 import { ringDoorbell } from "./ring";
@@ -28,8 +30,6 @@ export * from "./jit/helpers";
 
 /** Instructions between looks at the clock: about 10 µs. */
 const BUDGET: i64 = 4000;
-const RFLAGS_IF: u64 = 0x200;
-const RFLAGS_TF: u64 = 0x100;
 
 /** Instructions of the current slice that are still to run. */
 let left: i64 = 0;
@@ -48,6 +48,7 @@ export function init(vcpu: usize): void {
 /** Call after the host has changed registers, control registers or segments. */
 export function refresh(vcpu: usize): void {
   const c = changetype<Vcpu>(vcpu);
+  c.armed = armedBy(c);
   flushAll(c);
   updateMode(c);
 }
@@ -87,6 +88,12 @@ export function run(vcpu: usize, slice: i64): i32 {
     // After the others: taking the word has cleared them, and what they stand for must survive a pause.
     if (why & (ATTENTION_STOP | ATTENTION_INIT)) return RUN_STOP;
     tick(c);
+    // Traps on the instruction before come first (SDM vol. 3, table 6-2); MOV SS holds them off too.
+    if (c.debug && c.shadow != 2) {
+      const r = debugTrap(c);
+      if (r >= 0) return r;
+      continue;
+    }
     const event = pendingEvent(c);
     if (c.runState == 1) {
       if (!event) return RUN_HALT;
@@ -99,8 +106,13 @@ export function run(vcpu: usize, slice: i64): i32 {
     }
     if (left <= 0) return RUN_SLICE;
     let budget = min<i64>(left, BUDGET);
-    // In an interrupt shadow, and for a tail shorter than a block, instructions run one at a time.
-    if (c.shadow || (c.rflags & RFLAGS_TF)) {
+    if (c.armed & ARMED_CODE && c.shadow != 2 && !(c.rflags & RF) && codeBreakpoint(c)) {
+      const r = fault(c);
+      if (r >= 0) return r;
+      continue;
+    }
+    // In an interrupt shadow, when debugged, and for a tail shorter than a block, instructions run one at a time.
+    if (c.shadow || (c.rflags & (TF | RF))) {
       const r = step(c, false);
       if (r >= 0) return r;
       continue;
@@ -169,7 +181,7 @@ function tick(c: Vcpu): void {
 /** True if an interrupt or NMI can be delivered now, but for the interrupt shadow. */
 function pendingEvent(c: Vcpu): bool {
   if (c.nmiPending && !c.nmiBlocked) return true;
-  if (!(c.rflags & RFLAGS_IF)) return false;
+  if (!(c.rflags & IF)) return false;
   return c.extint != 0 || apicDeliverable(c) >= 0;
 }
 
@@ -200,9 +212,26 @@ function takeEvent(c: Vcpu): i32 {
   return deliverNow(c);
 }
 
-/** Delivers the exception that was just recorded. */
+/**
+ * Delivers the exception that was just recorded. Debug traps that MOV SS has held off are lost by a fault of the next
+ * instruction, join INT1, and come after a software interrupt (SDM vol. 3, 26.7.3, has it so for VM entries).
+ */
 function fault(c: Vcpu): i32 {
   bump(c, STAT_EXCEPTIONS);
+  if (c.excKind == KIND_EXCEPTION) c.debug = 0;
+  else if (c.excKind == KIND_ICEBP) {
+    c.excError = c.debug;
+    c.debug = 0;
+  }
+  return deliverNow(c);
+}
+
+/** Delivers the traps that the last instruction has met. They end HLT. */
+function debugTrap(c: Vcpu): i32 {
+  const bits = c.debug;
+  c.debug = 0;
+  c.runState = 0;
+  raiseDebug(c, bits);
   return deliverNow(c);
 }
 
@@ -212,6 +241,7 @@ function deliverNow(c: Vcpu): i32 {
   c.replayNext = 0;
   c.stageCount = 0;
   c.stageNext = 0;
+  c.hits = 0;
   const r = deliver(c);
   if (r == 2) {
     delivering = false;
@@ -220,12 +250,20 @@ function deliverNow(c: Vcpu): i32 {
     return RUN_TRIPLE_FAULT;
   }
   if (r == 1) return exited(c);
+  // Breakpoints on the stack that was written.
+  c.debug |= c.hits;
   return finishSlow(c);
 }
 
-/** Executes the instruction at c.rip alone; `careful` = on the careful path. */
+/**
+ * Executes the instruction at c.rip alone; `careful` = on the careful path. RF is clear while it runs: what sets it means
+ * the next one.
+ */
 function step(c: Vcpu, careful: bool): i32 {
-  const shadow = c.shadow;
+  const shadow = c.shadow, rf = c.rflags & RF;
+  c.hits = 0;
+  c.single = <u32>(c.rflags & TF);
+  c.rflags &= ~RF;
   c.stepping = 1;
   c.slow = u32(careful);
   c.replayNext = 0;
@@ -236,7 +274,9 @@ function step(c: Vcpu, careful: bool): i32 {
   if (u) refund = go(c, u, 0);
   c.stepping = 0;
   const status = c.status;
+  if (!u || status == STATUS_FAULT || status == STATUS_SLOW || status == STATUS_EXIT) c.rflags |= rf;
   if (!u || status == STATUS_FAULT) {
+    if (c.excKind == KIND_SOFTWARE) c.rflags &= ~RF;
     c.slow = 0;
     c.replayCount = 0;
     return fault(c);
@@ -245,7 +285,9 @@ function step(c: Vcpu, careful: bool): i32 {
   if (status == STATUS_EXIT) return exited(c);
   c.icount += 1 - refund;
   left -= 1 - refund;
-  // The shadow of STI or MOV SS covers the instruction after it.
+  // MOV SS is not followed by a single-step trap; the shadow of STI or MOV SS covers the instruction after it.
+  c.debug |= c.hits;
+  if (c.single && (c.shadow != 2 || shadow == 2)) c.debug |= DR6_BS;
   if (c.shadow == shadow) c.shadow = 0;
   return careful ? finishSlow(c) : -1;
 }

@@ -23,6 +23,7 @@ import { GP, raiseError } from "../exception";
 import { hostRead, noteCode } from "../mem/phys";
 import { segBase, segLimit } from "../mem/segment";
 import { tlbEntry, tlbFill } from "../mem/tlb";
+import { ARMED_CODE, ON_FETCH, pageArmed } from "../mem/watch";
 import { walk, walkLarge, NO_GPA, ACCESS_FETCH, ACCESS_USER, ACCESS_PROBE } from "../mem/walk";
 import { bump } from "../stat";
 import { addToPage, allocate, arenaAt, arenaRoom, blockBucket, resetArena } from "./pages";
@@ -54,7 +55,7 @@ export function enter(c: Vcpu): usize {
     return load<u32>(e, 12);
   }
   c.status = STATUS_RESUME;
-  if (c.stepping) return 0;
+  if (c.stepping || c.armed & ARMED_CODE && pageArmed(c, ON_FETCH, linear)) return 0;
   bump(c, STAT_JUMP_MISSES);
   const host = fetchHost(c, linear, false);
   if (!host || !(c.mode & MODE_FLATCS)) return 0;
@@ -125,6 +126,8 @@ export function enterSlow(c: Vcpu): usize {
     return 0;
   }
   const linear = linearRip(c, rip);
+  // A page with a breakpoint is executed one instruction at a time.
+  if (c.armed & ARMED_CODE && pageArmed(c, ON_FETCH, linear)) return single(c);
   c.ripPage = rip - (linear & 0xfff);
   const host = fetchHost(c, linear, true);
   if (!host || !(c.mode & MODE_FLATCS)) return c.status == STATUS_RESUME ? single(c) : 0;

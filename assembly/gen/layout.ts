@@ -90,25 +90,25 @@ export const RUN_EXIT: i32 = 1;
 export const RUN_HALT: i32 = 2;
 export const RUN_TRIPLE_FAULT: i32 = 3;
 export const RUN_STOP: i32 = 4;
-export const STAT_BLOCKS_BUILT: usize = 4256;
-export const STAT_BLOCKS_DROPPED: usize = 4264;
-export const STAT_LOOKUPS: usize = 4272;
-export const STAT_JUMP_MISSES: usize = 4280;
-export const STAT_TLB_FILLS_READ: usize = 4288;
-export const STAT_TLB_FILLS_WRITE: usize = 4296;
-export const STAT_TLB_FILLS_EXEC: usize = 4304;
-export const STAT_WALKS: usize = 4312;
-export const STAT_SLOW_STEPS: usize = 4320;
-export const STAT_EXCEPTIONS: usize = 4328;
-export const STAT_INTERRUPTS: usize = 4336;
-export const STAT_EXITS: usize = 4344;
-export const STAT_FLUSHES: usize = 4352;
-export const STAT_REGIONS: usize = 4360;
-export const STAT_JIT_INSTRUCTIONS: usize = 4368;
-export const STAT_CODE_WRITES: usize = 4376;
-export const STAT_MODULES: usize = 4384;
-export const STAT_REGIONS_EVICTED: usize = 4392;
-export const STAT_REGION_ENTRIES: usize = 4400;
+export const STAT_BLOCKS_BUILT: usize = 4288;
+export const STAT_BLOCKS_DROPPED: usize = 4296;
+export const STAT_LOOKUPS: usize = 4304;
+export const STAT_JUMP_MISSES: usize = 4312;
+export const STAT_TLB_FILLS_READ: usize = 4320;
+export const STAT_TLB_FILLS_WRITE: usize = 4328;
+export const STAT_TLB_FILLS_EXEC: usize = 4336;
+export const STAT_WALKS: usize = 4344;
+export const STAT_SLOW_STEPS: usize = 4352;
+export const STAT_EXCEPTIONS: usize = 4360;
+export const STAT_INTERRUPTS: usize = 4368;
+export const STAT_EXITS: usize = 4376;
+export const STAT_FLUSHES: usize = 4384;
+export const STAT_REGIONS: usize = 4392;
+export const STAT_JIT_INSTRUCTIONS: usize = 4400;
+export const STAT_CODE_WRITES: usize = 4408;
+export const STAT_MODULES: usize = 4416;
+export const STAT_REGIONS_EVICTED: usize = 4424;
+export const STAT_REGION_ENTRIES: usize = 4432;
 export const SEG_OFF_BASE: usize = 0;
 export const SEG_OFF_LIMIT: usize = 8;
 export const SEG_OFF_AR: usize = 12;
@@ -155,76 +155,83 @@ export const V_EXC_KIND: usize = 708;
 export const V_EXC_CR2: usize = 712;
 export const V_EXC_RIP: usize = 720;
 export const V_SHADOW: usize = 728;
-export const V_NMI_BLOCKED: usize = 732;
-export const V_NMI_PENDING: usize = 736;
-export const V_EXTINT: usize = 740;
-export const V_RUN_STATE: usize = 744;
-export const V_VCPUID: usize = 748;
-export const V_STACK_FAULT: usize = 752;
-export const V_A20_MASK: usize = 756;
-export const V_STAR: usize = 760;
-export const V_LSTAR: usize = 768;
-export const V_CSTAR: usize = 776;
-export const V_SFMASK: usize = 784;
-export const V_KERNEL_GS_BASE: usize = 792;
-export const V_SYSENTER_CS: usize = 800;
-export const V_SYSENTER_ESP: usize = 808;
-export const V_SYSENTER_EIP: usize = 816;
-export const V_PAT: usize = 824;
-export const V_TSC_ADJUST: usize = 832;
-export const V_TSC_OFFSET: usize = 840;
-export const V_TSC_AUX: usize = 848;
-export const V_MISC_ENABLE: usize = 856;
-export const V_APIC_BASE: usize = 864;
-export const V_SPEC_CTRL: usize = 872;
-export const V_TSC_DEADLINE: usize = 880;
-export const V_MTRR_DEF_TYPE: usize = 888;
-export const V_MTRR_FIXED: usize = 896;
-export const V_MTRR_VAR: usize = 984;
-export const V_CPU_TOGGLE: usize = 1112;
-export const V_APIC_TIMER: usize = 1160;
-export const V_APIC_TIMER_PERIOD: usize = 1168;
-export const V_DEVICE_DEADLINE: usize = 1176;
-export const V_LAST_NOW: usize = 1184;
-export const V_EXIT_CODE: usize = 1192;
-export const V_EXIT_RIP: usize = 1200;
-export const V_EXIT_A: usize = 1208;
-export const V_EXIT_B: usize = 1216;
-export const V_EXIT_DATA: usize = 1224;
-export const V_EXIT_STATE: usize = 1256;
-export const V_DROP_HEAD: usize = 1260;
-export const V_DROP_TAIL: usize = 1264;
-export const V_DROP_ALL: usize = 1268;
-export const V_DROP_PAGES: usize = 1272;
-export const V_REPLAY_COUNT: usize = 1400;
-export const V_REPLAY_NEXT: usize = 1404;
-export const V_REPLAY_KEY: usize = 1408;
-export const V_REPLAY_DATA: usize = 2432;
-export const V_STAGE_COUNT: usize = 3456;
-export const V_STAGE_NEXT: usize = 3460;
-export const V_ST: usize = 3472;
-export const V_FCW: usize = 3600;
-export const V_FSW: usize = 3602;
-export const V_FTW: usize = 3604;
-export const V_FOP: usize = 3606;
-export const V_FIP: usize = 3608;
-export const V_FDP: usize = 3616;
-export const V_FCS: usize = 3624;
-export const V_FDS: usize = 3626;
-export const V_MXCSR: usize = 3628;
-export const V_YMM: usize = 3632;
-export const V_SIMD: usize = 4144;
-export const V_RUN_MS: usize = 4208;
-export const V_HEAT: usize = 4216;
-export const V_ARENA_EPOCH: usize = 4220;
-export const V_REGION_EPOCH: usize = 4224;
-export const V_REGION_FIRST: usize = 4228;
-export const V_REGION_LAST: usize = 4232;
-export const V_REGION_WAITING: usize = 4236;
-export const V_BATCH_COUNT: usize = 4240;
-export const V_BATCH_AT: usize = 4244;
-export const V_BATCH_SINCE: usize = 4248;
-export const V_STATS: usize = 4256;
+export const V_DEBUG: usize = 732;
+export const V_HITS: usize = 736;
+export const V_SINGLE: usize = 740;
+export const V_ARMED: usize = 744;
+export const V_TASK: usize = 748;
+export const V_TASK_CR3: usize = 752;
+export const V_TASK_ERROR: usize = 756;
+export const V_NMI_BLOCKED: usize = 760;
+export const V_NMI_PENDING: usize = 764;
+export const V_EXTINT: usize = 768;
+export const V_RUN_STATE: usize = 772;
+export const V_VCPUID: usize = 776;
+export const V_STACK_FAULT: usize = 780;
+export const V_A20_MASK: usize = 784;
+export const V_STAR: usize = 792;
+export const V_LSTAR: usize = 800;
+export const V_CSTAR: usize = 808;
+export const V_SFMASK: usize = 816;
+export const V_KERNEL_GS_BASE: usize = 824;
+export const V_SYSENTER_CS: usize = 832;
+export const V_SYSENTER_ESP: usize = 840;
+export const V_SYSENTER_EIP: usize = 848;
+export const V_PAT: usize = 856;
+export const V_TSC_ADJUST: usize = 864;
+export const V_TSC_OFFSET: usize = 872;
+export const V_TSC_AUX: usize = 880;
+export const V_MISC_ENABLE: usize = 888;
+export const V_APIC_BASE: usize = 896;
+export const V_SPEC_CTRL: usize = 904;
+export const V_TSC_DEADLINE: usize = 912;
+export const V_MTRR_DEF_TYPE: usize = 920;
+export const V_MTRR_FIXED: usize = 928;
+export const V_MTRR_VAR: usize = 1016;
+export const V_CPU_TOGGLE: usize = 1144;
+export const V_APIC_TIMER: usize = 1192;
+export const V_APIC_TIMER_PERIOD: usize = 1200;
+export const V_DEVICE_DEADLINE: usize = 1208;
+export const V_LAST_NOW: usize = 1216;
+export const V_EXIT_CODE: usize = 1224;
+export const V_EXIT_RIP: usize = 1232;
+export const V_EXIT_A: usize = 1240;
+export const V_EXIT_B: usize = 1248;
+export const V_EXIT_DATA: usize = 1256;
+export const V_EXIT_STATE: usize = 1288;
+export const V_DROP_HEAD: usize = 1292;
+export const V_DROP_TAIL: usize = 1296;
+export const V_DROP_ALL: usize = 1300;
+export const V_DROP_PAGES: usize = 1304;
+export const V_REPLAY_COUNT: usize = 1432;
+export const V_REPLAY_NEXT: usize = 1436;
+export const V_REPLAY_KEY: usize = 1440;
+export const V_REPLAY_DATA: usize = 2464;
+export const V_STAGE_COUNT: usize = 3488;
+export const V_STAGE_NEXT: usize = 3492;
+export const V_ST: usize = 3504;
+export const V_FCW: usize = 3632;
+export const V_FSW: usize = 3634;
+export const V_FTW: usize = 3636;
+export const V_FOP: usize = 3638;
+export const V_FIP: usize = 3640;
+export const V_FDP: usize = 3648;
+export const V_FCS: usize = 3656;
+export const V_FDS: usize = 3658;
+export const V_MXCSR: usize = 3660;
+export const V_YMM: usize = 3664;
+export const V_SIMD: usize = 4176;
+export const V_RUN_MS: usize = 4240;
+export const V_HEAT: usize = 4248;
+export const V_ARENA_EPOCH: usize = 4252;
+export const V_REGION_EPOCH: usize = 4256;
+export const V_REGION_FIRST: usize = 4260;
+export const V_REGION_LAST: usize = 4264;
+export const V_REGION_WAITING: usize = 4268;
+export const V_BATCH_COUNT: usize = 4272;
+export const V_BATCH_AT: usize = 4276;
+export const V_BATCH_SINCE: usize = 4280;
+export const V_STATS: usize = 4288;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -312,146 +319,160 @@ export const V_STATS: usize = 4256;
   @inline set excRip(value: u64) { store<u64>(changetype<usize>(this), value, 720); }
   @inline get shadow(): u32 { return load<u32>(changetype<usize>(this), 728); }
   @inline set shadow(value: u32) { store<u32>(changetype<usize>(this), value, 728); }
-  @inline get nmiBlocked(): u32 { return load<u32>(changetype<usize>(this), 732); }
-  @inline set nmiBlocked(value: u32) { store<u32>(changetype<usize>(this), value, 732); }
-  @inline get nmiPending(): u32 { return load<u32>(changetype<usize>(this), 736); }
-  @inline set nmiPending(value: u32) { store<u32>(changetype<usize>(this), value, 736); }
-  @inline get extint(): i32 { return load<i32>(changetype<usize>(this), 740); }
-  @inline set extint(value: i32) { store<i32>(changetype<usize>(this), value, 740); }
-  @inline get runState(): u32 { return load<u32>(changetype<usize>(this), 744); }
-  @inline set runState(value: u32) { store<u32>(changetype<usize>(this), value, 744); }
-  @inline get vcpuid(): u32 { return load<u32>(changetype<usize>(this), 748); }
-  @inline set vcpuid(value: u32) { store<u32>(changetype<usize>(this), value, 748); }
-  @inline get stackFault(): u32 { return load<u32>(changetype<usize>(this), 752); }
-  @inline set stackFault(value: u32) { store<u32>(changetype<usize>(this), value, 752); }
-  @inline get a20Mask(): u32 { return load<u32>(changetype<usize>(this), 756); }
-  @inline set a20Mask(value: u32) { store<u32>(changetype<usize>(this), value, 756); }
-  @inline get star(): u64 { return load<u64>(changetype<usize>(this), 760); }
-  @inline set star(value: u64) { store<u64>(changetype<usize>(this), value, 760); }
-  @inline get lstar(): u64 { return load<u64>(changetype<usize>(this), 768); }
-  @inline set lstar(value: u64) { store<u64>(changetype<usize>(this), value, 768); }
-  @inline get cstar(): u64 { return load<u64>(changetype<usize>(this), 776); }
-  @inline set cstar(value: u64) { store<u64>(changetype<usize>(this), value, 776); }
-  @inline get sfmask(): u64 { return load<u64>(changetype<usize>(this), 784); }
-  @inline set sfmask(value: u64) { store<u64>(changetype<usize>(this), value, 784); }
-  @inline get kernelGsBase(): u64 { return load<u64>(changetype<usize>(this), 792); }
-  @inline set kernelGsBase(value: u64) { store<u64>(changetype<usize>(this), value, 792); }
-  @inline get sysenterCs(): u64 { return load<u64>(changetype<usize>(this), 800); }
-  @inline set sysenterCs(value: u64) { store<u64>(changetype<usize>(this), value, 800); }
-  @inline get sysenterEsp(): u64 { return load<u64>(changetype<usize>(this), 808); }
-  @inline set sysenterEsp(value: u64) { store<u64>(changetype<usize>(this), value, 808); }
-  @inline get sysenterEip(): u64 { return load<u64>(changetype<usize>(this), 816); }
-  @inline set sysenterEip(value: u64) { store<u64>(changetype<usize>(this), value, 816); }
-  @inline get pat(): u64 { return load<u64>(changetype<usize>(this), 824); }
-  @inline set pat(value: u64) { store<u64>(changetype<usize>(this), value, 824); }
-  @inline get tscAdjust(): u64 { return load<u64>(changetype<usize>(this), 832); }
-  @inline set tscAdjust(value: u64) { store<u64>(changetype<usize>(this), value, 832); }
-  @inline get tscOffset(): u64 { return load<u64>(changetype<usize>(this), 840); }
-  @inline set tscOffset(value: u64) { store<u64>(changetype<usize>(this), value, 840); }
-  @inline get tscAux(): u64 { return load<u64>(changetype<usize>(this), 848); }
-  @inline set tscAux(value: u64) { store<u64>(changetype<usize>(this), value, 848); }
-  @inline get miscEnable(): u64 { return load<u64>(changetype<usize>(this), 856); }
-  @inline set miscEnable(value: u64) { store<u64>(changetype<usize>(this), value, 856); }
-  @inline get apicBase(): u64 { return load<u64>(changetype<usize>(this), 864); }
-  @inline set apicBase(value: u64) { store<u64>(changetype<usize>(this), value, 864); }
-  @inline get specCtrl(): u64 { return load<u64>(changetype<usize>(this), 872); }
-  @inline set specCtrl(value: u64) { store<u64>(changetype<usize>(this), value, 872); }
-  @inline get tscDeadline(): u64 { return load<u64>(changetype<usize>(this), 880); }
-  @inline set tscDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 880); }
-  @inline get mtrrDefType(): u64 { return load<u64>(changetype<usize>(this), 888); }
-  @inline set mtrrDefType(value: u64) { store<u64>(changetype<usize>(this), value, 888); }
-  @inline mtrrFixedAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 896); }
-  @inline set_mtrrFixed(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 896); }
-  @inline mtrrVarAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 984); }
-  @inline set_mtrrVar(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 984); }
-  @inline cpuToggleAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1112); }
-  @inline set_cpuToggle(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1112); }
-  @inline get apicTimer(): u64 { return load<u64>(changetype<usize>(this), 1160); }
-  @inline set apicTimer(value: u64) { store<u64>(changetype<usize>(this), value, 1160); }
-  @inline get apicTimerPeriod(): u64 { return load<u64>(changetype<usize>(this), 1168); }
-  @inline set apicTimerPeriod(value: u64) { store<u64>(changetype<usize>(this), value, 1168); }
-  @inline get deviceDeadline(): u64 { return load<u64>(changetype<usize>(this), 1176); }
-  @inline set deviceDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 1176); }
-  @inline get lastNow(): u64 { return load<u64>(changetype<usize>(this), 1184); }
-  @inline set lastNow(value: u64) { store<u64>(changetype<usize>(this), value, 1184); }
-  @inline get exitCode(): u32 { return load<u32>(changetype<usize>(this), 1192); }
-  @inline set exitCode(value: u32) { store<u32>(changetype<usize>(this), value, 1192); }
-  @inline get exitRip(): u64 { return load<u64>(changetype<usize>(this), 1200); }
-  @inline set exitRip(value: u64) { store<u64>(changetype<usize>(this), value, 1200); }
-  @inline get exitA(): u64 { return load<u64>(changetype<usize>(this), 1208); }
-  @inline set exitA(value: u64) { store<u64>(changetype<usize>(this), value, 1208); }
-  @inline get exitB(): u64 { return load<u64>(changetype<usize>(this), 1216); }
-  @inline set exitB(value: u64) { store<u64>(changetype<usize>(this), value, 1216); }
-  @inline exitDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1224); }
-  @inline set_exitData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1224); }
-  @inline get exitState(): i32 { return load<i32>(changetype<usize>(this), 1256); }
-  @inline set exitState(value: i32) { store<i32>(changetype<usize>(this), value, 1256); }
-  @inline get dropHead(): u32 { return load<u32>(changetype<usize>(this), 1260); }
-  @inline set dropHead(value: u32) { store<u32>(changetype<usize>(this), value, 1260); }
-  @inline get dropTail(): u32 { return load<u32>(changetype<usize>(this), 1264); }
-  @inline set dropTail(value: u32) { store<u32>(changetype<usize>(this), value, 1264); }
-  @inline get dropAll(): u32 { return load<u32>(changetype<usize>(this), 1268); }
-  @inline set dropAll(value: u32) { store<u32>(changetype<usize>(this), value, 1268); }
-  @inline dropPagesAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1272); }
-  @inline set_dropPages(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1272); }
-  @inline get replayCount(): u32 { return load<u32>(changetype<usize>(this), 1400); }
-  @inline set replayCount(value: u32) { store<u32>(changetype<usize>(this), value, 1400); }
-  @inline get replayNext(): u32 { return load<u32>(changetype<usize>(this), 1404); }
-  @inline set replayNext(value: u32) { store<u32>(changetype<usize>(this), value, 1404); }
-  @inline replayKeyAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1408); }
-  @inline set_replayKey(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1408); }
-  @inline replayDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2432); }
-  @inline set_replayData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2432); }
-  @inline get stageCount(): u32 { return load<u32>(changetype<usize>(this), 3456); }
-  @inline set stageCount(value: u32) { store<u32>(changetype<usize>(this), value, 3456); }
-  @inline get stageNext(): u32 { return load<u32>(changetype<usize>(this), 3460); }
-  @inline set stageNext(value: u32) { store<u32>(changetype<usize>(this), value, 3460); }
-  @inline stAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 16, 3472); }
-  @inline set_st(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 16, value, 3472); }
-  @inline get fcw(): u16 { return load<u16>(changetype<usize>(this), 3600); }
-  @inline set fcw(value: u16) { store<u16>(changetype<usize>(this), value, 3600); }
-  @inline get fsw(): u16 { return load<u16>(changetype<usize>(this), 3602); }
-  @inline set fsw(value: u16) { store<u16>(changetype<usize>(this), value, 3602); }
-  @inline get ftw(): u16 { return load<u16>(changetype<usize>(this), 3604); }
-  @inline set ftw(value: u16) { store<u16>(changetype<usize>(this), value, 3604); }
-  @inline get fop(): u16 { return load<u16>(changetype<usize>(this), 3606); }
-  @inline set fop(value: u16) { store<u16>(changetype<usize>(this), value, 3606); }
-  @inline get fip(): u64 { return load<u64>(changetype<usize>(this), 3608); }
-  @inline set fip(value: u64) { store<u64>(changetype<usize>(this), value, 3608); }
-  @inline get fdp(): u64 { return load<u64>(changetype<usize>(this), 3616); }
-  @inline set fdp(value: u64) { store<u64>(changetype<usize>(this), value, 3616); }
-  @inline get fcs(): u16 { return load<u16>(changetype<usize>(this), 3624); }
-  @inline set fcs(value: u16) { store<u16>(changetype<usize>(this), value, 3624); }
-  @inline get fds(): u16 { return load<u16>(changetype<usize>(this), 3626); }
-  @inline set fds(value: u16) { store<u16>(changetype<usize>(this), value, 3626); }
-  @inline get mxcsr(): u32 { return load<u32>(changetype<usize>(this), 3628); }
-  @inline set mxcsr(value: u32) { store<u32>(changetype<usize>(this), value, 3628); }
-  @inline ymmAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 3632); }
-  @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 3632); }
-  @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4144); }
-  @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4144); }
-  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 4208); }
-  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 4208); }
-  @inline get heat(): u32 { return load<u32>(changetype<usize>(this), 4216); }
-  @inline set heat(value: u32) { store<u32>(changetype<usize>(this), value, 4216); }
-  @inline get arenaEpoch(): u32 { return load<u32>(changetype<usize>(this), 4220); }
-  @inline set arenaEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4220); }
-  @inline get regionEpoch(): u32 { return load<u32>(changetype<usize>(this), 4224); }
-  @inline set regionEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4224); }
-  @inline get regionFirst(): u32 { return load<u32>(changetype<usize>(this), 4228); }
-  @inline set regionFirst(value: u32) { store<u32>(changetype<usize>(this), value, 4228); }
-  @inline get regionLast(): u32 { return load<u32>(changetype<usize>(this), 4232); }
-  @inline set regionLast(value: u32) { store<u32>(changetype<usize>(this), value, 4232); }
-  @inline get regionWaiting(): u32 { return load<u32>(changetype<usize>(this), 4236); }
-  @inline set regionWaiting(value: u32) { store<u32>(changetype<usize>(this), value, 4236); }
-  @inline get batchCount(): u32 { return load<u32>(changetype<usize>(this), 4240); }
-  @inline set batchCount(value: u32) { store<u32>(changetype<usize>(this), value, 4240); }
-  @inline get batchAt(): u32 { return load<u32>(changetype<usize>(this), 4244); }
-  @inline set batchAt(value: u32) { store<u32>(changetype<usize>(this), value, 4244); }
-  @inline get batchSince(): u64 { return load<u64>(changetype<usize>(this), 4248); }
-  @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 4248); }
-  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4256); }
-  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4256); }
+  @inline get debug(): u32 { return load<u32>(changetype<usize>(this), 732); }
+  @inline set debug(value: u32) { store<u32>(changetype<usize>(this), value, 732); }
+  @inline get hits(): u32 { return load<u32>(changetype<usize>(this), 736); }
+  @inline set hits(value: u32) { store<u32>(changetype<usize>(this), value, 736); }
+  @inline get single(): u32 { return load<u32>(changetype<usize>(this), 740); }
+  @inline set single(value: u32) { store<u32>(changetype<usize>(this), value, 740); }
+  @inline get armed(): u32 { return load<u32>(changetype<usize>(this), 744); }
+  @inline set armed(value: u32) { store<u32>(changetype<usize>(this), value, 744); }
+  @inline get task(): u32 { return load<u32>(changetype<usize>(this), 748); }
+  @inline set task(value: u32) { store<u32>(changetype<usize>(this), value, 748); }
+  @inline get taskCr3(): u32 { return load<u32>(changetype<usize>(this), 752); }
+  @inline set taskCr3(value: u32) { store<u32>(changetype<usize>(this), value, 752); }
+  @inline get taskError(): u32 { return load<u32>(changetype<usize>(this), 756); }
+  @inline set taskError(value: u32) { store<u32>(changetype<usize>(this), value, 756); }
+  @inline get nmiBlocked(): u32 { return load<u32>(changetype<usize>(this), 760); }
+  @inline set nmiBlocked(value: u32) { store<u32>(changetype<usize>(this), value, 760); }
+  @inline get nmiPending(): u32 { return load<u32>(changetype<usize>(this), 764); }
+  @inline set nmiPending(value: u32) { store<u32>(changetype<usize>(this), value, 764); }
+  @inline get extint(): i32 { return load<i32>(changetype<usize>(this), 768); }
+  @inline set extint(value: i32) { store<i32>(changetype<usize>(this), value, 768); }
+  @inline get runState(): u32 { return load<u32>(changetype<usize>(this), 772); }
+  @inline set runState(value: u32) { store<u32>(changetype<usize>(this), value, 772); }
+  @inline get vcpuid(): u32 { return load<u32>(changetype<usize>(this), 776); }
+  @inline set vcpuid(value: u32) { store<u32>(changetype<usize>(this), value, 776); }
+  @inline get stackFault(): u32 { return load<u32>(changetype<usize>(this), 780); }
+  @inline set stackFault(value: u32) { store<u32>(changetype<usize>(this), value, 780); }
+  @inline get a20Mask(): u32 { return load<u32>(changetype<usize>(this), 784); }
+  @inline set a20Mask(value: u32) { store<u32>(changetype<usize>(this), value, 784); }
+  @inline get star(): u64 { return load<u64>(changetype<usize>(this), 792); }
+  @inline set star(value: u64) { store<u64>(changetype<usize>(this), value, 792); }
+  @inline get lstar(): u64 { return load<u64>(changetype<usize>(this), 800); }
+  @inline set lstar(value: u64) { store<u64>(changetype<usize>(this), value, 800); }
+  @inline get cstar(): u64 { return load<u64>(changetype<usize>(this), 808); }
+  @inline set cstar(value: u64) { store<u64>(changetype<usize>(this), value, 808); }
+  @inline get sfmask(): u64 { return load<u64>(changetype<usize>(this), 816); }
+  @inline set sfmask(value: u64) { store<u64>(changetype<usize>(this), value, 816); }
+  @inline get kernelGsBase(): u64 { return load<u64>(changetype<usize>(this), 824); }
+  @inline set kernelGsBase(value: u64) { store<u64>(changetype<usize>(this), value, 824); }
+  @inline get sysenterCs(): u64 { return load<u64>(changetype<usize>(this), 832); }
+  @inline set sysenterCs(value: u64) { store<u64>(changetype<usize>(this), value, 832); }
+  @inline get sysenterEsp(): u64 { return load<u64>(changetype<usize>(this), 840); }
+  @inline set sysenterEsp(value: u64) { store<u64>(changetype<usize>(this), value, 840); }
+  @inline get sysenterEip(): u64 { return load<u64>(changetype<usize>(this), 848); }
+  @inline set sysenterEip(value: u64) { store<u64>(changetype<usize>(this), value, 848); }
+  @inline get pat(): u64 { return load<u64>(changetype<usize>(this), 856); }
+  @inline set pat(value: u64) { store<u64>(changetype<usize>(this), value, 856); }
+  @inline get tscAdjust(): u64 { return load<u64>(changetype<usize>(this), 864); }
+  @inline set tscAdjust(value: u64) { store<u64>(changetype<usize>(this), value, 864); }
+  @inline get tscOffset(): u64 { return load<u64>(changetype<usize>(this), 872); }
+  @inline set tscOffset(value: u64) { store<u64>(changetype<usize>(this), value, 872); }
+  @inline get tscAux(): u64 { return load<u64>(changetype<usize>(this), 880); }
+  @inline set tscAux(value: u64) { store<u64>(changetype<usize>(this), value, 880); }
+  @inline get miscEnable(): u64 { return load<u64>(changetype<usize>(this), 888); }
+  @inline set miscEnable(value: u64) { store<u64>(changetype<usize>(this), value, 888); }
+  @inline get apicBase(): u64 { return load<u64>(changetype<usize>(this), 896); }
+  @inline set apicBase(value: u64) { store<u64>(changetype<usize>(this), value, 896); }
+  @inline get specCtrl(): u64 { return load<u64>(changetype<usize>(this), 904); }
+  @inline set specCtrl(value: u64) { store<u64>(changetype<usize>(this), value, 904); }
+  @inline get tscDeadline(): u64 { return load<u64>(changetype<usize>(this), 912); }
+  @inline set tscDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 912); }
+  @inline get mtrrDefType(): u64 { return load<u64>(changetype<usize>(this), 920); }
+  @inline set mtrrDefType(value: u64) { store<u64>(changetype<usize>(this), value, 920); }
+  @inline mtrrFixedAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 928); }
+  @inline set_mtrrFixed(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 928); }
+  @inline mtrrVarAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1016); }
+  @inline set_mtrrVar(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1016); }
+  @inline cpuToggleAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1144); }
+  @inline set_cpuToggle(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1144); }
+  @inline get apicTimer(): u64 { return load<u64>(changetype<usize>(this), 1192); }
+  @inline set apicTimer(value: u64) { store<u64>(changetype<usize>(this), value, 1192); }
+  @inline get apicTimerPeriod(): u64 { return load<u64>(changetype<usize>(this), 1200); }
+  @inline set apicTimerPeriod(value: u64) { store<u64>(changetype<usize>(this), value, 1200); }
+  @inline get deviceDeadline(): u64 { return load<u64>(changetype<usize>(this), 1208); }
+  @inline set deviceDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 1208); }
+  @inline get lastNow(): u64 { return load<u64>(changetype<usize>(this), 1216); }
+  @inline set lastNow(value: u64) { store<u64>(changetype<usize>(this), value, 1216); }
+  @inline get exitCode(): u32 { return load<u32>(changetype<usize>(this), 1224); }
+  @inline set exitCode(value: u32) { store<u32>(changetype<usize>(this), value, 1224); }
+  @inline get exitRip(): u64 { return load<u64>(changetype<usize>(this), 1232); }
+  @inline set exitRip(value: u64) { store<u64>(changetype<usize>(this), value, 1232); }
+  @inline get exitA(): u64 { return load<u64>(changetype<usize>(this), 1240); }
+  @inline set exitA(value: u64) { store<u64>(changetype<usize>(this), value, 1240); }
+  @inline get exitB(): u64 { return load<u64>(changetype<usize>(this), 1248); }
+  @inline set exitB(value: u64) { store<u64>(changetype<usize>(this), value, 1248); }
+  @inline exitDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1256); }
+  @inline set_exitData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1256); }
+  @inline get exitState(): i32 { return load<i32>(changetype<usize>(this), 1288); }
+  @inline set exitState(value: i32) { store<i32>(changetype<usize>(this), value, 1288); }
+  @inline get dropHead(): u32 { return load<u32>(changetype<usize>(this), 1292); }
+  @inline set dropHead(value: u32) { store<u32>(changetype<usize>(this), value, 1292); }
+  @inline get dropTail(): u32 { return load<u32>(changetype<usize>(this), 1296); }
+  @inline set dropTail(value: u32) { store<u32>(changetype<usize>(this), value, 1296); }
+  @inline get dropAll(): u32 { return load<u32>(changetype<usize>(this), 1300); }
+  @inline set dropAll(value: u32) { store<u32>(changetype<usize>(this), value, 1300); }
+  @inline dropPagesAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1304); }
+  @inline set_dropPages(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1304); }
+  @inline get replayCount(): u32 { return load<u32>(changetype<usize>(this), 1432); }
+  @inline set replayCount(value: u32) { store<u32>(changetype<usize>(this), value, 1432); }
+  @inline get replayNext(): u32 { return load<u32>(changetype<usize>(this), 1436); }
+  @inline set replayNext(value: u32) { store<u32>(changetype<usize>(this), value, 1436); }
+  @inline replayKeyAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1440); }
+  @inline set_replayKey(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1440); }
+  @inline replayDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2464); }
+  @inline set_replayData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2464); }
+  @inline get stageCount(): u32 { return load<u32>(changetype<usize>(this), 3488); }
+  @inline set stageCount(value: u32) { store<u32>(changetype<usize>(this), value, 3488); }
+  @inline get stageNext(): u32 { return load<u32>(changetype<usize>(this), 3492); }
+  @inline set stageNext(value: u32) { store<u32>(changetype<usize>(this), value, 3492); }
+  @inline stAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 16, 3504); }
+  @inline set_st(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 16, value, 3504); }
+  @inline get fcw(): u16 { return load<u16>(changetype<usize>(this), 3632); }
+  @inline set fcw(value: u16) { store<u16>(changetype<usize>(this), value, 3632); }
+  @inline get fsw(): u16 { return load<u16>(changetype<usize>(this), 3634); }
+  @inline set fsw(value: u16) { store<u16>(changetype<usize>(this), value, 3634); }
+  @inline get ftw(): u16 { return load<u16>(changetype<usize>(this), 3636); }
+  @inline set ftw(value: u16) { store<u16>(changetype<usize>(this), value, 3636); }
+  @inline get fop(): u16 { return load<u16>(changetype<usize>(this), 3638); }
+  @inline set fop(value: u16) { store<u16>(changetype<usize>(this), value, 3638); }
+  @inline get fip(): u64 { return load<u64>(changetype<usize>(this), 3640); }
+  @inline set fip(value: u64) { store<u64>(changetype<usize>(this), value, 3640); }
+  @inline get fdp(): u64 { return load<u64>(changetype<usize>(this), 3648); }
+  @inline set fdp(value: u64) { store<u64>(changetype<usize>(this), value, 3648); }
+  @inline get fcs(): u16 { return load<u16>(changetype<usize>(this), 3656); }
+  @inline set fcs(value: u16) { store<u16>(changetype<usize>(this), value, 3656); }
+  @inline get fds(): u16 { return load<u16>(changetype<usize>(this), 3658); }
+  @inline set fds(value: u16) { store<u16>(changetype<usize>(this), value, 3658); }
+  @inline get mxcsr(): u32 { return load<u32>(changetype<usize>(this), 3660); }
+  @inline set mxcsr(value: u32) { store<u32>(changetype<usize>(this), value, 3660); }
+  @inline ymmAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 3664); }
+  @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 3664); }
+  @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4176); }
+  @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4176); }
+  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 4240); }
+  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 4240); }
+  @inline get heat(): u32 { return load<u32>(changetype<usize>(this), 4248); }
+  @inline set heat(value: u32) { store<u32>(changetype<usize>(this), value, 4248); }
+  @inline get arenaEpoch(): u32 { return load<u32>(changetype<usize>(this), 4252); }
+  @inline set arenaEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4252); }
+  @inline get regionEpoch(): u32 { return load<u32>(changetype<usize>(this), 4256); }
+  @inline set regionEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4256); }
+  @inline get regionFirst(): u32 { return load<u32>(changetype<usize>(this), 4260); }
+  @inline set regionFirst(value: u32) { store<u32>(changetype<usize>(this), value, 4260); }
+  @inline get regionLast(): u32 { return load<u32>(changetype<usize>(this), 4264); }
+  @inline set regionLast(value: u32) { store<u32>(changetype<usize>(this), value, 4264); }
+  @inline get regionWaiting(): u32 { return load<u32>(changetype<usize>(this), 4268); }
+  @inline set regionWaiting(value: u32) { store<u32>(changetype<usize>(this), value, 4268); }
+  @inline get batchCount(): u32 { return load<u32>(changetype<usize>(this), 4272); }
+  @inline set batchCount(value: u32) { store<u32>(changetype<usize>(this), value, 4272); }
+  @inline get batchAt(): u32 { return load<u32>(changetype<usize>(this), 4276); }
+  @inline set batchAt(value: u32) { store<u32>(changetype<usize>(this), value, 4276); }
+  @inline get batchSince(): u64 { return load<u64>(changetype<usize>(this), 4280); }
+  @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 4280); }
+  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4288); }
+  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4288); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;

@@ -12,6 +12,7 @@ import { hostRead, hostWrite, holdsCode, noteWritable } from "./phys";
 import { tlbEntry, tlbFill } from "./tlb";
 import { walk, walkLarge, NO_GPA, ACCESS_WRITE, ACCESS_USER, ACCESS_IMPLICIT } from "./walk";
 import { deviceRead, deviceValue, stageMemory } from "./stage";
+import { ARMED_DATA, note, ON_READ, ON_WRITE } from "./watch";
 import { bump } from "../stat";
 
 /** Host pointer for reading `size` bytes at a linear address (after the TLB has missed). */
@@ -58,7 +59,9 @@ let crossTurn: usize = 0;
 
 export function slowRead(c: Vcpu, address: u64, size: u32): usize {
   if (!checkLinear(c, address, size)) return 0;
-  return readAs(c, checked, size, userBit(c), address);
+  const at = checked, p = readAs(c, at, size, userBit(c), address);
+  if (c.armed & ARMED_DATA && p && !note(c, ON_READ, at, size)) return 0;
+  return p;
 }
 
 /**
@@ -122,7 +125,9 @@ function deviceBytes(c: Vcpu, gpa: u64, size: u32, gpa2: u64, first: u32): usize
 
 export function slowWrite(c: Vcpu, address: u64, size: u32, use: i32): usize {
   if (!checkLinear(c, address, size)) return 0;
-  return writeAs(c, checked, size, use, userBit(c) | ACCESS_WRITE, address);
+  const at = checked, p = writeAs(c, at, size, use, userBit(c) | ACCESS_WRITE, address);
+  if (c.armed & ARMED_DATA && p && !note(c, ON_WRITE, at, size)) return 0;
+  return p;
 }
 
 export function writeAs(c: Vcpu, linear: u64, size: u32, use: i32, access: u32, asked: u64): usize {

@@ -2,13 +2,14 @@
 import {
   Vcpu, MODE_CODE64, MODE_LONG, SEG_CS,
 } from "../gen/layout";
-import { DB, GP, raise, raiseError, UD } from "../exception";
+import { GP, raise, raiseError, UD } from "../exception";
 import { apicReadTpr, apicWriteTpr } from "../apic";
 import { ea, uD, uS, uSize } from "../decode/uop";
 import { hostRead } from "../mem/phys";
 import { AR_L, segAr } from "../mem/segment";
 import { flushAll, flushPage } from "../mem/tlb";
 import { CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, MAXPHYADDR } from "../mem/walk";
+import { DR6_BD, raiseDebug, rearm } from "./debug";
 import { CPU_FSGSBASE, CPU_SMAP, CPU_SMEP, CPU_UMIP, CPU_XSAVE, hasFeature } from "./model";
 import { AC, CR4_OSXSAVE, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_TS, EFER_LMA, EFER_LME, updateMode } from "./mode";
 import { operand, putReg, readMem, readOperand, writeMem } from "./operand";
@@ -20,6 +21,7 @@ const CR0_DEFINED: u64 = 0xe005003f;
 /** TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT. */
 const CR4_ALWAYS: u64 = 0x7fc;
 const CR4_PGE: u64 = 1 << 7;
+const CR4_DE: u64 = 1 << 3;
 
 /** CR4 bits that this CPU model has; the others are reserved. */
 function cr4Allowed(c: Vcpu): u64 {
@@ -87,6 +89,7 @@ export function writeCr4(c: Vcpu, v: u64): bool {
     if (!loadPdptes(c, c.cr3)) return false;
   }
   c.cr4 = v;
+  if (changed & CR4_DE) rearm(c);
   if (changed & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP | CR4_SMAP)) flushAll(c);
   updateMode(c);
   return true;
@@ -135,15 +138,13 @@ export function movToCr(c: Vcpu, u: usize): bool {
   }
 }
 
-/** DR4 and DR5 are other names of DR6 and DR7 unless CR4.DE is set. Breakpoints are stored, not acted upon. */
+/** DR4 and DR5 are other names of DR6 and DR7 unless CR4.DE is set. */
 function debugRegister(c: Vcpu, n: u32): i32 {
   if (n > 7 || (n == 4 || n == 5) && (c.cr4 & 8)) { raise(c, UD); return -1; }
   if (!privileged(c)) return -1;
   // General detect: DR7.GD guards the debug registers.
   if (c.drAt(7) & (1 << 13)) {
-    c.set_dr(6, c.drAt(6) | (1 << 13));
-    c.set_dr(7, c.drAt(7) & ~(<u64>1 << 13));
-    raise(c, DB);
+    raiseDebug(c, DR6_BD);
     return -1;
   }
   return <i32>(n == 4 || n == 5 ? n + 2 : n);
@@ -165,6 +166,7 @@ export function movToDr(c: Vcpu, u: usize): bool {
   if (n == 6) v = (v & 0xe00f) | 0xffff0ff0;
   if (n == 7) v = (v & 0xffff23ff) | 0x400;
   c.set_dr(n, v);
+  if (n != 6) rearm(c);
   return true;
 }
 

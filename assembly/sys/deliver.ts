@@ -12,6 +12,7 @@ import { DB, DE, DF, GP, KIND_EXCEPTION, KIND_SOFTWARE, NP, PF, raiseError, TS }
 import { sysRead, value } from "../mem/access";
 import { AR_DB, AR_L, segAr, segLimit, segSelector, setSeg } from "../mem/segment";
 import { getRflags } from "../sem/flags";
+import { DR6_BD, recordDebug } from "./debug";
 import {
   arOf, desc, descAt, dplOf, fetchDescriptor, isCode, isConforming, isNull, isPresent, limitOf, loadDescriptor,
   setNull, touchDescriptor, TYPE_TASK,
@@ -35,6 +36,7 @@ export const KIND_ICEBP: u32 = 3;
  */
 export function deliver(c: Vcpu): i32 {
   const vector0 = c.excVector, kind0 = c.excKind, has0 = c.excHasError, error0 = c.excError, cr20 = c.excCr2;
+  if (vector0 == DB && (kind0 == KIND_EXCEPTION || kind0 == KIND_ICEBP && error0)) recordDebug(c, error0);
   while (true) {
     const vector = c.excVector, kind = c.excKind;
     // A page fault's address is in CR2 even if its delivery fails.
@@ -48,17 +50,23 @@ export function deliver(c: Vcpu): i32 {
       c.excVector = vector0; c.excKind = kind0; c.excHasError = has0; c.excError = error0; c.excCr2 = cr20;
       return 1;
     }
-    const second = c.excVector;
-    // EXT: not the program's own doing.
-    if (kind != KIND_SOFTWARE && second >= TS && second <= GP) c.excError |= 1;
-    if (second == PF) c.cr2 = c.excCr2;
-    if (kind == KIND_EXCEPTION) {
-      if (vector == DF) return 2;
-      if (isContributory(second) && (isContributory(vector) || vector == PF) || second == PF && vector == PF) {
-        raiseError(c, DF, 0);
-      }
-    }
+    if (!escalate(c, vector, kind)) return 2;
   }
+}
+
+/**
+ * What becomes of the fault just recorded, which was met while `vector` was being delivered: perhaps #DF. False: a triple
+ * fault (SDM vol. 3, 6.15, interrupt 8).
+ */
+export function escalate(c: Vcpu, vector: u32, kind: u32): bool {
+  const second = c.excVector;
+  // EXT: not the program's own doing.
+  if (kind != KIND_SOFTWARE && second >= TS && second <= GP) c.excError |= 1;
+  if (second == PF) c.cr2 = c.excCr2;
+  if (kind != KIND_EXCEPTION) return true;
+  if (vector == DF) return false;
+  if (isContributory(second) && (isContributory(vector) || vector == PF) || second == PF && vector == PF) raiseError(c, DF, 0);
+  return true;
 }
 
 /** Table 6-4 of SDM vol. 3. */
@@ -73,10 +81,14 @@ function enterHandler(c: Vcpu, vector: u32, kind: u32, hasError: bool, error: u3
   return protectedMode(c, vector, kind, hasError, error, flags);
 }
 
-/** RFLAGS as pushed: faults set RF, so that the handler's IRET does not meet the same breakpoint again. */
+/**
+ * RFLAGS as pushed: faults set RF, so that the handler's IRET does not meet the same breakpoint again. Not the #DB of the
+ * breakpoint itself, which would then be passed by unseen after a page fault's handler (SDM vol. 3, 18.3.1.1).
+ */
 function pushedFlags(c: Vcpu, vector: u32, kind: u32): u64 {
   const flags = getRflags(c);
-  return kind == KIND_EXCEPTION && vector != DB && vector != DF ? flags | RF : flags;
+  if (kind != KIND_EXCEPTION || vector == DF) return flags;
+  return vector != DB || c.excError & DR6_BD ? flags | RF : flags;
 }
 
 @inline function pushedRip(c: Vcpu): u64 { return c.excKind == KIND_SOFTWARE || c.excKind == KIND_ICEBP ? c.excRip : c.rip; }

@@ -7,6 +7,7 @@ import { uImm, uS, uSize } from "../decode/uop";
 import { probeWrite, rdz, sysRead, value, wrz } from "../mem/access";
 import { AR_TYPE, segAr, segBase, segLimit } from "../mem/segment";
 import { deviceRead, deviceValue, stagePort } from "../mem/stage";
+import { ARMED_PORT, note, ON_PORT } from "../mem/watch";
 import { portCoalesce } from "../ports";
 import { getGpr, putGpr } from "./operand";
 import { addressSize, advance, again, element, elementAt, repeats, stride } from "./string";
@@ -26,13 +27,18 @@ function allowed(c: Vcpu, port: u32, size: u32): bool {
   return (<u32>value >> (port & 7)) & ((1 << size) - 1) ? raiseError(c, GP, 0) : true;
 }
 
+/** Notes a breakpoint on the ports; false: not here (mem/watch.ts). */
+@inline function unwatched(c: Vcpu, port: u32, size: u32): bool {
+  return !(c.armed & ARMED_PORT) || note(c, ON_PORT, port, size);
+}
+
 @inline function dx(c: Vcpu): u32 { return load<u16>(changetype<usize>(c), V_GPR + 16); }
 /** There is no 64-bit port access. */
 @inline function portSize(u: usize): u32 { return min<u32>(uSize(u), 2); }
 
 function input(c: Vcpu, u: usize, port: u32): bool {
   const z = portSize(u);
-  if (!allowed(c, port, 1 << z)) return false;
+  if (!allowed(c, port, 1 << z) || !unwatched(c, port, 1 << z)) return false;
   if (!deviceRead(c, EXIT_INOUT, port, 1 << z)) return false;
   putGpr(c, 0, z, deviceValue);
   return true;
@@ -40,7 +46,7 @@ function input(c: Vcpu, u: usize, port: u32): bool {
 
 function output(c: Vcpu, u: usize, port: u32): bool {
   const z = portSize(u);
-  if (!allowed(c, port, 1 << z)) return false;
+  if (!allowed(c, port, 1 << z) || !unwatched(c, port, 1 << z)) return false;
   return stage(c, port, z, getGpr(c, 0, z));
 }
 
@@ -67,6 +73,7 @@ export function ins(c: Vcpu, u: usize): bool {
   const port = dx(c);
   if (!allowed(c, port, size)) return false;
   if (!count) return true;
+  if (!unwatched(c, port, size)) return false;
   if (!element(c, SEG_ES, getGpr(c, 7, a), size, true)) return false;
   const at = elementAt;
   // The device is not read before the store is known to be possible.
@@ -84,6 +91,7 @@ export function outs(c: Vcpu, u: usize): bool {
   const port = dx(c);
   if (!allowed(c, port, size)) return false;
   if (!count) return true;
+  if (!unwatched(c, port, size)) return false;
   if (!element(c, <u32>uS(u), getGpr(c, 6, a), size, false)) return false;
   if (!rdz(c, elementAt, z)) return false;
   if (!stage(c, port, z, value)) return false;

@@ -12,6 +12,7 @@ import {
 } from "../gen/layout";
 import { AR_DB, AR_L, AR_P, AR_S, AR_UNUSABLE, segAr, segBase, segLimit } from "../mem/segment";
 import { updateContext } from "../mem/tlb";
+import { ARMED_CODE } from "../mem/watch";
 import { apicDeliverable } from "../apic";
 
 /** RFLAGS bits beyond the arithmetic ones (SDM vol. 1, 3.4.3). */
@@ -47,12 +48,15 @@ function isFlat(c: Vcpu, s: u32): bool {
 }
 
 /**
- * RFLAGS.IF or TF may have been set, or NMIs unblocked: if that lets something in, the next block's head goes back to the
- * outer loop. (Leaving each time would make STI, POPF and IRET several times dearer.)
+ * RFLAGS.IF, TF or RF may have been set, or NMIs unblocked: if that lets something in, the next block's head goes back to
+ * the outer loop. (Leaving each time would make STI, POPF and IRET several times dearer.) RF lasts for one instruction:
+ * with no breakpoint to hold off and no event to push it, it is gone already.
  */
 export function lookUp(c: Vcpu): void {
   const flags = c.rflags;
-  const due = (flags & TF) != 0 || (c.nmiPending && !c.nmiBlocked) || (flags & IF) != 0 && (c.extint != 0 || apicDeliverable(c) >= 0);
+  const due = (flags & TF) != 0 || (c.nmiPending && !c.nmiBlocked) || (flags & IF) != 0 && (c.extint != 0 || apicDeliverable(c) >= 0)
+    || (flags & RF) != 0 && (c.armed & ARMED_CODE) != 0 || c.debug != 0;
+  if (!due && c.attention == 0) c.rflags &= ~RF;
   if (due) atomic.or<i32>(changetype<usize>(c) + V_ATTENTION, ATTENTION_POSTED);
 }
 

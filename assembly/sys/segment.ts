@@ -3,13 +3,13 @@
  * descriptors without loading them (LAR, LSL, VERR, VERW). SDM vol. 2 under each name; checks in the order of vol. 3, 5.
  */
 import {
-  Vcpu, MODE_CODE64, MODE_PROTECTED, MODE_V86, MODE_LONG, SEG_ES, SEG_SS, SEG_LDTR, SEG_TR,
+  Vcpu, MODE_CODE64, MODE_PROTECTED, MODE_V86, MODE_LONG, SEG_ES, SEG_SS, SEG_LDTR, SEG_TR, ATTENTION_POSTED, V_ATTENTION,
 } from "../gen/layout";
 import { raise, raiseError, GP, NP, SS, UD } from "../exception";
 import { uD, uS, uSize } from "../decode/uop";
 import { READ } from "../sem/kinds";
 import { rdz, sysWrite, value, wrz } from "../mem/access";
-import { AR_UNUSABLE, segAr, segLimit, segSelector, setSeg } from "../mem/segment";
+import { AR_UNUSABLE, segAr, segBase, segLimit, segSelector, setSeg } from "../mem/segment";
 import { stackLinear, stackMask } from "../mem/stack";
 import { arithmeticFlags, setArithmeticFlags, ZF } from "../sem/flags";
 import { updateMode } from "./mode";
@@ -56,13 +56,22 @@ export function loadSegment(c: Vcpu, s: u32, selector: u32): bool {
   return true;
 }
 
+/**
+ * MOV SS and POP SS hold off interrupts and debug traps for one instruction (SDM vol. 3, 6.8.3). With breakpoints armed
+ * the outer loop must see that instruction by itself; otherwise it is enough that it sees the shadow at all.
+ */
+function shadowStack(c: Vcpu): void {
+  c.shadow = 2;
+  if (c.armed) atomic.or<i32>(changetype<usize>(c) + V_ATTENTION, ATTENTION_POSTED);
+}
+
 /** MOV to a segment register; REX.R is ignored. */
 export function movSE(c: Vcpu, u: usize): bool {
   const s = <u32>uD(u) & 7;
   if (s > 5 || s == 1) return raise(c, UD);
   if (!readOperand(c, u, uS(u), 1)) return false;
   if (!loadSegment(c, s, <u32>operand)) return false;
-  if (s == SEG_SS) c.shadow = 2;
+  if (s == SEG_SS) shadowStack(c);
   return true;
 }
 
@@ -101,7 +110,7 @@ export function popS(c: Vcpu, u: usize): bool {
   const s = <u32>uD(u);
   if (!loadSegment(c, s, <u32>value)) return false;
   c.set_gpr(4, (rsp & ~mask) | ((sp + size) & mask));
-  if (s == SEG_SS) c.shadow = 2;
+  if (s == SEG_SS) shadowStack(c);
   return true;
 }
 
@@ -252,7 +261,8 @@ export function dropInnerSegments(c: Vcpu): void {
     if (s == 1 || s == SEG_SS) continue;
     const ar = segAr(c, s);
     if (ar & AR_UNUSABLE) continue;
-    if ((ar & 12) != 12 && ((ar >> 5) & 3) < c.cpl) setNull(c, s, 0, 0);
+    // The base stays, which in 64-bit mode still counts for FS and GS.
+    if ((ar & 12) != 12 && ((ar >> 5) & 3) < c.cpl) setSeg(c, s, 0, segBase(c, s), segLimit(c, s), AR_UNUSABLE);
   }
 }
 

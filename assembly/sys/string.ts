@@ -9,9 +9,10 @@ import { Vcpu, MODE_CODE64, SEG_ES, STATUS_RESUME, V_GPR } from "../gen/layout";
 import { uAddr, uD, uFlags, uS, uSize, UF_REP, UF_REPNE } from "../decode/uop";
 import { readPtr, writePtr, rdz, value, wrz } from "../mem/access";
 import { segmentLinear } from "../mem/segment";
+import { ARMED_DATA, ON_READ, ON_WRITE, pageArmed } from "../mem/watch";
 import { F_SUB } from "../sem/flags";
 import { WRITE } from "../sem/kinds";
-import { DF, TF } from "./mode";
+import { DF, RF, TF } from "./mode";
 import { getGpr, putGpr, thisRip } from "./operand";
 
 /** Bytes after which a repeated instruction lets the outer loop look at the clock: some 10 µs. */
@@ -46,9 +47,13 @@ function getCount(c: Vcpu, a: u32): u64 {
   return count;
 }
 
-/** Leaves with RIP at this instruction, which is to go on. */
+/**
+ * Leaves with RIP at this instruction, which is to go on. RF says that it has begun, in the image that an interrupt
+ * pushes too: a breakpoint on it is not met again (SDM vol. 3, 18.3.1.1).
+ */
 export function again(c: Vcpu, u: usize): bool {
   c.rip = thisRip(c, u);
+  c.rflags |= RF;
   c.status = STATUS_RESUME;
   return false;
 }
@@ -99,6 +104,7 @@ export function movs(c: Vcpu, u: usize): bool {
       const src = elementAt;
       if (!element(c, SEG_ES, di, size, true)) return false;
       n = min<u64>(count, min<u64>(inPage(si, src, z, mask), inPage(di, elementAt, z, mask)));
+      if (c.armed & ARMED_DATA && (pageArmed(c, ON_READ, src) || pageArmed(c, ON_WRITE, elementAt))) n = 1;
     }
     // A part that a segment's limit cuts is done element by element, up to the fault.
     if (n > 1 && !(c.mode & MODE_CODE64) && !(fits(c, s, si, n << z, false) && fits(c, SEG_ES, di, n << z, true))) n = 1;
@@ -149,6 +155,7 @@ export function stos(c: Vcpu, u: usize): bool {
     let n: u64 = 1;
     if (bulk && count > 1) {
       n = min<u64>(count, inPage(di, linear, z, mask));
+      if (c.armed & ARMED_DATA && pageArmed(c, ON_WRITE, linear)) n = 1;
       if (n > 1 && !(c.mode & MODE_CODE64) && !fits(c, SEG_ES, di, n << z, true)) n = 1;
     }
     if (n == 1) {

@@ -8,7 +8,8 @@ import { nextRip } from "../interp/branch";
 import { segBase, setSeg, setSegBase } from "../mem/segment";
 import { getRflags } from "../sem/flags";
 import { writeRflags } from "./iret";
-import { EFER_SCE, IF, lookUp, RF, updateMode, VM } from "./mode";
+import { DR6_BS } from "./debug";
+import { EFER_SCE, IF, lookUp, RF, TF, updateMode, VM } from "./mode";
 
 /** Access rights of the flat segments: G, P, S, accessed; code is L or D, data B. */
 const CODE64: u32 = 0xa09b;
@@ -23,7 +24,7 @@ function setFlat(c: Vcpu, cs: u32, code: u32, ss: u32, cpl: u32): void {
   c.cpl = cpl;
 }
 
-/** Intel CPUs know SYSCALL only in 64-bit mode. */
+/** Intel CPUs know SYSCALL only in 64-bit mode. Its single-step trap, and SYSRET's, is TF's as they leave it. */
 export function syscall(c: Vcpu, u: usize): bool {
   if (!(c.mode & MODE_CODE64) || !(c.efer & EFER_SCE)) return raise(c, UD);
   const flags = getRflags(c), cs = <u32>(c.star >> 32) & 0xffff;
@@ -31,6 +32,7 @@ export function syscall(c: Vcpu, u: usize): bool {
   c.set_gpr(11, flags);
   c.rip = c.lstar;
   writeRflags(c, flags & ~c.sfmask & ~RF, ~0);
+  c.single &= <u32>c.rflags;
   setFlat(c, cs, CODE64, cs + 8, 0);
   updateMode(c);
   return true;
@@ -44,6 +46,8 @@ export function sysret(c: Vcpu, u: usize): bool {
   writeRflags(c, c.gprAt(11) & 0x3c7fd7, ~0);
   c.rip = wide ? rip : rip & 0xffffffff;
   setFlat(c, wide ? cs + 16 : cs, wide ? CODE64 : CODE32, cs + 8, 3);
+  c.single = 0;
+  if (c.rflags & TF) c.debug |= DR6_BS;
   updateMode(c);
   lookUp(c);
   return true;

@@ -312,7 +312,8 @@ export class VectorMachine {
     const whole = blocks && endsInTrap(vector, start, end);
     try {
       for (let steps = 0; steps < MAX_STEPS; steps++) {
-        const why = this.#core.run(this.#base, whole ? 10_000n : 1n);
+        // A single-step trap goes on to its handler's HLT.
+        const why = this.#core.run(this.#base, whole ? 10_000n : stepped(vector) ? 2n : 1n);
         if (why === RUN.HALT) {
           const outcome = this.#exception();
           return whole ? beforeTrap(vector, outcome) : stepped(vector) ? beforeStep(outcome) : outcome;

@@ -200,6 +200,18 @@ export const VCPU = layOut({
   excRip: ["u64"],
   /** Interrupt shadow of STI (1) or MOV SS / POP SS (2); NMI blocked until IRET. */
   shadow: ["u32"],
+  /**
+   * Debugging, in bits of DR6: the #DB trap that is due, and what the instruction being executed has met so far. TF as
+   * the instruction's single-step trap counts it; what DR7 has switched on (assembly/mem/watch.ts).
+   */
+  debug: ["u32"],
+  hits: ["u32"],
+  single: ["u32"],
+  armed: ["u32"],
+  /** What is still to do of a task switch (assembly/sys/task.ts), and values it needs. */
+  task: ["u32"],
+  taskCr3: ["u32"],
+  taskError: ["u32"],
   nmiBlocked: ["u32"],
   nmiPending: ["u32"],
   /** Level of the ExtINT wire, written by the device thread. */
