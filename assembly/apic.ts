@@ -1,21 +1,25 @@
 /**
  * The part of the local APIC that must not wait for the device thread (SDM vol. 3, chapter 11; as APIC-register
- * virtualisation and posted interrupts do): TPR, PPR, EOI, IRR to ISR, self-IPI, the timer's deadline. The registers
+ * virtualisation and posted interrupts do): TPR, PPR, EOI, IRR to ISR, IPIs (./ipi.ts), the timer's deadline. The registers
  * lie in the vCPU's virtual-APIC page at their xAPIC offsets; every other register is src/io/vlapic.ts, which hears of a
  * write after it has been stored (a trap-like exit) and answers reads of the current count.
  */
 import { Vcpu, AREA_APIC, AREA_PIR, ATTENTION_POSTED, V_ATTENTION } from "./gen/layout";
+import { sendIpi } from "./ipi";
 import { ringPut, RING_EOI } from "./ring";
 
 export const APIC_ID: usize = 0x20;
 export const APIC_TPR: usize = 0x80;
 export const APIC_PPR: usize = 0xa0;
 export const APIC_EOI: usize = 0xb0;
+export const APIC_LDR: usize = 0xd0;
+export const APIC_DFR: usize = 0xe0;
 export const APIC_SVR: usize = 0xf0;
 export const APIC_ISR: usize = 0x100;
 export const APIC_TMR: usize = 0x180;
 export const APIC_IRR: usize = 0x200;
 export const APIC_ICR_LOW: usize = 0x300;
+export const APIC_ICR_HIGH: usize = 0x310;
 export const APIC_LVT_TIMER: usize = 0x320;
 export const APIC_CCR_TIMER: usize = 0x390;
 export const APIC_SELF_IPI: usize = 0x3f0;
@@ -96,7 +100,6 @@ export function apicEoi(c: Vcpu): void {
 /** Posts an edge-triggered vector to this vCPU itself; vectors below 16 are reserved. */
 export function apicPost(c: Vcpu, vector: u32): void {
   if (vector < 16) return;
-  atomic.and<u32>(bitWord(c, APIC_TMR, vector), ~(<u32>1 << (vector & 31)));
   const irr = bitWord(c, APIC_IRR, vector), bit: u32 = 1 << (vector & 31);
   // Edge triggered, whatever this vector was used for before: its EOI is nobody else's business.
   atomic.and<u32>(bitWord(c, APIC_TMR, vector), ~bit);
@@ -121,6 +124,9 @@ function setTpr(c: Vcpu, value: u32): void {
 /** True if the core does a write of this register (xAPIC offset) by itself, entirely. */
 export function apicWrite(c: Vcpu, register: usize, value: u64): bool {
   switch (<i32>register) {
+    case <i32>APIC_ICR_LOW: return sendIpi(c, value);
+    // In xAPIC mode alone: an x2APIC has no such register.
+    case <i32>APIC_ICR_HIGH: setReg(c, APIC_ICR_HIGH, <u32>value & 0xff000000); return true;
     case <i32>APIC_TPR: setTpr(c, <u32>value); return true;
     case <i32>APIC_EOI: apicEoi(c); return true;
     case <i32>APIC_SELF_IPI: apicPost(c, <u32>value & 0xff); return true;

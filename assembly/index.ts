@@ -3,14 +3,16 @@
  * then the interpreter for a budget of instructions.
  */
 import {
-  RUN_SLICE, RUN_EXIT, RUN_HALT, RUN_TRIPLE_FAULT, RUN_STOP, Vcpu, AREA_SCRATCH, ATTENTION_STOP, ATTENTION_INIT, ATTENTION_POSTED, ATTENTION_NMI, ATTENTION_DROP, ATTENTION_FLUSH,
-  STATUS_BUDGET, STATUS_FAULT, STATUS_SLOW, STATUS_EXIT, V_ATTENTION, V_DEVICE_DEADLINE, V_DROP_ALL, V_DROP_HEAD, V_DROP_TAIL, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
-  STAT_INTERRUPTS, STAT_EXITS, EXIT_INTA,
+  RUN_SLICE, RUN_EXIT, RUN_HALT, RUN_TRIPLE_FAULT, RUN_STOP, Vcpu, AREA_SCRATCH, ATTENTION_STOP, ATTENTION_INIT, ATTENTION_POSTED, ATTENTION_NMI, ATTENTION_DROP, ATTENTION_FLUSH, ATTENTION_EXCLUSIVE,
+  STATUS_BUDGET, STATUS_FAULT, STATUS_SLOW, STATUS_EXIT, STATUS_RESUME, V_ATTENTION, V_DEVICE_DEADLINE, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
+  STAT_INTERRUPTS, STAT_EXITS, EXIT_INTA, EXIT_INIT, RUN_STATE_HALTED, RUN_STATE_RUNNING, RUN_STATE_SHUTDOWN, RUN_STATE_WAIT_FOR_SIPI,
 } from "./gen/layout";
 import { apicAccept, apicDeliverable, apicSync, apicTimerTick } from "./apic";
 import { commitStage, answerRead, deviceRead, deviceValue } from "./mem/stage";
 import { enter, enterSlow, single } from "./decode/block";
-import { resetArena, dropHostPage } from "./decode/pages";
+import { locked } from "./decode/decode";
+import { resetArena, takeDrops } from "./decode/pages";
+import { beginExclusive, endExclusive, enterGuest, leaveGuest } from "./mem/exclusive";
 import { flushAll } from "./mem/tlb";
 import { go } from "./gen/dispatch";
 import { KIND_EXCEPTION, KIND_EXTERNAL, KIND_SOFTWARE, NMI } from "./exception";
@@ -18,6 +20,7 @@ import { ARMED_CODE, armedBy } from "./mem/watch";
 import { codeBreakpoint, DR6_BS, raiseDebug } from "./sys/debug";
 import { deliver, KIND_ICEBP } from "./sys/deliver";
 import { IF, RF, TF, updateMode } from "./sys/mode";
+import { takeStartup } from "./startup";
 import { getRflags, setArithmeticFlags } from "./sem/flags";
 import { guestNs } from "./time";
 import { ringDoorbell } from "./ring";
@@ -35,6 +38,8 @@ const BUDGET: i64 = 4000;
 let left: i64 = 0;
 /** An exception or interrupt is being delivered and waits for a device or a staged write. */
 let delivering: bool = false;
+/** This vCPU runs alone. */
+let alone: bool = false;
 
 /** Sets up a vCPU's caches. Registers are written by the host before or after. */
 export function init(vcpu: usize): void {
@@ -67,12 +72,22 @@ export function setRflags(vcpu: usize, value: u64): void {
 /** The device thread has answered the access that `run` left with. */
 export function answer(vcpu: usize): void {
   const c = changetype<Vcpu>(vcpu);
-  if (!(c.exitB & 1)) answerRead(c);
+  if (c.exitCode == EXIT_INIT) refresh(vcpu);
+  else if (!(c.exitB & 1)) answerRead(c);
 }
 
 /** Runs at most about `slice` instructions. */
 export function run(vcpu: usize, slice: i64): i32 {
   const c = changetype<Vcpu>(vcpu);
+  enterGuest(c);
+  takeDrops(c);
+  const why = runInGuest(c, slice);
+  leaveGuest(c);
+  return why;
+}
+
+function runInGuest(c: Vcpu, slice: i64): i32 {
+  const vcpu = changetype<usize>(c);
   left = slice;
   // What an exit has interrupted: staged writes, a delivery, an instruction with a device read.
   if (c.slow) {
@@ -83,11 +98,20 @@ export function run(vcpu: usize, slice: i64): i32 {
     const why = atomic.xchg<i32>(vcpu + V_ATTENTION, 0);
     if (why & ATTENTION_NMI) c.nmiPending = 1;
     if (why & ATTENTION_POSTED) apicSync(c);
-    if (why & ATTENTION_DROP) takeDrops(c);
+    if (why & ATTENTION_EXCLUSIVE) {
+      leaveGuest(c);
+      enterGuest(c);
+    }
+    if (why & (ATTENTION_DROP | ATTENTION_EXCLUSIVE)) takeDrops(c);
     if (why & ATTENTION_FLUSH) flushAll(c);
     // After the others: taking the word has cleared them, and what they stand for must survive a pause.
-    if (why & (ATTENTION_STOP | ATTENTION_INIT)) return RUN_STOP;
+    if (why & ATTENTION_INIT && takeStartup(c)) {
+      if (why & ATTENTION_STOP) atomic.or<i32>(vcpu + V_ATTENTION, ATTENTION_STOP);
+      return exited(c);
+    }
+    if (why & ATTENTION_STOP) return RUN_STOP;
     tick(c);
+    if (c.runState == RUN_STATE_WAIT_FOR_SIPI) return RUN_HALT;
     // Traps on the instruction before come first (SDM vol. 3, table 6-2); MOV SS holds them off too.
     if (c.debug && c.shadow != 2) {
       const r = debugTrap(c);
@@ -95,9 +119,9 @@ export function run(vcpu: usize, slice: i64): i32 {
       continue;
     }
     const event = pendingEvent(c);
-    if (c.runState == 1) {
+    if (c.runState == RUN_STATE_HALTED) {
       if (!event) return RUN_HALT;
-      c.runState = 0;
+      c.runState = RUN_STATE_RUNNING;
     }
     if (event && !c.shadow) {
       const r = takeEvent(c);
@@ -148,17 +172,6 @@ export function run(vcpu: usize, slice: i64): i32 {
       const r = step(c, true);
       if (r >= 0) return r;
     }
-  }
-}
-
-/** Drops code that the host has overwritten (src/vcpu/drop.ts is the other end). */
-function takeDrops(c: Vcpu): void {
-  if (atomic.xchg<u32>(changetype<usize>(c) + V_DROP_ALL, 0)) resetArena(c);
-  let tail = c.dropTail;
-  while (tail != atomic.load<u32>(changetype<usize>(c) + V_DROP_HEAD)) {
-    dropHostPage(c, c.dropPagesAt(tail & 31));
-    tail++;
-    atomic.store<u32>(changetype<usize>(c) + V_DROP_TAIL, tail);
   }
 }
 
@@ -246,7 +259,7 @@ function deliverNow(c: Vcpu): i32 {
   if (r == 2) {
     delivering = false;
     c.slow = 0;
-    c.runState = 3;
+    c.runState = RUN_STATE_SHUTDOWN;
     return RUN_TRIPLE_FAULT;
   }
   if (r == 1) return exited(c);
@@ -271,7 +284,13 @@ function step(c: Vcpu, careful: bool): i32 {
   c.stageNext = 0;
   const u = single(c);
   let refund: i64 = 0;
-  if (u) refund = go(c, u, 0);
+  if (u) {
+    alone = careful && locked;
+    if (alone) beginExclusive(c);
+    refund = go(c, u, 0);
+    // Its writes are staged; an access to a device ends the exclusion, as a bus lock would have split it.
+    if (alone && c.status != STATUS_RESUME) notAlone();
+  }
   c.stepping = 0;
   const status = c.status;
   if (!u || status == STATUS_FAULT || status == STATUS_SLOW || status == STATUS_EXIT) c.rflags |= rf;
@@ -289,7 +308,15 @@ function step(c: Vcpu, careful: bool): i32 {
   c.debug |= c.hits;
   if (c.single && (c.shadow != 2 || shadow == 2)) c.debug |= DR6_BS;
   if (c.shadow == shadow) c.shadow = 0;
-  return careful ? finishSlow(c) : -1;
+  const r = careful ? finishSlow(c) : -1;
+  notAlone();
+  return r;
+}
+
+function notAlone(): void {
+  if (!alone) return;
+  alone = false;
+  endExclusive();
 }
 
 /** Commits staged writes; the careful path ends when the last is done. */

@@ -20,7 +20,8 @@ import {
   OP_COLD, OP_HEAD, OP_STOP, OP_NEXT, OP_NEXTEV, OP_GO, OP_GOEV, OP_STRADDLE, ATTR_BR, ATTR_END, ATTR_EV,
 } from "../gen/decode";
 import { GP, raiseError } from "../exception";
-import { hostRead, noteCode } from "../mem/phys";
+import { noteCode } from "../mem/pageword";
+import { hostRead } from "../mem/phys";
 import { segBase, segLimit } from "../mem/segment";
 import { tlbEntry, tlbFill } from "../mem/tlb";
 import { ARMED_CODE, ON_FETCH, pageArmed } from "../mem/watch";
@@ -199,10 +200,10 @@ function closing(u: usize, attr: u32, off: u32, nextOff: u32): usize {
 
 function build(c: Vcpu, host: usize, bucket: usize, linear: u64, fault: bool): usize {
   const start = <u32>host & 0xfff, page = host & ~0xfff;
+  // Before the first byte is read: whoever overwrites the page now either sees the bit or is seen.
+  noteCode(c, page);
   const head = arenaAt() + 32;
   let u = endOp(head, OP_HEAD, start, 0), off = start, n: u32 = 0, second: usize = 0;
-  // Before the first byte is read: whoever overwrites the page now either sees the bit or is seen (mem/phys.ts).
-  noteCode(c, page);
   while (true) {
     let from = u;
     u = decode(c, page + off, page + 4096, off, from);

@@ -7,13 +7,15 @@ import {
   SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, UOP_SIZE,
 } from "../gen/layout";
 import {
-  ROOTS, NODES, SLOTS, ROWINFO, ROW_BYTES, NODE_PFX, NODE_REG, NODE_MOD, NODE_M64, NODE_VL, NODE_VW, ACT_NONE, ACT_GPR, ACT_RM,
+  ROOTS, NODES, SLOTS, LOCKED_FORM, ROWINFO, ROW_BYTES, NODE_PFX, NODE_REG, NODE_MOD, NODE_M64, NODE_VL, NODE_VW, ACT_NONE, ACT_GPR, ACT_RM,
   ACT_OPREG, ACT_IMM, ACT_REL, ACT_MOFFS, ACT_FIXED, ACT_CONST, ACT_NUMBER, ACT_MMX, ACT_MMXRM, ACT_XMM, ACT_XMMRM,
   ACT_FAR, ACT_STI, ACT_MEM, ACT_GPRRM, ACT_NUMBERCONST, ACT_VVVV, SZ_B, SZ_W, SZ_D, SZ_Q, SZ_V, SZ_Z, SZ_Y, SZ_O, SZ_P, SZ_T,
-  SLOT_D, SLOT_S, SLOT_IMM, SLOT_IMM2, SLOT_NONE, ATTR_D64, ATTR_F64, ATTR_LOCK, ATTR_END, ATTR_BR, ATTR_EV, ATTR_PROT, ATTR_FPU,
+  SLOT_D, SLOT_S, SLOT_IMM, SLOT_IMM2, SLOT_NONE, ATTR_D64, ATTR_F64, ATTR_LOCK, ATTR_LOCKED, ATTR_END, ATTR_BR, ATTR_EV, ATTR_PROT, ATTR_FPU,
   ATTR_MMX, ATTR_SSE, ATTR_MODRM, ATTR_MEMW, ATTR_ALIAS, OP_RAISE, OP_EASEG,
 } from "../gen/decode";
 import { UD, GP, NM } from "../exception";
+import { parallel } from "../mem/exclusive";
+import { UF_LOCK } from "./uop";
 import { hasFeature } from "../sys/model";
 
 /** What decode found out about the instruction just decoded. */
@@ -22,6 +24,8 @@ export let length: u32 = 0;
 export let attributes: u32 = 0;
 /** The instruction is a branch with a relative target. */
 export let relative: bool = false;
+/** The instruction is locked, and there are vCPUs that run in parallel. */
+export let locked: bool = false;
 /** Set when the bytes ran out before the instruction did. */
 export let truncated: bool = false;
 
@@ -218,6 +222,7 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
   truncated = false;
   attributes = 0;
   relative = false;
+  locked = false;
   rex = 0;
   const wide = (mode & MODE_CODE64) != 0;
   let o16 = false, a67 = false, lock = false, anyRex = false;
@@ -387,7 +392,8 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
   attributes = attr;
 
   // Addressing.
-  let flags: u32 = (z & 3) | (address << 2) | (lock ? 0x20 : 0) | (rep == 0xf3 ? 0x40 : rep == 0xf2 ? 0x80 : 0);
+  locked = inMemory && (lock || (attr & ATTR_LOCKED) != 0) && parallel();
+  let flags: u32 = (z & 3) | (address << 2) | (locked ? UF_LOCK : 0) | (rep == 0xf3 ? 0x40 : rep == 0xf2 ? 0x80 : 0);
   if (inMemory) {
     if (ripRelative) {
       if (wide) { baseOff = <u32>V_RIP_PAGE; disp += <i64>off + len; }
@@ -434,7 +440,9 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
     }
   }
   memory.fill(u, 0, UOP_SIZE);
-  store<u16>(u, unchecked(SLOTS[(row << 3) + (z << 1) + u32(inMemory)]));
+  let op = unchecked(SLOTS[(row << 3) + (z << 1) + u32(inMemory)]);
+  if (locked && <i32>op < LOCKED_FORM.length && unchecked(LOCKED_FORM[op])) op = unchecked(LOCKED_FORM[op]);
+  store<u16>(u, op);
   store<u16>(u, <u16>d, 2);
   store<u16>(u, <u16>s, 4);
   store<u16>(u, <u16>baseOff, 6);

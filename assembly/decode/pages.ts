@@ -6,14 +6,17 @@
  *
  * A write to a line without code leaves the blocks alone; a write to one with code drops every block of the page.
  */
-import { Vcpu, AREA_BLOCKS, AREA_ARENA, AREA_END, BLOCK_BUCKETS, STAT_BLOCKS_DROPPED } from "../gen/layout";
-import { forgetCode } from "../mem/phys";
-import { dropWriteEntries, newCodeGeneration } from "../mem/tlb";
+import {
+  Vcpu, AREA_BLOCKS, AREA_ARENA, AREA_END, BLOCK_BUCKETS, STAT_BLOCKS_DROPPED, V_DROP_ALL, V_DROP_PAGES,
+} from "../gen/layout";
+import { forgetCode, serveUnwrites, unwriteOwn } from "../mem/pageword";
+import { newCodeGeneration } from "../mem/tlb";
 import { OP_NEXT } from "../gen/decode";
 import { bump } from "../stat";
 
 /** Bytes of the bucket array used for page records: the upper half; blocks use the lower half. */
 const BUCKETS: usize = BLOCK_BUCKETS / 2;
+const DROP_SLOTS: usize = 32;
 
 @inline function pageBucket(c: Vcpu, hostPage: usize): usize {
   return changetype<usize>(c) + AREA_BLOCKS + (BUCKETS + ((hostPage >> 12) & (BUCKETS - 1))) * 4;
@@ -66,7 +69,7 @@ export function addToPage(c: Vcpu, hostPage: usize, from: u32, to: u32, block: u
     store<u32>(r, 0, 16);
     store<u32>(head, <u32>r);
   }
-  if (!load<u64>(r, 8)) dropWriteEntries(c, hostPage);
+  if (!load<u64>(r, 8)) unwriteOwn(c, hostPage);
   let lines: u64 = 0;
   for (let line = from >> 6; line <= (to - 1) >> 6; line++) lines |= <u64>1 << line;
   store<u64>(r, load<u64>(r, 8) | lines, 8);
@@ -105,9 +108,14 @@ function dropPage(c: Vcpu, r: usize): void {
   newCodeGeneration(c);
 }
 
-/** Drops the blocks of a page that somebody has written to behind our back (DMA, loader, debugger). */
-export function dropHostPage(c: Vcpu, hostPage: usize): void {
-  const r = findPage(c, hostPage);
-  if (r) dropPage(c, r);
-  else forgetCode(c, hostPage);
+/** Does what others have asked for: drops code that they have overwritten (src/vcpu/drop.ts), and write translations. */
+export function takeDrops(c: Vcpu): void {
+  serveUnwrites(c);
+  const base = changetype<usize>(c);
+  if (atomic.xchg<u32>(base + V_DROP_ALL, 0)) resetArena(c);
+  for (let i: usize = 0; i < DROP_SLOTS; i++) {
+    if (!load<u32>(base + (i << 2), V_DROP_PAGES)) continue;
+    const entry = atomic.xchg<u32>(base + V_DROP_PAGES + (i << 2), 0), first = entry >> 6 & 63, last = entry & 63;
+    dropLines(c, <usize>(entry & 0xfffff000) + <usize>(first << 6), (last - first + 1) << 6);
+  }
 }

@@ -14,6 +14,7 @@ import { Vcpu } from "../gen/layout";
 
 export const UF_SIZE: u32 = 3;
 export const UF_STACK: u32 = 0x10;
+/** Locked, and there are vCPUs that run in parallel. */
 export const UF_LOCK: u32 = 0x20;
 export const UF_REP: u32 = 0x40;
 export const UF_REPNE: u32 = 0x80;

@@ -30,6 +30,14 @@ export const ATTENTION_STOP: i32 = 16;
 export const ATTENTION_DROP: i32 = 32;
 export const ATTENTION_DEADLINE: i32 = 64;
 export const ATTENTION_FLUSH: i32 = 128;
+export const ATTENTION_EXCLUSIVE: i32 = 256;
+export const STARTUP_VECTOR: i32 = 255;
+export const STARTUP_SIPI: i32 = 256;
+export const STARTUP_INIT: i32 = 512;
+export const RUN_STATE_RUNNING: u32 = 0;
+export const RUN_STATE_HALTED: u32 = 1;
+export const RUN_STATE_WAIT_FOR_SIPI: u32 = 2;
+export const RUN_STATE_SHUTDOWN: u32 = 3;
 export const MODE_CODE32: u32 = 1;
 export const MODE_CODE64: u32 = 2;
 export const MODE_STACK32: u32 = 4;
@@ -85,30 +93,34 @@ export const EXIT_SUSPENDED: u32 = 14;
 export const EXIT_INOUT_STR: u32 = 15;
 export const EXIT_TASK_SWITCH: u32 = 16;
 export const EXIT_INTA: u32 = 32;
+export const EXIT_INIT: u32 = 33;
 export const RUN_SLICE: i32 = 0;
 export const RUN_EXIT: i32 = 1;
 export const RUN_HALT: i32 = 2;
 export const RUN_TRIPLE_FAULT: i32 = 3;
 export const RUN_STOP: i32 = 4;
-export const STAT_BLOCKS_BUILT: usize = 4288;
-export const STAT_BLOCKS_DROPPED: usize = 4296;
-export const STAT_LOOKUPS: usize = 4304;
-export const STAT_JUMP_MISSES: usize = 4312;
-export const STAT_TLB_FILLS_READ: usize = 4320;
-export const STAT_TLB_FILLS_WRITE: usize = 4328;
-export const STAT_TLB_FILLS_EXEC: usize = 4336;
-export const STAT_WALKS: usize = 4344;
-export const STAT_SLOW_STEPS: usize = 4352;
-export const STAT_EXCEPTIONS: usize = 4360;
-export const STAT_INTERRUPTS: usize = 4368;
-export const STAT_EXITS: usize = 4376;
-export const STAT_FLUSHES: usize = 4384;
-export const STAT_REGIONS: usize = 4392;
-export const STAT_JIT_INSTRUCTIONS: usize = 4400;
-export const STAT_CODE_WRITES: usize = 4408;
-export const STAT_MODULES: usize = 4416;
-export const STAT_REGIONS_EVICTED: usize = 4424;
-export const STAT_REGION_ENTRIES: usize = 4432;
+export const STAT_BLOCKS_BUILT: usize = 4352;
+export const STAT_BLOCKS_DROPPED: usize = 4360;
+export const STAT_LOOKUPS: usize = 4368;
+export const STAT_JUMP_MISSES: usize = 4376;
+export const STAT_TLB_FILLS_READ: usize = 4384;
+export const STAT_TLB_FILLS_WRITE: usize = 4392;
+export const STAT_TLB_FILLS_EXEC: usize = 4400;
+export const STAT_WALKS: usize = 4408;
+export const STAT_SLOW_STEPS: usize = 4416;
+export const STAT_EXCEPTIONS: usize = 4424;
+export const STAT_INTERRUPTS: usize = 4432;
+export const STAT_EXITS: usize = 4440;
+export const STAT_FLUSHES: usize = 4448;
+export const STAT_REGIONS: usize = 4456;
+export const STAT_JIT_INSTRUCTIONS: usize = 4464;
+export const STAT_CODE_WRITES: usize = 4472;
+export const STAT_MODULES: usize = 4480;
+export const STAT_REGIONS_EVICTED: usize = 4488;
+export const STAT_REGION_ENTRIES: usize = 4496;
+export const STAT_IPIS: usize = 4504;
+export const STAT_UNWRITES: usize = 4512;
+export const STAT_EXCLUSIVES: usize = 4520;
 export const SEG_OFF_BASE: usize = 0;
 export const SEG_OFF_LIMIT: usize = 8;
 export const SEG_OFF_AR: usize = 12;
@@ -199,39 +211,41 @@ export const V_EXIT_A: usize = 1240;
 export const V_EXIT_B: usize = 1248;
 export const V_EXIT_DATA: usize = 1256;
 export const V_EXIT_STATE: usize = 1288;
-export const V_DROP_HEAD: usize = 1292;
-export const V_DROP_TAIL: usize = 1296;
-export const V_DROP_ALL: usize = 1300;
-export const V_DROP_PAGES: usize = 1304;
-export const V_REPLAY_COUNT: usize = 1432;
-export const V_REPLAY_NEXT: usize = 1436;
-export const V_REPLAY_KEY: usize = 1440;
-export const V_REPLAY_DATA: usize = 2464;
-export const V_STAGE_COUNT: usize = 3488;
-export const V_STAGE_NEXT: usize = 3492;
-export const V_ST: usize = 3504;
-export const V_FCW: usize = 3632;
-export const V_FSW: usize = 3634;
-export const V_FTW: usize = 3636;
-export const V_FOP: usize = 3638;
-export const V_FIP: usize = 3640;
-export const V_FDP: usize = 3648;
-export const V_FCS: usize = 3656;
-export const V_FDS: usize = 3658;
-export const V_MXCSR: usize = 3660;
-export const V_YMM: usize = 3664;
-export const V_SIMD: usize = 4176;
-export const V_RUN_MS: usize = 4240;
-export const V_HEAT: usize = 4248;
-export const V_ARENA_EPOCH: usize = 4252;
-export const V_REGION_EPOCH: usize = 4256;
-export const V_REGION_FIRST: usize = 4260;
-export const V_REGION_LAST: usize = 4264;
-export const V_REGION_WAITING: usize = 4268;
-export const V_BATCH_COUNT: usize = 4272;
-export const V_BATCH_AT: usize = 4276;
-export const V_BATCH_SINCE: usize = 4280;
-export const V_STATS: usize = 4288;
+export const V_DROP_ALL: usize = 1292;
+export const V_DROP_PAGES: usize = 1296;
+export const V_UNWRITE_ALL: usize = 1424;
+export const V_UNWRITE: usize = 1428;
+export const V_IN_GUEST: usize = 1492;
+export const V_STARTUP: usize = 1496;
+export const V_REPLAY_COUNT: usize = 1500;
+export const V_REPLAY_NEXT: usize = 1504;
+export const V_REPLAY_KEY: usize = 1512;
+export const V_REPLAY_DATA: usize = 2536;
+export const V_STAGE_COUNT: usize = 3560;
+export const V_STAGE_NEXT: usize = 3564;
+export const V_ST: usize = 3568;
+export const V_FCW: usize = 3696;
+export const V_FSW: usize = 3698;
+export const V_FTW: usize = 3700;
+export const V_FOP: usize = 3702;
+export const V_FIP: usize = 3704;
+export const V_FDP: usize = 3712;
+export const V_FCS: usize = 3720;
+export const V_FDS: usize = 3722;
+export const V_MXCSR: usize = 3724;
+export const V_YMM: usize = 3728;
+export const V_SIMD: usize = 4240;
+export const V_RUN_MS: usize = 4304;
+export const V_HEAT: usize = 4312;
+export const V_ARENA_EPOCH: usize = 4316;
+export const V_REGION_EPOCH: usize = 4320;
+export const V_REGION_FIRST: usize = 4324;
+export const V_REGION_LAST: usize = 4328;
+export const V_REGION_WAITING: usize = 4332;
+export const V_BATCH_COUNT: usize = 4336;
+export const V_BATCH_AT: usize = 4340;
+export const V_BATCH_SINCE: usize = 4344;
+export const V_STATS: usize = 4352;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -407,72 +421,76 @@ export const V_STATS: usize = 4288;
   @inline set_exitData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1256); }
   @inline get exitState(): i32 { return load<i32>(changetype<usize>(this), 1288); }
   @inline set exitState(value: i32) { store<i32>(changetype<usize>(this), value, 1288); }
-  @inline get dropHead(): u32 { return load<u32>(changetype<usize>(this), 1292); }
-  @inline set dropHead(value: u32) { store<u32>(changetype<usize>(this), value, 1292); }
-  @inline get dropTail(): u32 { return load<u32>(changetype<usize>(this), 1296); }
-  @inline set dropTail(value: u32) { store<u32>(changetype<usize>(this), value, 1296); }
-  @inline get dropAll(): u32 { return load<u32>(changetype<usize>(this), 1300); }
-  @inline set dropAll(value: u32) { store<u32>(changetype<usize>(this), value, 1300); }
-  @inline dropPagesAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1304); }
-  @inline set_dropPages(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1304); }
-  @inline get replayCount(): u32 { return load<u32>(changetype<usize>(this), 1432); }
-  @inline set replayCount(value: u32) { store<u32>(changetype<usize>(this), value, 1432); }
-  @inline get replayNext(): u32 { return load<u32>(changetype<usize>(this), 1436); }
-  @inline set replayNext(value: u32) { store<u32>(changetype<usize>(this), value, 1436); }
-  @inline replayKeyAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1440); }
-  @inline set_replayKey(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1440); }
-  @inline replayDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2464); }
-  @inline set_replayData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2464); }
-  @inline get stageCount(): u32 { return load<u32>(changetype<usize>(this), 3488); }
-  @inline set stageCount(value: u32) { store<u32>(changetype<usize>(this), value, 3488); }
-  @inline get stageNext(): u32 { return load<u32>(changetype<usize>(this), 3492); }
-  @inline set stageNext(value: u32) { store<u32>(changetype<usize>(this), value, 3492); }
-  @inline stAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 16, 3504); }
-  @inline set_st(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 16, value, 3504); }
-  @inline get fcw(): u16 { return load<u16>(changetype<usize>(this), 3632); }
-  @inline set fcw(value: u16) { store<u16>(changetype<usize>(this), value, 3632); }
-  @inline get fsw(): u16 { return load<u16>(changetype<usize>(this), 3634); }
-  @inline set fsw(value: u16) { store<u16>(changetype<usize>(this), value, 3634); }
-  @inline get ftw(): u16 { return load<u16>(changetype<usize>(this), 3636); }
-  @inline set ftw(value: u16) { store<u16>(changetype<usize>(this), value, 3636); }
-  @inline get fop(): u16 { return load<u16>(changetype<usize>(this), 3638); }
-  @inline set fop(value: u16) { store<u16>(changetype<usize>(this), value, 3638); }
-  @inline get fip(): u64 { return load<u64>(changetype<usize>(this), 3640); }
-  @inline set fip(value: u64) { store<u64>(changetype<usize>(this), value, 3640); }
-  @inline get fdp(): u64 { return load<u64>(changetype<usize>(this), 3648); }
-  @inline set fdp(value: u64) { store<u64>(changetype<usize>(this), value, 3648); }
-  @inline get fcs(): u16 { return load<u16>(changetype<usize>(this), 3656); }
-  @inline set fcs(value: u16) { store<u16>(changetype<usize>(this), value, 3656); }
-  @inline get fds(): u16 { return load<u16>(changetype<usize>(this), 3658); }
-  @inline set fds(value: u16) { store<u16>(changetype<usize>(this), value, 3658); }
-  @inline get mxcsr(): u32 { return load<u32>(changetype<usize>(this), 3660); }
-  @inline set mxcsr(value: u32) { store<u32>(changetype<usize>(this), value, 3660); }
-  @inline ymmAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 3664); }
-  @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 3664); }
-  @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4176); }
-  @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4176); }
-  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 4240); }
-  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 4240); }
-  @inline get heat(): u32 { return load<u32>(changetype<usize>(this), 4248); }
-  @inline set heat(value: u32) { store<u32>(changetype<usize>(this), value, 4248); }
-  @inline get arenaEpoch(): u32 { return load<u32>(changetype<usize>(this), 4252); }
-  @inline set arenaEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4252); }
-  @inline get regionEpoch(): u32 { return load<u32>(changetype<usize>(this), 4256); }
-  @inline set regionEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4256); }
-  @inline get regionFirst(): u32 { return load<u32>(changetype<usize>(this), 4260); }
-  @inline set regionFirst(value: u32) { store<u32>(changetype<usize>(this), value, 4260); }
-  @inline get regionLast(): u32 { return load<u32>(changetype<usize>(this), 4264); }
-  @inline set regionLast(value: u32) { store<u32>(changetype<usize>(this), value, 4264); }
-  @inline get regionWaiting(): u32 { return load<u32>(changetype<usize>(this), 4268); }
-  @inline set regionWaiting(value: u32) { store<u32>(changetype<usize>(this), value, 4268); }
-  @inline get batchCount(): u32 { return load<u32>(changetype<usize>(this), 4272); }
-  @inline set batchCount(value: u32) { store<u32>(changetype<usize>(this), value, 4272); }
-  @inline get batchAt(): u32 { return load<u32>(changetype<usize>(this), 4276); }
-  @inline set batchAt(value: u32) { store<u32>(changetype<usize>(this), value, 4276); }
-  @inline get batchSince(): u64 { return load<u64>(changetype<usize>(this), 4280); }
-  @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 4280); }
-  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4288); }
-  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4288); }
+  @inline get dropAll(): u32 { return load<u32>(changetype<usize>(this), 1292); }
+  @inline set dropAll(value: u32) { store<u32>(changetype<usize>(this), value, 1292); }
+  @inline dropPagesAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1296); }
+  @inline set_dropPages(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1296); }
+  @inline get unwriteAll(): u32 { return load<u32>(changetype<usize>(this), 1424); }
+  @inline set unwriteAll(value: u32) { store<u32>(changetype<usize>(this), value, 1424); }
+  @inline unwriteAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1428); }
+  @inline set_unwrite(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1428); }
+  @inline get inGuest(): i32 { return load<i32>(changetype<usize>(this), 1492); }
+  @inline set inGuest(value: i32) { store<i32>(changetype<usize>(this), value, 1492); }
+  @inline get startup(): i32 { return load<i32>(changetype<usize>(this), 1496); }
+  @inline set startup(value: i32) { store<i32>(changetype<usize>(this), value, 1496); }
+  @inline get replayCount(): u32 { return load<u32>(changetype<usize>(this), 1500); }
+  @inline set replayCount(value: u32) { store<u32>(changetype<usize>(this), value, 1500); }
+  @inline get replayNext(): u32 { return load<u32>(changetype<usize>(this), 1504); }
+  @inline set replayNext(value: u32) { store<u32>(changetype<usize>(this), value, 1504); }
+  @inline replayKeyAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1512); }
+  @inline set_replayKey(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1512); }
+  @inline replayDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2536); }
+  @inline set_replayData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2536); }
+  @inline get stageCount(): u32 { return load<u32>(changetype<usize>(this), 3560); }
+  @inline set stageCount(value: u32) { store<u32>(changetype<usize>(this), value, 3560); }
+  @inline get stageNext(): u32 { return load<u32>(changetype<usize>(this), 3564); }
+  @inline set stageNext(value: u32) { store<u32>(changetype<usize>(this), value, 3564); }
+  @inline stAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 16, 3568); }
+  @inline set_st(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 16, value, 3568); }
+  @inline get fcw(): u16 { return load<u16>(changetype<usize>(this), 3696); }
+  @inline set fcw(value: u16) { store<u16>(changetype<usize>(this), value, 3696); }
+  @inline get fsw(): u16 { return load<u16>(changetype<usize>(this), 3698); }
+  @inline set fsw(value: u16) { store<u16>(changetype<usize>(this), value, 3698); }
+  @inline get ftw(): u16 { return load<u16>(changetype<usize>(this), 3700); }
+  @inline set ftw(value: u16) { store<u16>(changetype<usize>(this), value, 3700); }
+  @inline get fop(): u16 { return load<u16>(changetype<usize>(this), 3702); }
+  @inline set fop(value: u16) { store<u16>(changetype<usize>(this), value, 3702); }
+  @inline get fip(): u64 { return load<u64>(changetype<usize>(this), 3704); }
+  @inline set fip(value: u64) { store<u64>(changetype<usize>(this), value, 3704); }
+  @inline get fdp(): u64 { return load<u64>(changetype<usize>(this), 3712); }
+  @inline set fdp(value: u64) { store<u64>(changetype<usize>(this), value, 3712); }
+  @inline get fcs(): u16 { return load<u16>(changetype<usize>(this), 3720); }
+  @inline set fcs(value: u16) { store<u16>(changetype<usize>(this), value, 3720); }
+  @inline get fds(): u16 { return load<u16>(changetype<usize>(this), 3722); }
+  @inline set fds(value: u16) { store<u16>(changetype<usize>(this), value, 3722); }
+  @inline get mxcsr(): u32 { return load<u32>(changetype<usize>(this), 3724); }
+  @inline set mxcsr(value: u32) { store<u32>(changetype<usize>(this), value, 3724); }
+  @inline ymmAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 3728); }
+  @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 3728); }
+  @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4240); }
+  @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4240); }
+  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 4304); }
+  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 4304); }
+  @inline get heat(): u32 { return load<u32>(changetype<usize>(this), 4312); }
+  @inline set heat(value: u32) { store<u32>(changetype<usize>(this), value, 4312); }
+  @inline get arenaEpoch(): u32 { return load<u32>(changetype<usize>(this), 4316); }
+  @inline set arenaEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4316); }
+  @inline get regionEpoch(): u32 { return load<u32>(changetype<usize>(this), 4320); }
+  @inline set regionEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4320); }
+  @inline get regionFirst(): u32 { return load<u32>(changetype<usize>(this), 4324); }
+  @inline set regionFirst(value: u32) { store<u32>(changetype<usize>(this), value, 4324); }
+  @inline get regionLast(): u32 { return load<u32>(changetype<usize>(this), 4328); }
+  @inline set regionLast(value: u32) { store<u32>(changetype<usize>(this), value, 4328); }
+  @inline get regionWaiting(): u32 { return load<u32>(changetype<usize>(this), 4332); }
+  @inline set regionWaiting(value: u32) { store<u32>(changetype<usize>(this), value, 4332); }
+  @inline get batchCount(): u32 { return load<u32>(changetype<usize>(this), 4336); }
+  @inline set batchCount(value: u32) { store<u32>(changetype<usize>(this), value, 4336); }
+  @inline get batchAt(): u32 { return load<u32>(changetype<usize>(this), 4340); }
+  @inline set batchAt(value: u32) { store<u32>(changetype<usize>(this), value, 4340); }
+  @inline get batchSince(): u64 { return load<u64>(changetype<usize>(this), 4344); }
+  @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 4344); }
+  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4352); }
+  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4352); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;
@@ -486,6 +504,8 @@ export const C_TSC_HZ: usize = 32;
 export const C_TIME_BASE: usize = 40;
 export const C_TSC_FLOOR: usize = 48;
 export const C_PORT_HOOKS: usize = 56;
+export const C_PARALLEL: usize = 120;
+export const C_EXCLUSIVE: usize = 124;
 
 /** A pointer to the VM control page (src/shared/layout.ts). */
 @unmanaged export class Control {
@@ -513,4 +533,8 @@ export const C_PORT_HOOKS: usize = 56;
   @inline set tscFloor(value: u64) { store<u64>(changetype<usize>(this), value, 48); }
   @inline portHooksAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 56); }
   @inline set_portHooks(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 56); }
+  @inline get parallel(): u32 { return load<u32>(changetype<usize>(this), 120); }
+  @inline set parallel(value: u32) { store<u32>(changetype<usize>(this), value, 120); }
+  @inline get exclusive(): i32 { return load<i32>(changetype<usize>(this), 124); }
+  @inline set exclusive(value: i32) { store<i32>(changetype<usize>(this), value, 124); }
 }

@@ -8,7 +8,8 @@ import {
 } from "../gen/layout";
 import { raiseError, GP, SS, AC } from "../exception";
 import { MODIFY, WRITE } from "../sem/kinds";
-import { hostRead, hostWrite, holdsCode, noteWritable } from "./phys";
+import { noteWritable } from "./pageword";
+import { hostRead, hostWrite } from "./phys";
 import { tlbEntry, tlbFill } from "./tlb";
 import { walk, walkLarge, NO_GPA, ACCESS_WRITE, ACCESS_USER, ACCESS_IMPLICIT } from "./walk";
 import { deviceRead, deviceValue, stageMemory } from "./stage";
@@ -141,10 +142,10 @@ export function writeAs(c: Vcpu, linear: u64, size: u32, use: i32, access: u32, 
     if (gpa2 == NO_GPA) return 0;
   } else {
     const host = hostWrite(gpa);
-    if (host && !holdsCode(host)) {
+    // The CPU's own writes, which fill no entry, count as well until this thread is asked.
+    if (host && noteWritable(c, host)) {
       if (access == (userBit(c) | ACCESS_WRITE)) {
         bump(c, STAT_TLB_FILLS_WRITE);
-        noteWritable(c, host);
         tlbFill(c, AREA_TLB_WRITE, asked, host & ~0xfff, large);
       }
       return host;

@@ -12,7 +12,8 @@ import {
   Vcpu, AREA_STAGE, EXIT_INOUT, EXIT_INST_EMUL, STATUS_EXIT, STATUS_SLOW, V_REPLAY_KEY, V_REPLAY_DATA,
   STAT_CODE_WRITES,
 } from "../gen/layout";
-import { hostWrite, holdsCode } from "./phys";
+import { postCode } from "./pageword";
+import { hostWrite } from "./phys";
 import { dropLines } from "../decode/pages";
 import { apicEnabled, apicRead, apicWrite, apicValue, APIC_SELF_IPI, APICBASE_X2APIC } from "../apic";
 import { portShadow } from "../ports";
@@ -109,10 +110,15 @@ function shorten(e: usize, n: u32): void {
   }
 }
 
-/** Writes bytes within one page of backing memory and drops the code they hit. */
+/** Writes bytes within one page of backing memory and drops the code they hit, everybody's. */
 export function writeHost(c: Vcpu, host: usize, from: usize, size: u32): void {
-  memory.copy(host, from, size);
-  if (holdsCode(host)) {
+  // Aligned writes are seen whole by other vCPUs (SDM vol. 3, 9.1.1); memory.copy does not promise that.
+  if (size == 4 && !(host & 3)) store<u32>(host, load<u32>(from));
+  else if (size == 8 && !(host & 7)) store<u64>(host, load<u64>(from));
+  else if (size == 2 && !(host & 1)) store<u16>(host, load<u16>(from));
+  else if (size == 1) store<u8>(host, load<u8>(from));
+  else memory.copy(host, from, size);
+  if (postCode(c, host, size)) {
     bump(c, STAT_CODE_WRITES);
     dropLines(c, host, size);
   }

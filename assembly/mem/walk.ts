@@ -50,12 +50,14 @@ function fault(c: Vcpu, linear: u64, access: u32, bits: u32): u64 {
   return NO_GPA;
 }
 
-/** Sets accessed and dirty bits in an entry, if they are not set. Another vCPU may be doing the same. */
-@inline function touch(at: usize, entry: u64, bits: u64, wide: bool): void {
-  if ((entry & bits) != bits) {
-    if (wide) atomic.or<u64>(at, bits);
-    else atomic.or<u32>(at, <u32>bits);
-  }
+/**
+ * Sets accessed and dirty bits in an entry, if they are not set. False: the entry is not `entry` any more, because another
+ * vCPU has changed it; the walk begins anew (SDM vol. 3, 9.1.2.2: the update is a locked one of what was read).
+ */
+@inline function touch(at: usize, entry: u64, bits: u64, wide: bool): bool {
+  if ((entry & bits) == bits) return true;
+  if (wide) return atomic.cmpxchg<u64>(at, entry, entry | bits) == entry;
+  return atomic.cmpxchg<u32>(at, <u32>entry, <u32>(entry | bits)) == <u32>entry;
 }
 
 /** Guest physical address of `linear` for `access`, or NO_GPA with a page fault recorded. */
@@ -92,12 +94,12 @@ function walkWide(c: Vcpu, linear: u64, access: u32, table: u64, shift: u64, rig
     noExec |= entry & NX;
     if (last) {
       if (!permitted(c, rights, noExec != 0, access)) return fault(c, linear, access, 1);
-      if (!(access & ACCESS_PROBE)) touch(at, entry, access & ACCESS_WRITE ? A | D : A, true);
+      if (!(access & ACCESS_PROBE) && !touch(at, entry, access & ACCESS_WRITE ? A | D : A, true)) return walk(c, linear, access);
       walkLarge = shift > 12;
       const mask: u64 = (1 << shift) - 1;
       return (entry & FRAME & ~mask) | (linear & mask);
     }
-    if (!(access & ACCESS_PROBE)) touch(at, entry, A, true);
+    if (!(access & ACCESS_PROBE) && !touch(at, entry, A, true)) return walk(c, linear, access);
     table = entry & FRAME;
     shift -= 9;
   }
@@ -111,24 +113,16 @@ function walk32(c: Vcpu, linear: u64, access: u32): u64 {
     // PSE-36: bits 20:13 of the PDE are address bits 39:32; bit 21 is reserved.
     if (pde & 0x200000) return fault(c, linear, access, 1 | 8);
     if (!permitted(c, pde, false, access)) return fault(c, linear, access, 1);
-    if (!(access & ACCESS_PROBE)) touch(pdAt, pde, access & ACCESS_WRITE ? A | D : A, false);
+    if (!(access & ACCESS_PROBE) && !touch(pdAt, pde, access & ACCESS_WRITE ? A | D : A, false)) return walk(c, linear, access);
     walkLarge = true;
     return (pde & 0xffc00000) | ((pde >> 13 & 0xff) << 32) | (linear & 0x3fffff);
   }
   const ptAt = hostRead((pde & 0xfffff000) + ((linear >> 12 & 1023) << 2));
   const pte: u64 = ptAt ? load<u32>(ptAt) : 0;
-  if (!(pte & P)) {
-    if (!(access & ACCESS_PROBE)) touch(pdAt, pde, A, false);
-    return fault(c, linear, access, 0);
-  }
-  if (!permitted(c, pde & pte, false, access)) {
-    if (!(access & ACCESS_PROBE)) touch(pdAt, pde, A, false);
-    return fault(c, linear, access, 1);
-  }
-  if (!(access & ACCESS_PROBE)) {
-    touch(pdAt, pde, A, false);
-    touch(ptAt, pte, access & ACCESS_WRITE ? A | D : A, false);
-  }
+  if (!(access & ACCESS_PROBE) && !touch(pdAt, pde, A, false)) return walk(c, linear, access);
+  if (!(pte & P)) return fault(c, linear, access, 0);
+  if (!permitted(c, pde & pte, false, access)) return fault(c, linear, access, 1);
+  if (!(access & ACCESS_PROBE) && !touch(ptAt, pte, access & ACCESS_WRITE ? A | D : A, false)) return walk(c, linear, access);
   walkLarge = false;
   return (pte & 0xfffff000) | (linear & 0xfff);
 }

@@ -2,7 +2,7 @@
  * BT, BTS, BTR, BTC of memory with a register index: a bit string that begins at the operand and reaches as far as a
  * signed index does (SDM vol. 1, 3.1.1.9); CMPXCHG8B and CMPXCHG16B.
  */
-import { Vcpu, MODE_CODE64, V_EA, UOP_SIZE } from "../gen/layout";
+import { Vcpu, MODE_CODE64, STATUS_SLOW, V_EA, UOP_SIZE } from "../gen/layout";
 import { raise, raiseError, GP, UD } from "../exception";
 import { ea, uFlags, uS, uSize, UF_LOCK, UF_STACK } from "../decode/uop";
 import { readPtr, writePtr } from "../mem/access";
@@ -45,12 +45,12 @@ function bitString(c: Vcpu, u: usize, what: u32): bool {
   const p = what == TEST ? readPtr(c, wordAt, <u32>1 << z) : writePtr(c, wordAt, <u32>1 << z, MODIFY);
   if (!p) return false;
   const at = p + (bit >> 3), mask = <u8>(<u32>1 << (bit & 7));
-  const aligned = (uFlags(u) & UF_LOCK) != 0 && !c.slow;
+  const atomically = (uFlags(u) & UF_LOCK) != 0 && !c.slow;
   let old: u8 = load<u8>(at);
   // The byte with the bit is what changes; the others are only touched.
-  if (what == SET) { if (aligned) old = atomic.or<u8>(at, mask); else store<u8>(at, old | mask); }
-  else if (what == RESET) { if (aligned) old = atomic.and<u8>(at, ~mask); else store<u8>(at, old & ~mask); }
-  else if (what == COMPLEMENT) { if (aligned) old = atomic.xor<u8>(at, mask); else store<u8>(at, old ^ mask); }
+  if (what == SET) { if (atomically) old = atomic.or<u8>(at, mask); else store<u8>(at, old | mask); }
+  else if (what == RESET) { if (atomically) old = atomic.and<u8>(at, ~mask); else store<u8>(at, old & ~mask); }
+  else if (what == COMPLEMENT) { if (atomically) old = atomic.xor<u8>(at, mask); else store<u8>(at, old ^ mask); }
   setArithmeticFlags(c, (arithmeticFlags(c) & ~CF) | u64((old & mask) != 0));
   return true;
 }
@@ -68,7 +68,12 @@ export function cmpxchg8b(c: Vcpu, u: usize): bool {
   if (!p) return false;
   const expected = (c.gprAt(0) & 0xffffffff) | (c.gprAt(2) << 32), desired = (c.gprAt(3) & 0xffffffff) | (c.gprAt(1) << 32);
   let old: u64;
-  if ((uFlags(u) & UF_LOCK) && !(p & 7)) old = atomic.cmpxchg<u64>(p, expected, desired);
+  const atomically = (uFlags(u) & UF_LOCK) != 0 && !c.slow;
+  if (atomically && p & 7) {
+    c.status = STATUS_SLOW;
+    return false;
+  }
+  if (atomically) old = atomic.cmpxchg<u64>(p, expected, desired);
   else {
     old = load<u64>(p);
     if (old == expected) store<u64>(p, desired);
@@ -88,7 +93,11 @@ function cmpxchg16b(c: Vcpu, u: usize): bool {
   c.stackFault = uFlags(u) & UF_STACK;
   const p = writePtr(c, at, 16, MODIFY);
   if (!p) return false;
-  // One vCPU at a time: with several, LOCK needs the rendezvous that the next issue brings.
+  // The host has no atomic operation of 16 bytes: a locked one runs alone, on the careful path.
+  if (uFlags(u) & UF_LOCK && !c.slow) {
+    c.status = STATUS_SLOW;
+    return false;
+  }
   const low = load<u64>(p), high = load<u64>(p, 8), equal = low == c.gprAt(0) && high == c.gprAt(2);
   if (equal) {
     store<u64>(p, c.gprAt(3));

@@ -1,6 +1,6 @@
 /** Control and debug registers, descriptor-table registers, and the rest of the system instructions (SDM vol. 3, 2.5 and 2.8). */
 import {
-  Vcpu, MODE_CODE64, MODE_LONG, SEG_CS,
+  Vcpu, MODE_CODE64, MODE_LONG, RUN_STATE_HALTED, SEG_CS,
 } from "../gen/layout";
 import { GP, raise, raiseError, UD } from "../exception";
 import { apicReadTpr, apicWriteTpr } from "../apic";
@@ -240,7 +240,7 @@ export function wbinvd(c: Vcpu, u: usize): bool { return privileged(c); }
 
 export function hlt(c: Vcpu, u: usize): bool {
   if (!privileged(c)) return false;
-  c.runState = 1;
+  c.runState = RUN_STATE_HALTED;
   // This was the instruction that STI's shadow covers: what comes now ends the halt.
   c.shadow = 0;
   return true;

@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { getSystemErrorMap } from "node:util";
 import { CpuModelError, cpuToggles } from "../isa/cpuModel.ts";
+import { VM_MAXCPU } from "../shared/layout.ts";
 
 /** Something about the command line or a file it names that cannot be used: one line, exit status 2. */
 export class UsageError extends Error {
@@ -25,6 +26,13 @@ export function parseMemory(text: string): number {
   if (bytes > MAX_MEMORY) throw new UsageError(`--memory ${text}: too much; a machine can have at most 3G`);
   if (bytes % 4096) throw new UsageError(`--memory ${text}: not a multiple of 4K, a page`);
   return bytes;
+}
+
+/** `--cpus N`. */
+export function parseCpus(text: string): number {
+  const n = /^\d+$/.test(text) ? Number(text) : 0;
+  if (n < 1 || n > VM_MAXCPU) throw new UsageError(`--cpus ${text}: not a number from 1 to ${VM_MAXCPU}`);
+  return n;
 }
 
 export interface Send {

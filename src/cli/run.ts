@@ -14,6 +14,7 @@ export interface RunOptions {
   readonly initrd?: Uint8Array;
   readonly append?: string;
   readonly memoryBytes: number;
+  readonly vcpus: number;
   /** MachineConfig.cpu */
   readonly cpu: string;
   readonly transport: "threaded" | "inline";
@@ -72,6 +73,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     ...(options.initrd && { initrd: options.initrd }),
     ...(options.append !== undefined && { append: options.append }),
     memoryBytes: options.memoryBytes,
+    vcpus: options.vcpus,
     cpu: options.cpu,
     transport: options.transport,
     engine: options.engine,

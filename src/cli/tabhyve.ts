@@ -8,6 +8,7 @@ import { Command, CommanderError, Option } from "commander";
 import type { Width } from "../isa/operand.ts";
 import { embeddedGuest } from "../machine/embedded/index.ts";
 import { LoaderError } from "../machine/loader/types.ts";
+import { VM_MAXCPU } from "../shared/layout.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import { ENGINES as FUZZ_ENGINES } from "./fuzz/engine.ts";
@@ -20,7 +21,7 @@ import { run, STATUS } from "./run.ts";
 
 const ENGINES: readonly EngineKind[] = ["interp", "jit", "auto"];
 /** Options of the contract that belong to later work: named, so that they are refused and not misread. */
-const NOT_YET = ["bios", "disk", "cdrom", "floppy", "cpus", "keys", "screen", "snapshot-out", "snapshot-in"];
+const NOT_YET = ["bios", "disk", "cdrom", "floppy", "keys", "screen", "snapshot-out", "snapshot-in"];
 
 const DEFAULT_MEMORY = 256 * 2 ** 20;
 
@@ -29,6 +30,7 @@ interface RunWords {
   initrd?: string;
   append?: string;
   memory: number;
+  cpus: number;
   cpu: string;
   transport: "threaded" | "inline";
   engine: EngineKind;
@@ -125,6 +127,7 @@ const runCommand = program
   .addOption(single("--initrd <file>", "initial RAM disk, or Multiboot module", word))
   .addOption(single("--append <line>", "kernel command line", word))
   .addOption(single("--memory <size>", "guest RAM", options.parseMemory).default(DEFAULT_MEMORY, "256M"))
+  .addOption(single("--cpus <n>", `virtual CPUs, 1 to ${VM_MAXCPU}`, options.parseCpus).default(1))
   .addOption(
     single(
       "--cpu <model>",
@@ -168,6 +171,7 @@ const runCommand = program
       ...(initrd && { initrd }),
       ...(words.append !== undefined && { append: words.append }),
       memoryBytes: words.memory,
+      vcpus: words.cpus,
       cpu: words.cpu,
       transport: words.transport,
       engine: words.engine,

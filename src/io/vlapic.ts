@@ -1,9 +1,9 @@
 /**
  * vlapic: the local APIC of one vCPU (SDM vol. 3, chapter 11), in xAPIC and x2APIC mode.
  *
- * It is in two halves. The core (assembly/apic.ts) does what must not wait: TPR, PPR, EOI, IRR to ISR, self-IPI,
- * the timer's deadline, and reads of everything but the current count. This half, on the device thread, does every
- * other write, sends and receives messages (apicBus.ts) and keeps the modes. Registers lie in the virtual-APIC page
+ * It is in two halves. The core (assembly/apic.ts, ipi.ts) does what must not wait: TPR, PPR, EOI, IRR to ISR, IPIs but
+ * INIT and start-up, the timer's deadline, and reads of everything but the current count. This half, on the device
+ * thread, does every other write, sends and receives messages (apicBus.ts) and keeps the modes. Registers lie in the virtual-APIC page
  * as the guest reads them: in x2APIC mode ID and LDR have 32 bits and ICR 63:32 is at 0x310.
  *
  * Not there: CMCI, thermal and performance-monitoring sources (their LVT entries can be written), SMI, level-triggered
@@ -39,9 +39,9 @@ export interface VlapicOptions {
   readonly page: ApicPage;
   readonly clock: Clock;
   readonly bus: ApicBus;
-  /** INIT has arrived: stop the vCPU, reset it and call `initReset`. ATTENTION.INIT is set afterwards. */
+  /** INIT has arrived: when the vCPU has stopped for it, reset it and call `initReset` (src/vcpu/startup.ts). */
   readonly onInit: () => void;
-  /** A start-up IPI: start at vector << 12 if the vCPU waits for one. ATTENTION.INIT is set afterwards. */
+  /** A start-up IPI: the vCPU is to start at vector << 12 if it waits for one. */
   readonly onStartup: (vector: number) => void;
   readonly log?: Log;
   /** MAXPHYADDR of CPUID: higher bits in IA32_APIC_BASE are #GP. Default 40. */
@@ -215,11 +215,9 @@ export class Vlapic implements IoHandler, ApicTarget, Device<VlapicV1> {
         return true;
       case DELIVERY.INIT:
         this.options.onInit();
-        this.page.attend(ATTENTION.INIT);
         return true;
       case DELIVERY.STARTUP:
         this.options.onStartup(vector);
-        this.page.attend(ATTENTION.INIT);
         return true;
       default:
         this.log(`${this.name}: message with delivery mode ${mode} ignored`);

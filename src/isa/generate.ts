@@ -23,6 +23,9 @@ const TS_OF: Record<layout.FieldType, string> = {
   f64: "f64",
 };
 
+/** Groups of constants that are compared with results and atomic words. */
+const SIGNED = new Set(["STATUS", "ATTENTION", "RUN", "STARTUP"]);
+
 const upper = (name: string) => name.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase();
 
 /** Constants and the Vcpu and Control classes: pointers with named fields. */
@@ -48,6 +51,8 @@ function layoutText(): string {
   const groups: Record<string, Record<string, number>> = {
     STATUS: layout.STATUS,
     ATTENTION: layout.ATTENTION,
+    STARTUP: layout.STARTUP,
+    RUN_STATE: layout.RUN_STATE,
     MODE: layout.MODE,
     AREA: layout.AREA,
     SEG_INDEX: layout.SEG_INDEX,
@@ -57,8 +62,7 @@ function layoutText(): string {
   for (const [name, value] of Object.entries(consts)) out.push(`export const ${name}: usize = ${value};`);
   out.push(`export const GPA_LIMIT: u64 = ${layout.GPA_LIMIT};`);
   for (const [group, values] of Object.entries(groups)) {
-    const type =
-      group === "AREA" ? "usize" : group === "STATUS" || group === "ATTENTION" || group === "RUN" ? "i32" : "u32";
+    const type = group === "AREA" ? "usize" : SIGNED.has(group) ? "i32" : "u32";
     const prefix = group === "SEG_INDEX" ? "SEG" : group;
     for (const [name, value] of Object.entries(values)) out.push(`export const ${prefix}_${name}: ${type} = ${value};`);
   }

@@ -50,6 +50,7 @@ export const ATTR = {
   I64: 8192,
   O64: 16384,
   ALIAS: 32768,
+  LOCKED: 65536,
 } as const;
 
 /** Where an operand goes in the micro-op. */
@@ -190,7 +191,10 @@ const constants = (prefix: string, type: string, values: Record<string, number>)
 
 export function decodeText(rows: readonly Row[]): string {
   const tree = buildDecodeTree(rows);
-  const { slots } = specialise(rows);
+  const { slots, ops } = specialise(rows);
+  const locked = ops.filter((op) => op.lockedOf);
+  const lockedOf = new Array<number>(Math.max(...locked.map((op) => op.lockedOf)) + 1).fill(0);
+  for (const op of locked) lockedOf[op.lockedOf] = op.id;
   const structure = Object.fromEntries([...STRUCTURE, ...ADDRESS].map((n, i) => [n, i]));
   return [
     constants("NODE", "u32", NODE),
@@ -203,6 +207,8 @@ export function decodeText(rows: readonly Row[]): string {
     numbers("ROOTS", "u16", tree.roots),
     numbers("NODES", "u16", tree.nodes),
     numbers("SLOTS", "u16", [0, 0, 0, 0, 0, 0, 0, 0, ...rows.flatMap((r) => slots.get(r.id) ?? [])]),
+    "/** By micro-op: its locked form, 0 if there is none. */",
+    numbers("LOCKED_FORM", "u16", lockedOf),
     numbers("ROWINFO", "u8", [...new Array(ROW_BYTES).fill(0), ...rows.flatMap(rowBytes)]),
   ].join("\n");
 }

@@ -21,6 +21,7 @@ export function dispatchText(rows: readonly Row[], sem: Map<string, string>, han
   const wrapper = (op: MicroOp) => (op.handler ? op.meaning : `x${op.id}`);
   return `import { Vcpu, STATUS_REGION } from "./layout";
 import { Interp } from "../interp/backend";
+import { Locked, lost } from "../interp/locked";
 import { Reg, Mem, Imm, Cl } from "../sem/kinds";
 import { headStop, stop, enterNext, enterNextEvents, enterEvents, raiseUop, straddle, stopUop } from "../interp/structure";
 import { easeg } from "../decode/address";
@@ -30,9 +31,10 @@ ${imports(ops, sem, handlers)}
 
 ${called
   .filter((op) => !op.handler)
-  .map(
-    (op) =>
-      `function ${wrapper(op)}(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ${callText(op, "Interp", "b")}; }`,
+  .map((op) =>
+    op.lockedOf
+      ? `function ${wrapper(op)}(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (${callText(op, "Locked", "b")}) if (!lost) return true; return false; }`
+      : `function ${wrapper(op)}(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return ${callText(op, "Interp", "b")}; }`,
   )
   .join("\n")}
 

@@ -33,7 +33,7 @@ function callText(name: string): string {
 
 export function emitText(rows: readonly Row[], sem: Map<string, string>): string {
   const { ops } = specialise(rows);
-  const served = ops.filter((op) => !op.handler && !SEMANTICS[op.meaning].interpOnly);
+  const served = ops.filter((op) => !op.handler && !op.lockedOf && !SEMANTICS[op.meaning].interpOnly);
   const names = [...new Set(served.map((op) => op.meaning))];
   const byFile = new Map<string, string[]>();
   for (const name of names) {

@@ -23,6 +23,8 @@ export interface MicroOp {
   kinds: { D?: Kind; S?: Kind; N?: Kind };
   cc: number;
   inline: boolean;
+  /** A locked form (assembly/interp/locked.ts) of the micro-op with this number; 0: it is none. */
+  lockedOf: number;
 }
 
 /** Micro-ops that no row has: block structure. Their numbers come first. */
@@ -97,6 +99,7 @@ export interface Specialised {
 export function specialise(rows: readonly Row[]): Specialised {
   const byKey = new Map<string, MicroOp>();
   const wanted = new Map<number, string[]>();
+  const lockable = new Set<string>();
   for (const row of rows) {
     const keys = new Array<string>(8).fill("");
     wanted.set(row.id, keys);
@@ -113,6 +116,7 @@ export function specialise(rows: readonly Row[]): Specialised {
         kinds: {},
         cc: -1,
         inline: false,
+        lockedOf: 0,
       });
       keys.fill(`@${meaning}`);
       continue;
@@ -148,8 +152,10 @@ export function specialise(rows: readonly Row[]): Specialised {
             kinds,
             cc: sem.cc ? row.cc : -1,
             inline,
+            lockedOf: 0,
           });
         }
+        if (kinds.D === "Mem" && (row.attrs.has("lock") || row.attrs.has("locked"))) lockable.add(key);
         keys[z * 2 + (mem ? 1 : 0)] = key;
       }
     }
@@ -160,6 +166,10 @@ export function specialise(rows: readonly Row[]): Specialised {
   for (const op of all) if (op.inline || op.control) op.id = id++;
   const firstCalled = id;
   for (const op of all) if (!op.id) op.id = id++;
+  for (const key of lockable) {
+    const op = byKey.get(key) as MicroOp;
+    all.push({ ...op, id: id++, inline: false, lockedOf: op.id });
+  }
   const slots = new Map<number, number[]>();
   for (const [row, keys] of wanted)
     slots.set(

@@ -1,5 +1,5 @@
 /** A vCPU's registers after RESET or INIT (SDM vol. 3, table 10-1), and as a loader wants them. */
-import { SEG_INDEX, VCPU } from "../shared/layout.ts";
+import { RUN_STATE, SEG_INDEX, VCPU } from "../shared/layout.ts";
 import { type StructView, setSegment } from "../vcpu/view.ts";
 import type { CpuState } from "./loader/types.ts";
 
@@ -10,6 +10,10 @@ const CODE16 = 0x9b;
 const BUSY_TSS16 = 0x83;
 const LDT = 0x82;
 
+/** CR0: CD and NW, which caches are off with; ET, which is always set. */
+const CR0_CACHE = 0x6000_0000n;
+const CR0_ET = 0x10n;
+
 /** Fixed-range MTRRs, and pairs of variable-range ones (IA32_MTRRCAP; SDM vol. 3, 12.11). */
 const MTRR_FIXED = 11;
 const MTRR_VARIABLE = 8;
@@ -19,17 +23,23 @@ const MTRR_FIXED_ENABLE = 0x400n;
 const MTRR_WB = 6n;
 const MTRR_VALID = 0x800n;
 
-/** EDX after RESET: CPUID signature of the modelled CPU; loaders and firmware rarely look. */
-export function resetVcpu(view: StructView, id: number, signature: number): void {
+/** CPUID leaf 1 EAX of the modelled CPU (assembly/sys/model.ts), for EDX at RESET and the MP table. */
+export const CPU_SIGNATURE = 0x806f8;
+
+/**
+ * INIT (SDM vol. 3, table 10-1): general registers, segments, control and debug registers as after RESET; the FPU's and
+ * SSE's state, MSRs other than IA32_EFER, CR0.CD and CR0.NW stay. The vCPU then waits for a start-up IPI.
+ */
+export function initVcpu(view: StructView, signature: number): void {
   for (let i = 0; i < 16; i++) view.set64(VCPU.gpr, 0n, i);
+  // EDX: the CPUID signature; loaders and firmware rarely look.
   view.set64(VCPU.gpr, BigInt(signature), 2);
   view.set64(VCPU.rip, 0xfff0n);
   view.set64(VCPU.rflags, 2n);
   view.set(VCPU.ccOp, 11); // F_RAW with no flag set
   view.set64(VCPU.ccA, 0n);
-  view.set64(VCPU.cr0, 0x6000_0010n);
+  view.set64(VCPU.cr0, (view.get64(VCPU.cr0) & CR0_CACHE) | CR0_ET);
   for (const f of [VCPU.cr2, VCPU.cr3, VCPU.cr4, VCPU.efer]) view.set64(f, 0n);
-  view.set64(VCPU.xcr0, 1n);
   for (let i = 0; i < 8; i++) view.set64(VCPU.dr, i === 6 ? 0xffff_0ff0n : i === 7 ? 0x400n : 0n, i);
   for (const name of ["ES", "SS", "DS", "FS", "GS"] as const) {
     setSegment(view, name, { selector: 0, base: 0n, limit: 0xffff, ar: DATA16 });
@@ -41,6 +51,35 @@ export function resetVcpu(view: StructView, id: number, signature: number): void
   view.set(VCPU.gdtLimit, 0xffff);
   view.set64(VCPU.idtBase, 0n);
   view.set(VCPU.idtLimit, 0xffff);
+  for (const f of [
+    VCPU.cpl,
+    VCPU.slow,
+    VCPU.stepping,
+    VCPU.shadow,
+    VCPU.debug,
+    VCPU.hits,
+    VCPU.armed,
+    VCPU.task,
+    VCPU.nmiBlocked,
+    VCPU.nmiPending,
+    VCPU.replayCount,
+    VCPU.replayNext,
+    VCPU.stageCount,
+    VCPU.stageNext,
+    VCPU.exitCode,
+    VCPU.excVector,
+    VCPU.stackFault,
+  ]) {
+    view.set(f, 0);
+  }
+  view.set(VCPU.runState, RUN_STATE.WAIT_FOR_SIPI);
+}
+
+/** RESET: the boot processor (vCPU 0) runs, the others wait for a start-up IPI. */
+export function resetVcpu(view: StructView, id: number, signature: number): void {
+  initVcpu(view, signature);
+  view.set64(VCPU.cr0, CR0_CACHE | CR0_ET);
+  view.set64(VCPU.xcr0, 1n);
   for (const f of [
     VCPU.star,
     VCPU.lstar,
@@ -74,31 +113,10 @@ export function resetVcpu(view: StructView, id: number, signature: number): void
     view.set64(VCPU.st, 0n, i);
     view.data.setUint16(view.base + VCPU.st.offset + i * 16 + 8, 0, true);
   }
-  for (const f of [
-    VCPU.cpl,
-    VCPU.slow,
-    VCPU.stepping,
-    VCPU.shadow,
-    VCPU.debug,
-    VCPU.hits,
-    VCPU.armed,
-    VCPU.task,
-    VCPU.nmiBlocked,
-    VCPU.nmiPending,
-    VCPU.replayCount,
-    VCPU.replayNext,
-    VCPU.stageCount,
-    VCPU.stageNext,
-    VCPU.exitCode,
-    VCPU.excVector,
-    VCPU.stackFault,
-    VCPU.pkru,
-  ]) {
-    view.set(f, 0);
-  }
+  view.set(VCPU.pkru, 0);
+  view.set(VCPU.startup, 0);
   view.set(VCPU.vcpuid, id);
-  // Only the boot processor runs after RESET; the others wait for a start-up IPI.
-  view.set(VCPU.runState, id === 0 ? 0 : 2);
+  view.set(VCPU.runState, id === 0 ? RUN_STATE.RUNNING : RUN_STATE.WAIT_FOR_SIPI);
 }
 
 /** Puts a loader's entry state over the reset state. */

@@ -2,8 +2,10 @@
 import type { Width } from "../shared/device.ts";
 import { EXIT } from "../shared/exit.ts";
 import { VCPU } from "../shared/layout.ts";
+import { finishInit } from "../vcpu/startup.ts";
 import type { StructView } from "../vcpu/view.ts";
 import type { Board } from "./board.ts";
+import { CPU_SIGNATURE, initVcpu } from "./cpuReset.ts";
 import { LAPIC_SIZE } from "./memoryMap.ts";
 
 /** Answers to an MSR write (assembly/sys/msr.ts). */
@@ -55,6 +57,11 @@ export function serveExit(machine: { board: Board; exitCounts: number[] }, view:
     }
     case EXIT.INTA:
       answer(BigInt(board.pic.acknowledge()));
+      return;
+    case EXIT.INIT:
+      initVcpu(view, CPU_SIGNATURE);
+      board.apics[id].initReset();
+      finishInit(view);
       return;
     default:
       throw new Error(`the core left with exit code ${code}, which nobody answers`);

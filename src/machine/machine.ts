@@ -17,12 +17,13 @@ import type { DeviceSide, Engine } from "../vcpu/engine.ts";
 import { InlineEngine } from "../vcpu/inline.ts";
 import { type EngineKind, HEAT } from "../vcpu/jit.ts";
 import { drainRing, RING_EOI, RING_PORT } from "../vcpu/ring.ts";
+import { postInit, postSipi } from "../vcpu/startup.ts";
 import { ThreadedEngine, type WorkerThread } from "../vcpu/threaded.ts";
 import { type StructView, vcpuView } from "../vcpu/view.ts";
 import { MachineMemory, type MemoryRegion } from "../vmm/memory.ts";
 import { acpiTables } from "./acpi.ts";
 import { Board } from "./board.ts";
-import { applyCpuState, resetVcpu, setFirmwareMtrrs } from "./cpuReset.ts";
+import { applyCpuState, CPU_SIGNATURE, resetVcpu, setFirmwareMtrrs } from "./cpuReset.ts";
 import { serveExit } from "./exits.ts";
 import { BIOS_PORT_WRITES, placeBiosData } from "./loader/bios.ts";
 import { loadKernel } from "./loader/load.ts";
@@ -85,8 +86,6 @@ export interface MachineStats {
 
 /** TSC and invariant clock: one tick a nanosecond, stated in CPUID 15h and 16h. */
 const TSC_HZ = 1_000_000_000;
-/** CPUID leaf 1 EAX of the modelled CPU (assembly/sys/model.ts), for EDX at RESET and the MP table. */
-const CPU_SIGNATURE = 0x806f8;
 /** Feature word of CPUID leaf 1 EDX (src/isa/features.ts). */
 const WORD_1_EDX = 1;
 /** MAXPHYADDR of the modelled CPU (assembly/mem/walk.ts). */
@@ -146,7 +145,7 @@ export class Machine implements DeviceSide {
       // Chips raise interrupts already while they are made, before there is an engine.
       kick: (id) => (this.#engine as Engine | undefined)?.kick(id),
       onInit: (id) => this.#init(id),
-      onStartup: (id, vector) => this.#startup(id, vector),
+      onStartup: (id, vector) => postSipi(this.#views[id], vector),
       ...(config.debugExit && { onDebugExit: (status: number) => this.#stopFor({ kind: "debug-exit", status }) }),
       log: (channel) => log.channel(channel),
     });
@@ -408,12 +407,11 @@ export class Machine implements DeviceSide {
     for (const view of this.#views) view.or(VCPU.attention, ATTENTION.FLUSH);
   }
 
-  /** INIT to an application processor: it waits for a start-up IPI. */
+  /** INIT to the boot processor would take it to the firmware, which is not there: the machine is reset. */
   #init(id: number): void {
     if (id === 0) this.#stopFor({ kind: "reset" });
+    else postInit(this.#views[id]);
   }
-
-  #startup(_id: number, _vector: number): void {}
 
   #feedSerial(): void {
     while (this.#serialIn.length) {

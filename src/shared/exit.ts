@@ -22,6 +22,8 @@ export const EXIT = {
   TASK_SWITCH: 16,
   /** Not of the seeds: an interrupt acknowledge cycle, to which the 8259 pair answers with a vector. */
   INTA: 32,
+  /** Not of the seeds: INIT has arrived; the vCPU and its local APIC are to be reset (src/vcpu/startup.ts). */
+  INIT: 33,
 } as const;
 
 /** What the core's `run` came back with (assembly/index.ts). */

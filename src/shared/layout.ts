@@ -94,6 +94,10 @@ export const CONTROL = layOut({
   tscFloor: ["u64"],
   /** Ports whose writes are coalesced or whose value is published: see assembly/ports.ts. */
   portHooks: ["u32", 16],
+  /** 1: there are several vCPUs, each on a thread of its own. Locked instructions are then real atomic operations. */
+  parallel: ["u32"],
+  /** The vCPU that runs alone, or is about to, plus 1; 0 = none (assembly/mem/exclusive.ts). */
+  exclusive: ["i32"],
 });
 
 /** What `Vcpu.status` says when the interpreter comes back to the outer loop. */
@@ -129,7 +133,15 @@ export const ATTENTION = {
   DEADLINE: 64,
   /** Drop every translation (the A20 gate has moved). */
   FLUSH: 128,
+  /** Another vCPU wants to run alone. */
+  EXCLUSIVE: 256,
 } as const;
+
+/** Bits of `Vcpu.startup`: INIT; a start-up IPI, whose vector is in bits 7:0 (src/vcpu/startup.ts). */
+export const STARTUP = { VECTOR: 0xff, SIPI: 0x100, INIT: 0x200 } as const;
+
+/** Values of `Vcpu.runState`. */
+export const RUN_STATE = { RUNNING: 0, HALTED: 1, WAIT_FOR_SIPI: 2, SHUTDOWN: 3 } as const;
 
 /** Offsets within a segment register's 32 bytes. `ar` is in the VMX access-rights format (SDM vol. 3, 25.4.1). */
 export const SEG = layOut({ base: ["u64"], limit: ["u32"], ar: ["u32"], selector: ["u16"] });
@@ -216,7 +228,7 @@ export const VCPU = layOut({
   nmiPending: ["u32"],
   /** Level of the ExtINT wire, written by the device thread. */
   extint: ["i32"],
-  /** Halted in HLT (1), waiting for SIPI (2), shut down by a triple fault (3), running (0). */
+  /** See RUN_STATE. */
   runState: ["u32"],
   vcpuid: ["u32"],
   /** Segment override etc. of fault being recorded: 1 = report #SS instead of #GP. */
@@ -259,14 +271,16 @@ export const VCPU = layOut({
   exitData: ["u64", 4],
   /** Exit state for the threaded transport: 0 running, 1 posted, 2 answered. */
   exitState: ["i32"],
-  /**
-   * Backing pages whose code the host has overwritten: written by the device thread, emptied by the vCPU when it sees
-   * ATTENTION.DROP. A full queue sets dropAll instead.
-   */
-  dropHead: ["u32"],
-  dropTail: ["u32"],
+  /** Code that somebody else has overwritten (src/vcpu/drop.ts). */
   dropAll: ["u32"],
   dropPages: ["u32", 32],
+  /** Write translations that must go, a slot for each vCPU that asks (assembly/mem/pageword.ts). */
+  unwriteAll: ["u32"],
+  unwrite: ["u32", VM_MAXCPU],
+  /** 1 while the vCPU may touch guest memory: in the core's `run`, and not waiting for a vCPU that runs alone. */
+  inGuest: ["i32"],
+  /** INIT and start-up IPIs that have arrived: see STARTUP. */
+  startup: ["i32"],
   /** Replay log: device reads already answered for the instruction that will be executed again. */
   replayCount: ["u32"],
   replayNext: ["u32"],
@@ -355,6 +369,9 @@ export const STATS = [
   "modules",
   "regionsEvicted",
   "regionEntries",
+  "ipis",
+  "unwrites",
+  "exclusives",
 ] as const;
 
 /** Sizes and places within a vCPU's area, relative to its start. */

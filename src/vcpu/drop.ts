@@ -1,29 +1,39 @@
 /**
- * Telling a vCPU that the host has overwritten code. One writer, the device thread; one reader, the vCPU (takeDrops in
- * assembly/index.ts). Whether there is code to drop is another protocol (assembly/mem/phys.ts, the page word).
+ * Telling a vCPU that code has been overwritten behind its back, by the host or by another vCPU. Whether there is code
+ * to drop is another protocol (assembly/mem/pageword.ts). Any number of writers; one reader, the vCPU (takeDrops in
+ * assembly/decode/pages.ts). A slot says which lines of which backing page:
  *
- *     writer: memory is written · page into slot head · head + 1 · ATTENTION.DROP     (or, full: dropAll · DROP)
- *     reader: ATTENTION taken · dropAll taken · slots tail…head dropped · tail + 1 each
+ *     31                      12 11         6 5          0
+ *     +-------------------------+------------+-----------+
+ *     | backing address 31:12   | first line | last line |     0 = free; a line has 64 bytes
+ *     +-------------------------+------------+-----------+
  *
- * dropHead is written by the writer alone, dropTail by the reader alone; a slot belongs to the reader from head + 1 to
- * tail + 1. Nothing is lost: head and dropAll are written before DROP is set and read after it is taken. The attention
- * word is looked at before each block of instructions, so what the host does after the write (an interrupt, a flag in
- * memory) is acted on with the code dropped. A full queue asks for everything to be dropped.
+ *     writer: memory is written · a free slot compared and exchanged, or one found that says the same; or, with none
+ *             free, dropAll = 1 · ATTENTION.DROP
+ *     reader: ATTENTION taken · dropAll taken · each slot exchanged for 0 and its lines dropped
+ *
+ * Nothing is lost: slot and dropAll are written before DROP is set and read after it is taken. A slot that says the same
+ * serves two writers, because it was found after the bytes were written, so it is taken after that, too. The attention
+ * word is looked at before each block of instructions, so what a writer does after the write (an interrupt, a flag in
+ * memory) is acted on with the code dropped.
  */
 import { ATTENTION, VCPU } from "../shared/layout.ts";
 import type { StructView } from "./view.ts";
 
-/** A power of two: the counters wrap around. */
-const SLOTS = VCPU.dropPages.count;
+/** All 64 lines of a page. */
+const WHOLE_PAGE = 63;
 
+/** The host has written to a backing page. */
 export function postDrop(view: StructView, hostPage: number): void {
-  const head = view.load(VCPU.dropHead);
-  const tail = view.load(VCPU.dropTail);
-  if (((head - tail) | 0) >= SLOTS) view.store(VCPU.dropAll, 1);
-  else {
-    view.set(VCPU.dropPages, hostPage, head & (SLOTS - 1));
-    view.store(VCPU.dropHead, (head + 1) | 0);
+  const { words } = view;
+  const slots = view.index(VCPU.dropPages);
+  const entry = hostPage | WHOLE_PAGE;
+  let i = 0;
+  for (; i < VCPU.dropPages.count; i++) {
+    const was = Atomics.compareExchange(words, slots + i, 0, entry);
+    if (was === 0 || was === entry) break;
   }
+  if (i === VCPU.dropPages.count) view.store(VCPU.dropAll, 1);
   view.or(VCPU.attention, ATTENTION.DROP);
   view.notify(VCPU.attention);
 }

@@ -24,7 +24,8 @@ export interface InlineOptions {
 }
 
 export class InlineEngine implements Engine {
-  readonly #core: CoreExports;
+  /** An instance for each vCPU: the core keeps what a run has in hand in globals. */
+  readonly #cores: CoreExports[];
   readonly #views: StructView[];
   readonly #options: InlineOptions;
   readonly #devices: DeviceSide;
@@ -35,9 +36,12 @@ export class InlineEngine implements Engine {
   constructor(options: InlineOptions, devices: DeviceSide) {
     this.#options = options;
     this.#devices = devices;
-    this.#core = instantiateCore(options.module, options.memory, options.now);
     this.#views = Array.from({ length: options.vcpus }, (_, id) => vcpuView(options.memory.buffer, id));
-    for (let id = 0; id < options.vcpus; id++) this.#core.init(vcpuBase(id));
+    this.#cores = this.#views.map((_, id) => {
+      const core = instantiateCore(options.module, options.memory, options.now);
+      core.init(vcpuBase(id));
+      return core;
+    });
   }
 
   start(): void {
@@ -66,7 +70,7 @@ export class InlineEngine implements Engine {
   }
 
   async refresh(id: number): Promise<void> {
-    this.#core.refresh(vcpuBase(id));
+    this.#cores[id].refresh(vcpuBase(id));
   }
 
   async destroy(): Promise<void> {
@@ -106,6 +110,7 @@ export class InlineEngine implements Engine {
   #slice(id: number): number {
     const devices = this.#devices;
     const base = vcpuBase(id);
+    const core = this.#cores[id];
     const view = this.#views[id];
     const end = view.get64(VCPU.icount) + SLICE;
     const late = performance.now() + SLICE_MS;
@@ -115,12 +120,12 @@ export class InlineEngine implements Engine {
       // With nothing left, the core still ends the instruction that an exit has interrupted: after `stop` every vCPU
       // stands between two.
       if (left <= 0n && !view.get(VCPU.slow)) return RUN.SLICE;
-      const why = this.#core.run(base, left);
+      const why = core.run(base, left);
       view.set(VCPU.runMs, view.get(VCPU.runMs) + performance.now() - from);
       if (why === RUN.EXIT) {
         devices.drain();
         devices.serveExit(id);
-        this.#core.answer(base);
+        core.answer(base);
       } else if (why === RUN.TRIPLE_FAULT) {
         this.#running = false;
         devices.failed(id);

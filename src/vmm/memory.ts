@@ -95,6 +95,7 @@ export class MachineMemory implements GuestMemory {
     this.control.set(CONTROL.backingEnd, at);
     this.control.set(CONTROL.a20Mask, 0xffff_ffff);
     this.control.set(CONTROL.vcpuCount, config.vcpus);
+    this.control.set(CONTROL.parallel, config.shared && config.vcpus > 1 ? 1 : 0);
     for (const { region, host } of places) this.#map(region, host);
   }
 

@@ -220,7 +220,7 @@ describe("vioapic messages", () => {
     board.entry(2, LEVEL | (DELIVERY.INIT << 8));
     board.entry(3, DELIVERY.SMI << 8);
     for (const n of [1, 2, 3]) pulse(board, n);
-    expect(core.attention()).toBe(ATTENTION.NMI | ATTENTION.INIT);
+    expect(core.attention()).toBe(ATTENTION.NMI);
     expect(board.heard).toEqual(["0 INIT"]);
     expect(board.readEntry(1) & REMOTE_IRR).toBe(0);
     expect(board.log.messages).toHaveLength(1);

@@ -1,6 +1,6 @@
 /**
- * Code that the host overwrites: the page word (assembly/mem/phys.ts, MachineMemory.write) and the drop queue
- * (src/vcpu/drop.ts, takeDrops in assembly/index.ts).
+ * Code that the host overwrites: the page word (assembly/mem/pageword.ts, MachineMemory.write) and the drop slots
+ * (src/vcpu/drop.ts, takeDrops in assembly/decode/pages.ts).
  */
 import { describe, expect, it, vi } from "vitest";
 import { ATTENTION, CONTROL, PAGE_SIZE, VCPU } from "../../src/shared/layout.ts";
@@ -19,7 +19,7 @@ import {
   withSteppedAtomics,
 } from "./interleave.ts";
 
-// Two slots, so that the queue is full at once.
+// Two slots, so that they are full at once.
 vi.mock("../../src/shared/layout.ts", async (original) => {
   const layout = await original<typeof import("../../src/shared/layout.ts")>();
   return { ...layout, VCPU: { ...layout.VCPU, dropPages: { ...layout.VCPU.dropPages, count: 2 } } };
@@ -45,7 +45,8 @@ const view = steppedView(plain);
 
 /** The host writes version n of each page's code, then the flag n; a guest that has seen the flag must run version n. */
 function scenario(pages: number, versions: number, fault: Fault = {}): Scenario {
-  for (const f of [VCPU.dropHead, VCPU.dropTail, VCPU.dropAll, VCPU.attention]) plain.set(f, 0);
+  for (const f of [VCPU.dropAll, VCPU.attention]) plain.set(f, 0);
+  for (let i = 0; i < SLOTS; i++) plain.set(VCPU.dropPages, 0, i);
   const words = plain.words;
   const attention = plain.index(VCPU.attention);
   const pageWord = (i: number) => (memory.control.get(CONTROL.pageWords) >> 2) + host[i] / PAGE_SIZE;
@@ -77,18 +78,19 @@ function scenario(pages: number, versions: number, fault: Fault = {}): Scenario 
       plain.set(VCPU.dropAll, 0);
       blocks.clear();
     }
-    for (let tail = plain.get(VCPU.dropTail); ; ) {
+    for (let slot = 0; slot < SLOTS; slot++) {
       yield;
-      if (tail === plain.get(VCPU.dropHead)) return;
+      const entry = plain.get(VCPU.dropPages, slot);
+      if (!entry) continue;
       yield;
-      const i = host.indexOf(plain.get(VCPU.dropPages, tail & (SLOTS - 1)));
+      const taken = plain.get(VCPU.dropPages, slot);
+      plain.set(VCPU.dropPages, 0, slot);
+      same(taken & 0xfff, 63, "every line of the page");
+      const i = host.indexOf(taken & ~0xfff);
       same(i >= 0, true, "a page in the slot");
       blocks.delete(i);
       yield;
       words[pageWord(i)] &= ~0x10000;
-      tail++;
-      yield;
-      plain.set(VCPU.dropTail, tail);
     }
   }
 

@@ -245,8 +245,8 @@ again:
     expect(await until(caughtUp)).toBe(true);
     expect(read32(m, BAD)).toBe(0);
     await m.pause();
-    // Where the queue was full, many versions went in one drop.
-    expect(m.stats().counters.blocksBuilt).toBeGreaterThan(100);
+    // Versions that the vCPU has not seen one by one went in one drop; it is never 60 behind.
+    expect(m.stats().counters.blocksBuilt).toBeGreaterThan(4000 / 60);
   });
 
   it("loses no device deadline", async () => {

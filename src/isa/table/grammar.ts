@@ -28,6 +28,7 @@
  *              i64 / o64   invalid in / only valid in 64-bit mode
  *              d64 / f64   operand size defaults to 64 (66 gives 16) / is always 64, in 64-bit mode
  *              lock        LOCK is allowed with a memory destination
+ *              locked      with a memory destination it is locked without the prefix, too
  *              end         ends a block; afterwards the next instruction is looked up anew (modes may have changed)
  *              br          ends a block: the meaning stores RIP itself
  *              ev          go back to the outer loop afterwards (interrupts may have become possible)

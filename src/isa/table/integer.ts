@@ -105,8 +105,8 @@ a3 | MOV Ov,rAX | mov |
 0f be /r | MOVSX Gv,Eb | movsx | hot
 0f bf /r | MOVSX Gv,Ew | movsx |
 63 /r | MOVSXD Gv,Ed | movsx | o64 hot
-86 /r | XCHG Eb,Gb | xchg | lock
-87 /r | XCHG Ev,Gv | xchg | lock
+86 /r | XCHG Eb,Gb | xchg | lock locked
+87 /r | XCHG Ev,Gv | xchg | lock locked
 90+r | XCHG Zv,rAX | xchg90 |
 0f c8+r | BSWAP Zv | bswap |
 0f 40+cc /r | CMOVcc Gv,Ev | cmov | hotr cpuid=cmov fr=oszapc
