@@ -18,8 +18,9 @@ import { go } from "./gen/dispatch";
 import { KIND_EXCEPTION, KIND_EXTERNAL, KIND_SOFTWARE, NMI } from "./exception";
 import { ARMED_CODE, armedBy } from "./mem/watch";
 import { codeBreakpoint, DR6_BS, raiseDebug } from "./sys/debug";
-import { deliver, KIND_ICEBP } from "./sys/deliver";
+import { deliver, escalate, KIND_ICEBP } from "./sys/deliver";
 import { IF, RF, TF, updateMode } from "./sys/mode";
+import { finishTask, taskException } from "./sys/task";
 import { takeStartup } from "./startup";
 import { getRflags, setArithmeticFlags } from "./sem/flags";
 import { guestNs } from "./time";
@@ -95,6 +96,11 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
     if (r >= 0) return r;
   }
   while (true) {
+    if (c.task) {
+      const r = newTask(c);
+      if (r >= 0) return r;
+      continue;
+    }
     const why = atomic.xchg<i32>(vcpu + V_ATTENTION, 0);
     if (why & ATTENTION_NMI) c.nmiPending = 1;
     if (why & ATTENTION_POSTED) apicSync(c);
@@ -243,7 +249,7 @@ function fault(c: Vcpu): i32 {
 function debugTrap(c: Vcpu): i32 {
   const bits = c.debug;
   c.debug = 0;
-  c.runState = 0;
+  c.runState = RUN_STATE_RUNNING;
   raiseDebug(c, bits);
   return deliverNow(c);
 }
@@ -256,16 +262,34 @@ function deliverNow(c: Vcpu): i32 {
   c.stageNext = 0;
   c.hits = 0;
   const r = deliver(c);
-  if (r == 2) {
-    delivering = false;
-    c.slow = 0;
-    c.runState = RUN_STATE_SHUTDOWN;
-    return RUN_TRIPLE_FAULT;
-  }
+  if (r == 2) return shutDown(c);
   if (r == 1) return exited(c);
   // Breakpoints on the stack that was written.
   c.debug |= c.hits;
   return finishSlow(c);
+}
+
+/** The second half of a task switch; its faults are the new task's. */
+function newTask(c: Vcpu): i32 {
+  c.slow = 1;
+  c.replayNext = 0;
+  c.stageCount = 0;
+  c.stageNext = 0;
+  c.status = STATUS_RESUME;
+  if (finishTask(c)) return finishSlow(c);
+  if (c.status == STATUS_EXIT) return exited(c);
+  const vector = taskException(c);
+  c.task = 0;
+  c.replayCount = 0;
+  if (vector >= 0 && !escalate(c, vector, KIND_EXCEPTION)) return shutDown(c);
+  return fault(c);
+}
+
+function shutDown(c: Vcpu): i32 {
+  delivering = false;
+  c.slow = 0;
+  c.runState = RUN_STATE_SHUTDOWN;
+  return RUN_TRIPLE_FAULT;
 }
 
 /**
@@ -333,6 +357,7 @@ function continueSlow(c: Vcpu): i32 {
   if (c.stageCount) return finishSlow(c);
   if (c.exitCode == EXIT_INTA) return takeEvent(c);
   if (delivering) return deliverNow(c);
+  if (c.task) return newTask(c);
   return step(c, true);
 }
 

@@ -10,8 +10,8 @@ import { AR_L, segAr } from "../mem/segment";
 import { flushAll, flushPage } from "../mem/tlb";
 import { CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, MAXPHYADDR } from "../mem/walk";
 import { DR6_BD, raiseDebug, rearm } from "./debug";
-import { CPU_FSGSBASE, CPU_SMAP, CPU_SMEP, CPU_UMIP, CPU_XSAVE, hasFeature } from "./model";
-import { AC, CR4_OSXSAVE, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_TS, EFER_LMA, EFER_LME, updateMode } from "./mode";
+import { CPU_FSGSBASE, CPU_SMAP, CPU_SMEP, CPU_UMIP, CPU_XSAVE, CPU_VME, hasFeature } from "./model";
+import { AC, CR4_OSXSAVE, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_TS, CR4_PVI, CR4_VME, EFER_LMA, EFER_LME, updateMode } from "./mode";
 import { operand, putReg, readMem, readOperand, writeMem } from "./operand";
 import { umipAllows } from "./segment";
 
@@ -26,6 +26,7 @@ const CR4_DE: u64 = 1 << 3;
 /** CR4 bits that this CPU model has; the others are reserved. */
 function cr4Allowed(c: Vcpu): u64 {
   let bits = CR4_ALWAYS;
+  if (hasFeature(c, CPU_VME)) bits |= CR4_VME | CR4_PVI;
   if (hasFeature(c, CPU_UMIP)) bits |= 1 << 11;
   if (hasFeature(c, CPU_FSGSBASE)) bits |= 1 << 16;
   if (hasFeature(c, CPU_XSAVE)) bits |= CR4_OSXSAVE;

@@ -1,12 +1,10 @@
 /**
  * Delivery of exceptions and interrupts (SDM vol. 3, chapter 6): real mode's vector table, gates of protected mode
  * with a change of stack, virtual-8086 mode, 64-bit mode with IST; and what becomes of a fault during delivery.
- *
- * Not here: hardware task switches. A task gate leaves with EXIT_TASK_SWITCH, so that the machine can say so.
  */
 import {
-  Vcpu, EXIT_TASK_SWITCH, MODE_LONG, MODE_PROTECTED, MODE_V86, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_SS,
-  STATUS_EXIT, STATUS_RESUME, STATUS_SLOW,
+  Vcpu, MODE_LONG, MODE_PROTECTED, MODE_V86, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_SS,
+  STATUS_EXIT, STATUS_RESUME,
 } from "../gen/layout";
 import { DB, DE, DF, GP, KIND_EXCEPTION, KIND_SOFTWARE, NP, PF, raiseError, TS } from "../exception";
 import { sysRead, value } from "../mem/access";
@@ -22,6 +20,7 @@ import {
   innerStack64,
 } from "./frame";
 import { AC, IF, NT, RF, TF, updateMode, VM } from "./mode";
+import { taskSwitch, TSR_IDT_GATE } from "./task";
 
 /** INT1: like a software interrupt, but no gate's DPL is asked (excKind, as VMX's "privileged software exception"). */
 export const KIND_ICEBP: u32 = 3;
@@ -179,7 +178,7 @@ function protectedMode(c: Vcpu, vector: u32, kind: u32, hasError: bool, error: u
   if (kind == KIND_SOFTWARE && dplOf(gate) < c.cpl) return raiseError(c, GP, idtError(vector));
   if (!isPresent(gate)) return raiseError(c, NP, idtError(vector));
   const selector = <u32>(gate >> 16) & 0xffff;
-  if (type == TYPE_TASK) return taskSwitch(c, selector, 3);
+  if (type == TYPE_TASK) return taskSwitch(c, selector, TSR_IDT_GATE, pushedRip(c), flags);
   if (!gateCode(c, selector, false)) return false;
   const code = desc, codeAt = descAt, cpl = newCpl, inner = cpl < c.cpl, v86 = (c.mode & MODE_V86) != 0;
   if (v86 && cpl != 0) return raiseError(c, GP, selector & 0xfffc);
@@ -212,18 +211,4 @@ function protectedMode(c: Vcpu, vector: u32, kind: u32, hasError: bool, error: u
   c.cpl = cpl;
   updateMode(c);
   return true;
-}
-
-/** Leaves for a hardware task switch: exitA = selector, exitB = 0 CALL, 1 IRET, 2 JMP, 3 gate in the IDT (the seeds' task_switch_reason). */
-export function taskSwitch(c: Vcpu, selector: u32, reason: u32): bool {
-  // Exits happen on the careful path.
-  if (!c.slow) {
-    c.status = STATUS_SLOW;
-    return false;
-  }
-  c.exitCode = EXIT_TASK_SWITCH;
-  c.exitA = selector;
-  c.exitB = reason;
-  c.status = STATUS_EXIT;
-  return false;
 }

@@ -1,6 +1,6 @@
 /**
- * Far JMP, CALL and RET (SDM vol. 2 under each; vol. 3, 5.8): within a level, through call gates, and back out.
- * Task gates and TSS descriptors leave with EXIT_TASK_SWITCH: hardware task switches are not here.
+ * Far JMP, CALL and RET (SDM vol. 2 under each; vol. 3, 5.8): within a level, through call gates, and back out; task
+ * gates and TSSs go on in ./task.ts.
  */
 import {
   Vcpu, MODE_CODE64, MODE_LONG, MODE_PROTECTED, SEG_CS, SEG_SS,
@@ -11,13 +11,13 @@ import { nextRip } from "../interp/branch";
 import { rdz, value } from "../mem/access";
 import { AR_DB, AR_L, segAr, segLimit, segSelector, setSeg } from "../mem/segment";
 import { stackLinear, stackMask } from "../mem/stack";
+import { getRflags } from "../sem/flags";
 import { READ } from "../sem/kinds";
 import {
   arOf, badLong, desc, descAt, descHigh, dplOf, fetchDescriptor, fetchHigh, gpSelector, isCode, isConforming, isNull,
   isPresent, isSystem, isWritable, limitOf, loadDescriptor, setNull, touchDescriptor, typeOf, TYPE_CALL16, TYPE_CALL32,
   TYPE_TASK, TYPE_TSS16, TYPE_TSS32,
 } from "./descriptor";
-import { taskSwitch } from "./deliver";
 import {
   beginLevel, endLevel, frameHere, frameIn, framePush, frameSp, frameWide, innerDesc, innerSp, innerSs, innerStack,
   maskOf, moveSp, popped, stackRead,
@@ -25,6 +25,7 @@ import {
 import { updateMode } from "./mode";
 import { operand, readMem } from "./operand";
 import { dropInnerSegments } from "./segment";
+import { taskSwitch, TSR_CALL, TSR_JMP } from "./task";
 
 /** Selector of a direct far pointer: the decoder leaves it in the displacement. */
 @inline function immSelector(u: usize): u32 { return <u32>load<u16>(u, 12); }
@@ -109,7 +110,10 @@ function farSystem(c: Vcpu, u: usize, selector: u32, call: bool): bool {
   if (!isGate && !isTask) return gpSelector(c, selector);
   if (dplOf(gate) < c.cpl || dplOf(gate) < (selector & 3)) return gpSelector(c, selector);
   if (!isPresent(gate)) return raiseError(c, NP, selector & 0xfffc);
-  if (isTask) return taskSwitch(c, type == TYPE_TASK ? <u32>(gate >> 16) & 0xffff : selector, call ? 0 : 2);
+  if (isTask) {
+    const tss = type == TYPE_TASK ? <u32>(gate >> 16) & 0xffff : selector;
+    return taskSwitch(c, tss, call ? TSR_CALL : TSR_JMP, nextRip(c, u), getRflags(c));
+  }
   let target = gate & 0xffff;
   if (type == TYPE_CALL32) target |= (gate >> 32) & 0xffff0000;
   if (long) {

@@ -1,11 +1,17 @@
 /** INT n, INT3, INTO, INT1, BOUND, UD; LOOP and JrCXZ. Software interrupts are recorded here and delivered by ./deliver.ts. */
-import { Vcpu, MODE_IOPL_OK, MODE_V86 } from "../gen/layout";
+import { Vcpu, MODE_V86, SEG_CS, SEG_TR } from "../gen/layout";
 import { BP, BR, DB, GP, KIND_SOFTWARE, OF as OVERFLOW, raise, raiseError, UD } from "../exception";
 import { uAddr, uD, uImm, uSize } from "../decode/uop";
 import { checkRip, nextRip, relativeTarget } from "../interp/branch";
-import { arithmeticFlags, OF, ZF } from "../sem/flags";
+import { rdz, sysRead, value } from "../mem/access";
+import { segBase, segLimit, segSelector } from "../mem/segment";
+import { arithmeticFlags, getRflags, OF, ZF } from "../sem/flags";
 import { KIND_ICEBP } from "./deliver";
+import { loadRealCs } from "./far";
+import { frameHere, framePush, frameSp } from "./frame";
+import { CR4_VME, IF, RF, TF, VIF } from "./mode";
 import { getGpr, getReg, operand, putGpr, readMem } from "./operand";
+import { v86Below, virtualFlags } from "./rflags";
 
 function software(c: Vcpu, u: usize, vector: u32, kind: u32): bool {
   raise(c, vector);
@@ -14,9 +20,44 @@ function software(c: Vcpu, u: usize, vector: u32, kind: u32): bool {
   return false;
 }
 
+/** INT n. In virtual-8086 mode the redirection bitmap is asked first, then IOPL (SDM vol. 3, table 21-2). */
 export function intn(c: Vcpu, u: usize): bool {
-  if ((c.mode & (MODE_V86 | MODE_IOPL_OK)) == MODE_V86) return raiseError(c, GP, 0);
-  return software(c, u, <u32>uImm(u) & 0xff, KIND_SOFTWARE);
+  const vector = <u32>uImm(u) & 0xff;
+  if (c.mode & MODE_V86) {
+    if (c.cr4 & CR4_VME) {
+      if (!readRedirection(c, vector)) return false;
+      if (redirected) return redirect(c, u, vector);
+    }
+    if (v86Below(c)) return raiseError(c, GP, 0);
+  }
+  return software(c, u, vector, KIND_SOFTWARE);
+}
+
+/** Whether the TSS sends INT `vector` to the program's own handler: a clear bit in the 32 bytes below the I/O bitmap. */
+let redirected: bool = false;
+function readRedirection(c: Vcpu, vector: u32): bool {
+  const tss = segBase(c, SEG_TR), limit = segLimit(c, SEG_TR);
+  if (limit < 0x67) return raiseError(c, GP, 0);
+  if (!sysRead(c, tss + 0x66, 1)) return false;
+  const at = <u32>value - 32 + (vector >> 3);
+  if (at > limit) return raiseError(c, GP, 0);
+  if (!sysRead(c, tss + at, 0)) return false;
+  redirected = !(value >> (vector & 7) & 1);
+  return true;
+}
+
+/** INT as an 8086 has it, through the table at linear address 0; below IOPL 3 with VIF in place of IF. */
+function redirect(c: Vcpu, u: usize, vector: u32): bool {
+  const below = v86Below(c);
+  if (!rdz(c, vector << 2, 2)) return false;
+  const target = <u32>value;
+  frameHere(c);
+  if (!framePush(c, 1, below ? virtualFlags(c) : getRflags(c)) || !framePush(c, 1, segSelector(c, SEG_CS))
+    || !framePush(c, 1, nextRip(c, u))) return false;
+  c.set_gpr(4, frameSp());
+  c.rflags &= ~(TF | RF | (below ? VIF : IF));
+  loadRealCs(c, target >> 16, target & 0xffff);
+  return true;
 }
 
 export function int3(c: Vcpu, u: usize): bool { return software(c, u, BP, KIND_SOFTWARE); }

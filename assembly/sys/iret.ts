@@ -1,18 +1,20 @@
-/** IRET in every mode (SDM vol. 2, IRET/IRETD/IRETQ). A return through the NT flag leaves with EXIT_TASK_SWITCH. */
+/** IRET in every mode (SDM vol. 2, IRET/IRETD/IRETQ). */
 import {
   Vcpu, MODE_CODE64, MODE_LONG, MODE_PROTECTED, MODE_V86, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_SS, SEG_TR,
 } from "../gen/layout";
 import { raiseError, GP } from "../exception";
 import { uSize } from "../decode/uop";
+import { nextRip } from "../interp/branch";
 import { sysRead, value } from "../mem/access";
 import { AR_L, segBase, segLimit, setSeg } from "../mem/segment";
 import { ARITH, getRflags, setArithmeticFlags } from "../sem/flags";
 import { arOf, desc, descAt, loadDescriptor, touchDescriptor } from "./descriptor";
-import { taskSwitch } from "./deliver";
 import { loadRealCs, loadReturnStack, returnCode, returnedSp, returnStack, targetFits } from "./far";
 import { moveSp, popped, stackRead } from "./frame";
 import { AC, DF, ID, IF, IOPL, iopl, lookUp, NT, RF, TF, updateMode, VIF, VIP, VM } from "./mode";
+import { setVirtualFlags, v86Below, v86Extended } from "./rflags";
 import { dropInnerSegments } from "./segment";
+import { taskSwitch, TSR_IRET } from "./task";
 
 /** Sets the bits of RFLAGS in `mask` to those of `image`. Call updateMode afterwards. */
 export function writeRflags(c: Vcpu, image: u64, mask: u64): void {
@@ -33,8 +35,9 @@ export function writableFlags(c: Vcpu, z: u32): u64 {
 
 export function iret(c: Vcpu, u: usize): bool {
   const z = uSize(u), size = <u64>1 << z;
-  if ((c.mode & MODE_V86) && iopl(c) < 3) return raiseError(c, GP, 0);
-  if ((c.mode & MODE_PROTECTED) && (c.rflags & NT)) return nestedReturn(c);
+  const below = v86Below(c);
+  if (below && !v86Extended(c, z)) return false;
+  if ((c.mode & MODE_PROTECTED) && (c.rflags & NT)) return nestedReturn(c, u);
   if (!stackRead(c, 0, z)) return false;
   const rip = popped;
   if (!stackRead(c, size, z)) return false;
@@ -43,8 +46,10 @@ export function iret(c: Vcpu, u: usize): bool {
   const flags = popped;
   if (!(c.mode & MODE_PROTECTED)) {
     if (rip > <u64>segLimit(c, SEG_CS)) return raiseError(c, GP, 0);
+    if (below) {
+      if (!setVirtualFlags(c, flags)) return false;
+    } else writeRflags(c, flags, writableFlags(c, z));
     moveSp(c, 3 * size);
-    writeRflags(c, flags, writableFlags(c, z));
     loadRealCs(c, selector, rip);
     c.nmiBlocked = 0;
     lookUp(c);
@@ -85,10 +90,10 @@ export function iret(c: Vcpu, u: usize): bool {
 }
 
 /** NT set: a return to the task that the TSS links to. IA-32e mode has no tasks. */
-function nestedReturn(c: Vcpu): bool {
+function nestedReturn(c: Vcpu, u: usize): bool {
   if (c.mode & MODE_LONG) return raiseError(c, GP, 0);
   if (!sysRead(c, segBase(c, SEG_TR), 1)) return false;
-  return taskSwitch(c, <u32>value, 1);
+  return taskSwitch(c, <u32>value, TSR_IRET, nextRip(c, u), getRflags(c));
 }
 
 /** The rest of a virtual-8086 frame: ESP, SS, ES, DS, FS, GS (SDM vol. 3, 21.2.5). */

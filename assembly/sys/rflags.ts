@@ -1,32 +1,60 @@
-/** Instructions that move or change RFLAGS (SDM vol. 2), with the privilege rules of IF and IOPL. No VME or PVI. */
+/**
+ * Instructions that move or change RFLAGS (SDM vol. 2), with the privilege rules of IF and IOPL. Below the IOPL they need,
+ * programs see VIF as their IF: in virtual-8086 mode with CR4.VME, in ring 3 with CR4.PVI (SDM vol. 3, 21.3 and 21.4).
+ */
 import { Vcpu, MODE_IOPL_OK, MODE_V86, V_GPR } from "../gen/layout";
 import { raiseError, GP } from "../exception";
 import { uSize } from "../decode/uop";
 import { arithmeticFlags, getRflags, OF, setArithmeticFlags } from "../sem/flags";
 import { frameHere, framePush, frameSp, moveSp, popped, stackRead } from "./frame";
 import { writableFlags, writeRflags } from "./iret";
-import { DF, IF, lookUp, RF, updateMode, VM } from "./mode";
+import { CR4_PVI, CR4_VME, DF, IF, IOPL, lookUp, RF, TF, updateMode, VIF, VIP, VM } from "./mode";
 
-/** Virtual-8086 code below IOPL 3 faults on what could touch IF. */
-function v86Allowed(c: Vcpu): bool {
-  return (c.mode & (MODE_V86 | MODE_IOPL_OK)) == MODE_V86 ? raiseError(c, GP, 0) : true;
+/** Virtual-8086 code below IOPL 3. */
+@inline export function v86Below(c: Vcpu): bool { return (c.mode & (MODE_V86 | MODE_IOPL_OK)) == MODE_V86; }
+
+/** Such code needs CR4.VME and 16-bit operands for PUSHF, POPF and IRET; else #GP(0). */
+export function v86Extended(c: Vcpu, z: u32): bool {
+  return (c.cr4 & CR4_VME) != 0 && z == 1 ? true : raiseError(c, GP, 0);
+}
+
+/** FLAGS as such code sees them: VIF for IF, IOPL 3. */
+export function virtualFlags(c: Vcpu): u64 {
+  const flags = getRflags(c);
+  return (flags & ~IF) | IOPL | (flags & VIF ? IF : 0);
+}
+
+/** Loads FLAGS for such code. #GP(0) if that single-steps, or lets in an interrupt that the monitor holds (VIP). */
+export function setVirtualFlags(c: Vcpu, image: u64): bool {
+  if (image & TF || image & IF && c.rflags & VIP) return raiseError(c, GP, 0);
+  writeRflags(c, (image & ~VIF) | (image & IF ? VIF : 0), (writableFlags(c, 1) & ~(IF | IOPL)) | VIF);
+  return true;
+}
+
+/** Whether CLI and STI, where IOPL forbids them, change VIF. */
+function virtualIf(c: Vcpu): bool {
+  const bit = c.mode & MODE_V86 ? CR4_VME : c.cpl == 3 ? CR4_PVI : 0;
+  return (c.cr4 & bit) != 0 ? true : raiseError(c, GP, 0);
 }
 
 export function pushf(c: Vcpu, u: usize): bool {
-  if (!v86Allowed(c)) return false;
+  const below = v86Below(c);
+  if (below && !v86Extended(c, uSize(u))) return false;
   frameHere(c);
-  if (!framePush(c, uSize(u), getRflags(c) & ~(VM | RF))) return false;
+  if (!framePush(c, uSize(u), below ? virtualFlags(c) : getRflags(c) & ~(VM | RF))) return false;
   c.set_gpr(4, frameSp());
   return true;
 }
 
 export function popf(c: Vcpu, u: usize): bool {
-  if (!v86Allowed(c)) return false;
-  const z = uSize(u);
+  const z = uSize(u), below = v86Below(c);
+  if (below && !v86Extended(c, z)) return false;
   if (!stackRead(c, 0, z)) return false;
   const image = popped;
+  if (below) {
+    if (!setVirtualFlags(c, image)) return false;
+  } else writeRflags(c, image & ~RF, writableFlags(c, z));
   moveSp(c, <u64>1 << z);
-  writeRflags(c, image & ~RF, writableFlags(c, z));
   updateMode(c);
   lookUp(c);
   return true;
@@ -53,8 +81,9 @@ export function std(c: Vcpu, u: usize): bool {
 }
 
 export function cli(c: Vcpu, u: usize): bool {
-  if (!(c.mode & MODE_IOPL_OK)) return raiseError(c, GP, 0);
-  c.rflags &= ~IF;
+  if (c.mode & MODE_IOPL_OK) c.rflags &= ~IF;
+  else if (virtualIf(c)) c.rflags &= ~VIF;
+  else return false;
   return true;
 }
 
@@ -63,7 +92,12 @@ export function cli(c: Vcpu, u: usize): bool {
  * an instruction in it, which may be later: an interrupt is then late by one instruction.
  */
 export function sti(c: Vcpu, u: usize): bool {
-  if (!(c.mode & MODE_IOPL_OK)) return raiseError(c, GP, 0);
+  if (!(c.mode & MODE_IOPL_OK)) {
+    if (!virtualIf(c)) return false;
+    if (c.rflags & VIP) return raiseError(c, GP, 0);
+    c.rflags |= VIF;
+    return true;
+  }
   if (!(c.rflags & IF)) c.shadow = 1;
   c.rflags |= IF;
   lookUp(c);

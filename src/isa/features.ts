@@ -39,7 +39,7 @@ const TABLE: readonly (readonly [word: number, presence: Presence, names: string
   [0, "on", "pclmulqdq=1 movbe=22 aes=25 xsave=26 rdrand=30"],
   [0, "absent", "fma=12 avx=28 f16c=29"],
   [1, "always", "fpu=0 de=2 pse=3 tsc=4 msr=5 pae=6 mce=7 cx8=8 apic=9 mtrr=12 pge=13 mca=14 pat=16 pse36=17"],
-  [1, "on", "sep=11 cmov=15 clflush=19 mmx=23 fxsr=24 sse=25 sse2=26"],
+  [1, "on", "vme=1 sep=11 cmov=15 clflush=19 mmx=23 fxsr=24 sse=25 sse2=26"],
   [2, "on", "fsgsbase=0 tsc_adjust=1 smep=7 erms=9"],
   // STAC and CLAC around every copy cost more than they are worth here.
   [2, "off", "smap=20"],

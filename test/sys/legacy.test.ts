@@ -184,8 +184,3 @@ test("virtual-8086 mode: segments are pushed, and IOPL decides about CLI", () =>
   const bitmap = runGuest(v86(0x2_3002, "  cli\n  mov ax,ds\n  int 0x40"));
   expect(bitmap.out.map((o) => o.slice(3))).toEqual(["40", "0", "100", "6fdc"]);
 });
-
-test("a task gate leaves the core, which has no hardware task switch", () => {
-  expect(runGuest(guest("  mov dword [0x8000+0x41*8],0x280000\n  int 0x41")).end).toBe("exit 16");
-  expect(runGuest(guest("  call 0x38:0")).end).toBe("exit 16");
-});
