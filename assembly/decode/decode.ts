@@ -3,20 +3,20 @@
  * say which row an encoding is and how its operands reach the micro-op; this file knows prefixes, ModRM and sizes.
  */
 import {
-  Vcpu, V_GPR, V_EA, V_RIP_PAGE, V_YMM, V_ST, MODE_CODE32, MODE_CODE64, MODE_FLAT, MODE_PROTECTED, MODE_NOFPU, MODE_NOSSE,
+  Vcpu, V_GPR, V_EA, V_RIP_PAGE, V_YMM, V_ST, MODE_CODE32, MODE_CODE64, MODE_FLAT, MODE_PROTECTED, MODE_NOAVX,
   SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, UOP_SIZE,
 } from "../gen/layout";
 import {
   ROOTS, NODES, SLOTS, LOCKED_FORM, ROWINFO, ROW_BYTES, NODE_PFX, NODE_REG, NODE_MOD, NODE_M64, NODE_VL, NODE_VW, ACT_NONE, ACT_GPR, ACT_RM,
   ACT_OPREG, ACT_IMM, ACT_REL, ACT_MOFFS, ACT_FIXED, ACT_CONST, ACT_NUMBER, ACT_MMX, ACT_MMXRM, ACT_XMM, ACT_XMMRM,
-  ACT_FAR, ACT_STI, ACT_MEM, ACT_GPRRM, ACT_NUMBERCONST, ACT_VVVV, SZ_B, SZ_W, SZ_D, SZ_Q, SZ_V, SZ_Z, SZ_Y, SZ_O, SZ_P, SZ_T,
-  SLOT_D, SLOT_S, SLOT_IMM, SLOT_IMM2, SLOT_NONE, ATTR_D64, ATTR_F64, ATTR_LOCK, ATTR_LOCKED, ATTR_END, ATTR_BR, ATTR_EV, ATTR_PROT, ATTR_FPU,
-  ATTR_MMX, ATTR_SSE, ATTR_MODRM, ATTR_MEMW, ATTR_ALIAS, OP_RAISE, OP_EASEG,
+  ACT_FAR, ACT_STI, ACT_MEM, ACT_GPRRM, ACT_NUMBERCONST, ACT_VVVV, ACT_VEXXMM, ACT_IS4, SZ_B, SZ_W, SZ_D, SZ_Q, SZ_V, SZ_Z, SZ_Y, SZ_O, SZ_P, SZ_T, SZ_X,
+  SLOT_D, SLOT_S, SLOT_IMM, SLOT_IMM2, SLOT_LEFT, ATTR_D64, ATTR_F64, ATTR_LOCK, ATTR_LOCKED, ATTR_END, ATTR_BR, ATTR_EV, ATTR_PROT, ATTR_FPU,
+  ATTR_MMX, ATTR_SSE, ATTR_MODRM, ATTR_MEMW, ATTR_ALIAS, ATTR_AVX, ATTR_OWN, ATTR_VSIBO, ATTR_VSIBX, OP_RAISE, OP_EASEG,
 } from "../gen/decode";
 import { UD, GP, NM } from "../exception";
 import { parallel } from "../mem/exclusive";
-import { UF_LOCK } from "./uop";
 import { hasFeature } from "../sys/model";
+import { SHAPE_LEGACY, SHAPE_XMM, UF_LOCK } from "./uop";
 
 /** What decode found out about the instruction just decoded. */
 export let length: u32 = 0;
@@ -43,6 +43,9 @@ let reg: u32 = 0;
 let rm: u32 = 0;
 let baseOff: u32 = 0;
 let idxOff: u32 = 0;
+/** SIB.index with REX.X, whatever it names (255 without a SIB byte), and SIB.scale. */
+let sibIndex: u32 = 0;
+let sibScale: u32 = 0;
 let scale: u32 = 0;
 let disp: i64 = 0;
 let ripRelative: bool = false;
@@ -66,7 +69,7 @@ function readModrm(address: u32): bool {
   mod = m >> 6;
   reg = ((m >> 3) & 7) | ((rex & 4) << 1);
   rm = m & 7;
-  baseOff = 0; idxOff = 0; scale = 0; disp = 0; ripRelative = false; stackDefault = false;
+  baseOff = 0; idxOff = 0; scale = 0; disp = 0; ripRelative = false; stackDefault = false; sibIndex = 255;
   if (mod == 3) { rm |= (rex & 1) << 3; return true; }
   if (address == 0) return readModrm16();
   let dispSize: u32 = mod == 1 ? 1 : mod == 2 ? 4 : 0;
@@ -75,7 +78,9 @@ function readModrm(address: u32): bool {
     const sib: u32 = load<u8>(at);
     at++;
     const index = ((sib >> 3) & 7) | ((rex & 2) << 2), base = (sib & 7) | ((rex & 1) << 3);
-    if (index != 4) { idxOff = gpr(index); scale = sib >> 6; }
+    sibIndex = index;
+    sibScale = sib >> 6;
+    if (index != 4) { idxOff = gpr(index); scale = sibScale; }
     if ((sib & 7) == 5 && mod == 0) dispSize = 4;
     else { baseOff = gpr(base); stackDefault = base == 4 || base == 5; }
   } else if (rm == 5 && mod == 0) {
@@ -292,7 +297,8 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
   bad = bad || row == 0 || (lacking && load<u8>(info, 2) != 0);
 
   // Operands.
-  let d: u32 = 0, s: u32 = 0, imm: i64 = 0, imm2: i64 = 0, memSize: u32 = 0;
+  let d: u32 = 0, s: u32 = 0, left: u32 = 0, imm: i64 = 0, imm2: i64 = 0, memSize: u32 = 0;
+  let shape: u32 = vexMap ? SHAPE_XMM : SHAPE_LEGACY;
   const stringSegment: u32 = segOverride >= 0 ? segOverride : SEG_DS;
   let inMemory = false, haveRel = false, needsVvvv = false;
   const n: u32 = load<u8>(info);
@@ -301,6 +307,7 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
     const action: u32 = load<u8>(o), size: u32 = load<u8>(o, 2), slot: u32 = load<u8>(o, 3);
     const oz: u32 = size <= SZ_Q ? size : size == SZ_Z ? min<u32>(osize, 2) : size == SZ_Y ? (rex & 8 ? 3 : 2) : osize;
     let value: u32 = 0;
+    if (size == SZ_X) shape = SHAPE_XMM + vexL;
     switch (action) {
       case ACT_GPR: value = gprSized(reg, oz, anyRex); break;
       case ACT_VVVV:
@@ -312,7 +319,7 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
         if (mod == 3) value = gprSized(rm, oz, anyRex);
         else { inMemory = true; memSize = 1 << oz; }
         break;
-      case ACT_MEM: inMemory = true; memSize = size <= SZ_Y ? 1 << oz : size == SZ_O ? 16 : size == SZ_P ? 2 + (1 << osize) : size == SZ_T ? 10 : 1; bad = bad || mod == 3; break;
+      case ACT_MEM: inMemory = true; memSize = size <= SZ_Y ? 1 << oz : size == SZ_O ? 16 : size == SZ_X ? 16 << vexL : size == SZ_P ? 2 + (1 << osize) : size == SZ_T ? 10 : 1; bad = bad || mod == 3; break;
       case ACT_GPRRM: value = gprSized((rm & 7) | ((rex & 1) << 3), oz, anyRex); break;
       case ACT_OPREG: value = gprSized((lastOpcode & 7) | ((rex & 1) << 3), oz, anyRex); break;
       case ACT_FIXED: value = gprSized(load<u8>(o, 1), 3, true); break;
@@ -327,7 +334,17 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
       case ACT_XMM: value = <u32>V_YMM + (reg << 5); break;
       case ACT_XMMRM:
         if (mod == 3) value = <u32>V_YMM + (rm << 5);
-        else { inMemory = true; memSize = size <= SZ_Q ? 1 << oz : 16; }
+        else { inMemory = true; memSize = size <= SZ_Q ? 1 << oz : size == SZ_X ? 16 << vexL : 16; }
+        break;
+      case ACT_VEXXMM:
+        value = <u32>V_YMM + ((wide ? vvvv : vvvv & 7) << 5);
+        needsVvvv = true;
+        break;
+      case ACT_IS4:
+        if (!need(1)) return 0;
+        value = load<u8>(at);
+        at++;
+        imm = V_YMM + ((wide ? value >> 4 : (value >> 4) & 7) << 5);
         break;
       case ACT_IMM: {
         const bytes: u32 = size == SZ_V && osize == 3 ? 8 : 1 << min<u32>(oz, size == SZ_V ? 3 : 2);
@@ -370,6 +387,7 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
     if (action != ACT_IMM && action != ACT_REL && action != ACT_FAR && action != ACT_CONST) {
       if (slot == SLOT_D) d = value;
       else if (slot == SLOT_S) s = value;
+      else if (slot == SLOT_LEFT) left = value;
     }
   }
   if (form & (FORM_IMM8 | FORM_IMMZ | FORM_SELECTOR)) {
@@ -379,13 +397,21 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
   }
   // A VEX.vvvv that names no operand must be 1111 (inverted: 0).
   if (vexMap && !needsVvvv && vvvv) bad = true;
+  if (attr & (ATTR_VSIBO | ATTR_VSIBX)) {
+    // There must be a SIB byte, and the destination, the mask and the index must be three registers.
+    const index = <u32>V_YMM + (sibIndex << 5);
+    if (address == 0 || sibIndex == 255 || d == left || d == index || left == index) bad = true;
+    idxOff = index;
+    scale = sibScale;
+    if (attr & ATTR_VSIBX) shape = SHAPE_XMM + vexL;
+  }
   const len = <u32>(at - from);
   length = len;
   if (len > 15) return raiseOp(u, off, GP);
   if (bad) return raiseOp(u, off, UD);
   if (lock && (!(attr & ATTR_LOCK) || !inMemory)) return raiseOp(u, off, UD);
   if (attr & ATTR_PROT && !(mode & MODE_PROTECTED)) return raiseOp(u, off, UD);
-  if (attr & (ATTR_FPU | ATTR_MMX | ATTR_SSE)) {
+  if (attr & (ATTR_FPU | ATTR_MMX | ATTR_SSE | ATTR_AVX)) {
     const vector = unavailable(c, attr);
     if (vector) return raiseOp(u, off, vector);
   }
@@ -393,12 +419,14 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
 
   // Addressing.
   locked = inMemory && (lock || (attr & ATTR_LOCKED) != 0) && parallel();
+  let segment: u32 = 0;
   let flags: u32 = (z & 3) | (address << 2) | (locked ? UF_LOCK : 0) | (rep == 0xf3 ? 0x40 : rep == 0xf2 ? 0x80 : 0);
   if (inMemory) {
     if (ripRelative) {
       if (wide) { baseOff = <u32>V_RIP_PAGE; disp += <i64>off + len; }
     }
-    let seg: u32 = segOverride >= 0 ? segOverride : stackDefault ? SEG_SS : SEG_DS;
+    const seg: u32 = segOverride >= 0 ? segOverride : stackDefault ? SEG_SS : SEG_DS;
+    segment = seg;
     if (stackDefault && segOverride < 0) flags |= 0x10;
     const own: u32 = wide ? 2 : 1;
     const flat = wide ? seg < SEG_FS : (mode & MODE_FLAT) != 0 && seg != SEG_CS && seg < SEG_FS;
@@ -407,7 +435,7 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
     const isLea = lastMap == 0 ? lastOpcode == 0x8d
       : lastMap == 1 && ((lastOpcode & 0xf8) == 0x18 || lastOpcode == 0x0d || lastOpcode == 0xb9 || lastOpcode == 0xff);
     const fits = disp == <i64><i32>disp;
-    if (address != own || (!isLea && !flat) || !fits) {
+    if (!(attr & ATTR_OWN) && (address != own || (!isLea && !flat) || !fits)) {
       let partial: i64 = 0;
       memory.fill(u, 0, UOP_SIZE);
       store<u16>(u, <u16>OP_EASEG);
@@ -452,7 +480,15 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
   store<u8>(u, <u8>flags, 11);
   store<i32>(u, inMemory ? <i32>disp : <i32>imm2, 12);
   store<i64>(u, imm, 16);
+  if (attr & ATTR_OWN) {
+    store<i32>(u, <i32>imm | <i32>(segment << 8), 12);
+    store<i64>(u, disp, 16);
+  }
   store<u16>(u, <u16>off, 24);
+  if (attr & (ATTR_MMX | ATTR_SSE | ATTR_AVX)) {
+    store<u16>(u, <u16>(left ? left : d), 28);
+    store<u16>(u, <u16>shape, 30);
+  }
   if (attr & ATTR_BR) store<u16>(u, <u16>(off + len), 2);
   relative = haveRel;
   if (haveRel) store<i64>(u, <i64>(off + len) + imm, 16);
@@ -488,10 +524,11 @@ function undefinedForm(): u32 {
   }
 }
 
-/** #UD or #NM for an FPU, MMX or SSE instruction that CR0 and CR4 do not allow now; 0 = allowed. */
+/** #UD or #NM for an FPU, MMX, SSE or AVX instruction that CR0, CR4 and XCR0 do not allow now; 0 = allowed. */
 function unavailable(c: Vcpu, attr: u32): u32 {
   const EM: u64 = 4, TSBIT: u64 = 8, OSFXSR: u64 = 0x200;
   if (attr & ATTR_SSE && ((c.cr0 & EM) || !(c.cr4 & OSFXSR))) return UD;
+  if (attr & ATTR_AVX && c.mode & MODE_NOAVX) return UD;
   if (attr & ATTR_MMX && (c.cr0 & EM)) return UD;
   if (attr & ATTR_FPU && (c.cr0 & EM)) return NM;
   return c.cr0 & TSBIT ? NM : 0;

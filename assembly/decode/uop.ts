@@ -9,6 +9,9 @@
  * operands. base, idx: offset of a register; 0 is the field `zero`. off: offset in its page of the instruction.
  * rest: instructions of the block not retired if this one does not complete. Branches: d = offset in the page
  * after the instruction, imm = target relative to the page, link = block of the target, disp = block of the fall-through.
+ *
+ * MMX, SSE and AVX instructions have, in place of link, left u16: the first source (as d, if there is no third register),
+ * and shape u16: SHAPE_*. Where the table says `own`, disp has {constant 7:0, segment 15:8} and imm the displacement.
  */
 import { Vcpu } from "../gen/layout";
 
@@ -19,6 +22,11 @@ export const UF_LOCK: u32 = 0x20;
 export const UF_REP: u32 = 0x40;
 export const UF_REPNE: u32 = 0x80;
 
+/** Legacy encoding (MMX too), VEX.128, VEX.256. */
+export const SHAPE_LEGACY: u32 = 0;
+export const SHAPE_XMM: u32 = 1;
+export const SHAPE_YMM: u32 = 2;
+
 @inline export function uD(u: usize): usize { return load<u16>(u, 2); }
 @inline export function uS(u: usize): usize { return load<u16>(u, 4); }
 @inline export function uFlags(u: usize): u32 { return load<u8>(u, 11); }
@@ -27,6 +35,8 @@ export const UF_REPNE: u32 = 0x80;
 /** Address size: 0 = 16, 1 = 32, 2 = 64 bits. */
 @inline export function uAddr(u: usize): u32 { return (load<u8>(u, 11) >> 2) & 3; }
 @inline export function uImm(u: usize): u64 { return load<u64>(u, 16); }
+@inline export function uLeft(u: usize): usize { return load<u16>(u, 28); }
+@inline export function uShape(u: usize): u32 { return load<u16>(u, 30); }
 @inline export function uOff(u: usize): u64 { return load<u16>(u, 24); }
 @inline export function uRest(u: usize): u32 { return load<u16>(u, 26); }
 

@@ -1,7 +1,7 @@
 /**
- * Rounding and packing to binary32 and binary64, shared by SSE and by the x87 stores.
+ * Rounding and packing to binary16, binary32 and binary64, shared by SSE, F16C and the x87 stores.
  *
- * `ctl` is an MXCSR image (RC, masks, FTZ). Tininess is detected after rounding. `width` is 32 or 64; the result is
+ * `ctl` is an MXCSR image (RC, masks, FTZ). Tininess is detected after rounding. `width` is 16, 32 or 64; the result is
  * the bit pattern, zero-extended.
  */
 
@@ -26,8 +26,8 @@ export let packUp: bool = false;
  * unbiased. After an unmasked OE or UE the value has no meaning for SSE and an x87 store (nothing is stored).
  */
 export function packFloat(sign: u32, exp: i32, sig: u64, ctl: u32, width: i32): u64 {
-  const frac: i32 = width == 64 ? 52 : 23;
-  const bias: i32 = width == 64 ? 1023 : 127;
+  const frac: i32 = width == 64 ? 52 : width == 32 ? 23 : 10;
+  const bias: i32 = width == 64 ? 1023 : width == 32 ? 127 : 15;
   const drop: i32 = 63 - frac;
   const half: u64 = (1 as u64) << (drop - 1);
   const mask: u64 = (half << 1) - 1;

@@ -35,7 +35,7 @@ import { sqrtps, sqrtpd, sqrtss, sqrtsd, addps, addpd, addss, addsd, mulps, mulp
 import { rsqrtps, rsqrtss, rcpps, rcpss } from "../simd/estimate";
 import { cmpps, cmppd, cmpss, cmpsdXmm, ucomiss, ucomisd, comiss, comisd } from "../simd/compare";
 import { cvtpi2ps, cvtpi2pd, cvtsi2ss, cvtsi2sd, cvttps2pi, cvttpd2pi, cvttss2si, cvttsd2si, cvtps2pi, cvtpd2pi, cvtss2si, cvtsd2si, cvtps2pd, cvtpd2ps, cvtss2sd, cvtsd2ss, cvtdq2ps, cvtps2dq, cvttps2dq, cvttpd2dq, cvtpd2dq, cvtdq2pd } from "../simd/convert";
-import { emms, fxsave, fxrstor, ldmxcsr, stmxcsr, clflush, fence, mfence } from "../simd/state";
+import { emms, fxsave, fxrstor, ldmxcsr, stmxcsr, clflush, fence, mfence, vzeroupper, vzeroall } from "../simd/state";
 import { addsubpd, addsubps, haddpd, haddps, hsubpd, hsubps, movsldup, movshdup, movddup } from "../simd/sse3";
 import { pshufb, phaddw, phaddd, phaddsw, pmaddubsw, phsubw, phsubd, phsubsw, psignb, psignw, psignd, pmulhrsw, pabsb, pabsw, pabsd, palignr } from "../simd/ssse3";
 import { pminsb, pminsd, pminuw, pminud, pmaxsb, pmaxsd, pmaxuw, pmaxud, pmulld, phminposuw, pmovsxbw, pmovsxbd, pmovsxbq, pmovsxwd, pmovsxwq, pmovsxdq, pmovzxbw, pmovzxbd, pmovzxbq, pmovzxwd, pmovzxwq, pmovzxdq, pblendvb, blendvps, blendvpd, ptest, pmuldq, pcmpeqq, packusdw, blendps, blendpd, pblendw, mpsadbw, pextrb, pextrwStore, pextrd, extractps, pinsrb, insertps, pinsrd, pcmpgtq } from "../simd/sse41";
@@ -50,6 +50,10 @@ import { fdecstp, fincstp, fwait, fnop, ffree, ffreep, fneni, fnclex, fninit, fl
 import { fldenv, fnstenv, frstor, fnsave } from "../x87/environment";
 import { tzcnt, lzcnt, movbe, movbeStore, andn, blsr, blsmsk, blsi, bextr, bzhi, pdep, pext, mulx, shlx, shrx, sarx, rorx, adcx, adox, rdrand } from "../sys/bmi";
 import { aesimc, aesenc, aesenclast, aesdec, aesdeclast, aeskeygenassist, pclmulqdq } from "../simd/aes";
+import { broadcast, vpermilps, vpermilpd, vpermilpdImm, vperm2x128, vinsert128, vextract128, vpermd, vpermq, vtestps, vtestpd, vpsrlvd, vpsrlvq, vpsravd, vpsllvd, vpsllvq } from "../simd/permute";
+import { maskLoad, maskStore, gather } from "../simd/element";
+import { vcvtph2ps, vcvtps2ph } from "../simd/half";
+import { fmaPS, fmaPD, fmaSS, fmaSD } from "../simd/fma";
 
 function x226(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Reg, Reg>(b, u); }
 function x227(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return add<Interp, u8, Mem, Reg>(b, u); }
@@ -543,99 +547,99 @@ function x714(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return
 function x715(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return stc<Interp>(b, u); }
 function x716(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmc<Interp>(b, u); }
 function x717(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return nop<Interp>(b, u); }
-function x1247(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1248(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1249(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1250(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1251(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1252(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1253(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1254(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1255(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1256(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1257(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1258(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1259(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1260(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1261(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1262(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1263(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1264(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1265(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1266(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1267(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1268(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1269(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1270(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1271(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1272(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1273(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1274(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1275(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1276(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1277(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1278(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1279(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1280(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1281(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1282(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1283(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1284(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1285(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1286(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1287(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1288(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1289(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1290(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1291(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1292(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1293(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1294(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1295(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1296(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1297(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1298(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1299(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1300(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1301(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1302(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1303(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
-function x1304(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
-function x1305(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
-function x1306(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
-function x1307(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
-function x1308(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
-function x1309(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
-function x1310(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
-function x1311(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
-function x1312(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
-function x1313(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
-function x1314(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
-function x1315(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
-function x1316(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
-function x1317(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
-function x1318(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
-function x1319(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
-function x1320(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
-function x1321(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
-function x1322(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
-function x1323(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
-function x1324(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
-function x1325(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
-function x1326(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
-function x1327(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
-function x1328(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
-function x1329(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
-function x1330(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
-function x1331(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (bts<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1332(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (bts<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1333(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (bts<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1334(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btr<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1335(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btr<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1336(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btr<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1337(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btc<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1338(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btc<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1339(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btc<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1274(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1275(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1276(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1277(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1278(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1279(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1280(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1281(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1282(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1283(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1284(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1285(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1286(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1287(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1288(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1289(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1290(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1291(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1292(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1293(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1294(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1295(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1296(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1297(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1298(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1299(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1300(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1301(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1302(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1303(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1304(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1305(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1306(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1307(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1308(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1309(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1310(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1311(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1312(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1313(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1314(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1315(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1316(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1317(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1318(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1319(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1320(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1321(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1322(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1323(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1324(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1325(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1326(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1327(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1328(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1329(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1330(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
+function x1331(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
+function x1332(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
+function x1333(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
+function x1334(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
+function x1335(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
+function x1336(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
+function x1337(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
+function x1338(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
+function x1339(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
+function x1340(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
+function x1341(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
+function x1342(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
+function x1343(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
+function x1344(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
+function x1345(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
+function x1346(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
+function x1347(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
+function x1348(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
+function x1349(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
+function x1350(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
+function x1351(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
+function x1352(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
+function x1353(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
+function x1354(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
+function x1355(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
+function x1356(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
+function x1357(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
+function x1358(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (bts<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1359(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (bts<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1360(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (bts<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1361(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btr<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1362(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btr<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1363(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btr<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1364(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btc<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1365(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btc<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1366(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btc<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
 
 const FIRST_CALLED: i32 = 226;
 const CALLED: StaticArray<(c: Vcpu, u: usize) => bool> = [
@@ -1660,33 +1664,33 @@ const CALLED: StaticArray<(c: Vcpu, u: usize) => bool> = [
   aesdeclast,
   aeskeygenassist,
   pclmulqdq,
-  x1247,
-  x1248,
-  x1249,
-  x1250,
-  x1251,
-  x1252,
-  x1253,
-  x1254,
-  x1255,
-  x1256,
-  x1257,
-  x1258,
-  x1259,
-  x1260,
-  x1261,
-  x1262,
-  x1263,
-  x1264,
-  x1265,
-  x1266,
-  x1267,
-  x1268,
-  x1269,
-  x1270,
-  x1271,
-  x1272,
-  x1273,
+  vzeroupper,
+  vzeroall,
+  broadcast,
+  maskLoad,
+  maskStore,
+  gather,
+  vpermilps,
+  vpermilpd,
+  vpermilpdImm,
+  vperm2x128,
+  vinsert128,
+  vextract128,
+  vpermd,
+  vpermq,
+  vtestps,
+  vtestpd,
+  vpsrlvd,
+  vpsrlvq,
+  vpsravd,
+  vpsllvd,
+  vpsllvq,
+  vcvtph2ps,
+  vcvtps2ph,
+  fmaPS,
+  fmaPD,
+  fmaSS,
+  fmaSD,
   x1274,
   x1275,
   x1276,
@@ -1753,6 +1757,33 @@ const CALLED: StaticArray<(c: Vcpu, u: usize) => bool> = [
   x1337,
   x1338,
   x1339,
+  x1340,
+  x1341,
+  x1342,
+  x1343,
+  x1344,
+  x1345,
+  x1346,
+  x1347,
+  x1348,
+  x1349,
+  x1350,
+  x1351,
+  x1352,
+  x1353,
+  x1354,
+  x1355,
+  x1356,
+  x1357,
+  x1358,
+  x1359,
+  x1360,
+  x1361,
+  x1362,
+  x1363,
+  x1364,
+  x1365,
+  x1366,
 ];
 
 /**

@@ -72,5 +72,5 @@ export const CPU_XGETBV1: u32 = 226;
 export const CPU_XSAVES: u32 = 227;
 
 /** By feature word: what the core has, and what of that a guest sees by default. */
-export const FEATURES_IMPLEMENTED: StaticArray<u32> = [0xc7f8220b, 0x78bfbff, 0x19c038b, 0x400004, 0x24000000, 0x121, 0x2c100800, 0xf];
+export const FEATURES_IMPLEMENTED: StaticArray<u32> = [0xf7f8320b, 0x78bfbff, 0x19c03ab, 0x400004, 0x24000000, 0x121, 0x2c100800, 0xf];
 export const FEATURES_DEFAULT: StaticArray<u32> = [0xc7f82203, 0x78bfbff, 0x18c038b, 0x400004, 0x24000000, 0x121, 0x2c100800, 0xf];

@@ -51,6 +51,7 @@ export const MODE_NOSSE: u32 = 512;
 export const MODE_ALIGN: u32 = 1024;
 export const MODE_IOPL_OK: u32 = 2048;
 export const MODE_LONG: u32 = 4096;
+export const MODE_NOAVX: u32 = 8192;
 export const AREA_PAGE: usize = 0;
 export const AREA_APIC: usize = 8192;
 export const AREA_PIR: usize = 12288;

@@ -5,7 +5,9 @@
  */
 import { Vcpu } from "../gen/layout";
 import { begin, settle } from "./exceptions";
-import { dst, left, putXmm, right, scratch, src16, srcAny } from "./operand";
+import {
+  isWide, leftAt, putLow32, putLow64, putVector, putXmm, putYmm, right, scratch, src, srcAny, upper, vectorBytes,
+} from "./operand";
 import { fadd32, fadd64, fdiv32, fdiv64, fmul32, fmul64, fsqrt32, fsqrt64, fsub32, fsub64, sseFast } from "../fp/fast";
 import { f32Max, f32Min, f64Max, f64Min } from "../fp/ssecmp";
 
@@ -117,52 +119,65 @@ const ABS64 = i64x2.splat(0x7fffffffffffffff);
 }
 
 function ps<TOp>(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
+  const s = src(c, u);
   if (!s) return false;
+  const l = leftAt(c, u), wide = isWide(u);
   if (mayBeFast<TOp>(c.mxcsr)) {
-    const a = left(c, u), b = right(s), r = host32<TOp>(a, b);
-    if (i32x4.all_true(trusted32<TOp>(a, b, r))) return putXmm(c, u, r);
+    const a = right(l), b = right(s), r = host32<TOp>(a, b);
+    let good = trusted32<TOp>(a, b, r);
+    if (!wide) {
+      if (i32x4.all_true(good)) return putXmm(c, u, r);
+    } else {
+      const high = host32<TOp>(upper(l), upper(s));
+      good = v128.and(good, trusted32<TOp>(upper(l), upper(s), high));
+      if (i32x4.all_true(good)) return putYmm(c, u, r, high);
+    }
   }
-  const out = scratch(c), d = dst(c, u), mxcsr = c.mxcsr;
+  const out = scratch(c), mxcsr = c.mxcsr, size = vectorBytes(u);
   begin();
-  for (let i: usize = 0; i < 16; i += 4) store<u32>(out + i, element32<TOp>(load<u32>(d + i), load<u32>(s + i), mxcsr));
-  return settle(c) ? putXmm(c, u, v128.load(out)) : false;
+  for (let i: usize = 0; i < size; i += 4) {
+    store<u32>(out + i, element32<TOp>(load<u32>(l + i), load<u32>(s + i), mxcsr));
+  }
+  return settle(c) ? putVector(c, u, out) : false;
 }
 
 function pd<TOp>(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
+  const s = src(c, u);
   if (!s) return false;
+  const l = leftAt(c, u), wide = isWide(u);
   if (mayBeFast<TOp>(c.mxcsr)) {
-    const a = left(c, u), b = right(s), r = host64<TOp>(a, b);
-    if (i64x2.all_true(trusted64<TOp>(a, b, r))) return putXmm(c, u, r);
+    const a = right(l), b = right(s), r = host64<TOp>(a, b);
+    let good = trusted64<TOp>(a, b, r);
+    if (!wide) {
+      if (i64x2.all_true(good)) return putXmm(c, u, r);
+    } else {
+      const high = host64<TOp>(upper(l), upper(s));
+      good = v128.and(good, trusted64<TOp>(upper(l), upper(s), high));
+      if (i64x2.all_true(good)) return putYmm(c, u, r, high);
+    }
   }
-  const d = dst(c, u), mxcsr = c.mxcsr;
+  const out = scratch(c), mxcsr = c.mxcsr, size = vectorBytes(u);
   begin();
-  const low = element64<TOp>(load<u64>(d), load<u64>(s), mxcsr);
-  const high = element64<TOp>(load<u64>(d, 8), load<u64>(s, 8), mxcsr);
-  return settle(c) ? putXmm(c, u, i64x2(low, high)) : false;
+  for (let i: usize = 0; i < size; i += 8) {
+    store<u64>(out + i, element64<TOp>(load<u64>(l + i), load<u64>(s + i), mxcsr));
+  }
+  return settle(c) ? putVector(c, u, out) : false;
 }
 
 function ss<TOp>(c: Vcpu, u: usize): bool {
   const s = srcAny(c, u, 4);
   if (!s) return false;
-  const d = dst(c, u);
   begin();
-  const r = element32<TOp>(load<u32>(d), load<u32>(s), c.mxcsr);
-  if (!settle(c)) return false;
-  store<u32>(d, r);
-  return true;
+  const r = element32<TOp>(load<u32>(leftAt(c, u)), load<u32>(s), c.mxcsr);
+  return settle(c) ? putLow32(c, u, r) : false;
 }
 
 function sd<TOp>(c: Vcpu, u: usize): bool {
   const s = srcAny(c, u, 8);
   if (!s) return false;
-  const d = dst(c, u);
   begin();
-  const r = element64<TOp>(load<u64>(d), load<u64>(s), c.mxcsr);
-  if (!settle(c)) return false;
-  store<u64>(d, r);
-  return true;
+  const r = element64<TOp>(load<u64>(leftAt(c, u)), load<u64>(s), c.mxcsr);
+  return settle(c) ? putLow64(c, u, r) : false;
 }
 
 export function addps(c: Vcpu, u: usize): bool { return ps<Add>(c, u); }

@@ -5,7 +5,8 @@
 import { Vcpu } from "../gen/layout";
 import { begin, settle } from "./exceptions";
 import {
-  dst, enterMmx, mmxReady, putMmx, putXmm, readMem, reg, scratch, src16, srcAny,
+  dst, enterMmx, isWide, mmxReady, putLow32, putLow64, putMmx, putVector, putXmm, putYmm, readMem, reg, right, scratch,
+  src, src16, srcAny, upper, vectorBytes,
 } from "./operand";
 import { uS, uSize } from "../decode/uop";
 import {
@@ -24,22 +25,15 @@ export function cvtsi2ss(c: Vcpu, u: usize): bool {
   if (!s) return false;
   begin();
   const r = f32FromI64(wide ? load<i64>(s) : <i64>load<i32>(s), c.mxcsr);
-  if (!settle(c)) return false;
-  store<u32>(dst(c, u), r);
-  return true;
+  return settle(c) ? putLow32(c, u, r) : false;
 }
 export function cvtsi2sd(c: Vcpu, u: usize): bool {
   const wide = uSize(u) == 3, s = srcAny(c, u, wide ? 8 : 4);
   if (!s) return false;
-  if (!wide) {
-    store<f64>(dst(c, u), <f64>load<i32>(s));
-    return true;
-  }
+  if (!wide) return putLow64(c, u, reinterpret<u64>(<f64>load<i32>(s)));
   begin();
   const r = f64FromI64(load<i64>(s), c.mxcsr);
-  if (!settle(c)) return false;
-  store<u64>(dst(c, u), r);
-  return true;
+  return settle(c) ? putLow64(c, u, r) : false;
 }
 
 // Scalar to integer
@@ -78,48 +72,54 @@ export function cvtss2sd(c: Vcpu, u: usize): bool {
   if (!s) return false;
   begin();
   const r = f32ToF64(load<u32>(s), c.mxcsr);
-  if (!settle(c)) return false;
-  store<u64>(dst(c, u), r);
-  return true;
+  return settle(c) ? putLow64(c, u, r) : false;
 }
 export function cvtsd2ss(c: Vcpu, u: usize): bool {
   const s = srcAny(c, u, 8);
   if (!s) return false;
   begin();
   const r = f64ToF32(load<u64>(s), c.mxcsr);
-  if (!settle(c)) return false;
-  store<u32>(dst(c, u), r);
-  return true;
+  return settle(c) ? putLow32(c, u, r) : false;
 }
+/** From the lower half of a vector to a whole one. */
 export function cvtps2pd(c: Vcpu, u: usize): bool {
-  const s = srcAny(c, u, 8);
+  const size = vectorBytes(u), s = srcAny(c, u, size >> 1);
   if (!s) return false;
+  const out = scratch(c);
   begin();
-  const low = f32ToF64(load<u32>(s), c.mxcsr), high = f32ToF64(load<u32>(s, 4), c.mxcsr);
-  return settle(c) ? putXmm(c, u, i64x2(low, high)) : false;
+  for (let i: usize = 0; i < size; i += 8) store<u64>(out + i, f32ToF64(load<u32>(s + (i >> 1)), c.mxcsr));
+  return settle(c) ? putVector(c, u, out) : false;
 }
+/** From a vector to half of one; the rest becomes zero. */
 export function cvtpd2ps(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
+  const s = src(c, u);
   if (!s) return false;
+  const out = scratch(c), size = vectorBytes(u);
   begin();
-  const low = f64ToF32(load<u64>(s), c.mxcsr), high = f64ToF32(load<u64>(s, 8), c.mxcsr);
-  return settle(c) ? putXmm(c, u, i32x4(low, high, 0, 0)) : false;
+  v128.store(out, i64x2.splat(0));
+  for (let i: usize = 0; i < size; i += 8) store<u32>(out + (i >> 1), f64ToF32(load<u64>(s + i), c.mxcsr));
+  return settle(c) ? putXmm(c, u, right(out)) : false;
 }
 
 // Packed integers to floating point
 export function cvtdq2ps(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
+  const s = src(c, u);
   if (!s) return false;
-  if (sseFast(c.mxcsr)) return putXmm(c, u, f32x4.convert_i32x4_s(v128.load(s)));
-  const out = scratch(c);
+  if (sseFast(c.mxcsr)) {
+    const low = f32x4.convert_i32x4_s(right(s));
+    return isWide(u) ? putYmm(c, u, low, f32x4.convert_i32x4_s(upper(s))) : putXmm(c, u, low);
+  }
+  const out = scratch(c), size = vectorBytes(u);
   begin();
-  for (let i: usize = 0; i < 16; i += 4) store<u32>(out + i, f32FromI64(load<i32>(s + i), c.mxcsr));
-  return settle(c) ? putXmm(c, u, v128.load(out)) : false;
+  for (let i: usize = 0; i < size; i += 4) store<u32>(out + i, f32FromI64(load<i32>(s + i), c.mxcsr));
+  return settle(c) ? putVector(c, u, out) : false;
 }
-/** Exact. */
+/** Exact. From the lower half of a vector. */
 export function cvtdq2pd(c: Vcpu, u: usize): bool {
-  const s = srcAny(c, u, 8);
-  return s ? putXmm(c, u, f64x2.convert_low_i32x4_s(i64x2(load<u64>(s), 0))) : false;
+  const s = srcAny(c, u, vectorBytes(u) >> 1);
+  if (!s) return false;
+  const low = f64x2.convert_low_i32x4_s(i64x2(load<u64>(s), 0));
+  return isWide(u) ? putYmm(c, u, low, f64x2.convert_low_i32x4_s(i64x2(load<u64>(s, 8), 0))) : putXmm(c, u, low);
 }
 /** A memory operand leaves the x87 state alone. */
 export function cvtpi2ps(c: Vcpu, u: usize): bool {
@@ -145,24 +145,24 @@ export function cvtpi2pd(c: Vcpu, u: usize): bool {
 
 // Packed floating point to integers
 function psToDq(c: Vcpu, u: usize, rc: u32): bool {
-  const s = src16(c, u);
+  const s = src(c, u);
   if (!s) return false;
-  const out = scratch(c);
+  const out = scratch(c), size = vectorBytes(u);
   begin();
-  for (let i: usize = 0; i < 16; i += 4) store<i32>(out + i, f32ToI32(load<u32>(s + i), rc, c.mxcsr));
-  return settle(c) ? putXmm(c, u, v128.load(out)) : false;
+  for (let i: usize = 0; i < size; i += 4) store<i32>(out + i, f32ToI32(load<u32>(s + i), rc, c.mxcsr));
+  return settle(c) ? putVector(c, u, out) : false;
 }
 /** Two dwords from two doubles at s, low one first. */
 @inline function dwordsOfPd(c: Vcpu, s: usize, rc: u32): u64 {
-  begin();
   const low = f64ToI32(load<u64>(s), rc, c.mxcsr), high = f64ToI32(load<u64>(s, 8), rc, c.mxcsr);
   return <u64><u32>low | (<u64><u32>high << 32);
 }
 function pdToDq(c: Vcpu, u: usize, rc: u32): bool {
-  const s = src16(c, u);
+  const s = src(c, u);
   if (!s) return false;
-  const r = dwordsOfPd(c, s, rc);
-  return settle(c) ? putXmm(c, u, i64x2(r, 0)) : false;
+  begin();
+  const low = dwordsOfPd(c, s, rc), high: u64 = isWide(u) ? dwordsOfPd(c, s + 16, rc) : 0;
+  return settle(c) ? putXmm(c, u, i64x2(low, high)) : false;
 }
 function psToPi(c: Vcpu, u: usize, rc: u32): bool {
   if (!mmxReady(c)) return false;
@@ -176,6 +176,7 @@ function pdToPi(c: Vcpu, u: usize, rc: u32): bool {
   if (!mmxReady(c)) return false;
   const s = src16(c, u);
   if (!s) return false;
+  begin();
   const r = dwordsOfPd(c, s, rc);
   return settle(c) ? putMmx(c, dst(c, u), r) : false;
 }

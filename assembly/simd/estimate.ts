@@ -4,7 +4,7 @@
  * exception is raised whatever MXCSR says (SDM vol. 2, RCPPS and RSQRTPS).
  */
 import { Vcpu } from "../gen/layout";
-import { dst, putXmm, scratch, src16, srcAny } from "./operand";
+import { putLow32, putVector, scratch, src, srcAny, vectorBytes } from "./operand";
 
 const SIGN: u32 = 0x80000000;
 const INFINITY: u32 = 0x7f800000;
@@ -29,26 +29,24 @@ function reciprocalRoot(v: u32): u32 {
 }
 
 export function rcpps(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
+  const s = src(c, u);
   if (!s) return false;
-  const out = scratch(c);
-  for (let i: usize = 0; i < 16; i += 4) store<u32>(out + i, reciprocal(load<u32>(s + i)));
-  return putXmm(c, u, v128.load(out));
+  const out = scratch(c), size = vectorBytes(u);
+  for (let i: usize = 0; i < size; i += 4) store<u32>(out + i, reciprocal(load<u32>(s + i)));
+  return putVector(c, u, out);
 }
 export function rsqrtps(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
+  const s = src(c, u);
   if (!s) return false;
-  const out = scratch(c);
-  for (let i: usize = 0; i < 16; i += 4) store<u32>(out + i, reciprocalRoot(load<u32>(s + i)));
-  return putXmm(c, u, v128.load(out));
+  const out = scratch(c), size = vectorBytes(u);
+  for (let i: usize = 0; i < size; i += 4) store<u32>(out + i, reciprocalRoot(load<u32>(s + i)));
+  return putVector(c, u, out);
 }
 export function rcpss(c: Vcpu, u: usize): bool {
   const s = srcAny(c, u, 4);
-  if (s) store<u32>(dst(c, u), reciprocal(load<u32>(s)));
-  return s != 0;
+  return s ? putLow32(c, u, reciprocal(load<u32>(s))) : false;
 }
 export function rsqrtss(c: Vcpu, u: usize): bool {
   const s = srcAny(c, u, 4);
-  if (s) store<u32>(dst(c, u), reciprocalRoot(load<u32>(s)));
-  return s != 0;
+  return s ? putLow32(c, u, reciprocalRoot(load<u32>(s))) : false;
 }

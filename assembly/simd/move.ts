@@ -1,28 +1,32 @@
 /** Moves between registers and memory. Non-temporal stores are ordinary ones: there is no cache to bypass. */
 import { Vcpu } from "../gen/layout";
 import {
-  clearTop, dst, enterMmx, isMmx, mmxReady, mmxSrc, putMmx, putXmm, reg, right, src16, srcAny, writeAligned, writeMem,
+  clearTop, dst, enterMmx, isMmx, isWide, mmxReady, mmxSrc, putHigh64, putLow32, putLow64, putMmx, putVector, putXmm,
+  readAligned, reg, right, srcAny, upper, vectorBytes, writeAligned, writeMem,
 } from "./operand";
 import { uD, uS, uSize } from "../decode/uop";
 
-// 16 bytes: MOVAPS, MOVAPD, MOVDQA and the non-temporal stores want alignment, MOVUPS, MOVUPD, MOVDQU do not.
+// Vectors: MOVAPS, MOVAPD, MOVDQA and the non-temporal stores want alignment, MOVUPS, MOVUPD, MOVDQU do not.
 export function movaps(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, right(s)) : false;
+  const s = uS(u) ? reg(c, u) : readAligned(c, u);
+  return s ? putVector(c, u, s) : false;
 }
 export function movups(c: Vcpu, u: usize): bool {
-  const s = srcAny(c, u, 16);
-  return s ? putXmm(c, u, right(s)) : false;
+  const s = srcAny(c, u, vectorBytes(u));
+  return s ? putVector(c, u, s) : false;
+}
+@inline function storeVector(c: Vcpu, u: usize, p: usize): bool {
+  if (!p) return false;
+  const s = reg(c, u);
+  v128.store(p, right(s));
+  if (isWide(u)) v128.store(p, upper(s), 16);
+  return true;
 }
 export function movapsStore(c: Vcpu, u: usize): bool {
-  const p = uD(u) ? dst(c, u) : writeAligned(c, u);
-  if (p) v128.store(p, right(reg(c, u)));
-  return p != 0;
+  return uD(u) ? putVector(c, u, reg(c, u)) : storeVector(c, u, writeAligned(c, u));
 }
 export function movupsStore(c: Vcpu, u: usize): bool {
-  const p = uD(u) ? dst(c, u) : writeMem(c, u, 16);
-  if (p) v128.store(p, right(reg(c, u)));
-  return p != 0;
+  return uD(u) ? putVector(c, u, reg(c, u)) : storeVector(c, u, writeMem(c, u, vectorBytes(u)));
 }
 
 // Scalars: a load from memory clears the rest of the register, a move between registers leaves it.
@@ -30,25 +34,23 @@ export function movss(c: Vcpu, u: usize): bool {
   const s = srcAny(c, u, 4);
   if (!s) return false;
   const v = load<u32>(s);
-  if (!uS(u)) putXmm(c, u, i64x2.splat(0));
-  store<u32>(dst(c, u), v);
-  return true;
+  return uS(u) ? putLow32(c, u, v) : putXmm(c, u, i64x2(v, 0));
 }
 export function movsdXmm(c: Vcpu, u: usize): bool {
   const s = srcAny(c, u, 8);
   if (!s) return false;
   const v = load<u64>(s);
-  if (!uS(u)) store<u64>(dst(c, u), 0, 8);
-  store<u64>(dst(c, u), v);
-  return true;
+  return uS(u) ? putLow64(c, u, v) : putXmm(c, u, i64x2(v, 0));
 }
 export function movssStore(c: Vcpu, u: usize): bool {
-  const p = uD(u) ? dst(c, u) : writeMem(c, u, 4);
+  if (uD(u)) return putLow32(c, u, load<u32>(reg(c, u)));
+  const p = writeMem(c, u, 4);
   if (p) store<u32>(p, load<u32>(reg(c, u)));
   return p != 0;
 }
 export function movsdStore(c: Vcpu, u: usize): bool {
-  const p = uD(u) ? dst(c, u) : writeMem(c, u, 8);
+  if (uD(u)) return putLow64(c, u, load<u64>(reg(c, u)));
+  const p = writeMem(c, u, 8);
   if (p) store<u64>(p, load<u64>(reg(c, u)));
   return p != 0;
 }
@@ -56,19 +58,14 @@ export function movsdStore(c: Vcpu, u: usize): bool {
 // Halves
 export function movlps(c: Vcpu, u: usize): bool {
   const s = srcAny(c, u, 8);
-  if (s) store<u64>(dst(c, u), load<u64>(s));
-  return s != 0;
+  return s ? putLow64(c, u, load<u64>(s)) : false;
 }
 /** MOVHPS from memory; MOVLHPS from a register. */
 export function movhps(c: Vcpu, u: usize): bool {
   const s = srcAny(c, u, 8);
-  if (s) store<u64>(dst(c, u), load<u64>(s), 8);
-  return s != 0;
+  return s ? putHigh64(c, u, load<u64>(s)) : false;
 }
-export function movhlps(c: Vcpu, u: usize): bool {
-  store<u64>(dst(c, u), load<u64>(reg(c, u), 8));
-  return true;
-}
+export function movhlps(c: Vcpu, u: usize): bool { return putLow64(c, u, load<u64>(reg(c, u), 8)); }
 export function movhpsStore(c: Vcpu, u: usize): bool {
   const p = writeMem(c, u, 8);
   if (p) store<u64>(p, load<u64>(reg(c, u), 8));

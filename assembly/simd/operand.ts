@@ -1,32 +1,47 @@
 /**
- * Operands of MMX and SSE instructions.
+ * Operands of MMX, SSE and AVX instructions.
  *
- * XMM register i is the low 16 bytes of V_YMM + 32 i; the upper 16 stay as they are (legacy SSE). MMX register i is the
- * mantissa of physical x87 register i, V_ST + 16 i. Many instructions exist for both: `isMmx` tells by the destination,
- * and because nearly all of them work lane by lane, the handler computes 16 bytes and `putPacked` stores 8 or 16.
+ * XMM register i is the low 16 bytes of V_YMM + 32 i. MMX register i is the mantissa of physical x87 register i,
+ * V_ST + 16 i. One handler serves every encoding of an instruction; the micro-op's shape says which it is:
  *
- * A source is a host pointer, 0 = did not complete. 16 bytes may be read at a pointer from src16 and packedSrc; what
- * lies above an MMX source's 8 bytes has no meaning.
+ *     legacy    the first source is the destination, and its upper 16 bytes stay as they are
+ *     VEX.128   a first source of its own; the upper 16 bytes of the destination become zero
+ *     VEX.256   the same with 32 bytes, most often the same operation on either half
+ *
+ * MMX has the legacy shape: `isMmx` tells by the destination, and because nearly all of its instructions work lane by
+ * lane, the handler computes 16 bytes and `putPacked` stores 8.
+ *
+ * A source is a host pointer, 0 = did not complete. At a pointer from src and packedSrc 16 bytes may be read (32 with
+ * VEX.256); what lies above an MMX source's 8 bytes has no meaning.
  */
 import { Vcpu, V_YMM, V_SIMD } from "../gen/layout";
 import { raise, raiseError, GP, MF } from "../exception";
 import { readPtr, writePtr } from "../mem/access";
 import { WRITE } from "../sem/kinds";
-import { ea, uD, uFlags, uS, UF_STACK } from "../decode/uop";
+import { ea, uD, uFlags, uLeft, uS, uShape, SHAPE_LEGACY, SHAPE_YMM, UF_STACK } from "../decode/uop";
 
 const FSW_ES: u32 = 0x80;
 const FSW_TOP: u16 = 0x3800;
 
-/** Room for two vectors; has a meaning only within one handler. */
+/** Room for two YMM registers; has a meaning only within one handler. */
 @inline export function scratch(c: Vcpu): usize { return changetype<usize>(c) + V_SIMD; }
+
+@inline export function isVex(u: usize): bool { return uShape(u) != SHAPE_LEGACY; }
+/** The operation has 256 bits. */
+@inline export function isWide(u: usize): bool { return uShape(u) == SHAPE_YMM; }
+/** Bytes of a vector. */
+@inline export function vectorBytes(u: usize): u32 { return isWide(u) ? 32 : 16; }
 
 /** Register operand 0, and operand 1 when it cannot be memory. */
 @inline export function dst(c: Vcpu, u: usize): usize { return changetype<usize>(c) + uD(u); }
 @inline export function reg(c: Vcpu, u: usize): usize { return changetype<usize>(c) + uS(u); }
-/** Old value of operand 0. */
-@inline export function left(c: Vcpu, u: usize): v128 { return v128.load(changetype<usize>(c) + uD(u)); }
+/** The first source: the register in VEX.vvvv, in legacy encodings operand 0. */
+@inline export function leftAt(c: Vcpu, u: usize): usize { return changetype<usize>(c) + uLeft(u); }
+@inline export function left(c: Vcpu, u: usize): v128 { return v128.load(leftAt(c, u)); }
 /** Operand 1 at its pointer. */
 @inline export function right(s: usize): v128 { return v128.load(s); }
+/** The upper half of a vector of 256 bits. */
+@inline export function upper(p: usize): v128 { return v128.load(p, 16); }
 /** Low qwords of operands 0 and 1 side by side: the 16 bytes an MMX instruction packs or pairs. */
 @inline export function joined(c: Vcpu, u: usize, s: usize): v128 {
   return v128.shuffle<i64>(left(c, u), right(s), 0, 2);
@@ -40,12 +55,17 @@ export function readMem(c: Vcpu, u: usize, size: u32): usize {
   return readPtr(c, ea(c, u), size);
 }
 
-/** The memory operand for reading 16 bytes; #GP(0) if it is not aligned (SDM vol. 3, 6.15, interrupt 13). */
+/** The memory operand for reading a vector, which must be aligned: else #GP(0) (SDM vol. 3, 6.15, interrupt 13). */
 export function readAligned(c: Vcpu, u: usize): usize {
-  const at = ea(c, u);
-  if (<u32>at & 15) return misaligned(c);
+  const at = ea(c, u), size = vectorBytes(u);
+  if (<u32>at & (size - 1)) return misaligned(c);
   c.stackFault = uFlags(u) & UF_STACK;
-  return readPtr(c, at, 16);
+  return readPtr(c, at, size);
+}
+
+/** The memory operand for reading a vector: aligned in the legacy encoding. */
+@inline function readVector(c: Vcpu, u: usize): usize {
+  return isVex(u) ? readMem(c, u, vectorBytes(u)) : readAligned(c, u);
 }
 
 /** The memory operand for writing `size` bytes at any alignment. */
@@ -54,11 +74,12 @@ export function writeMem(c: Vcpu, u: usize, size: u32): usize {
   return writePtr(c, ea(c, u), size, WRITE);
 }
 
+/** The memory operand for writing a vector, which must be aligned in every encoding. */
 export function writeAligned(c: Vcpu, u: usize): usize {
-  const at = ea(c, u);
-  if (<u32>at & 15) return misaligned(c);
+  const at = ea(c, u), size = vectorBytes(u);
+  if (<u32>at & (size - 1)) return misaligned(c);
   c.stackFault = uFlags(u) & UF_STACK;
-  return writePtr(c, at, 16, WRITE);
+  return writePtr(c, at, size, WRITE);
 }
 
 function misaligned(c: Vcpu): usize {
@@ -66,10 +87,16 @@ function misaligned(c: Vcpu): usize {
   return 0;
 }
 
-/** Operand 1 of `Vo,Wo`: a register, or 16 aligned bytes. */
+/** Operand 1, a vector: a register or memory. */
+@inline export function src(c: Vcpu, u: usize): usize {
+  const s = uS(u);
+  return s ? changetype<usize>(c) + s : readVector(c, u);
+}
+
+/** Operand 1 of 16 bytes, whatever the shape: a register or memory. */
 @inline export function src16(c: Vcpu, u: usize): usize {
   const s = uS(u);
-  return s ? changetype<usize>(c) + s : readAligned(c, u);
+  return s ? changetype<usize>(c) + s : isVex(u) ? readMem(c, u, 16) : readAligned(c, u);
 }
 
 /** Operand 1: a register, or `size` bytes of memory at any alignment. */
@@ -112,18 +139,50 @@ export function putMmx(c: Vcpu, at: usize, v: u64): bool {
 
 /** Operand 1 of an instruction that exists as `Pq,Qq` and as `Vo,Wo`. */
 @inline export function packedSrc(c: Vcpu, u: usize): usize {
-  return isMmx(u) ? mmxSrc(c, u, 8) : src16(c, u);
+  return isMmx(u) ? mmxSrc(c, u, 8) : src(c, u);
 }
 
-/** Result of such an instruction. Returns true. */
-@inline export function putPacked(c: Vcpu, u: usize, v: v128): bool {
-  if (isMmx(u)) return putMmx(c, dst(c, u), <u64>i64x2.extract_lane(v, 0));
-  v128.store(dst(c, u), v);
+// Results; all return true.
+
+/** 128 bits to operand 0. */
+@inline export function putXmm(c: Vcpu, u: usize, v: v128): bool {
+  const d = dst(c, u);
+  v128.store(d, v);
+  if (isVex(u)) v128.store(d, i64x2.splat(0), 16);
   return true;
 }
 
-@inline export function putXmm(c: Vcpu, u: usize, v: v128): bool {
-  v128.store(dst(c, u), v);
+@inline export function putYmm(c: Vcpu, u: usize, low: v128, high: v128): bool {
+  const d = dst(c, u);
+  v128.store(d, low);
+  v128.store(d, high, 16);
+  return true;
+}
+
+/** Either, from memory of the host. */
+@inline export function putVector(c: Vcpu, u: usize, p: usize): bool {
+  return isWide(u) ? putYmm(c, u, right(p), upper(p)) : putXmm(c, u, right(p));
+}
+
+/** 128 bits to an XMM register, or their lower half to an MMX register. */
+@inline export function putPacked(c: Vcpu, u: usize, v: v128): bool {
+  return isMmx(u) ? putMmx(c, dst(c, u), <u64>i64x2.extract_lane(v, 0)) : putXmm(c, u, v);
+}
+
+// One element; the others are the first source's.
+@inline export function putLow32(c: Vcpu, u: usize, v: u32): bool {
+  if (isVex(u)) return putXmm(c, u, i32x4.replace_lane(left(c, u), 0, v));
+  store<u32>(dst(c, u), v);
+  return true;
+}
+@inline export function putLow64(c: Vcpu, u: usize, v: u64): bool {
+  if (isVex(u)) return putXmm(c, u, i64x2.replace_lane(left(c, u), 0, v));
+  store<u64>(dst(c, u), v);
+  return true;
+}
+@inline export function putHigh64(c: Vcpu, u: usize, v: u64): bool {
+  if (isVex(u)) return putXmm(c, u, i64x2.replace_lane(left(c, u), 1, v));
+  store<u64>(dst(c, u), v, 8);
   return true;
 }
 

@@ -1,65 +1,42 @@
 /** SSE4.1: integer arithmetic, blends, extensions, inserts and extracts. Floating point is in ./round.ts. */
 import { Vcpu, V_YMM } from "../gen/layout";
-import { dst, left, putGpr32, putXmm, reg, right, scratch, src16, srcAny, writeMem } from "./operand";
+import { chosen, imm8, lanes } from "./lanes";
+import {
+  dst, isVex, isWide, left, leftAt, putGpr32, putXmm, putYmm, reg, right, scratch, src, src16, srcAny, upper, writeMem,
+} from "./operand";
 import { uD, uImm, uS, uSize } from "../decode/uop";
 import { setArithmeticFlags, CF, ZF } from "../sem/flags";
 
-@inline function imm8(u: usize): u32 { return <u32>uImm(u) & 0xff; }
-
 // Lane by lane
-export function pminsb(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, i8x16.min_s(left(c, u), right(s))) : false;
-}
-export function pminsd(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, i32x4.min_s(left(c, u), right(s))) : false;
-}
-export function pminuw(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, i16x8.min_u(left(c, u), right(s))) : false;
-}
-export function pminud(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, i32x4.min_u(left(c, u), right(s))) : false;
-}
-export function pmaxsb(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, i8x16.max_s(left(c, u), right(s))) : false;
-}
-export function pmaxsd(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, i32x4.max_s(left(c, u), right(s))) : false;
-}
-export function pmaxuw(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, i16x8.max_u(left(c, u), right(s))) : false;
-}
-export function pmaxud(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, i32x4.max_u(left(c, u), right(s))) : false;
-}
-export function pmulld(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, i32x4.mul(left(c, u), right(s))) : false;
-}
-export function pcmpeqq(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, i64x2.eq(left(c, u), right(s))) : false;
-}
-export function pcmpgtq(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, i64x2.gt_s(left(c, u), right(s))) : false;
-}
-export function packusdw(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, i16x8.narrow_i32x4_u(left(c, u), right(s))) : false;
-}
+@unmanaged class Pminsb { @inline of(a: v128, b: v128): v128 { return i8x16.min_s(a, b); } }
+export function pminsb(c: Vcpu, u: usize): bool { return lanes<Pminsb>(c, u); }
+@unmanaged class Pminsd { @inline of(a: v128, b: v128): v128 { return i32x4.min_s(a, b); } }
+export function pminsd(c: Vcpu, u: usize): bool { return lanes<Pminsd>(c, u); }
+@unmanaged class Pminuw { @inline of(a: v128, b: v128): v128 { return i16x8.min_u(a, b); } }
+export function pminuw(c: Vcpu, u: usize): bool { return lanes<Pminuw>(c, u); }
+@unmanaged class Pminud { @inline of(a: v128, b: v128): v128 { return i32x4.min_u(a, b); } }
+export function pminud(c: Vcpu, u: usize): bool { return lanes<Pminud>(c, u); }
+@unmanaged class Pmaxsb { @inline of(a: v128, b: v128): v128 { return i8x16.max_s(a, b); } }
+export function pmaxsb(c: Vcpu, u: usize): bool { return lanes<Pmaxsb>(c, u); }
+@unmanaged class Pmaxsd { @inline of(a: v128, b: v128): v128 { return i32x4.max_s(a, b); } }
+export function pmaxsd(c: Vcpu, u: usize): bool { return lanes<Pmaxsd>(c, u); }
+@unmanaged class Pmaxuw { @inline of(a: v128, b: v128): v128 { return i16x8.max_u(a, b); } }
+export function pmaxuw(c: Vcpu, u: usize): bool { return lanes<Pmaxuw>(c, u); }
+@unmanaged class Pmaxud { @inline of(a: v128, b: v128): v128 { return i32x4.max_u(a, b); } }
+export function pmaxud(c: Vcpu, u: usize): bool { return lanes<Pmaxud>(c, u); }
+@unmanaged class Pmulld { @inline of(a: v128, b: v128): v128 { return i32x4.mul(a, b); } }
+export function pmulld(c: Vcpu, u: usize): bool { return lanes<Pmulld>(c, u); }
+@unmanaged class Pcmpeqq { @inline of(a: v128, b: v128): v128 { return i64x2.eq(a, b); } }
+export function pcmpeqq(c: Vcpu, u: usize): bool { return lanes<Pcmpeqq>(c, u); }
+@unmanaged class Pcmpgtq { @inline of(a: v128, b: v128): v128 { return i64x2.gt_s(a, b); } }
+export function pcmpgtq(c: Vcpu, u: usize): bool { return lanes<Pcmpgtq>(c, u); }
+@unmanaged class Packusdw { @inline of(a: v128, b: v128): v128 { return i16x8.narrow_i32x4_u(a, b); } }
+export function packusdw(c: Vcpu, u: usize): bool { return lanes<Packusdw>(c, u); }
 @inline function evenDwords(v: v128): v128 { return v128.shuffle<i32>(v, v, 0, 2, 0, 2); }
-export function pmuldq(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, i64x2.extmul_low_i32x4_s(evenDwords(left(c, u)), evenDwords(right(s)))) : false;
+@unmanaged class Pmuldq {
+  @inline of(a: v128, b: v128): v128 { return i64x2.extmul_low_i32x4_s(evenDwords(a), evenDwords(b)); }
 }
+export function pmuldq(c: Vcpu, u: usize): bool { return lanes<Pmuldq>(c, u); }
 /** The smallest word, and its number, in the low dword. */
 export function phminposuw(c: Vcpu, u: usize): bool {
   const s = src16(c, u);
@@ -71,99 +48,94 @@ export function phminposuw(c: Vcpu, u: usize): bool {
   }
   return putXmm(c, u, i64x2(least, 0));
 }
-/** Eight sums of four absolute differences: bytes of operand 0 from 4 imm8[2] on, one dword of operand 1. */
-export function mpsadbw(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  if (!s) return false;
-  const imm = imm8(u), a = dst(c, u) + (imm & 4), b = s + ((imm & 3) << 2), out = scratch(c);
-  for (let i: usize = 0; i < 8; i++) {
-    let sum = 0;
-    for (let k: usize = 0; k < 4; k++) sum += abs<i32>(<i32>load<u8>(a + i + k) - <i32>load<u8>(b + k));
-    store<u16>(out + (i << 1), <u16>sum);
+/** Eight sums of four absolute differences: bytes of the first source from 4 imm8[2] on, one dword of the second. */
+@unmanaged class Mpsadbw {
+  @inline of(a: usize, b: usize, imm: u32): v128 {
+    const from = a + (imm & 4), word = load<u32>(b + ((imm & 3) << 2));
+    let low: u64 = 0, high: u64 = 0;
+    for (let i: usize = 0; i < 8; i++) {
+      let sum: u64 = 0;
+      for (let k: usize = 0; k < 4; k++) {
+        sum += abs<i32>(<i32>load<u8>(from + i + k) - <i32>((word >> (<u32>k << 3)) & 255));
+      }
+      if (i < 4) low |= sum << (i << 4);
+      else high |= sum << ((i - 4) << 4);
+    }
+    return i64x2(low, high);
   }
-  return putXmm(c, u, v128.load(out));
+  @inline next(imm: u32): u32 { return imm >> 3; }
 }
+export function mpsadbw(c: Vcpu, u: usize): bool { return chosen<Mpsadbw>(c, u); }
 export function ptest(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
+  const s = src(c, u), d = dst(c, u);
   if (!s) return false;
-  const a = left(c, u), b = right(s);
-  setArithmeticFlags(c, (v128.any_true(v128.and(a, b)) ? 0 : ZF) | (v128.any_true(v128.andnot(b, a)) ? 0 : CF));
+  const a = v128.load(d), b = right(s);
+  let both = v128.and(a, b), others = v128.andnot(b, a);
+  if (isWide(u)) {
+    both = v128.or(both, v128.and(upper(d), upper(s)));
+    others = v128.or(others, v128.andnot(upper(s), upper(d)));
+  }
+  setArithmeticFlags(c, (v128.any_true(both) ? 0 : ZF) | (v128.any_true(others) ? 0 : CF));
   return true;
 }
 
-// Extension of the low bytes, words or dwords
-@inline function low64(s: usize): v128 { return i64x2(load<u64>(s), 0); }
-@inline function low32(s: usize): v128 { return i64x2(load<u32>(s), 0); }
-@inline function low16(s: usize): v128 { return i64x2(load<u16>(s), 0); }
+// Extension of the low bytes, words or dwords: to twice, four times or eight times their size
 @inline function bytesS(v: v128): v128 { return i16x8.extend_low_i8x16_s(v); }
 @inline function bytesU(v: v128): v128 { return i16x8.extend_low_i8x16_u(v); }
 @inline function wordsS(v: v128): v128 { return i32x4.extend_low_i16x8_s(v); }
 @inline function wordsU(v: v128): v128 { return i32x4.extend_low_i16x8_u(v); }
 @inline function dwordsS(v: v128): v128 { return i64x2.extend_low_i32x4_s(v); }
 @inline function dwordsU(v: v128): v128 { return i64x2.extend_low_i32x4_u(v); }
-export function pmovsxbw(c: Vcpu, u: usize): bool {
-  const s = srcAny(c, u, 8);
-  return s ? putXmm(c, u, bytesS(low64(s))) : false;
+@unmanaged class Sbw { @inline of(v: v128): v128 { return bytesS(v); } }
+@unmanaged class Sbd { @inline of(v: v128): v128 { return wordsS(bytesS(v)); } }
+@unmanaged class Sbq { @inline of(v: v128): v128 { return dwordsS(wordsS(bytesS(v))); } }
+@unmanaged class Swd { @inline of(v: v128): v128 { return wordsS(v); } }
+@unmanaged class Swq { @inline of(v: v128): v128 { return dwordsS(wordsS(v)); } }
+@unmanaged class Sdq { @inline of(v: v128): v128 { return dwordsS(v); } }
+@unmanaged class Ubw { @inline of(v: v128): v128 { return bytesU(v); } }
+@unmanaged class Ubd { @inline of(v: v128): v128 { return wordsU(bytesU(v)); } }
+@unmanaged class Ubq { @inline of(v: v128): v128 { return dwordsU(wordsU(bytesU(v))); } }
+@unmanaged class Uwd { @inline of(v: v128): v128 { return wordsU(v); } }
+@unmanaged class Uwq { @inline of(v: v128): v128 { return dwordsU(wordsU(v)); } }
+@unmanaged class Udq { @inline of(v: v128): v128 { return dwordsU(v); } }
+/** No more than the operand has may be read. */
+@inline function part(p: usize, size: u32): u64 {
+  return size == 8 ? load<u64>(p) : size == 4 ? load<u32>(p) : load<u16>(p);
 }
-export function pmovsxbd(c: Vcpu, u: usize): bool {
-  const s = srcAny(c, u, 4);
-  return s ? putXmm(c, u, wordsS(bytesS(low32(s)))) : false;
+/** `of` extends the low `size` bytes to 16. */
+function extend<TExtend>(c: Vcpu, u: usize, size: u32): bool {
+  const s = srcAny(c, u, isWide(u) ? size << 1 : size);
+  if (!s) return false;
+  const op = changetype<TExtend>(0), low = op.of(i64x2(part(s, size), 0));
+  return isWide(u) ? putYmm(c, u, low, op.of(i64x2(part(s + size, size), 0))) : putXmm(c, u, low);
 }
-export function pmovsxbq(c: Vcpu, u: usize): bool {
-  const s = srcAny(c, u, 2);
-  return s ? putXmm(c, u, dwordsS(wordsS(bytesS(low16(s))))) : false;
-}
-export function pmovsxwd(c: Vcpu, u: usize): bool {
-  const s = srcAny(c, u, 8);
-  return s ? putXmm(c, u, wordsS(low64(s))) : false;
-}
-export function pmovsxwq(c: Vcpu, u: usize): bool {
-  const s = srcAny(c, u, 4);
-  return s ? putXmm(c, u, dwordsS(wordsS(low32(s)))) : false;
-}
-export function pmovsxdq(c: Vcpu, u: usize): bool {
-  const s = srcAny(c, u, 8);
-  return s ? putXmm(c, u, dwordsS(low64(s))) : false;
-}
-export function pmovzxbw(c: Vcpu, u: usize): bool {
-  const s = srcAny(c, u, 8);
-  return s ? putXmm(c, u, bytesU(low64(s))) : false;
-}
-export function pmovzxbd(c: Vcpu, u: usize): bool {
-  const s = srcAny(c, u, 4);
-  return s ? putXmm(c, u, wordsU(bytesU(low32(s)))) : false;
-}
-export function pmovzxbq(c: Vcpu, u: usize): bool {
-  const s = srcAny(c, u, 2);
-  return s ? putXmm(c, u, dwordsU(wordsU(bytesU(low16(s))))) : false;
-}
-export function pmovzxwd(c: Vcpu, u: usize): bool {
-  const s = srcAny(c, u, 8);
-  return s ? putXmm(c, u, wordsU(low64(s))) : false;
-}
-export function pmovzxwq(c: Vcpu, u: usize): bool {
-  const s = srcAny(c, u, 4);
-  return s ? putXmm(c, u, dwordsU(wordsU(low32(s)))) : false;
-}
-export function pmovzxdq(c: Vcpu, u: usize): bool {
-  const s = srcAny(c, u, 8);
-  return s ? putXmm(c, u, dwordsU(low64(s))) : false;
-}
+export function pmovsxbw(c: Vcpu, u: usize): bool { return extend<Sbw>(c, u, 8); }
+export function pmovsxbd(c: Vcpu, u: usize): bool { return extend<Sbd>(c, u, 4); }
+export function pmovsxbq(c: Vcpu, u: usize): bool { return extend<Sbq>(c, u, 2); }
+export function pmovsxwd(c: Vcpu, u: usize): bool { return extend<Swd>(c, u, 8); }
+export function pmovsxwq(c: Vcpu, u: usize): bool { return extend<Swq>(c, u, 4); }
+export function pmovsxdq(c: Vcpu, u: usize): bool { return extend<Sdq>(c, u, 8); }
+export function pmovzxbw(c: Vcpu, u: usize): bool { return extend<Ubw>(c, u, 8); }
+export function pmovzxbd(c: Vcpu, u: usize): bool { return extend<Ubd>(c, u, 4); }
+export function pmovzxbq(c: Vcpu, u: usize): bool { return extend<Ubq>(c, u, 2); }
+export function pmovzxwd(c: Vcpu, u: usize): bool { return extend<Uwd>(c, u, 8); }
+export function pmovzxwq(c: Vcpu, u: usize): bool { return extend<Uwq>(c, u, 4); }
+export function pmovzxdq(c: Vcpu, u: usize): bool { return extend<Udq>(c, u, 8); }
 
-// Blends, by the sign bits of XMM0's lanes or by imm8
-@inline function chooser(c: Vcpu): v128 { return v128.load(changetype<usize>(c), V_YMM); }
-export function pblendvb(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, v128.bitselect(right(s), left(c, u), i8x16.shr_s(chooser(c), 7))) : false;
+// Blends, by the sign bits of the lanes of XMM0 (of the register in imm8[7:4] with VEX) or by imm8
+@unmanaged class Pblendvb { @inline of(mask: v128): v128 { return i8x16.shr_s(mask, 7); } }
+@unmanaged class Blendvps { @inline of(mask: v128): v128 { return i32x4.shr_s(mask, 31); } }
+@unmanaged class Blendvpd { @inline of(mask: v128): v128 { return i64x2.shr_s(mask, 63); } }
+function blend<TBlend>(c: Vcpu, u: usize): bool {
+  const s = src(c, u);
+  if (!s) return false;
+  const m = changetype<usize>(c) + (isVex(u) ? <usize>uImm(u) : V_YMM), a = leftAt(c, u), op = changetype<TBlend>(0);
+  const low = v128.bitselect(right(s), v128.load(a), op.of(v128.load(m)));
+  return isWide(u) ? putYmm(c, u, low, v128.bitselect(upper(s), upper(a), op.of(upper(m)))) : putXmm(c, u, low);
 }
-export function blendvps(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, v128.bitselect(right(s), left(c, u), i32x4.shr_s(chooser(c), 31))) : false;
-}
-export function blendvpd(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, v128.bitselect(right(s), left(c, u), i64x2.shr_s(chooser(c), 63))) : false;
-}
+export function pblendvb(c: Vcpu, u: usize): bool { return blend<Pblendvb>(c, u); }
+export function blendvps(c: Vcpu, u: usize): bool { return blend<Blendvps>(c, u); }
+export function blendvpd(c: Vcpu, u: usize): bool { return blend<Blendvpd>(c, u); }
 /** All ones in the lanes of 2, 4 or 8 bytes whose bit of imm8 is set. */
 @inline function wordMask(imm: u32): v128 {
   const bits = i16x8(1, 2, 4, 8, 16, 32, 64, 128);
@@ -177,18 +149,22 @@ export function blendvpd(c: Vcpu, u: usize): bool {
   const bits = i64x2(1, 2);
   return i64x2.eq(v128.and(i64x2.splat(imm), bits), bits);
 }
-export function pblendw(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, v128.bitselect(right(s), left(c, u), wordMask(imm8(u)))) : false;
+@unmanaged class Pblendw {
+  @inline of(a: usize, b: usize, imm: u32): v128 { return v128.bitselect(v128.load(b), v128.load(a), wordMask(imm)); }
+  @inline next(imm: u32): u32 { return imm; }
 }
-export function blendps(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, v128.bitselect(right(s), left(c, u), dwordMask(imm8(u)))) : false;
+@unmanaged class Blendps {
+  @inline of(a: usize, b: usize, imm: u32): v128 { return v128.bitselect(v128.load(b), v128.load(a), dwordMask(imm)); }
+  @inline next(imm: u32): u32 { return imm >> 4; }
 }
-export function blendpd(c: Vcpu, u: usize): bool {
-  const s = src16(c, u);
-  return s ? putXmm(c, u, v128.bitselect(right(s), left(c, u), qwordMask(imm8(u)))) : false;
+@unmanaged class Blendpd {
+  @inline of(a: usize, b: usize, imm: u32): v128 { return v128.bitselect(v128.load(b), v128.load(a), qwordMask(imm)); }
+  @inline next(imm: u32): u32 { return imm >> 2; }
 }
+export function pblendw(c: Vcpu, u: usize): bool { return chosen<Pblendw>(c, u); }
+/** BLENDPS and VPBLENDD. */
+export function blendps(c: Vcpu, u: usize): bool { return chosen<Blendps>(c, u); }
+export function blendpd(c: Vcpu, u: usize): bool { return chosen<Blendpd>(c, u); }
 
 // Insert and extract
 export function pextrb(c: Vcpu, u: usize): bool {
@@ -221,23 +197,32 @@ export function pextrd(c: Vcpu, u: usize): bool {
   if (p) store<u64>(p, load<u64>(reg(c, u) + ((imm8(u) & 1) << 3)));
   return p != 0;
 }
+/** The first source in the scratch room, where an element of it is replaced. */
+@inline function opened(c: Vcpu, u: usize): usize {
+  const out = scratch(c);
+  v128.store(out, left(c, u));
+  return out;
+}
 export function pinsrb(c: Vcpu, u: usize): bool {
   const s = srcAny(c, u, 1);
-  if (s) store<u8>(dst(c, u) + (imm8(u) & 15), load<u8>(s));
-  return s != 0;
+  if (!s) return false;
+  const v = load<u8>(s), out = opened(c, u);
+  store<u8>(out + (imm8(u) & 15), v);
+  return putXmm(c, u, v128.load(out));
 }
 export function pinsrd(c: Vcpu, u: usize): bool {
   const wide = uSize(u) == 3, s = srcAny(c, u, wide ? 8 : 4);
   if (!s) return false;
-  if (wide) store<u64>(dst(c, u) + ((imm8(u) & 1) << 3), load<u64>(s));
-  else store<u32>(dst(c, u) + ((imm8(u) & 3) << 2), load<u32>(s));
-  return true;
+  const v: u64 = wide ? load<u64>(s) : load<u32>(s), out = opened(c, u);
+  if (wide) store<u64>(out + ((imm8(u) & 1) << 3), v);
+  else store<u32>(out + ((imm8(u) & 3) << 2), <u32>v);
+  return putXmm(c, u, v128.load(out));
 }
 /** imm8: 7:6 source lane (a register's), 5:4 destination lane, 3:0 lanes to clear. */
 export function insertps(c: Vcpu, u: usize): bool {
   const s = srcAny(c, u, 4), imm = imm8(u);
   if (!s) return false;
-  const v = load<u32>(uS(u) ? s + ((imm >> 6) << 2) : s);
-  store<u32>(dst(c, u) + ((imm >> 2) & 12), v);
-  return putXmm(c, u, v128.andnot(left(c, u), dwordMask(imm)));
+  const v = load<u32>(uS(u) ? s + ((imm >> 6) << 2) : s), out = opened(c, u);
+  store<u32>(out + ((imm >> 2) & 12), v);
+  return putXmm(c, u, v128.andnot(v128.load(out), dwordMask(imm)));
 }

@@ -6,7 +6,7 @@
  * index, or a mask of whole elements.
  */
 import { Vcpu, V_GPR, V_YMM } from "../gen/layout";
-import { dst, srcAny } from "./operand";
+import { dst, isVex, srcAny } from "./operand";
 import { uImm, uSize } from "../decode/uop";
 import { setArithmeticFlags, CF, OF, SF, ZF } from "../sem/flags";
 
@@ -82,7 +82,7 @@ function index(c: Vcpu, result: u32, imm: u32): bool {
   return true;
 }
 
-function mask(c: Vcpu, result: u32, imm: u32): bool {
+function mask(c: Vcpu, u: usize, result: u32, imm: u32): bool {
   const xmm0 = changetype<usize>(c) + V_YMM;
   let v = i64x2(result, 0);
   if (imm & 0x40) {
@@ -92,6 +92,7 @@ function mask(c: Vcpu, result: u32, imm: u32): bool {
     else v = i8x16.eq(v128.and(v128.shuffle<i8>(v, v, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1), bytes), bytes);
   }
   v128.store(xmm0, v);
+  if (isVex(u)) v128.store(xmm0, i64x2.splat(0), 16);
   return true;
 }
 
@@ -102,7 +103,7 @@ function mask(c: Vcpu, result: u32, imm: u32): bool {
   const la = explicit ? explicitLength(c, u, 0, imm) : implicitLength(a, imm);
   const lb = explicit ? explicitLength(c, u, 2, imm) : implicitLength(s, imm);
   const result = finish(c, compare(a, la, s, lb, imm), la, lb, imm);
-  return wantsMask ? mask(c, result, imm) : index(c, result, imm);
+  return wantsMask ? mask(c, u, result, imm) : index(c, result, imm);
 }
 export function pcmpestrm(c: Vcpu, u: usize): bool { return strings(c, u, true, true); }
 export function pcmpestri(c: Vcpu, u: usize): bool { return strings(c, u, true, false); }

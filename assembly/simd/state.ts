@@ -1,9 +1,9 @@
-/** State management: FXSAVE, FXRSTOR, LDMXCSR, STMXCSR, EMMS, CLFLUSH and the fences. */
-import { Vcpu } from "../gen/layout";
+/** State management: FXSAVE, FXRSTOR, LDMXCSR, STMXCSR, EMMS, VZEROUPPER, VZEROALL, CLFLUSH and the fences. */
+import { Vcpu, V_YMM } from "../gen/layout";
 import { raiseError, GP } from "../exception";
 import { probeWrite, readPtr } from "../mem/access";
 import {
-  area, LEGACY_SIZE, loadX87, loadXmm, MXCSR_MASK, newMxcsr, openArea, readMxcsr, storeMxcsr, storeX87, storeXmm,
+  area, LEGACY_SIZE, loadX87, loadXmm, MXCSR_MASK, newMxcsr, openArea, readMxcsr, storeMxcsr, storeX87, storeXmm, xmmCount,
 } from "./area";
 import { enterMmx, mmxReady, readMem, scratch, writeMem } from "./operand";
 
@@ -27,6 +27,17 @@ export function emms(c: Vcpu, u: usize): bool {
   if (!mmxReady(c)) return false;
   enterMmx(c);
   c.ftw = 0;
+  return true;
+}
+
+/** The upper halves of all YMM registers that the mode has, or all of them. */
+export function vzeroupper(c: Vcpu, u: usize): bool {
+  const page = changetype<usize>(c), count = xmmCount(c);
+  for (let i: usize = 0; i < count; i++) v128.store(page + V_YMM + (i << 5), i64x2.splat(0), 16);
+  return true;
+}
+export function vzeroall(c: Vcpu, u: usize): bool {
+  memory.fill(changetype<usize>(c) + V_YMM, 0, xmmCount(c) << 5);
   return true;
 }
 

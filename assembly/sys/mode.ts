@@ -7,13 +7,14 @@
  */
 import {
   Vcpu, MODE_CODE32, MODE_CODE64, MODE_STACK32, MODE_FLAT, MODE_FLATCS, MODE_PROTECTED, MODE_V86, MODE_CPL3, MODE_NOFPU,
-  MODE_NOSSE, MODE_ALIGN, MODE_IOPL_OK, MODE_LONG, SEG_ES, SEG_CS, SEG_SS, SEG_DS,
+  MODE_NOSSE, MODE_NOAVX, MODE_ALIGN, MODE_IOPL_OK, MODE_LONG, SEG_ES, SEG_CS, SEG_SS, SEG_DS,
   ATTENTION_POSTED, V_ATTENTION,
 } from "../gen/layout";
 import { AR_DB, AR_L, AR_P, AR_S, AR_UNUSABLE, segAr, segBase, segLimit } from "../mem/segment";
 import { updateContext } from "../mem/tlb";
 import { ARMED_CODE } from "../mem/watch";
 import { apicDeliverable } from "../apic";
+import { CPU_AVX, hasFeature } from "./model";
 
 /** RFLAGS bits beyond the arithmetic ones (SDM vol. 1, 3.4.3). */
 export const TF: u64 = 1 << 8;
@@ -38,6 +39,8 @@ export const CR4_VME: u64 = 1;
 export const CR4_PVI: u64 = 2;
 export const CR4_OSFXSR: u64 = 1 << 9;
 export const CR4_OSXSAVE: u64 = 1 << 18;
+/** XCR0's SSE and AVX state. */
+const XCR0_YMM: u64 = 6;
 export const EFER_SCE: u64 = 1;
 export const EFER_LME: u64 = 1 << 8;
 export const EFER_LMA: u64 = 1 << 10;
@@ -78,6 +81,7 @@ export function updateMode(c: Vcpu): void {
   }
   if (cr0 & (CR0_EM | CR0_TS)) mode |= MODE_NOFPU | MODE_NOSSE;
   if (!(c.cr4 & CR4_OSFXSR)) mode |= MODE_NOSSE;
+  if (!(c.cr4 & CR4_OSXSAVE) || (c.xcr0 & XCR0_YMM) != XCR0_YMM || !hasFeature(c, CPU_AVX)) mode |= MODE_NOAVX;
   if (c.efer & EFER_LMA) mode |= MODE_LONG;
   if ((c.efer & EFER_LMA) && (cs & AR_L)) mode |= MODE_CODE64 | MODE_FLATCS;
   else {

@@ -147,6 +147,8 @@ export class VectorMachine {
     this.#pages = new Uint8Array(buffer, this.#memory.hostAddress(PROCESS), PROCESS_SIZE);
     this.#pristine = pristine();
     const v = this.#view;
+    // The recording CPU has all features, those too that a guest must ask for.
+    for (const [i, word] of IMPLEMENTED.entries()) v.set(VCPU.cpuToggle, (word ^ DEFAULT[i]) >>> 0, i);
     this.#memory.control.set(CONTROL.tscHz, 1_000_000_000);
     const image = (mode: 64 | 32 | 16): Uint8Array => {
       for (const [name, segment] of Object.entries(SEGMENTS[mode])) setSegment(v, name as keyof Segments, segment);

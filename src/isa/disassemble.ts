@@ -16,7 +16,7 @@ import {
   operandCode,
   type Width,
 } from "./operand.ts";
-import { gprName, SEGMENT_NAMES } from "./registers.ts";
+import { gprName, SEGMENT_NAMES, vectorName } from "./registers.ts";
 import type { Row } from "./table/grammar.ts";
 
 export interface DisassembleOptions {
@@ -45,6 +45,7 @@ const SIZE_WORDS: Readonly<Record<number, string>> = {
   64: "qword",
   80: "tword",
   128: "oword",
+  256: "yword",
 };
 const SEGMENT_OF_PREFIX: Readonly<Record<number, string>> = {
   38: "es",
@@ -89,6 +90,8 @@ class Instruction {
   #rep = 0;
   #opcode = 0;
   #vex: { l: number; w: number; vvvv: number } | undefined;
+  /** Number of a vector register that is the index of the memory operand. */
+  #vectorIndex = -1;
   #modrm = -1;
   #z: Width = 32;
   #asize: Width = 32;
@@ -211,6 +214,7 @@ class Instruction {
   #readMemory(): void {
     const mod = this.#modrm >> 6;
     const rm = this.#modrm & 7;
+    if (this.row.values.has("vsib") && (this.#asize === 16 || rm !== 4)) throw BAD;
     if (this.#asize === 16) {
       if (mod === 0 && rm === 6) this.#absolute(this.#unsigned(16));
       else this.#memory = EA16[rm] + this.#displacement(mod === 1 ? 8 : mod === 2 ? 16 : 0);
@@ -226,16 +230,20 @@ class Instruction {
     const sib = this.#u8();
     const indexNumber = ((sib >> 3) & 7) | (this.#rex & 2 ? 8 : 0);
     const scale = 1 << (sib >> 6);
+    const vsib = this.row.values.get("vsib");
+    const indexed = vsib !== undefined || indexNumber !== 4;
     const noBase = (sib & 7) === 5 && mod === 0;
     let text = noBase ? "" : this.#addressRegister(sib & 7, 1);
-    if (indexNumber !== 4) {
-      const name = gprName(indexNumber, this.#asize, false);
+    if (vsib) this.#vectorIndex = indexNumber;
+    if (indexed) {
+      const wide = vsib === "x" && this.#vex?.l;
+      const name = vsib ? vectorName(indexNumber, wide ? 256 : 128) : gprName(indexNumber, this.#asize, false);
       // Without a base, NASM would turn x*1 and x*2 into x and x+x.
-      if (noBase && scale <= 2) this.#keyword = "nosplit ";
+      if (noBase && scale <= 2 && !vsib) this.#keyword = "nosplit ";
       if (noBase) text = `${name}*${scale}`;
       else text += scale === 1 ? `+${name}` : `+${name}*${scale}`;
     }
-    if (noBase && indexNumber === 4) this.#absolute(this.#signed(32));
+    if (noBase && !indexed) this.#absolute(this.#signed(32));
     else this.#memory = text + this.#displacement(mod === 1 ? 8 : mod === 2 || noBase ? 32 : 0);
   }
 
@@ -257,13 +265,23 @@ class Instruction {
   /** What ModRM could encode but the row's operands cannot be. */
   #checkForm(): void {
     const memory = this.#hasMemory();
-    if (this.#vex?.vvvv && !this.row.operands.some((o) => o[0] === "B")) throw BAD;
+    if (this.#vex?.vvvv && !this.row.operands.some((o) => /^[BH][a-z]$/.test(o))) throw BAD;
+    if (this.#vectorIndex >= 0) {
+      // Destination, mask and index of a gather are three registers.
+      const reg = ((this.#modrm >> 3) & 7) | (this.#rex & 4 ? 8 : 0);
+      if (new Set([reg, this.#vex?.vvvv, this.#vectorIndex]).size < 3) throw BAD;
+    }
     for (const o of this.row.operands) {
       const { letter } = operandCode(o);
       if (letter === "M" && !memory) throw BAD;
       if ((letter === "R" || letter === "N" || letter === "U") && memory) throw BAD;
     }
     if (this.#lock && !(this.row.attrs.has("lock") && memory)) throw BAD;
+  }
+
+  /** Width of an operand. */
+  #bits(code: OperandCode): number {
+    return operandBits(code, this.#z, this.#vex?.l);
   }
 
   #hasMemory(): boolean {
@@ -284,7 +302,8 @@ class Instruction {
     if (this.#segment && !this.#segmentShown && usesX) out.push(this.#segment);
     // A hint (PREFETCHh and the like) has no operand size.
     if (!isSizedRow(row) && !isString && row.meaning !== "nop") {
-      if (this.#mode === 64 && this.#rex & 8 && !row.attrs.has("d64") && !row.attrs.has("f64")) out.push("o64");
+      if (this.#mode === 64 && this.#rex & 8 && !row.vex && !row.attrs.has("d64") && !row.attrs.has("f64"))
+        out.push("o64");
       else if (this.#osizePrefix && row.prefix !== "66") out.push(this.#mode === 16 ? "o32" : "o16");
     }
     const addressless = !this.#memory && this.#relative === undefined && !row.operands.some((o) => o[0] === "O");
@@ -325,7 +344,7 @@ class Instruction {
 
   /** Reads an operand's bytes; the text is made later, when the length of the instruction is known. */
   #operand(code: OperandCode, all: readonly OperandCode[]): () => string {
-    const bits = operandBits(code, this.#z);
+    const bits = this.#bits(code);
     const reg = ((this.#modrm >> 3) & 7) | (this.#rex & 4 ? 8 : 0);
     const rm = (this.#modrm & 7) | (this.#rex & 1 ? 8 : 0);
     const fixed = (text: string) => () => text;
@@ -340,7 +359,11 @@ class Instruction {
         return this.#hasMemory() ? () => this.#memoryText(code, all) : fixed(`mm${rm & 7}`);
       case "W":
       case "U":
-        return this.#hasMemory() ? () => this.#memoryText(code, all) : fixed(`xmm${rm}`);
+        return this.#hasMemory() ? () => this.#memoryText(code, all) : fixed(vectorName(rm, bits));
+      case "H":
+        return fixed(vectorName(this.#vex?.vvvv ?? 0, bits));
+      case "L":
+        return fixed(vectorName((this.#u8() >> 4) & (this.#mode === 64 ? 15 : 7), bits));
       case "G":
         return fixed(gprName(reg, bits, this.#rex !== 0));
       case "B":
@@ -348,7 +371,7 @@ class Instruction {
       case "P":
         return fixed(`mm${reg & 7}`);
       case "V":
-        return fixed(`xmm${reg}`);
+        return fixed(vectorName(reg, bits));
       case "Z":
         return fixed(gprName((this.#opcode & 7) | (this.#rex & 1 ? 8 : 0), bits, this.#rex !== 0));
       case "S":
@@ -424,14 +447,14 @@ class Instruction {
       if (all.length > 1) return "";
       return this.#z === this.#mode ? "far " : `${SIZE_WORDS[this.#z]} far `;
     }
-    const bits = operandBits(code, this.#z);
+    const bits = this.#bits(code);
     if (!bits) return "";
     // These also exist with a source of another size.
     const told =
-      !/^(MOV[SZ]X|CRC32)$/.test(row.mnemonic) &&
+      !/^(MOV[SZ]X|CRC32|VCVTT?PD2(PS|DQ))$/.test(row.mnemonic) &&
       all.some((o) => {
-        if (o === code || !/^[GBRPVZNUS]$|^$/.test(o.letter) || ["CL", "1", "3"].includes(o.text)) return false;
-        return operandBits(o, this.#z) === bits;
+        if (o === code || !/^[GBRPVZNUSH]$|^$/.test(o.letter) || ["CL", "1", "3"].includes(o.text)) return false;
+        return this.#bits(o) === bits;
       });
     return told ? "" : `${SIZE_WORDS[bits]} `;
   }

@@ -27,10 +27,27 @@ export const ACTION = {
   GPRRM: 17,
   NUMBERCONST: 18,
   VVVV: 19,
+  VEXXMM: 20,
+  IS4: 21,
 } as const;
 
 /** Operand sizes as the decoder knows them; up to 3 they are log2 of bytes. */
-export const OPSIZE = { B: 0, W: 1, D: 2, Q: 3, V: 4, Z: 5, Y: 6, O: 7, P: 8, S: 9, T: 10, E: 11, N: 12 } as const;
+export const OPSIZE = {
+  B: 0,
+  W: 1,
+  D: 2,
+  Q: 3,
+  V: 4,
+  Z: 5,
+  Y: 6,
+  O: 7,
+  P: 8,
+  S: 9,
+  T: 10,
+  E: 11,
+  N: 12,
+  X: 13,
+} as const;
 
 /** Row attributes as bits of the row's word. */
 export const ATTR = {
@@ -51,10 +68,15 @@ export const ATTR = {
   O64: 16384,
   ALIAS: 32768,
   LOCKED: 65536,
+  AVX: 131072,
+  OWN: 262144,
+  /** The index of the memory operand is a vector register: of 128 bits, or as VEX.L says. */
+  VSIBO: 524288,
+  VSIBX: 1048576,
 } as const;
 
 /** Where an operand goes in the micro-op. */
-export const SLOT = { NONE: 0, D: 1, S: 2, IMM: 3, IMM2: 4 } as const;
+export const SLOT = { NONE: 0, D: 1, S: 2, IMM: 3, IMM2: 4, LEFT: 5 } as const;
 
 const FIXED: Record<string, [number, number]> = {
   AL: [0, OPSIZE.B],
@@ -85,6 +107,8 @@ const LETTER: Record<string, number> = {
   V: ACTION.XMM,
   W: ACTION.XMMRM,
   U: ACTION.XMMRM,
+  H: ACTION.VEXXMM,
+  L: ACTION.IS4,
   X: ACTION.NONE,
   Y: ACTION.NONE,
 };
@@ -129,12 +153,15 @@ const READS_ONLY = new Set(["cmp", "test", "bt", "mul", "imul", "div", "idiv", "
 
 function rowBytes(row: Row): number[] {
   const roles = SEMANTICS[row.meaning]?.roles ?? "";
-  // A B operand behind the first goes to the immediate, and takes no place from the others.
-  const aside = row.operands.findIndex((o, i) => i > 0 && /^B[a-z]$/.test(o));
+  // A B operand behind the first goes to the immediate, an H operand (or what follows one that is the destination) has a
+  // place of its own: they take none from the others.
+  const aside = /^H/.test(row.operands[0] ?? "") ? 1 : row.operands.findIndex((o, i) => i > 0 && /^[BH][a-z]$/.test(o));
   const operands = row.operands.map((o, i) => {
-    if (i === aside) return { ...operand(o, "", i), slot: SLOT.IMM };
+    if (i === aside) return { ...operand(o, "", i), slot: o[0] === "B" ? SLOT.IMM : SLOT.LEFT };
     return operand(o, roles[i] ?? "", aside >= 0 && i > aside ? i - 1 : i);
   });
+  const k = row.values.get("k");
+  if (k !== undefined) operands.push({ action: ACTION.CONST, param: Number(k), size: OPSIZE.B, slot: SLOT.IMM });
   let imms = 0;
   for (const o of operands) if (o.slot === SLOT.IMM && o.action === ACTION.IMM && imms++) o.slot = SLOT.IMM2;
   // The port in DX and a segment register by name do not tell the operand size.
@@ -149,6 +176,8 @@ function rowBytes(row: Row): number[] {
   );
   let attr = row.modrm ? ATTR.MODRM : 0;
   for (const [name, bit] of Object.entries(ATTR)) if (row.attrs.has(name.toLowerCase())) attr |= bit;
+  const vsib = row.values.get("vsib");
+  if (vsib) attr |= vsib === "x" ? ATTR.VSIBX : ATTR.VSIBO;
   const first = operands[0]?.action;
   const memoryFirst =
     first === ACTION.RM ||

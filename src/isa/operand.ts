@@ -40,8 +40,8 @@ const FIXED_BITS: Readonly<Record<string, number>> = {
   "3": 8,
 };
 
-/** Width in bits of an operand when the operand size is `z`; 0 where it has none (addresses, images, pointers). */
-export function operandBits(code: OperandCode, z: Width): number {
+/** Width in bits of an operand when the operand size is `z` and VEX.L is `l`; 0 where it has none (addresses, images, pointers). */
+export function operandBits(code: OperandCode, z: Width, l = 0): number {
   if (code.text === "rAX") return z;
   if (code.text === "eAX") return Math.min(z, 32);
   // CRC32: 32 bits, 64 with REX.W, whatever the size of its source.
@@ -59,6 +59,8 @@ export function operandBits(code: OperandCode, z: Width): number {
       return 80;
     case "o":
       return 128;
+    case "x":
+      return 128 << l;
     case "v":
       return z;
     case "z":

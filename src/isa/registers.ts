@@ -1,6 +1,6 @@
 /** Names of the registers that an operand can be. */
 
-export type RegisterClass = "gpr" | "seg" | "cr" | "dr" | "mmx" | "xmm" | "st";
+export type RegisterClass = "gpr" | "seg" | "cr" | "dr" | "mmx" | "xmm" | "ymm" | "st";
 
 export interface Register {
   readonly name: string;
@@ -34,6 +34,7 @@ for (let i = 0; i < 16; i++) {
   add(`cr${i}`, "cr", i, 64);
   add(`dr${i}`, "dr", i, 64);
   add(`xmm${i}`, "xmm", i, 128);
+  add(`ymm${i}`, "ymm", i, 256);
   if (old) {
     add(`mm${i}`, "mmx", i, 64);
     add(`st${i}`, "st", i, 80);
@@ -44,6 +45,9 @@ for (const [i, name] of SEGMENT_NAMES.entries()) add(name, "seg", i, 16);
 
 /** The register of that (lower-case) name. */
 export const registerNamed = (name: string): Register | undefined => byName.get(name);
+
+/** Name of vector register `num` of an operand with `bits` bits: what is shorter than a YMM register lies in an XMM one. */
+export const vectorName = (num: number, bits: number): string => `${bits === 256 ? "ymm" : "xmm"}${num}`;
 
 /** Name of general-purpose register `num`; `rex`: the instruction has a REX prefix, so 4..7 of 8 bits are SPL.. */
 export function gprName(num: number, bits: number, rex: boolean): string {

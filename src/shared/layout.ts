@@ -346,6 +346,8 @@ export const MODE = {
   IOPL_OK: 2048,
   /** Long mode is active (IA-32e), also in compatibility mode. */
   LONG: 4096,
+  /** AVX cannot be used: CPUID lacks it, or CR4.OSXSAVE or XCR0[2:1] does not enable it. */
+  NOAVX: 8192,
 } as const;
 
 /** Counters kept by the core (`Vcpu.stats`). One list for all of them. */

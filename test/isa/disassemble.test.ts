@@ -14,6 +14,7 @@ formatter.uppercaseHex = false;
 formatter.smallHexNumbersInDecimal = false;
 formatter.branchLeadingZeros = false;
 formatter.showBranchSize = false;
+formatter.usePseudoOps = false;
 
 function iced(bytes: Uint8Array, mode: Width): { text: string; length: number } {
   const decoder = new Decoder(mode, bytes, DecoderOptions.None);

@@ -73,22 +73,39 @@ export function* samples(row: Row, mode: Width): Generator<Uint8Array> {
   if (row.modrm && last) yield Uint8Array.from([0x67, ...mandatory, ...opcode, ...last, ...TAILS[0]]);
 }
 
-/** VEX encodings: R, X, B and W in 64-bit mode, some values of vvvv, and a two-byte prefix where it is possible. */
+/**
+ * VEX encodings: R, X, B and W in 64-bit mode, both lengths, some values of vvvv, and a two-byte prefix where it is
+ * possible.
+ */
 function* vexSamples(row: Row, mode: Width): Generator<Uint8Array> {
   const pp = ["np", "66", "f3", "f2"].indexOf(row.prefix);
-  const usesVvvv = row.operands.some((o) => o[0] === "B");
+  const usesVvvv = row.operands.some((o) => /^[BH][a-z]$/.test(o));
+  const sized = row.operands.some((o) => /^[A-Z]y$/.test(o));
+  const long = row.operands.some((o) => /^[A-Z]x$/.test(o));
   let n = 0;
   for (const rxb of mode === 64 ? [0, 5, 7] : [0]) {
-    for (const w of row.w >= 0 ? [row.w] : mode === 64 ? [0, 1] : [0]) {
-      for (const rest of bodies(row, mode)) {
-        const vvvv = usesVvvv ? [1, 5, mode === 64 ? 12 : 3][n % 3] : 0;
-        const last = (w << 7) | ((~vvvv & 15) << 3) | (Math.max(row.l, 0) << 2) | pp;
-        const tail = TAILS[n++ % TAILS.length];
-        yield Uint8Array.from([0xc4, ((~rxb & 7) << 5) | row.map, last, ...rest, ...tail]);
-        if (row.map === 1 && w === 0 && rxb === 0) yield Uint8Array.from([0xc5, 0x80 | last, ...rest, ...tail]);
+    for (const w of row.w >= 0 ? [row.w] : mode === 64 && sized ? [0, 1] : [0]) {
+      for (const l of row.l >= 0 ? [row.l] : long ? [0, 1] : [0]) {
+        for (const rest of row.values.has("vsib") ? vsibBodies(row, mode) : bodies(row, mode)) {
+          const vvvv = usesVvvv ? [1, 5, mode === 64 ? 12 : 3][n % 3] : 0;
+          const last = (w << 7) | ((~vvvv & 15) << 3) | (l << 2) | pp;
+          const tail = TAILS[n++ % TAILS.length];
+          yield Uint8Array.from([0xc4, ((~rxb & 7) << 5) | row.map, last, ...rest, ...tail]);
+          if (row.map === 1 && w === 0 && rxb === 0) yield Uint8Array.from([0xc5, 0x80 | last, ...rest, ...tail]);
+        }
       }
     }
   }
+}
+
+/** The opcode with the memory operands of a gather, whose index (2 or 6) is neither the register (0, 7) nor in vvvv. */
+function* vsibBodies(row: Row, mode: Width): Generator<number[]> {
+  if (mode === 16) return;
+  const modrm = (mod: number, reg: number): number => (mod << 6) | (reg << 3) | 4;
+  yield [row.opcode, modrm(0, 0), 0x93];
+  yield [row.opcode, modrm(1, 7), 0x36, 0xf0];
+  yield [row.opcode, modrm(2, 7), 0x71, 0x78, 0x56, 0x34, 0x12];
+  yield [row.opcode, modrm(0, 0), 0x35, 0x00, 0x10, 0x00, 0x00];
 }
 
 /** Opcode byte and ModRM with what belongs to it. */

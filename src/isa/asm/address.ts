@@ -20,6 +20,8 @@ export interface Address {
   direct: boolean;
   /** Its 64 bits were asked for: only possible as a moffs. */
   wide: boolean;
+  /** Width of a vector register that is the index, else 0. */
+  vectorIndex: 0 | 128 | 256;
 }
 
 const RM16: Readonly<Record<string, number>> = {
@@ -41,6 +43,8 @@ export function layOut(
   defaultRel: boolean,
   prefix: Width | undefined,
 ): Address {
+  const index = v.regs.find(([r]) => r.cls === "xmm" || r.cls === "ymm");
+  if (index) return layOutVector(op, v, index, mode);
   for (const [r] of v.regs) {
     if (r.cls !== "gpr" || r.bits === 8) throw new Mistake(`${r.name} cannot be part of an address`);
     if (r.bits !== v.regs[0][0].bits) throw new Mistake("registers of different sizes in one address");
@@ -52,7 +56,15 @@ export function layOut(
   }
   const far = op.segment?.name === "fs" || op.segment?.name === "gs";
   const relative = op.relative ?? (defaultRel && mode === 64 && !v.regs.length && !far && op.width !== 64);
-  const common = { asize, segment: op.segment, relative: false, direct: false, wide: false, sib: undefined };
+  const common = {
+    asize,
+    segment: op.segment,
+    relative: false,
+    direct: false,
+    wide: false,
+    vectorIndex: 0 as const,
+    sib: undefined,
+  };
   if (v.regs.length === 0) {
     if (relative) {
       if (mode !== 64) throw new Mistake("RIP-relative addresses exist only in 64-bit mode");
@@ -67,7 +79,27 @@ export function layOut(
   return asize === 16 ? layOut16(op, v, common) : layOut32(op, v, common);
 }
 
-type Common = Pick<Address, "asize" | "segment" | "relative" | "direct" | "wide" | "sib">;
+/** A base, a vector register as index (SDM vol. 2, 2.3.12) and a displacement. */
+function layOutVector(op: MemoryOperand, v: Value, [index, scale]: readonly [Register, bigint], mode: Width): Address {
+  const rest = v.regs.filter(([r]) => r !== index);
+  const log2 = [1n, 2n, 4n, 8n].indexOf(scale);
+  if (log2 < 0 || rest.length > 1) throw new Mistake("an address has a base and a vector register times 1, 2, 4 or 8");
+  const base = rest[0]?.[0];
+  const asize = (base?.bits as Width | undefined) ?? mode;
+  if (base && (base.cls !== "gpr" || base.bits < 32 || rest[0][1] !== 1n || (base.bits === 64) !== (asize === 64)))
+    throw new Mistake(`${base.name} cannot be the base of this address`);
+  if (asize === 16 || (asize === 64 && mode !== 64))
+    throw new Mistake("a vector register needs a 32-bit or 64-bit address");
+  const common = {
+    ...{ asize, segment: op.segment, relative: false, direct: false, wide: false, rm: 4 },
+    vectorIndex: index.bits as 128 | 256,
+    sib: { scale: log2, index: index.num, base: base?.num ?? 5 },
+  };
+  if (!base) return { ...common, mod: 0, disp: v.n, dispBits: 32 };
+  return { ...common, ...displacement(op, { ...v, regs: rest }, 32, (base.num & 7) === 5) };
+}
+
+type Common = Pick<Address, "asize" | "segment" | "relative" | "direct" | "wide" | "vectorIndex" | "sib">;
 
 /** The shortest displacement; values that move with the origin get a full one, as in NASM. */
 function displacement(

@@ -75,10 +75,12 @@ export function encode(i: Instruction, ctx: Context, atLeast = 0): number[] {
     if (name.row.attrs.has(invalid)) return;
     const chosen = name.z ?? widthPrefix(i, "o");
     for (const z of widths(name.row, ctx.mode, chosen)) {
-      const m = matchRow(name.row, z, ops, ctx.mode, chosen !== undefined);
-      const done = isMisfit(m) ? m : layBytes(m, i, ctx, name.asize ?? asize);
-      if ("bytes" in done) found.push(done);
-      else if (done.near) reason ||= done.reason;
+      for (const l of lengths(name.row)) {
+        const m = matchRow(name.row, z, ops, ctx.mode, chosen !== undefined, l);
+        const done = isMisfit(m) ? m : layBytes(m, i, ctx, name.asize ?? asize);
+        if ("bytes" in done) found.push(done);
+        else if (done.near) reason ||= done.reason;
+      }
     }
   };
   const list = names.get(i.mnemonic) ?? [];
@@ -111,6 +113,10 @@ function prefixByte(word: string, mode: Width): number {
   if (word === "o64") return 0x48;
   return word[0] === "o" ? 0x66 : WIDTH_PREFIX[word] === mode ? 0x90 : 0x67;
 }
+
+/** Values of VEX.L to try for a row. */
+const lengths = (row: Row): number[] =>
+  row.l >= 0 ? [row.l] : row.operands.some((o) => /^[A-Z]x$/.test(o)) ? [0, 1] : [0];
 
 /** Operand sizes to try for a row, the mode's own first. */
 function widths(row: Row, mode: Width, chosen: Width | undefined): Width[] {
@@ -296,7 +302,7 @@ function rexOf(m: Match, w: boolean, rm: Register | undefined): number {
 function vexBytes(m: Match, rex: number): number[] {
   const { row } = m;
   const w = row.w >= 0 ? row.w : (rex >> 3) & 1;
-  const last = ((~m.vvvv & 15) << 3) | (Math.max(row.l, 0) << 2) | ["np", "66", "f3", "f2"].indexOf(row.prefix);
+  const last = ((~m.vvvv & 15) << 3) | (m.l << 2) | ["np", "66", "f3", "f2"].indexOf(row.prefix);
   if (row.map === 1 && !w && !(rex & 3)) return [0xc5, ((~rex & 4) << 5) | last];
   return [0xc4, ((~rex & 7) << 5) | row.map, (w << 7) | last];
 }

@@ -35,6 +35,8 @@ export interface Match {
   rm: Register | Address | undefined;
   plusR: number;
   vvvv: number;
+  /** VEX.L. */
+  l: number;
   tails: Tail[];
   needsRex: boolean;
   noRex: boolean;
@@ -55,7 +57,7 @@ const near = (reason: string): Misfit => ({ reason, near: true });
 export const isMisfit = (x: Match | Misfit): x is Misfit => "near" in x;
 
 /**
- * Fits `operands` to `row` at operand size `z`. `chosen`: the mnemonic or a prefix demands this operand size.
+ * Fits `operands` to `row` at operand size `z` and VEX.L `l`. `chosen`: the mnemonic or a prefix demands this operand size.
  * Without that, a size other than the mode's own must follow from an operand.
  */
 export function matchRow(
@@ -64,6 +66,7 @@ export function matchRow(
   operands: readonly Resolved[],
   mode: Width,
   chosen: boolean,
+  l = 0,
 ): Match | Misfit {
   const codes = row.operands.some((o) => /^[XY][a-z]$/.test(o)) ? [] : row.operands.map(operandCode);
   const written = withImplied(row, codes, operands);
@@ -75,6 +78,7 @@ export function matchRow(
     rm: undefined,
     plusR: 0,
     vvvv: 0,
+    l,
     tails: [],
     needsRex: false,
     noRex: false,
@@ -116,6 +120,9 @@ function withImplied(row: Row, codes: readonly OperandCode[], operands: readonly
 const inRange = (n: bigint, bits: number): boolean => n >= -(1n << BigInt(bits)) && n < 1n << BigInt(bits);
 const isInt = (n: bigint, bits: number): boolean => BigInt.asIntN(bits, n) === n;
 
+/** Class of the vector registers that operands of `bits` bits lie in. */
+const vector = (bits: number) => (bits === 256 ? "ymm" : "xmm");
+
 function matchOne(
   m: Match,
   code: OperandCode,
@@ -123,7 +130,7 @@ function matchOne(
   all: readonly OperandCode[],
   mode: Width,
 ): boolean | Misfit {
-  const bits = operandBits(code, m.z);
+  const bits = operandBits(code, m.z, m.l);
   switch (code.letter) {
     case "E":
     case "R":
@@ -143,16 +150,23 @@ function matchOne(
     case "N":
     case "U": {
       if (op.k === "mem") return (code.letter === "Q" || code.letter === "W") && matchMemory(m, code, op, bits, all);
-      if (op.k !== "reg" || op.reg.cls !== (code.letter === "Q" || code.letter === "N" ? "mmx" : "xmm")) return false;
+      const cls = code.letter === "Q" || code.letter === "N" ? "mmx" : vector(bits);
+      if (op.k !== "reg" || op.reg.cls !== cls) return false;
       m.rm = op.reg;
       return true;
     }
+    case "H":
+    case "L":
+      if (op.k !== "reg" || op.reg.cls !== vector(bits)) return false;
+      if (code.letter === "H") m.vvvv = op.reg.num;
+      else m.tails.push({ value: BigInt(op.reg.num << 4), bits: 8, relative: false });
+      return true;
     case "P":
     case "V":
     case "S":
     case "C":
     case "D":
-      if (op.k !== "reg" || op.reg.cls !== { P: "mmx", V: "xmm", S: "seg", C: "cr", D: "dr" }[code.letter])
+      if (op.k !== "reg" || op.reg.cls !== { P: "mmx", V: vector(bits), S: "seg", C: "cr", D: "dr" }[code.letter])
         return false;
       m.reg = op.reg.num;
       return true;
@@ -211,6 +225,9 @@ function matchMemory(
   if (code.size === "p" && all.length === 1) {
     if (!op.far || (op.bits && op.bits !== m.z)) return false;
   } else if (op.far || op.address.wide || (bits && op.bits && op.bits !== bits)) return false;
+  // The index is a vector register exactly where the row has one, and of its size.
+  const vsib = m.row.values.get("vsib");
+  if (op.address.vectorIndex !== (vsib ? operandBits(operandCode(`V${vsib}`), m.z, m.l) : 0)) return false;
   if (bits && !op.bits) m.openMemory = bits;
   m.rm = op.address;
   return true;

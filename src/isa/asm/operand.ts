@@ -35,6 +35,7 @@ export const SIZE_BITS: Readonly<Record<string, number>> = {
   qword: 64,
   tword: 80,
   oword: 128,
+  yword: 256,
 };
 const SIZE_NAMES = Object.keys(SIZE_BITS);
 const ADDRESS_SIZES: Readonly<Record<string, Width>> = { a16: 16, a32: 32, a64: 64 };

@@ -15,9 +15,11 @@
  *              I immediate · J relative · O moffs · A far immediate · S segment · C control · D debug register
  *              B GPR of VEX.vvvv (first operand: the destination; else its place goes to the immediate)
  *              P MMX ModRM.reg · Q MMX or memory · N MMX ModRM.rm only · V XMM ModRM.reg · W XMM or memory ·
- *              U XMM ModRM.rm only · fixed: AL AX eAX rAX CL DX 1 3 ES CS SS DS FS GS ST0 STi XMM0 ·
+ *              U XMM ModRM.rm only · H XMM of VEX.vvvv (first operand: the destination, and the second is the first
+ *              source; else the first source) · L XMM of imm8[7:4] ·
+ *              fixed: AL AX eAX rAX CL DX 1 3 ES CS SS DS FS GS ST0 STi XMM0 ·
  *              X, Y: string operands at rSI, rDI (shown by the disassembler; the meaning knows them)
- *              sizes: b 8 · w 16 · d 32 · q 64 · o 128 · v 16/32/64 by operand size · z 16/32 (immediates; sign
+ *              sizes: b 8 · w 16 · d 32 · q 64 · o 128 · x 128, 256 with VEX.L (YMM registers) · v 16/32/64 by operand size · z 16/32 (immediates; sign
  *              extended to 64) · y 32/64 · p far pointer · s descriptor table pseudo-pointer · n = none (address only;
  *              Gn: a register of y's width that leaves the operand size to the next operand)
  *              t 80-bit real · e FPU environment and the like (the meaning knows its size)
@@ -35,6 +37,11 @@
  *              mr          a handler only reads its first operand (memory), which otherwise counts as written
  *              prot        #UD outside protected mode (and in virtual-8086 mode)
  *              fpu / mmx / sse   checks CR0.EM, CR0.TS, CR4.OSFXSR as that class of instructions does
+ *              avx         needs the feature AVX, CR4.OSXSAVE and XCR0[2:1], and checks CR0.TS
+ *              own         the handler addresses memory element by element: it gets the parts of the address and the
+ *                          segment (assembly/simd/element.ts), not a linear address
+ *              vsib=o|x    the index is a vector register of that size (SDM vol. 2, 2.3.12); with own
+ *              k=N         a constant for the handler, in place of an immediate
  *              rep         a string instruction: F3/F2 repeat it
  *              hot, hotr   dispatched inline in the interpreter's switch; hotr only with register operands
  *              fr= fw= fu= flags read, written, left undefined (letters of oszapc, d, i)

@@ -1,0 +1,32 @@
+/** F16C: VCVTPH2PS and VCVTPS2PH. */
+import { Vcpu } from "../gen/layout";
+import { uD } from "../decode/uop";
+import { f16ToF32, f32ToF16 } from "../fp/half";
+import { begin, settle } from "./exceptions";
+import { imm8 } from "./lanes";
+import { putVector, putXmm, reg, right, scratch, srcAny, vectorBytes, writeMem } from "./operand";
+
+export function vcvtph2ps(c: Vcpu, u: usize): bool {
+  const size = vectorBytes(u), s = srcAny(c, u, size >> 1);
+  if (!s) return false;
+  const out = scratch(c);
+  begin();
+  for (let i: usize = 0; i < size; i += 4) store<u32>(out + i, f16ToF32(load<u16>(s + (i >> 1))));
+  return settle(c) ? putVector(c, u, out) : false;
+}
+
+/** imm8: 2 round as MXCSR.RC says, else 1:0 is the rounding mode. */
+export function vcvtps2ph(c: Vcpu, u: usize): bool {
+  const size = vectorBytes(u), s = reg(c, u), out = scratch(c), imm = imm8(u);
+  const rc = imm & 4 ? (c.mxcsr >> 13) & 3 : imm & 3;
+  begin();
+  v128.store(out, i64x2.splat(0));
+  for (let i: usize = 0; i < size; i += 4) store<u16>(out + (i >> 1), <u16>f32ToF16(load<u32>(s + i), rc, c.mxcsr));
+  if (!settle(c)) return false;
+  if (uD(u)) return putXmm(c, u, right(out));
+  const p = writeMem(c, u, size >> 1);
+  if (!p) return false;
+  if (size == 32) v128.store(p, right(out));
+  else store<u64>(p, load<u64>(out));
+  return true;
+}
