@@ -4,16 +4,14 @@
  * canonical form and paging.
  */
 import { Vcpu, MODE_ALIGN, MODE_CODE64, STATUS_FAULT } from "../gen/layout";
-import { DB, GP, raise, raiseError, SS } from "../exception";
+import { GP, raiseError, SS } from "../exception";
 import { probeWrite, readPtr, writePtr } from "../mem/access";
 import { segmentLinear } from "../mem/segment";
 import { WRITE } from "../sem/kinds";
 import { uAddr, uFlags, UF_STACK } from "../decode/uop";
+import { DR6_BS, raiseDebug } from "../sys/debug";
+import { RF, TF } from "../sys/mode";
 import { dst, leftAt, putVector, reg, scratch, vectorBytes } from "./operand";
-
-const TF: u64 = 1 << 8;
-const RF: u64 = 1 << 16;
-const DR6_BS: u64 = 1 << 14;
 
 @inline function constant(u: usize): u32 { return load<u8>(u, 12); }
 @inline function segment(u: usize): u32 { return load<u8>(u, 13); }
@@ -99,8 +97,8 @@ export function maskStore(c: Vcpu, u: usize): bool {
 /**
  * k: log2 of an index's size in bits 1:0, of an element's in 3:2. Elements are read from the lowest on. One that faults
  * leaves those before it in the destination, and in the mask all ones for each element that is still to be read (those
- * beyond the last too, as recorded on a real CPU), so that the instruction goes on where it stopped; a single-step trap that the elements before it have earned comes first (SDM
- * vol. 2, VPGATHERDD). While it waits for a device nothing is changed: the replay log answers from the first element on.
+ * beyond the last too, as recorded on a real CPU), so that the instruction goes on where it stopped; a trap that the elements before it have earned comes in place of the fault
+ * (SDM vol. 2, VPGATHERDD). While it waits for a device nothing is changed: the replay log answers from the first element on.
  */
 export function gather(c: Vcpu, u: usize): bool {
   const k = constant(u) >> 2, i = constant(u) & 3, size = <usize>1 << k, vector: usize = vectorBytes(u);
@@ -132,10 +130,8 @@ export function gather(c: Vcpu, u: usize): bool {
     memory.copy(d, out, vector);
     memory.fill(d + vector, 0, 32 - vector);
   }
-  if (loaded && (c.rflags & TF) != 0) {
-    c.set_dr(6, c.drAt(6) | DR6_BS);
-    c.rflags |= RF;
-    raise(c, DB);
-  }
-  return false;
+  const traps = !c.stepping ? 0 : c.hits | (c.rflags & TF ? DR6_BS : 0);
+  if (!loaded || !traps) return false;
+  c.rflags |= RF;
+  return raiseDebug(c, traps);
 }

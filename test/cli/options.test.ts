@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { parseCpu, parseMemory, parsePattern, parseSeconds, parseSend } from "../../src/cli/options.ts";
 import { SerialWatch } from "../../src/cli/watch.ts";
+import { FEATURES } from "../../src/isa/features.ts";
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
 
@@ -33,9 +34,11 @@ describe("--cpu", () => {
     ["max,aes", "write +FEATURE or -FEATURE"],
     ["max,", "write +FEATURE or -FEATURE"],
     ["max,+sse5", "no CPU feature 'sse5'"],
-    ["max,+avx", "+avx: not there yet"],
     ["max,-lm", "-lm: cannot be switched off"],
   ])("not %j", (word, why) => expect(() => parseCpu(word)).toThrow(why));
+  it.each([...FEATURES.values()].filter((f) => f.presence === "absent").map((f) => f.name))("not max,+%s", (name) =>
+    expect(() => parseCpu(`max,+${name}`)).toThrow(`+${name}: not there yet`),
+  );
 });
 
 describe("seconds", () => {
