@@ -17,3 +17,5 @@ export const H_ROTATE_CARRY_RIGHT: u32 = 13;
 export const H_SHIFT_DOUBLE_LEFT: u32 = 14;
 export const H_SHIFT_DOUBLE_RIGHT: u32 = 15;
 export const H_SWAP64: u32 = 16;
+export const H_CALL_HANDLER: u32 = 17;
+export const H_EASEG: u32 = 18;

@@ -16,7 +16,8 @@ export function headStop(c: Vcpu, u: usize, budget: i64): i64 {
 /** After a micro-op that did not complete, or a branch that has left: gives back what was not retired. */
 export function stop(c: Vcpu, u: usize, budget: i64): i64 {
   const status = c.status;
-  if (status == STATUS_RESUME) return budget;
+  // A branch, the last of its block, or a repetition that is to go on: it counts, what follows it has not run.
+  if (status == STATUS_RESUME) return budget + uRest(u) - 1;
   c.uop = <u32>u;
   c.rip = (c.ripPage + uOff(u)) & ripMask(c);
   return budget + uRest(u);

@@ -7,17 +7,18 @@
  * careful path or with what the memory access has recorded. So the checks (`bad`, `fail`, `divideError` …) answer
  * "all is well" and the meanings run to their end.
  */
-import { MODE_CODE64, SEG_OFF_BASE, SEG_STRIDE, V_EA, V_GPR, V_RIP_PAGE, V_SEG } from "../gen/layout";
+import { MODE_CODE64, SEG_OFF_BASE, SEG_STRIDE, V_EA, V_GPR, V_RIP_PAGE, V_SEG, Vcpu } from "../gen/layout";
 import {
   H_ARITHMETIC_OF, H_DIVIDE128, H_IDIV_BAD, H_IDIV_QUOTIENT, H_IDIV_REMAINDER, H_MUL_HIGH_S, H_MUL_HIGH_U,
   H_REMAINDER128, H_ROTATE_CARRY_LEFT, H_ROTATE_CARRY_RIGHT, H_SHIFT_DOUBLE_LEFT, H_SHIFT_DOUBLE_RIGHT, H_SWAP64,
 } from "../gen/helpers";
+import { META_ASIDE, META_CONTEXT, META_FLAGS, META_REPEATS } from "../gen/emit";
 import { UF_STACK } from "../decode/uop";
 import { CF, F_LOGIC, F_RAW, OF } from "../sem/flags";
 import { Dyn, Mem, READ, Reg, SizeT } from "../sem/kinds";
 import {
-  binary, choose, constant, cpuWord, FLAG_A, FLAG_B, FLAG_D, FLAG_OP, isConst, leaveIf, loadFrom, mergeStates, node,
-  pureCall, ripPage, saveStates, setState, state, storeTo, translate, unary, widen,
+  binary, CALL_CONTEXT, CALL_REPEATS, callAddress, callHandler, choose, constant, cpuWord, FLAG_A, FLAG_B, FLAG_D, FLAG_OP, isConst, leaveIf, loadFrom, mergeStates, node,
+  pureCall, ripPage, saveStates, setState, spill, state, storeTo, translate, unary, widen,
 } from "./ir";
 import { carryNode, conditionNode, knownOp } from "./condition";
 import {
@@ -101,25 +102,46 @@ function keyOf(u: usize): u32 {
   return (base >> 3) | (idx >> 3 << 9);
 }
 
-/** The address micro-op (assembly/decode/address.ts). False: this form is left to the interpreter. */
-export function emitAddress(u: usize): bool {
+/** State mask of the general register at an offset of the vCPU page; 0 if there is none. */
+@inline function registerAt(off: u64): u32 {
+  return off >= V_GPR && off < V_GPR + 128 ? <u32>1 << (<u32>(off - V_GPR) >> 3) : 0;
+}
+
+/** The address micro-op (assembly/decode/address.ts). */
+export function emitAddress(c: Vcpu, u: usize): void {
   const s: u32 = load<u16>(u, 4), how = load<u32>(u, 16);
   let v = linearOf(u);
   if (s == 0xfe) {
     address = binary(I64_ADD, v, k(load<u64>(u, 16)));
     addressKey = 0x900000;
-    return true;
+    return;
   }
   const width = (how >> 24) & 3;
   v = width == 0 ? and(v, 0xffff) : width == 1 ? and(v, 0xffffffff) : v;
   addressKey = 0xa00000 | s;
   if (s != 0xff) {
-    if (!(mode & MODE_CODE64)) return false;
+    if (!(mode & MODE_CODE64)) {
+      // Limits and rights of the segment.
+      address = callAddress(c, u, registerAt(load<u16>(u, 6)) | registerAt(load<u16>(u, 8)));
+      return;
+    }
     if (s >= 4) v = binary(I64_ADD, v, cpuWord(V_SEG + <usize>s * SEG_STRIDE + SEG_OFF_BASE));
   }
   address = v;
-  return true;
 }
+
+/** A call of a handler: `registers` as in CALL_REGISTERS. Operands count as read and written. */
+export function emitCall(c: Vcpu, u: usize, meta: u32, registers: u32): void {
+  const base = load<u16>(u, 6);
+  if (base == <u32>V_EA) spill(V_EA, address);
+  let reads = (registers & 0xffff) | registerAt(base) | registerAt(load<u16>(u, 8));
+  let writes = (registers >> 16) | registerAt(load<u16>(u, 2)) | registerAt(load<u16>(u, 4));
+  if (meta & META_ASIDE) writes |= registerAt(load<u64>(u, 16));
+  if (meta & META_FLAGS) writes |= FLAGS;
+  callHandler(c, u, reads, writes,
+    (meta & META_REPEATS ? CALL_REPEATS : 0) | (meta & META_CONTEXT ? CALL_CONTEXT : 0));
+}
+const FLAGS: u32 = 0xf0000;
 
 @unmanaged export class Emit {
   z<T>(): u32 {

@@ -1,6 +1,8 @@
 /** What compiled regions call (src/isa/jitHelpers.ts has the list and the signatures): exports of the core. */
 import { signedDivideBad, signedQuotient, signedRemainder } from "../sem/wide";
 
+export { callHandler } from "../gen/dispatch";
+export { easeg } from "../decode/address";
 export { slowRead, slowWrite } from "../mem/access";
 export { conditionOf, carryOf, arithmeticOf } from "../sem/flags";
 export {

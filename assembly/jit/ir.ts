@@ -10,7 +10,7 @@
  * because their leaves do not change within it; effects (kind >= TRANSLATE) happen once, in order. An effect that can
  * leave the region keeps a snapshot of `current`, so what only a departure needs is computed only there.
  */
-import { AREA_JIT, Vcpu } from "../gen/layout";
+import { AREA_JIT, V_CC_A, V_CC_B, V_CC_D, V_CC_OP, V_EA, V_GPR, Vcpu } from "../gen/layout";
 import {
   I32_EQ, I64_ADD, I64_AND, I64_CTZ, I64_EQ, I64_EXTEND32_S, I64_EXTEND8_S, I64_EXTEND_U, I64_GE_U, I64_LOAD16_S,
   I64_LOAD32_S, I64_LOAD8_S, I64_LT_S, I64_LT_U, I64_MUL, I64_NE, I64_OR, I64_SHL, I64_SHR_S, I64_SHR_U, I64_SUB,
@@ -53,6 +53,14 @@ export const LOAD: u8 = 17;
 export const STORE: u8 = 18;
 /** Leaves if a; imm as TRANSLATE's low half, c = snapshot. */
 export const LEAVE: u8 = 19;
+/** a to offset imm of the vCPU page, for a handler; b = its index in `current` + 1 if it is a state. */
+export const SPILL: u8 = 20;
+/** Calls the handler of the micro-op at offset d of the vCPU's area: i32, 0 = did not complete. b: see callHandler. */
+export const CALL: u8 = 21;
+/** The value at offset imm of the vCPU page after a handler. */
+export const RELOAD: u8 = 22;
+/** Leaves if CALL node a has given 0; imm as LEAVE, b as CALL, c = snapshot. */
+export const CHECK: u8 = 23;
 
 /** Indices in `current` after the 16 registers. */
 export const FLAG_OP: u32 = 16;
@@ -89,6 +97,7 @@ export function beginIr(): void {
   count = 1;
   snapshots = 0;
   memory.fill(scratch + CURRENT, 0, 0x180);
+  synced = 0;
 }
 
 export function roomForInstruction(): bool { return count + HEADROOM < MAX_NODES && snapshots + 8 < MAX_SNAPSHOTS; }
@@ -124,7 +133,12 @@ export function state(i: u32): u32 {
   return leaf;
 }
 
-export function setState(i: u32, v: u32): void { store<u32>(scratch + CURRENT + (<usize>i << 2), v); }
+export function setState(i: u32, v: u32): void {
+  store<u32>(scratch + CURRENT + (<usize>i << 2), v);
+  synced &= ~(<u32>1 << i);
+}
+/** States that are in the vCPU page, too, as they are now. */
+let synced: u32 = 0;
 
 export function snapshot(): u32 {
   const s = snapshots++;
@@ -311,3 +325,44 @@ export function leaveIf(cond: u32, u: usize): void {
   if (isConst(cond) && !node(cond).imm) return;
   make(LEAVE, 0, 0, cond, 0, snapshot(), 0, place(u));
 }
+
+const STATE_OFFSETS: StaticArray<usize> = [V_CC_OP, V_CC_D, V_CC_A, V_CC_B];
+/** Where a register or flag value lies in the vCPU page. */
+export function offsetOfState(i: u32): usize {
+  return i < FLAG_OP ? V_GPR + <usize>i * 8 : unchecked(STATE_OFFSETS[i - FLAG_OP]);
+}
+
+export const CALL_REPEATS: u32 = 1;
+export const CALL_CONTEXT: u32 = 2;
+
+/** The address micro-op's own function. */
+export const CALL_ADDRESS: u32 = 4;
+
+function spillStates(which: u32): void {
+  for (let i: u32 = 0; i < STATES; i++) {
+    if (!(which >> i & 1) || synced >> i & 1) continue;
+    make(SPILL, 0, 0, state(i), i + 1, 0, 0, offsetOfState(i));
+    synced |= 1 << i;
+  }
+}
+
+/** Calls a micro-op's handler, which reads the states in `reads` and reads and writes those in `writes`. */
+export function callHandler(c: Vcpu, u: usize, reads: u32, writes: u32, how: u32): void {
+  spillStates(reads | writes);
+  const result = make(CALL, 1, 0, 0, how, 0, <u32>(u - changetype<usize>(c)), place(u));
+  for (let i: u32 = 0; i < STATES; i++) {
+    if (!(writes >> i & 1)) continue;
+    setState(i, make(RELOAD, i == FLAG_OP ? 1 : 0, 0, 0, 0, 0, 0, offsetOfState(i)));
+    synced |= 1 << i;
+  }
+  make(CHECK, 0, 0, result, how, snapshot(), 0, place(u));
+}
+
+/** The linear address that an address micro-op makes of the states in `reads`. */
+export function callAddress(c: Vcpu, u: usize, reads: u32): u32 {
+  callHandler(c, u, reads, 0, CALL_ADDRESS);
+  return make(RELOAD, 0, 0, 0, 0, 0, 0, V_EA);
+}
+
+/** A value that a handler looks for in the vCPU page. */
+export function spill(offset: usize, v: u32): void { make(SPILL, 0, 0, v, 0, 0, 0, offset); }

@@ -13,17 +13,17 @@
  * linear page, addend = host address minus linear address. It stays true while the region runs, because nothing in a
  * region takes translations away, and it saves the TLB's loads in loops.
  */
-import { AREA_TLB_READ, AREA_TLB_WRITE, STATUS_SLOW, TLB_ENTRIES, V_CTX, V_STACK_FAULT, V_STATUS } from "../gen/layout";
-import { H_ARITHMETIC_OF, H_CARRY_OF, H_CONDITION_OF, H_SLOW_READ, H_SLOW_WRITE } from "../gen/helpers";
+import { AREA_TLB_READ, AREA_TLB_WRITE, STATUS_RESUME, STATUS_SLOW, TLB_ENTRIES, V_CTX, V_STACK_FAULT, V_STATUS } from "../gen/layout";
+import { H_ARITHMETIC_OF, H_CALL_HANDLER, H_CARRY_OF, H_CONDITION_OF, H_EASEG, H_SLOW_READ, H_SLOW_WRITE } from "../gen/helpers";
 import { READ } from "../sem/kinds";
 import {
-  BINARY, CHOOSE, CONST, count, CPU, currentAt, FLAG_OP, kindOf, LEAVE, LOAD, Node, node, placeOff, placeRest,
-  PURE_CALL, RIP_PAGE, scratch, snapshotAt, STATE, STATES, STORE, TRANSLATE, UNARY,
+  BINARY, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, CHOOSE, CONST, count, CPU, currentAt, FLAG_OP, kindOf, LEAVE, LOAD, Node, node, placeOff, placeRest,
+  PURE_CALL, RELOAD, RIP_PAGE, scratch, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY,
 } from "./ir";
 import {
   br, byte, call, close, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_GE_U, I32_LOAD, I32_SHL, I32_SHR_U, I32_STORE,
   I32_SUB, I32_WRAP, i32Const, I64_ADD, I64_AND, I64_EQ, I64_EXTEND32_S, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD,
-  I64_MUL, I64_NE, I64_OR, I64_SHL, I64_XOR, i64Const, IF, localGet, localSet, localTee, memory_, open, ELSE, SELECT,
+  I64_STORE, I64_SUB, I64_MUL, I64_NE, I64_OR, I64_SHL, I64_XOR, i64Const, IF, localGet, localSet, localTee, memory_, open, ELSE, SELECT,
 } from "./wasm";
 
 export const L_VCPU: u32 = 0;
@@ -55,6 +55,8 @@ let temps32: u32 = 0;
 export let used: u32 = 0;
 export let dirty: u32 = 0;
 export let caches: u32 = 0;
+/** States that any block of the region writes, as far as is known. */
+let everDirty: u32 = 0;
 let caching: bool = false;
 let max64: u32 = 0;
 let max32: u32 = 0;
@@ -86,6 +88,7 @@ export function beginLowering(again: bool, withCaches: bool): void {
   first32 = next;
   next += again ? max32 : 1024;
   locals32 = next - FIRST_LOCAL - locals64;
+  everDirty = again ? dirty : 0xfffff;
   used = 0; dirty = 0; caches = 0; max64 = 0; max32 = 0;
   caching = withCaches;
 }
@@ -312,8 +315,47 @@ function lowerEffect(n: Node): void {
       leave(placeOff(n.imm), placeRest(n.imm), STATUS_SLOW);
       close();
       return;
+    case SPILL: lowerSpill(n); return;
+    case CALL: {
+      localGet(L_VCPU); localGet(L_VCPU); i32Const(n.d); byte(I32_ADD);
+      call(n.b & CALL_ADDRESS ? H_EASEG : H_CALL_HANDLER);
+      const l = temp32();
+      localSet(l);
+      n.local = <u16>l;
+      if (n.b & CALL_CONTEXT) for (let i: u32 = 0; i < caches; i++) { i64Const(1); localSet(firstTag + i); }
+      return;
+    }
+    case RELOAD: {
+      localGet(L_VCPU); memory_(n.type ? I32_LOAD : I64_LOAD, <usize>n.imm);
+      const l = n.type ? temp32() : temp64();
+      localSet(l);
+      n.local = <u16>l;
+      return;
+    }
+    case CHECK:
+      get32(n.a); byte(I32_EQZ);
+      open(IF);
+      if (n.b & CALL_REPEATS) {
+        // A repetition that is to go on counts as an instruction.
+        localGet(L_BUDGET);
+        localGet(L_VCPU); memory_(I32_LOAD, V_STATUS); i32Const(STATUS_RESUME); byte(I32_EQ); byte(I64_EXTEND_U);
+        byte(I64_SUB); localSet(L_BUDGET);
+      }
+      commit(n.c);
+      leave(placeOff(n.imm), placeRest(n.imm), -1);
+      close();
+      return;
     default: unreachable();
   }
+}
+
+function lowerSpill(n: Node): void {
+  // What the region never writes is in the vCPU page as it was.
+  const v = node(n.a);
+  if (n.b && v.kind == STATE && v.a == n.b - 1 && !(everDirty >> v.a & 1)) return;
+  localGet(L_VCPU);
+  if (n.b - 1 == FLAG_OP) { get32(n.a); memory_(I32_STORE, <usize>n.imm); }
+  else { get(n.a); memory_(I64_STORE, <usize>n.imm); }
 }
 
 @inline function use(v: u32): void { if (v) { const n = node(v); n.uses = n.uses + 1; } }

@@ -10,9 +10,9 @@
  */
 import { AREA_JIT, MODE_CODE64, UOP_SIZE, Vcpu } from "../gen/layout";
 import { OP_COLD, OP_EASEG, OP_HEAD, OP_NEXT, OP_REGION } from "../gen/decode";
-import { META, META_CONTROL, META_SEMANTIC, SEM_CALL, SEM_CALL_E, SEM_JCC, SEM_JMP } from "../gen/emit";
+import { META, META_CALL, META_CONTROL, META_SEMANTIC, SEM_CALL, SEM_CALL_E, SEM_JCC, SEM_JMP } from "../gen/emit";
 import { findBlock, linearRip, lookupInPage } from "../decode/block";
-import { uFlags, uOff, uSize, UF_LOCK } from "../decode/uop";
+import { uOff, uSize } from "../decode/uop";
 
 const MAX_BLOCKS: u32 = 64;
 /** Up to this heat regions are made of all code that can be reached: what has run says nothing yet. */
@@ -80,9 +80,10 @@ export function indexOf(off: u64): i32 {
 /** Whether the backend serves this micro-op. */
 function supported(c: Vcpu, u: usize): bool {
   const op: u32 = load<u16>(u), wide = (c.mode & MODE_CODE64) != 0;
-  if (op == OP_EASEG) return wide || load<u16>(u, 4) >= 0xfe;
+  if (op == OP_EASEG) return true;
   const meta = <i32>op < META.length ? unchecked(META[op]) : 0;
-  if (!(meta & META_SEMANTIC) || uFlags(u) & UF_LOCK) return false;
+  if (meta & META_CALL) return true;
+  if (!(meta & META_SEMANTIC)) return false;
   // A 16-bit operand size cuts the target of a relative branch.
   return !(meta & META_CONTROL) || wide || uSize(u) != 1;
 }

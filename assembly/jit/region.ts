@@ -12,14 +12,14 @@
  */
 import {
   AREA_JIT, MODE_CODE32, MODE_CODE64, MODE_FLAT, MODE_FLATCS, MODE_STACK32, STATUS_BUDGET, STATUS_RESUME, STATUS_SLOW,
-  UOP_SIZE, V_CC_A, V_CC_B, V_CC_D, V_CC_OP, V_GPR, V_RIP, V_RIP_PAGE, V_STATUS, Vcpu,
+  UOP_SIZE, V_RIP, V_RIP_PAGE, V_STATUS, Vcpu,
 } from "../gen/layout";
 import { OP_EASEG } from "../gen/decode";
-import { emitMeaning, META } from "../gen/emit";
+import { CALL_REGISTERS, emitMeaning, META, META_CALL } from "../gen/emit";
 import { uOff, uRest } from "../decode/uop";
-import { beginIr, FLAG_OP, roomForInstruction, STATES, useScratch } from "./ir";
+import { beginIr, FLAG_OP, offsetOfState, roomForInstruction, STATES, useScratch } from "./ir";
 import {
-  beginBlock, BRANCH, Emit, emitAddress, endKind, endValue, INDIRECT, JUMP, useMeta, useMode, useUop,
+  beginBlock, BRANCH, Emit, emitAddress, emitCall, endKind, endValue, INDIRECT, JUMP, useMeta, useMode, useUop,
 } from "./emit";
 import {
   beginLowering, caches, completeStates, dirty, L_BUDGET, L_ENTRY, L_VCPU, lCond, leave, locals32, locals64,
@@ -121,9 +121,10 @@ function writeBlock(k: u32): void {
   let u = <usize>b.head + UOP_SIZE, cut: usize = b.cut;
   for (; u < cut; u += UOP_SIZE) {
     if (!roomForInstruction()) { cut = u; break; }
-    if (load<u16>(u) == OP_EASEG) emitAddress(u);
+    if (load<u16>(u) == OP_EASEG) emitAddress(cpu, u);
     else {
-      const meta = unchecked(META[load<u16>(u)]);
+      const op = load<u16>(u), meta = unchecked(META[op]);
+      if (meta & META_CALL) { emitCall(cpu, u, meta, unchecked(CALL_REGISTERS[op])); continue; }
       useMeta(meta);
       useUop(u);
       emitMeaning(e, u, meta);
@@ -218,10 +219,6 @@ function writeBody(c: Vcpu, again: bool, loops: bool): void {
   close();
   close();
 }
-
-const STATE_OFFSETS: StaticArray<usize> = [V_CC_OP, V_CC_D, V_CC_A, V_CC_B];
-@inline function offsetOfState(i: u32): usize { return i < FLAG_OP ? V_GPR + <usize>i * 8
-  : unchecked(STATE_OFFSETS[i - FLAG_OP]); }
 
 /**
  * Writes the region that begins with the block at `head`; c.ripPage is its page's. Returns the address of a function

@@ -35,8 +35,8 @@ declare function compileRegions(vcpu: usize, at: usize, count: u32): i32;
 declare function forgetRegions(vcpu: usize): void;
 
 /** Regions of a module, and instructions that the first of them waits for others. */
-const BATCH: u32 = 16;
-const PATIENCE: u64 = 100_000;
+const BATCH: u32 = 64;
+const PATIENCE: u64 = 1_000_000;
 /** Below this heat there is no waiting: tests want to see the region run next time. */
 const NO_BATCHES: u32 = 2;
 

@@ -43,6 +43,11 @@ const CALLED: StaticArray<(c: Vcpu, u: usize) => bool> = [
 ${called.map((op) => `  ${wrapper(op)},`).join("\n")}
 ];
 
+/** Calls a micro-op that the switch does not have; false: it did not complete. */
+export function callHandler(c: Vcpu, u: usize): bool {
+  return call_indirect<bool>(load<u32>(changetype<usize>(unchecked(CALLED[<i32>load<u16>(u) - FIRST_CALLED]))), c, u);
+}
+
 /**
  * Runs micro-ops from \`u\` until the budget of instructions is used up or something wants the outer loop; returns
  * what is left of the budget. c.status says why it came back.

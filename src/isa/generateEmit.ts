@@ -1,4 +1,5 @@
 /** Text of assembly/gen/emit.ts and helpers.ts: the meanings for the backend that writes Wasm, one instantiation each. */
+import { jitCalls } from "./jitCalls.ts";
 import { JIT_HELPERS } from "./jitHelpers.ts";
 import { SEMANTICS } from "./semantics.ts";
 import { type Kind, type MicroOp, specialise } from "./specialise.ts";
@@ -7,6 +8,8 @@ import type { Row } from "./table/grammar.ts";
 const KINDS: readonly Kind[] = ["Reg", "Mem", "Imm", "Cl"];
 /** Bits of a META word; assembly/jit/emit.ts useMeta reads it. */
 const META = { SEMANTIC: 0xff, Z: 8, F: 10, D: 12, S: 14, N: 16, CC: 18, CONTROL: 1 << 24 } as const;
+/** Further bits: a handler that a region may call. */
+const CALL = { CALL: 1 << 25, FLAGS: 1 << 26, CONTEXT: 1 << 27, REPEATS: 1 << 28, ASIDE: 1 << 29 } as const;
 
 const constantName = (name: string): string => name.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase();
 
@@ -43,8 +46,21 @@ export function emitText(rows: readonly Row[], sem: Map<string, string>): string
   }
   const meta = new Array<number>(Math.max(...ops.map((op) => op.id)) + 1).fill(0);
   for (const op of served) meta[op.id] = metaOf(op, names);
-  const lines: string[] = [];
-  for (let i = 0; i < meta.length; i += 16) lines.push(`  ${meta.slice(i, i + 16).join(", ")},`);
+  const registers = new Array<number>(meta.length).fill(0);
+  for (const [id, call] of jitCalls(rows)) {
+    meta[id] =
+      CALL.CALL |
+      (call.flags ? CALL.FLAGS : 0) |
+      (call.aside ? CALL.ASIDE : 0) |
+      (call.context ? CALL.CONTEXT : 0) |
+      (call.repeats ? CALL.REPEATS : 0);
+    registers[id] = call.reads | (call.writes << 16);
+  }
+  const numbers = (values: readonly number[]): string => {
+    const lines: string[] = [];
+    for (let i = 0; i < values.length; i += 16) lines.push(`  ${values.slice(i, i + 16).join(", ")},`);
+    return lines.join("\n");
+  };
   return `import { Emit } from "../jit/emit";
 import { Dyn, SizeF, SizeT } from "../sem/kinds";
 ${[...byFile].map(([file, n]) => `import { ${n.join(", ")} } from "${file}";`).join("\n")}
@@ -53,9 +69,21 @@ export const META_SEMANTIC: u32 = ${META.SEMANTIC};
 export const META_CONTROL: u32 = ${META.CONTROL};
 ${names.map((n, i) => `export const SEM_${constantName(n)}: u32 = ${i + 1};`).join("\n")}
 
-/** By micro-op: {meaning 7:0, z 9:8, f 11:10, kinds of D 13:12, S 15:14, N 17:16, condition 21:18, control 24}; 0: not served. */
+${Object.entries(CALL)
+  .map(([name, bit]) => `export const META_${name}: u32 = ${bit};`)
+  .join("\n")}
+
+/**
+ * By micro-op: {meaning 7:0, z 9:8, f 11:10, kinds of D 13:12, S 15:14, N 17:16, condition 21:18, control 24}, or a
+ * handler to be called {META_CALL …}; 0: not served.
+ */
 export const META: StaticArray<u32> = [
-${lines.join("\n")}
+${numbers(meta)}
+];
+
+/** By micro-op of a handler: general registers it reads beyond its operands, and (<< 16) those it writes. */
+export const CALL_REGISTERS: StaticArray<u32> = [
+${numbers(registers)}
 ];
 
 /** Builds the IR of one micro-op. */

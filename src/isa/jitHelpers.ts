@@ -20,4 +20,6 @@ export const JIT_HELPERS = [
   ["shiftDoubleLeft", "llll", "l"],
   ["shiftDoubleRight", "llll", "l"],
   ["swap64", "l", "l"],
+  ["callHandler", "ii", "i"],
+  ["easeg", "ii", "i"],
 ] as const;

@@ -52,11 +52,27 @@ function prepare(m: TestMachine, code: Uint8Array, r: Random): void {
   for (let i = 0; i < data.length; i++) data[i] = r.next(5) ? r.next(256) : 0;
   // The bound of the loops of 32-bit programs.
   new DataView(data.buffer).setUint32(0x1ff0, 40, true);
+  // MXCSR: a rounding mode, masked exceptions, PE set or not.
+  new DataView(data.buffer).setUint32(0x1fe0, 0x1f80 | (r.next(3) ? 0x20 : 0) | (r.next(4) ? 0 : 0x2000), true);
   m.memory.write(DATA, data);
   m.memory.write(STACK - 0x1000, new Uint8Array(0x1000));
   m.reset();
   // A fault has left 64-bit code behind.
   use(mode);
+  // x87 and XMM registers, all valid; numbers, NaNs and denormals.
+  const { data: page } = m.view;
+  for (let i = 0; i < 8; i++) {
+    m.view.set64(VCPU.st, (1n << 63n) | r.value(), i);
+    page.setUint16(m.base + VCPU.st.offset + i * 16 + 8, r.pick([0, 0x3fff, 0x4005, 0xbffe, 0x7fff]), true);
+  }
+  m.view.set(VCPU.fcw, 0x37f);
+  m.view.set(VCPU.fsw, 0);
+  m.view.set(VCPU.ftw, 0xff >> r.next(8));
+  m.view.set(VCPU.mxcsr, r.next(3) ? 0x1fa0 : 0x1f80);
+  for (let at = m.base + VCPU.ymm.offset, i = 0; i < 64; i++, at += 8) {
+    if (r.next(2)) page.setFloat64(at, (r.next(2001) - 1000) / 8, true);
+    else page.setBigUint64(at, r.value(), true);
+  }
   m.set({ gpr: registers(r, mode), rflags: 2n | (BigInt(r.next(0x1000)) & 0x8d5n), rip: BigInt(CODE) });
 }
 
@@ -69,6 +85,8 @@ function run(m: TestMachine, slices: readonly number[]): Run {
     end = m.run(BigInt(slices[i % slices.length]));
     text.push(`${end} ${hex(m.get())}`);
   }
+  const at = m.base + VCPU.st.offset;
+  text.push(Buffer.from(m.memory.bytes.slice(at, m.base + VCPU.ymm.offset + 512)).toString("hex"));
   text.push(`cr2 ${m.view.get64(VCPU.cr2).toString(16)}`, m.dump(DATA, 0x2000), m.dump(STACK - 0x1000, 0x1000));
   return { text: text.join("\n"), end, icount: m.get().icount, compiled: m.compiled - before };
 }

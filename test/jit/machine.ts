@@ -73,7 +73,7 @@ export class TestMachine {
     v.set64(VCPU.idtBase, BigInt(IDT));
     v.set(VCPU.idtLimit, 0xfff);
     v.set64(VCPU.cr0, 0x8001_0011n);
-    v.set64(VCPU.cr4, 0x20n);
+    v.set64(VCPU.cr4, 0x620n);
     v.set64(VCPU.cr3, BigInt(PML4));
     v.set64(VCPU.efer, 0x500n);
     v.set64(VCPU.apicTimer, NEVER);

@@ -173,7 +173,12 @@ export class Instructions {
     const size = r.pick(sizes);
     const wide = r.pick(sizes.slice(1));
     const count = () => r.pick([String(r.next(70)), "1", "cl"]);
-    switch (r.next(30)) {
+    switch (r.next(34)) {
+      case 30:
+      case 31:
+      case 32:
+      case 33:
+        return this.called();
       case 0:
       case 1:
       case 2:
@@ -246,6 +251,91 @@ export class Instructions {
       default:
         return `mov ${this.low(bits)}, ${BigInt.asUintN(bits, r.value())}`;
     }
+  }
+
+  /** What regions call handlers for, or write as vector code. */
+  called(): string {
+    const r = this.r;
+    const { bits } = this.mode;
+    const wide = r.pick(this.mode.sizes.slice(1));
+    const y = bits === 64 ? r.pick([32, 64] as const) : 32;
+    const x = () => `xmm${r.next(6)}`;
+    const st = () => `st${r.next(8)}`;
+    const packed = (names: string) => `${r.pick(names.split(" "))} ${x()}, ${x()}`;
+    const scalar = (names: string, size: Size) =>
+      `${r.pick(names.split(" "))} ${x()}, ${r.next(2) ? x() : this.mem(size)}`;
+    switch (r.next(22)) {
+      case 0:
+        return `movups ${x()}, ${this.mem(64).replace("qword ", "")}`;
+      case 1:
+        return `movups ${this.mem(64).replace("qword ", "")}, ${x()}`;
+      case 2:
+        return `movd ${x()}, ${this.rmLow(32)}`;
+      case 3:
+        return `movd ${this.rmLow(32)}, ${x()}`;
+      case 4:
+        return packed("movaps movdqa pxor por pand pandn paddb paddw paddd paddq psubb psubd psubq pcmpeqb pcmpgtd");
+      case 5:
+        return packed("pminub pmaxub pminsw pmaxsw pmulld pmullw pmuludq punpcklbw punpckhdq punpcklqdq packuswb");
+      case 6:
+        return packed("addps mulps subpd divpd addpd mulpd sqrtpd minps maxpd unpcklps movhlps");
+      case 7:
+        return `${r.pick(["pshufd", "shufps", "pshuflw", "pshufhw", "shufpd"])} ${x()}, ${x()}, ${r.next(256)}`;
+      case 8:
+        return `${r.pick(["psrld", "pslld", "psrlq", "psllq", "psraw", "psrldq", "pslldq"])} ${x()}, ${r.next(40)}`;
+      case 9:
+        return scalar("addsd subsd mulsd divsd sqrtsd minsd maxsd movsd cvtsd2ss comisd ucomisd", 64);
+      case 10:
+        return scalar("addss subss mulss divss sqrtss minss maxss movss cvtss2sd comiss ucomiss", 32);
+      case 11:
+        return `${r.pick(["cvtsi2sd", "cvtsi2ss"])} ${x()}, ${this.rmLow(y)}`;
+      case 12:
+        return `${r.pick(["cvttsd2si", "cvtsd2si", "cvttss2si", "pmovmskb", "movmskps"])} ${this.low(32)}, ${x()}`;
+      case 13:
+        return r.pick([
+          `movsd ${this.mem(64)}, ${x()}`,
+          `movss ${this.mem(32)}, ${x()}`,
+          `movq ${this.mem(64)}, ${x()}`,
+        ]);
+      case 14:
+        return `fld ${this.mem(r.pick([32, 64]))}\n${r.pick(["fadd st0, st1", "fmul st0, st2", "fsub st0, st1", "fdiv st0, st1", "fxch st1", "fcomi st0, st1"])}`;
+      case 15:
+        return `fstp ${this.mem(r.pick([32, 64]))}`;
+      case 16:
+        return r.pick([`fild ${this.mem(32)}`, "fld1", "fldz", `fld ${st()}`, "fchs", "fabs", "fnstsw ax", "fsqrt"]);
+      case 17:
+        return r.pick(["lahf", "sahf", "cld", "cpuid", "fnstsw ax", `ldmxcsr [${this.plain()}]`]);
+      case 18:
+        return `${r.pick(["bt", "bts", "btr"])} ${this.mem(wide).replace(/^\w+ /, "")}, ${this.low(wide)}`;
+      case 19:
+        return `${r.pick(["tzcnt", "lzcnt", "popcnt"])} ${this.low(wide)}, ${this.rmLow(wide)}`;
+      case 20:
+        return bits === 64
+          ? `lea rdi, [rbx + ${r.next(64)}]\nlea rsi, [rbx + ${r.next(64)}]\nmov ecx, ${r.next(40)}\n${this.string()}`
+          : "pushfd\npop eax";
+      default:
+        return bits === 64
+          ? `${r.pick(["andn", "pdep", "shlx"])} ${this.low(y)}, ${this.low(y)}, ${this.low(y)}`
+          : "lahf";
+    }
+  }
+
+  /** Memory that holds zeros where MXCSR has reserved bits. */
+  plain(): string {
+    return `abs ${DATA + 0x1fe0}`;
+  }
+
+  string(): string {
+    return this.r.pick([
+      "rep movsb",
+      "rep movsd",
+      "rep stosb",
+      "rep stosq",
+      "repe cmpsb",
+      "repne scasb",
+      "movsb",
+      "lodsd",
+    ]);
   }
 
   rmLow(size: Size): string {

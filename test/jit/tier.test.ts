@@ -62,8 +62,8 @@ describe("a block is compiled", () => {
     m.run();
     expect(m.get().icount).toBe(1 + 3_000_000 + 1 + 1);
     expect(counted(m, "regions")).toBe(1);
-    expect(m.compiled / m.get().icount).toBeGreaterThan(0.9);
-    expect(m.compiled / m.get().icount).toBeLessThan(0.999);
+    expect(m.compiled / m.get().icount).toBeGreaterThan(0.6);
+    expect(m.compiled / m.get().icount).toBeLessThan(0.9);
   });
 
   it("at the same instruction in every run", () => {

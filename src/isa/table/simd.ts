@@ -48,8 +48,8 @@ ${pair("2b /r mem", "MOVNTPS", "MOVNTPD", "Mo,Vo", "movapsStore")}
 np 0f c3 /r mem | MOVNTI My,Gy | mov | cpuid=sse2
 np 0f e7 /r mem | MOVNTQ Mq,Pq | @movqMmxStore | mmx cpuid=sse
 66 0f e7 /r mem | MOVNTDQ Mo,Vo | @movapsStore | sse cpuid=sse2
-np 0f f7 /r reg | MASKMOVQ Pq,Nq | @maskmovq | mmx cpuid=sse
-66 0f f7 /r reg | MASKMOVDQU Vo,Uo | @maskmovdqu | sse cpuid=sse2
+np 0f f7 /r reg | MASKMOVQ Pq,Nq | @maskmovq | mmx cpuid=sse r=di
+66 0f f7 /r reg | MASKMOVDQU Vo,Uo | @maskmovdqu | sse cpuid=sse2 r=di
 np 0f 6e /r | MOVD Pn,Ey | @movd | mmx cpuid=mmx
 66 0f 6e /r | MOVD Vo,Ey | @movd | sse cpuid=sse2
 np 0f 7e /r | MOVD Ey,Pn | @movdMmxStore | mmx cpuid=mmx
