@@ -4,13 +4,14 @@
  */
 import {
   RUN_SLICE, RUN_EXIT, RUN_HALT, RUN_TRIPLE_FAULT, RUN_STOP, Vcpu, AREA_SCRATCH, ATTENTION_STOP, ATTENTION_INIT, ATTENTION_POSTED, ATTENTION_NMI, ATTENTION_DROP, ATTENTION_FLUSH, ATTENTION_EXCLUSIVE,
+  ATTENTION_INJECT, CAP_MTRAP_EXIT, EXIT_MTRAP, V_UNDO, V_RIP, V_RFLAGS,
   STATUS_BUDGET, STATUS_FAULT, STATUS_SLOW, STATUS_EXIT, STATUS_RESUME, V_ATTENTION, V_DEVICE_DEADLINE, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
   STAT_INTERRUPTS, STAT_EXITS, EXIT_INTA, EXIT_INIT, RUN_STATE_HALTED, RUN_STATE_RUNNING, RUN_STATE_SHUTDOWN, RUN_STATE_WAIT_FOR_SIPI,
 } from "./gen/layout";
 import { apicAccept, apicDeliverable, apicSync, apicTimerTick } from "./apic";
 import { commitStage, answerRead, deviceRead, deviceValue } from "./mem/stage";
 import { enter, enterSlow, single } from "./decode/block";
-import { locked } from "./decode/decode";
+import { length, locked } from "./decode/decode";
 import { resetArena, takeDrops } from "./decode/pages";
 import { beginExclusive, endExclusive, enterGuest, leaveGuest } from "./mem/exclusive";
 import { flushAll } from "./mem/tlb";
@@ -29,6 +30,8 @@ import { bump } from "./stat";
 import { compileWaiting } from "./jit/tier";
 
 export { compileAt } from "./jit/tier";
+export { getMsr, setMsr } from "./sys/msr";
+export { gla2gpa } from "./mem/walk";
 export * from "./jit/helpers";
 
 
@@ -89,12 +92,12 @@ export function run(vcpu: usize, slice: i64): i32 {
 
 function runInGuest(c: Vcpu, slice: i64): i32 {
   const vcpu = changetype<usize>(c);
-  left = slice;
+  left = c.caps & CAP_MTRAP_EXIT ? 1 : slice;
   // What an exit has interrupted: staged writes, a delivery, an instruction with a device read.
   if (c.slow) {
     const r = continueSlow(c);
     if (r >= 0) return r;
-  }
+  } else delivering = false; // The host may have abandoned a delivery.
   while (true) {
     if (c.task) {
       const r = newTask(c);
@@ -112,10 +115,18 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
     if (why & ATTENTION_FLUSH) flushAll(c);
     // After the others: taking the word has cleared them, and what they stand for must survive a pause.
     if (why & ATTENTION_INIT && takeStartup(c)) {
-      if (why & ATTENTION_STOP) atomic.or<i32>(vcpu + V_ATTENTION, ATTENTION_STOP);
+      if (why & (ATTENTION_STOP | ATTENTION_INJECT)) atomic.or<i32>(vcpu + V_ATTENTION, why & (ATTENTION_STOP | ATTENTION_INJECT));
       return exited(c);
     }
-    if (why & ATTENTION_STOP) return RUN_STOP;
+    if (why & ATTENTION_STOP) {
+      if (why & ATTENTION_INJECT) atomic.or<i32>(vcpu + V_ATTENTION, ATTENTION_INJECT);
+      return RUN_STOP;
+    }
+    if (why & ATTENTION_INJECT) {
+      const r = inject(c);
+      if (r >= 0) return r;
+      continue;
+    }
     tick(c);
     if (c.runState == RUN_STATE_WAIT_FOR_SIPI) return RUN_HALT;
     // Traps on the instruction before come first (SDM vol. 3, table 6-2); MOV SS holds them off too.
@@ -134,7 +145,7 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
       if (r >= 0) return r;
       continue;
     }
-    if (left <= 0) return RUN_SLICE;
+    if (left <= 0) return c.caps & CAP_MTRAP_EXIT ? monitorTrap(c) : RUN_SLICE;
     let budget = min<i64>(left, BUDGET);
     if (c.armed & ARMED_CODE && c.shadow != 2 && !(c.rflags & RF) && codeBreakpoint(c)) {
       const r = fault(c);
@@ -232,6 +243,39 @@ function takeEvent(c: Vcpu): i32 {
 }
 
 /**
+ * Delivers the event that the host has put into entryInfo (SDM vol. 3, 26.6 describes the same for VM entry): bits 7:0
+ * vector, 10:8 type, 11 error code valid, 63:32 error code. The host has written CR2 for a page fault.
+ */
+function inject(c: Vcpu): i32 {
+  const info = c.entryInfo, type = <u32>(info >> 8) & 7;
+  c.excVector = <u32>info & 0xff;
+  c.excHasError = <u32>(info >> 11) & 1;
+  c.excError = <u32>(info >> 32);
+  c.excCr2 = c.cr2;
+  c.excRip = c.rip;
+  c.excKind = type == 3 ? KIND_EXCEPTION : type == 4 ? KIND_SOFTWARE : KIND_EXTERNAL;
+  if (type == 2) c.nmiBlocked = 1;
+  if (c.runState == 1) c.runState = 0;
+  return deliverNow(c);
+}
+
+/** The monitor trap (SDM vol. 3, 26.5.2): leaves after each instruction, and after each event that was delivered. */
+function monitorTrap(c: Vcpu): i32 {
+  keep(c);
+  c.exitLength = 0;
+  c.exitCode = EXIT_MTRAP;
+  // Nothing is read: the answer does not go into the replay log.
+  c.exitB = 1;
+  return exited(c);
+}
+
+/** Remembers the registers as they are before an instruction on the careful path, or an event. */
+function keep(c: Vcpu): void {
+  const vcpu = changetype<usize>(c);
+  memory.copy(vcpu + V_UNDO, vcpu + V_RIP, V_RFLAGS + 8 - V_RIP);
+}
+
+/**
  * Delivers the exception that was just recorded. Debug traps that MOV SS has held off are lost by a fault of the next
  * instruction, join INT1, and come after a software interrupt (SDM vol. 3, 26.7.3, has it so for VM entries).
  */
@@ -256,6 +300,9 @@ function debugTrap(c: Vcpu): i32 {
 
 function deliverNow(c: Vcpu): i32 {
   delivering = true;
+  keep(c);
+  c.exitLength = 0;
+  if (c.caps & CAP_MTRAP_EXIT) left = 0;
   c.slow = 1;
   c.replayNext = 0;
   c.stageCount = 0;
@@ -306,7 +353,9 @@ function step(c: Vcpu, careful: bool): i32 {
   c.replayNext = 0;
   c.stageCount = 0;
   c.stageNext = 0;
+  if (careful) keep(c);
   const u = single(c);
+  c.exitLength = length;
   let refund: i64 = 0;
   if (u) {
     alone = careful && locked;
@@ -363,6 +412,6 @@ function continueSlow(c: Vcpu): i32 {
 
 function exited(c: Vcpu): i32 {
   bump(c, STAT_EXITS);
-  c.exitRip = c.rip;
+  c.exitRip = c.undoAt(0);
   return RUN_EXIT;
 }

@@ -6,6 +6,8 @@ export const CONTROL_BASE: usize = 1048576;
 export const GRANULES_BASE: usize = 1052672;
 export const GRANULE_P: usize = 1;
 export const GRANULE_W: usize = 2;
+export const GRANULE_F: usize = 4;
+export const GRANULE_S: usize = 8;
 export const RING_BASE: usize = 1114112;
 export const RING_SIZE: usize = 65536;
 export const VCPU_BASE: usize = 2097152;
@@ -31,6 +33,7 @@ export const ATTENTION_DROP: i32 = 32;
 export const ATTENTION_DEADLINE: i32 = 64;
 export const ATTENTION_FLUSH: i32 = 128;
 export const ATTENTION_EXCLUSIVE: i32 = 256;
+export const ATTENTION_INJECT: i32 = 512;
 export const STARTUP_VECTOR: i32 = 255;
 export const STARTUP_SIPI: i32 = 256;
 export const STARTUP_INIT: i32 = 512;
@@ -59,6 +62,7 @@ export const AREA_STAGE: usize = 16384;
 export const AREA_CROSS: usize = 24576;
 export const AREA_SCRATCH: usize = 28672;
 export const AREA_LARGE: usize = 32768;
+export const AREA_CPUID: usize = 36864;
 export const AREA_TLB_READ: usize = 65536;
 export const AREA_TLB_WRITE: usize = 98304;
 export const AREA_TLB_EXEC: usize = 131072;
@@ -100,6 +104,11 @@ export const RUN_EXIT: i32 = 1;
 export const RUN_HALT: i32 = 2;
 export const RUN_TRIPLE_FAULT: i32 = 3;
 export const RUN_STOP: i32 = 4;
+export const CAP_HALT_EXIT: u32 = 1;
+export const CAP_MTRAP_EXIT: u32 = 2;
+export const CAP_PAUSE_EXIT: u32 = 4;
+export const CAP_MSR_EXIT: u32 = 8;
+export const CAP_RESTRICTED: u32 = 16;
 export const STAT_BLOCKS_BUILT: usize = 4352;
 export const STAT_BLOCKS_DROPPED: usize = 4360;
 export const STAT_LOOKUPS: usize = 4368;
@@ -247,6 +256,11 @@ export const V_BATCH_COUNT: usize = 4336;
 export const V_BATCH_AT: usize = 4340;
 export const V_BATCH_SINCE: usize = 4344;
 export const V_STATS: usize = 4352;
+export const V_CAPS: usize = 4608;
+export const V_EXIT_LENGTH: usize = 4612;
+export const V_ENTRY_INFO: usize = 4616;
+export const V_UNDO: usize = 4624;
+export const V_CPUID_COUNT: usize = 4808;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -492,6 +506,16 @@ export const V_STATS: usize = 4352;
   @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 4344); }
   @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4352); }
   @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4352); }
+  @inline get caps(): u32 { return load<u32>(changetype<usize>(this), 4608); }
+  @inline set caps(value: u32) { store<u32>(changetype<usize>(this), value, 4608); }
+  @inline get exitLength(): u32 { return load<u32>(changetype<usize>(this), 4612); }
+  @inline set exitLength(value: u32) { store<u32>(changetype<usize>(this), value, 4612); }
+  @inline get entryInfo(): u64 { return load<u64>(changetype<usize>(this), 4616); }
+  @inline set entryInfo(value: u64) { store<u64>(changetype<usize>(this), value, 4616); }
+  @inline undoAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4624); }
+  @inline set_undo(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4624); }
+  @inline get cpuidCount(): u32 { return load<u32>(changetype<usize>(this), 4808); }
+  @inline set cpuidCount(value: u32) { store<u32>(changetype<usize>(this), value, 4808); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;
@@ -504,9 +528,10 @@ export const C_VCPU_COUNT: usize = 28;
 export const C_TSC_HZ: usize = 32;
 export const C_TIME_BASE: usize = 40;
 export const C_TSC_FLOOR: usize = 48;
-export const C_PORT_HOOKS: usize = 56;
-export const C_PARALLEL: usize = 120;
-export const C_EXCLUSIVE: usize = 124;
+export const C_DIRTY_BYTES: usize = 56;
+export const C_PORT_HOOKS: usize = 60;
+export const C_PARALLEL: usize = 124;
+export const C_EXCLUSIVE: usize = 128;
 
 /** A pointer to the VM control page (src/shared/layout.ts). */
 @unmanaged export class Control {
@@ -532,10 +557,12 @@ export const C_EXCLUSIVE: usize = 124;
   @inline set timeBase(value: f64) { store<f64>(changetype<usize>(this), value, 40); }
   @inline get tscFloor(): u64 { return load<u64>(changetype<usize>(this), 48); }
   @inline set tscFloor(value: u64) { store<u64>(changetype<usize>(this), value, 48); }
-  @inline portHooksAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 56); }
-  @inline set_portHooks(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 56); }
-  @inline get parallel(): u32 { return load<u32>(changetype<usize>(this), 120); }
-  @inline set parallel(value: u32) { store<u32>(changetype<usize>(this), value, 120); }
-  @inline get exclusive(): i32 { return load<i32>(changetype<usize>(this), 124); }
-  @inline set exclusive(value: i32) { store<i32>(changetype<usize>(this), value, 124); }
+  @inline get dirtyBytes(): u32 { return load<u32>(changetype<usize>(this), 56); }
+  @inline set dirtyBytes(value: u32) { store<u32>(changetype<usize>(this), value, 56); }
+  @inline portHooksAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 60); }
+  @inline set_portHooks(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 60); }
+  @inline get parallel(): u32 { return load<u32>(changetype<usize>(this), 124); }
+  @inline set parallel(value: u32) { store<u32>(changetype<usize>(this), value, 124); }
+  @inline get exclusive(): i32 { return load<i32>(changetype<usize>(this), 128); }
+  @inline set exclusive(value: i32) { store<i32>(changetype<usize>(this), value, 128); }
 }

@@ -8,6 +8,7 @@ import {
 } from "../gen/layout";
 import { raiseError, GP, SS, AC } from "../exception";
 import { MODIFY, WRITE } from "../sem/kinds";
+import { noteDirty } from "./dirty";
 import { noteWritable } from "./pageword";
 import { hostRead, hostWrite } from "./phys";
 import { tlbEntry, tlbFill } from "./tlb";
@@ -144,6 +145,7 @@ export function writeAs(c: Vcpu, linear: u64, size: u32, use: i32, access: u32, 
     const host = hostWrite(gpa);
     // The CPU's own writes, which fill no entry, count as well until this thread is asked.
     if (host && noteWritable(c, host)) {
+      noteDirty(host);
       if (access == (userBit(c) | ACCESS_WRITE)) {
         bump(c, STAT_TLB_FILLS_WRITE);
         tlbFill(c, AREA_TLB_WRITE, asked, host & ~0xfff, large);

@@ -6,12 +6,13 @@
  * A staged write, 64 bytes:
  *
  *      0 gpa u64 (or port)   8 gpa of the second page u64   16 size u32   20 bytes in the first page u32
- *     24 kind u32 (0 memory, 1 port)                        32 data, 32 bytes
+ *     24 kind u32 (0 memory, 1 port)   28 EXIT_STRING, EXIT_REP      32 data, 32 bytes
  */
 import {
   Vcpu, AREA_STAGE, EXIT_INOUT, EXIT_INST_EMUL, STATUS_EXIT, STATUS_SLOW, V_REPLAY_KEY, V_REPLAY_DATA,
   STAT_CODE_WRITES,
 } from "../gen/layout";
+import { noteDirty } from "./dirty";
 import { postCode } from "./pageword";
 import { hostWrite } from "./phys";
 import { dropLines } from "../decode/pages";
@@ -26,6 +27,9 @@ const MAX_STAGED: u32 = 128;
 const REPLAY_MAX: u32 = 128;
 /** Bits of exitB of an INOUT or INST_EMUL exit: a write; the width in bytes is in bits 15:8. */
 export const EXIT_WRITE: u64 = 1;
+/** Bits of exitB of an INOUT exit: one element of INS or OUTS; with a REP prefix. */
+export const EXIT_STRING: u64 = 2;
+export const EXIT_REP: u64 = 4;
 
 /** Room for a staged write of `size` bytes; returns where its data goes. */
 export function stageMemory(c: Vcpu, gpa: u64, gpa2: u64, size: u32, first: u32): usize {
@@ -35,8 +39,10 @@ export function stageMemory(c: Vcpu, gpa: u64, gpa2: u64, size: u32, first: u32)
   return e + 32;
 }
 
-export function stagePort(c: Vcpu, port: u32, size: u32, value: u64): void {
-  store<u64>(next(c, KIND_PORT, port, size) + 32, value);
+export function stagePort(c: Vcpu, port: u32, size: u32, value: u64, how: u64): void {
+  const e = next(c, KIND_PORT, port, size);
+  store<u32>(e, <u32>how, 28);
+  store<u64>(e, value, 32);
 }
 
 function next(c: Vcpu, kind: u32, where: u64, size: u32): usize {
@@ -62,6 +68,7 @@ export function commitStage(c: Vcpu): bool {
     if (load<u32>(e, 24) == KIND_PORT) {
       c.stageNext++;
       exitAccess(c, EXIT_INOUT, gpa, size, true, load<u64>(e, 32));
+      c.exitB |= load<u32>(e, 28);
       return false;
     }
     if (size == 4 && !(gpa & 15) && apicPage(c, gpa) && (gpa & 0xff0) != APIC_SELF_IPI && apicWrite(c, <usize>gpa & 0xff0, load<u32>(e, 32))) {
@@ -118,6 +125,7 @@ export function writeHost(c: Vcpu, host: usize, from: usize, size: u32): void {
   else if (size == 2 && !(host & 1)) store<u16>(host, load<u16>(from));
   else if (size == 1) store<u8>(host, load<u8>(from));
   else memory.copy(host, from, size);
+  noteDirty(host);
   if (postCode(c, host, size)) {
     bump(c, STAT_CODE_WRITES);
     dropLines(c, host, size);

@@ -4,6 +4,7 @@
  */
 import { Vcpu, STAT_WALKS } from "../gen/layout";
 import { raisePageFault } from "../exception";
+import { noteDirty } from "./dirty";
 import { hostRead } from "./phys";
 import { bump } from "../stat";
 
@@ -56,6 +57,7 @@ function fault(c: Vcpu, linear: u64, access: u32, bits: u32): u64 {
  */
 @inline function touch(at: usize, entry: u64, bits: u64, wide: bool): bool {
   if ((entry & bits) == bits) return true;
+  noteDirty(at);
   if (wide) return atomic.cmpxchg<u64>(at, entry, entry | bits) == entry;
   return atomic.cmpxchg<u32>(at, <u32>entry, <u32>(entry | bits)) == <u32>entry;
 }
@@ -140,4 +142,12 @@ function permitted(c: Vcpu, rights: u64, noExec: bool, access: u32): bool {
   }
   if (access & ACCESS_WRITE) return (rights & W) != 0 || !(c.cr0 & CR0_WP);
   return true;
+}
+
+/**
+ * For the host, of a vCPU that does not run: the gpa of `linear` for `access` in its present mode, or all ones with the
+ * page fault's error code in excError (the seeds' vm_gla2gpa). A and D bits are set unless `access` has ACCESS_PROBE.
+ */
+export function gla2gpa(vcpu: usize, linear: u64, access: u32): u64 {
+  return walk(changetype<Vcpu>(vcpu), linear, access);
 }

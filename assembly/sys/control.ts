@@ -1,11 +1,12 @@
 /** Control and debug registers, descriptor-table registers, and the rest of the system instructions (SDM vol. 3, 2.5 and 2.8). */
 import {
-  Vcpu, MODE_CODE64, MODE_LONG, RUN_STATE_HALTED, SEG_CS,
+  Vcpu, CAP_HALT_EXIT, CAP_PAUSE_EXIT, CAP_RESTRICTED, EXIT_HLT, EXIT_PAUSE, MODE_CODE64, MODE_LONG, RUN_STATE_HALTED, SEG_CS,
 } from "../gen/layout";
 import { GP, raise, raiseError, UD } from "../exception";
 import { apicReadTpr, apicWriteTpr } from "../apic";
 import { ea, uD, uS, uSize } from "../decode/uop";
 import { hostRead } from "../mem/phys";
+import { deviceRead, deviceValue } from "../mem/stage";
 import { AR_L, segAr } from "../mem/segment";
 import { flushAll, flushPage } from "../mem/tlb";
 import { CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, MAXPHYADDR } from "../mem/walk";
@@ -52,6 +53,7 @@ export function writeCr0(c: Vcpu, v: u64): bool {
   const old = c.cr0, next = (v & CR0_DEFINED) | CR0_ET, changed = old ^ next;
   if ((next & CR0_PG) && !(next & CR0_PE)) return raiseError(c, GP, 0);
   if ((next & CR0_NW) && !(next & CR0_CD)) return raiseError(c, GP, 0);
+  if ((c.caps & CAP_RESTRICTED) && (next & (CR0_PE | CR0_PG)) != (CR0_PE | CR0_PG)) return raiseError(c, GP, 0);
   const long = (c.efer & EFER_LME) != 0;
   if (changed & CR0_PG) {
     if (next & CR0_PG) {
@@ -239,12 +241,22 @@ export function invlpg(c: Vcpu, u: usize): bool {
 /** INVD and WBINVD: there is no cache to write back. */
 export function wbinvd(c: Vcpu, u: usize): bool { return privileged(c); }
 
+/** The answer to a HALT_EXIT is 0: wait for an event; anything else: go on. */
 export function hlt(c: Vcpu, u: usize): bool {
   if (!privileged(c)) return false;
+  if (c.caps & CAP_HALT_EXIT) {
+    if (!deviceRead(c, EXIT_HLT, 0, 1)) return false;
+    if (deviceValue) return true;
+  }
   c.runState = RUN_STATE_HALTED;
   // This was the instruction that STI's shadow covers: what comes now ends the halt.
   c.shadow = 0;
   return true;
+}
+
+/** A hint; it leaves only if the hypervisor's user wants to see it. */
+export function pause(c: Vcpu, u: usize): bool {
+  return !(c.caps & CAP_PAUSE_EXIT) || deviceRead(c, EXIT_PAUSE, 0, 1);
 }
 
 /** MONITOR and MWAIT, where the model has them: MWAIT ends at once, as an implementation may. */

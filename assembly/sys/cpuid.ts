@@ -1,5 +1,5 @@
 /** CPUID (SDM vol. 2, CPUID): leaves from the model's features (./model.ts) and from the machine's size. */
-import { Vcpu, CONTROL_BASE, C_VCPU_COUNT } from "../gen/layout";
+import { Vcpu, AREA_CPUID, CONTROL_BASE, C_VCPU_COUNT } from "../gen/layout";
 import { tscHz } from "../time";
 import { compactedSize, componentAt, componentSize, standardSize, xcr0Supported } from "../simd/xsave";
 import { CPU_SPEC_CTRL, CPU_XSAVE, CRYSTAL_HZ, features, hasFeature, SIGNATURE } from "./model";
@@ -40,8 +40,41 @@ function coreBits(): u32 {
   return n <= 1 ? 0 : 32 - <u32>clz<u32>(n - 1);
 }
 
+/**
+ * The hypervisor's user may have given a table (the seeds' vcpu_cpuid_config): 32-byte entries
+ *
+ *      0 function   4 index   8 flags (1: the index counts)   12 -   16 EAX   20 EBX   24 ECX   28 EDX
+ *
+ * of which the first that fits answers. A function that is not there reads as zeros, one above the highest basic
+ * function as that one (SDM vol. 2, CPUID).
+ */
+function fromTable(c: Vcpu, n: u32, sub: u32): bool {
+  const base = changetype<usize>(c) + AREA_CPUID, end = base + <usize>c.cpuidCount * 32;
+  let highest: u32 = 0;
+  for (let e = base; e < end; e += 32) {
+    const f = load<u32>(e);
+    if (f < 0x40000000) highest = max(highest, f);
+    if (f != n || (load<u32>(e, 8) & 1) && load<u32>(e, 4) != sub) continue;
+    a = load<u32>(e, 16); b = load<u32>(e, 20); x = load<u32>(e, 24); d = load<u32>(e, 28);
+    return true;
+  }
+  return n < 0x40000000 && n > highest ? fromTable(c, highest, sub) : false;
+}
+
+/** What follows the state of the vCPU rather than the table: OSXSAVE, the APIC's being on, SYSCALL in 64-bit code. */
+function live(c: Vcpu, n: u32): void {
+  if (n == 1) {
+    x = c.cr4 & (1 << 18) ? x | 1 << 27 : x & ~(<u32>1 << 27);
+    if (!((c.apicBase >> 11) & 1)) d &= ~(<u32>1 << 9);
+  }
+}
+
 function leaf(c: Vcpu, n: u32, sub: u32): void {
   a = b = x = d = 0;
+  if (c.cpuidCount) {
+    if (fromTable(c, n, sub)) live(c, n);
+    return;
+  }
   if (n >= 0x80000000) {
     if (n <= EXTENDED_MAX) { extended(c, n); return; }
   } else if (n >= 0x40000000 && n <= HYPERVISOR_MAX && features(c, 0) >> 31) {

@@ -1,12 +1,12 @@
 /** Port I/O (SDM vol. 1, chapter 19): IN, OUT, INS, OUTS, with IOPL and the TSS's permission bitmap. */
 import {
-  Vcpu, EXIT_INOUT, MODE_IOPL_OK, MODE_V86, SEG_ES, SEG_TR, STATUS_SLOW, V_GPR,
+  Vcpu, EXIT_INOUT, MODE_IOPL_OK, MODE_V86, SEG_ES, SEG_TR, STATUS_EXIT, STATUS_SLOW, V_GPR,
 } from "../gen/layout";
 import { raiseError, GP } from "../exception";
 import { uImm, uS, uSize } from "../decode/uop";
 import { probeWrite, rdz, sysRead, value, wrz } from "../mem/access";
 import { AR_TYPE, segAr, segBase, segLimit } from "../mem/segment";
-import { deviceRead, deviceValue, stagePort } from "../mem/stage";
+import { deviceRead, deviceValue, EXIT_REP, EXIT_STRING, stagePort } from "../mem/stage";
 import { ARMED_PORT, note, ON_PORT } from "../mem/watch";
 import { portCoalesce } from "../ports";
 import { getGpr, putGpr } from "./operand";
@@ -47,17 +47,17 @@ function input(c: Vcpu, u: usize, port: u32): bool {
 function output(c: Vcpu, u: usize, port: u32): bool {
   const z = portSize(u);
   if (!allowed(c, port, 1 << z) || !unwatched(c, port, 1 << z)) return false;
-  return stage(c, port, z, getGpr(c, 0, z));
+  return stage(c, port, z, getGpr(c, 0, z), 0);
 }
 
 /** Port writes are staged, so they need the careful path; but for those that nobody waits for. */
-function stage(c: Vcpu, port: u32, z: u32, v: u64): bool {
+function stage(c: Vcpu, port: u32, z: u32, v: u64, how: u64): bool {
   if (z == 0 && portCoalesce(c, port, <u32>v)) return true;
   if (!c.slow) {
     c.status = STATUS_SLOW;
     return false;
   }
-  stagePort(c, port, 1 << z, v);
+  stagePort(c, port, 1 << z, v, how);
   return true;
 }
 
@@ -78,7 +78,10 @@ export function ins(c: Vcpu, u: usize): bool {
   const at = elementAt;
   // The device is not read before the store is known to be possible.
   if (!probeWrite(c, at, size)) return false;
-  if (!deviceRead(c, EXIT_INOUT, port, size)) return false;
+  if (!deviceRead(c, EXIT_INOUT, port, size)) {
+    if (c.status == STATUS_EXIT) c.exitB |= stringBits(rep);
+    return false;
+  }
   if (!wrz(c, at, z, deviceValue)) return false;
   advance(c, 7, u, ioStride(c, u));
   return next(c, u, rep, a, count);
@@ -94,10 +97,12 @@ export function outs(c: Vcpu, u: usize): bool {
   if (!unwatched(c, port, size)) return false;
   if (!element(c, <u32>uS(u), getGpr(c, 6, a), size, false)) return false;
   if (!rdz(c, elementAt, z)) return false;
-  if (!stage(c, port, z, value)) return false;
+  if (!stage(c, port, z, value, stringBits(rep))) return false;
   advance(c, 6, u, ioStride(c, u));
   return next(c, u, rep, a, count);
 }
+
+@inline function stringBits(rep: bool): u64 { return rep ? EXIT_STRING | EXIT_REP : EXIT_STRING; }
 
 function ioStride(c: Vcpu, u: usize): u64 {
   const size = <u64>1 << portSize(u);

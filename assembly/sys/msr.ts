@@ -9,7 +9,7 @@
  * Not here: machine-check banks (there are none), performance counters, VMX.
  */
 import {
-  Vcpu, AREA_APIC, EXIT_RDMSR, EXIT_WRMSR, MODE_CODE64, SEG_FS, SEG_GS, STATUS_EXIT,
+  Vcpu, AREA_APIC, CAP_MSR_EXIT, EXIT_RDMSR, EXIT_WRMSR, MODE_CODE64, SEG_FS, SEG_GS, STATUS_EXIT, STATUS_FAULT, STATUS_SLOW,
 } from "../gen/layout";
 import { GP, raise, raiseError, UD } from "../exception";
 import { apicRead, apicValue, apicWrite, APIC_LVT_TIMER, APICBASE_ENABLED, APICBASE_X2APIC } from "../apic";
@@ -82,7 +82,7 @@ function read(c: Vcpu, n: u32): bool {
     case 0xc0000101: return got(segBase(c, SEG_GS));
     case 0xc0000102: return got(c.kernelGsBase);
     case 0xc0000103: return hasFeature(c, CPU_RDTSCP) ? got(c.tscAux) : raiseError(c, GP, 0);
-    default: return raiseError(c, GP, 0);
+    default: return unknownRead(c, n);
   }
 }
 
@@ -158,8 +158,35 @@ function write(c: Vcpu, n: u32, v: u64): bool {
       if (!hasFeature(c, CPU_RDTSCP) || v >> 32) return raiseError(c, GP, 0);
       c.tscAux = v;
       return true;
-    default: return raiseError(c, GP, 0);
+    default: return c.caps & CAP_MSR_EXIT ? tellDevice(c, n, v) : raiseError(c, GP, 0);
   }
+}
+
+/** An MSR that the model does not have: #GP(0), or the hypervisor's user answers (VMR_UNHANLDED of the seeds). */
+function unknownRead(c: Vcpu, n: u32): bool {
+  if (!(c.caps & CAP_MSR_EXIT)) return raiseError(c, GP, 0);
+  return deviceRead(c, EXIT_RDMSR, n, 8) ? got(deviceValue) : false;
+}
+
+/** What the host gets of a vCPU that does not run: the seeds' vm_msr_result. The value is in exitData[0]. */
+const VMR_OK: i32 = 0;
+const VMR_GP: i32 = 1;
+/** The local APIC's registers, of which the device thread has the rest, and MSRs that the model does not have. */
+const VMR_UNHANDLED: i32 = 2;
+
+export function getMsr(vcpu: usize, n: u32): i32 {
+  const c = changetype<Vcpu>(vcpu);
+  c.status = STATUS_FAULT;
+  if (!read(c, n)) return c.status == STATUS_SLOW ? VMR_UNHANDLED : VMR_GP;
+  c.set_exitData(0, result);
+  return VMR_OK;
+}
+
+export function setMsr(vcpu: usize, n: u32, v: u64): i32 {
+  const c = changetype<Vcpu>(vcpu);
+  c.status = STATUS_FAULT;
+  if (!write(c, n, v)) return c.status == STATUS_SLOW ? VMR_UNHANDLED : VMR_GP;
+  return VMR_OK;
 }
 
 function canonicalOnly(c: Vcpu, v: u64): bool { return canonical(v) ? true : raiseError(c, GP, 0); }

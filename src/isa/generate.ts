@@ -38,6 +38,8 @@ function layoutText(): string {
     GRANULES_BASE: layout.GRANULES_BASE,
     GRANULE_P: layout.GRANULE_P,
     GRANULE_W: layout.GRANULE_W,
+    GRANULE_F: layout.GRANULE_F,
+    GRANULE_S: layout.GRANULE_S,
     RING_BASE: layout.RING_BASE,
     RING_SIZE: layout.RING_SIZE,
     VCPU_BASE: layout.VCPU_BASE,
@@ -58,6 +60,7 @@ function layoutText(): string {
     SEG_INDEX: layout.SEG_INDEX,
     EXIT,
     RUN,
+    CAP: layout.CAP,
   };
   for (const [name, value] of Object.entries(consts)) out.push(`export const ${name}: usize = ${value};`);
   out.push(`export const GPA_LIMIT: u64 = ${layout.GPA_LIMIT};`);

@@ -117,7 +117,7 @@ export class Machine implements DeviceSide {
     const regions: MemoryRegion[] = [{ gpa: 0, length: low }];
     if (config.memoryBytes > low) regions.push({ gpa: HIGH_RAM_BASE, length: config.memoryBytes - low });
     this.memory = new MachineMemory({ regions, vcpus, shared: config.transport === "threaded" });
-    this.memory.unmapLow(VGA_BASE, VGA_END - VGA_BASE);
+    this.memory.unmap(VGA_BASE, VGA_END - VGA_BASE);
     this.memory.control.set64(CONTROL.tscHz, BigInt(TSC_HZ));
     this.memory.control.set(CONTROL.timeBase, performance.now());
     this.#views = Array.from({ length: vcpus }, (_, id) => vcpuView(this.memory.memory.buffer, id));
@@ -289,9 +289,10 @@ export class Machine implements DeviceSide {
     return all;
   }
 
-  serveExit(id: number): void {
+  serveExit(id: number): boolean {
     serveExit(this, this.#views[id], id);
     this.#flushSerial();
+    return true;
   }
 
   failed(id: number, error?: unknown): void {

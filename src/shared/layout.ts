@@ -7,6 +7,7 @@
  *     0x001000  AssemblyScript's static data (constant; every instantiation rewrites it)
  *     0x100000  VM control page: words that belong to the whole machine
  *     0x101000  granule table: guest physical address -> place in this memory
+ *     0x106000  finer tables, for granules that are not one piece
  *     0x110000  ring of coalesced writes, from every vCPU to the device thread
  *     0x200000  vCPU areas, VCPU_STRIDE each
  *      …        page words: one u32 per 4 KiB page of backing memory
@@ -49,6 +50,10 @@ export const VM_MAXCPU = 16;
 export const STATIC_BASE = 0x1000;
 export const CONTROL_BASE = 0x10_0000;
 export const GRANULES_BASE = 0x10_1000;
+export const FINE_TABLES_BASE = 0x10_6000;
+/** Tables of 512 entries, one for each 4 KiB of a granule, up to the ring. */
+export const FINE_TABLES = 20;
+export const FINE_TABLE_SIZE = 2048;
 export const RING_BASE = 0x11_0000;
 export const RING_SIZE = 0x1_0000;
 export const VCPU_BASE = 0x20_0000;
@@ -61,15 +66,20 @@ export const GRANULE_ENTRIES = 256 + GPA_LIMIT / 0x20_0000;
 /**
  * One granule table entry (u32):
  *
- *     31                        12 11          3   2    1     0
- *     +---------------------------+-------------+----+----+-----+
- *     | backing address bits 31:12|      0      | 0  | W  |  P  |
- *     +---------------------------+-------------+----+----+-----+
+ *     31                        12 11          4   3    2    1     0
+ *     +---------------------------+-------------+----+----+----+-----+
+ *     | backing address bits 31:12|      0      | S  | F  | W  |  P  |      S: 4 KiB, not 2 MiB
+ *     +---------------------------+-------------+----+----+----+-----+
+ *     | finer table bits 31:11         |   0    | 0  | 1  | 0  |  0  |
+ *     +--------------------------------+--------+----+----+----+-----+
  *
- * P=0: nothing there, an access leaves to the device thread. P=1 W=0: read-only memory; writes leave.
+ * P=0 F=0: nothing there, an access leaves to the device thread. P=1 W=0: read-only memory; writes leave. Entries of a
+ * finer table, and those below 1 MiB, have S=1.
  */
 export const GRANULE_P = 1;
 export const GRANULE_W = 2;
+export const GRANULE_F = 4;
+export const GRANULE_S = 8;
 
 /** Words of the whole machine, on the control page. */
 export const CONTROL = layOut({
@@ -92,6 +102,8 @@ export const CONTROL = layOut({
   timeBase: ["f64"],
   /** Largest TSC any vCPU has read: keeps RDTSC monotonic across vCPUs. */
   tscFloor: ["u64"],
+  /** Base of one byte for each page of backing memory: 1 = written since the host last asked (assembly/mem/dirty.ts). */
+  dirtyBytes: ["u32"],
   /** Ports whose writes are coalesced or whose value is published: see assembly/ports.ts. */
   portHooks: ["u32", 16],
   /** 1: there are several vCPUs, each on a thread of its own. Locked instructions are then real atomic operations. */
@@ -135,6 +147,8 @@ export const ATTENTION = {
   FLUSH: 128,
   /** Another vCPU wants to run alone. */
   EXCLUSIVE: 256,
+  /** An event is to be injected before the next instruction: Vcpu.entryInfo. */
+  INJECT: 512,
 } as const;
 
 /** Bits of `Vcpu.startup`: INIT; a start-up IPI, whose vector is in bits 7:0 (src/vcpu/startup.ts). */
@@ -148,6 +162,12 @@ export const SEG = layOut({ base: ["u64"], limit: ["u32"], ar: ["u32"], selector
 export const SEG_STRIDE = 32;
 /** Order of `Vcpu.seg`: the encoding order of segment registers, then the two system ones. */
 export const SEG_INDEX = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR: 7 } as const;
+
+/** Length of `Vcpu.undo` in words of 64 bits: from `rip` up to and with `rflags`. */
+const UNDO_WORDS = 23;
+
+/** Bits of `Vcpu.caps` (src/vmm/capability.ts): what leaves with an exit; RESTRICTED: CR0.PE and PG cannot be cleared. */
+export const CAP = { HALT_EXIT: 1, MTRAP_EXIT: 2, PAUSE_EXIT: 4, MSR_EXIT: 8, RESTRICTED: 16 } as const;
 
 /**
  * A virtual CPU's page. The hot words come first, so that offsets are short. `zero` is never written: a micro-op
@@ -322,6 +342,16 @@ export const VCPU = layOut({
   batchSince: ["u64"],
   /** Statistics, one u64 each: see STATS. */
   stats: ["u64", 32],
+  /** Capabilities that change what leaves the core: bits of CAP. */
+  caps: ["u32"],
+  /** Bytes of the instruction that has left with an exit; 0 = it was no instruction (delivery of an event). */
+  exitLength: ["u32"],
+  /** Event to inject, in the format of the seeds' VM_INTINFO_*: taken with ATTENTION.INJECT. */
+  entryInfo: ["u64"],
+  /** What the careful path found before the instruction: the fields from `rip` to `rflags`, as they lie above. */
+  undo: ["u64", UNDO_WORDS],
+  /** Entries of the CPUID table at AREA.CPUID; 0 = the CPU model answers. */
+  cpuidCount: ["u32"],
 });
 
 /** Bits of `Vcpu.mode`. D64, or D32, or neither (16-bit code); the rest say which shortcuts the decoder may take. */
@@ -392,6 +422,8 @@ export const AREA = {
   SCRATCH: 0x7000,
   /** One bit for each hashed 2 MiB of linear addresses that a large page filled: see assembly/mem/tlb.ts. */
   LARGE: 0x8000,
+  /** CPUID table of Vcpu.cpuidCount entries, 32 bytes each: see assembly/sys/cpuid.ts. */
+  CPUID: 0x9000,
   /** TLBs: TLB_ENTRIES entries of 16 bytes {tag u64, addend u32, -}. */
   TLB_READ: 0x1_0000,
   TLB_WRITE: 0x1_8000,

@@ -8,6 +8,11 @@ export interface CoreExports {
   rflags(vcpu: number): bigint;
   setRflags(vcpu: number, value: bigint): void;
   answer(vcpu: number): void;
+  /** MSRs of a vCPU that does not run, value in exitData[0]: 0 done, 1 #GP, 2 not the core's. */
+  getMsr(vcpu: number, msr: number): number;
+  setMsr(vcpu: number, msr: number, value: bigint): number;
+  /** gpa of a linear address for ACCESS_* of assembly/mem/walk.ts; -1n: page fault, its error code in excError. */
+  gla2gpa(vcpu: number, linear: bigint, access: number): bigint;
   /** Runs at most about `slice` instructions; returns one of RUN (src/shared/exit.ts). */
   run(vcpu: number, slice: bigint): number;
 }

@@ -8,8 +8,13 @@ export type RunResult = (typeof RUN)[keyof typeof RUN];
 
 /** The machine, as an engine needs it. Every call is on the device thread. */
 export interface DeviceSide {
-  /** Carries out what vCPU `id`'s exit record asks for and leaves the result there. */
-  serveExit(id: number): void;
+  /**
+   * Carries out what vCPU `id`'s exit record asks for and leaves the result there. False: the answer comes later, through
+   * the engine's `answer` (threaded only); until then the vCPU stands still.
+   */
+  serveExit(id: number): boolean;
+  /** A vCPU has come back because it was told to stop. */
+  stopped?(id: number): void;
   /** Takes the coalesced writes that have come in; false if one is still being written, as drainRing says. */
   drain(): boolean;
   /** Fires device deadlines that are due. */

@@ -79,20 +79,32 @@ export class ThreadedEngine implements Engine {
   }
 
   start(): void {
-    this.#threads.forEach((t, id) => {
-      if (t.running) return;
-      clearStop(t.view);
-      t.running = t.remote.run().then(
-        (stop) => this.#stopped(id, stop),
-        (error) => this.#stopped(id, { why: "error", message: String(error) }),
-      );
+    this.#threads.forEach((_, id) => {
+      this.startVcpu(id);
     });
+  }
+
+  /** Lets one vCPU run, if it does not. */
+  startVcpu(id: number): void {
+    const t = this.#threads[id];
+    if (t.running) return;
+    clearStop(t.view);
+    t.running = t.remote.run().then(
+      (stop) => this.#stopped(id, stop),
+      (error) => this.#stopped(id, { why: "error", message: String(error) }),
+    );
+  }
+
+  /** Answers an exit that `serveExit` has kept. */
+  answer(id: number): void {
+    answerExit(this.#threads[id].view);
   }
 
   #stopped(id: number, stop: WorkerStop): void {
     this.#threads[id].running = undefined;
     if (stop.why === "triple-fault") this.#devices.failed(id);
     else if (stop.why === "error") this.#devices.failed(id, new Error(stop.message));
+    else this.#devices.stopped?.(id);
   }
 
   async stop(): Promise<void> {
@@ -152,8 +164,8 @@ export class ThreadedEngine implements Engine {
     if (this.#guarded(0, () => devices.drain()) ?? true) {
       for (let id = 0; posted >>> id; id++) {
         if (!(posted & (1 << id))) continue;
-        this.#guarded(id, () => devices.serveExit(id));
-        answerExit(this.#threads[id].view);
+        // A model that throws has answered, too: the vCPU must be able to stop.
+        if (this.#guarded(id, () => devices.serveExit(id)) ?? true) answerExit(this.#threads[id].view);
       }
     } else if (posted) postAgain(this.#control, posted);
     const next = devices.nextDeadline();

@@ -8,6 +8,7 @@ import { build } from "vite";
 import { buildCore } from "../../scripts/build-core.mjs";
 import { assemble } from "../../src/isa/assemble.ts";
 import { Machine, type MachineConfig } from "../../src/machine/machine.ts";
+import type { WorkerThread } from "../../src/vcpu/threaded.ts";
 
 const root = join(import.meta.dirname, "../..");
 const corePath = process.env.TABHYVE_CORE ?? join(root, "dist/core/core.wasm");
@@ -40,6 +41,12 @@ export function cleanUp(): void {
   rmSync(folder, { recursive: true, force: true });
 }
 
+/** A vCPU worker in a thread of its own. */
+export function spawn(): WorkerThread {
+  const worker = new Worker(join(folder, "worker.mjs"));
+  return { endpoint: nodeEndpoint(worker), terminate: () => void worker.terminate() };
+}
+
 export type Settings = Partial<Pick<MachineConfig, "serial" | "onState" | "transport" | "restart">>;
 
 export function machine(source: string, settings: Settings = {}): Promise<Machine> {
@@ -48,10 +55,7 @@ export function machine(source: string, settings: Settings = {}): Promise<Machin
     kernel: assemble(source).bytes,
     memoryBytes: 8 * 2 ** 20,
     transport: "threaded",
-    spawn: () => {
-      const worker = new Worker(join(folder, "worker.mjs"));
-      return { endpoint: nodeEndpoint(worker), terminate: () => void worker.terminate() };
-    },
+    spawn,
     serial: () => {},
     debugExit: true,
     ...settings,

@@ -1,0 +1,36 @@
+/** The seeds' interface: what a hypervisor in JavaScript is written against (package export `tabhyve/vmm`). */
+export { VM_MAXCPU } from "../shared/layout.ts";
+export type { WorkerThread } from "../vcpu/threaded.ts";
+export { VM_CAPS, type VmCap } from "./capability.ts";
+export {
+  CPUID_MAX_ENTRIES,
+  type CpuidConfig,
+  type CpuidEntry,
+  validateGuestXcr0,
+} from "./cpuid.ts";
+export type { VmCpuMode, VmGuestPaging, VmPagingMode } from "./cpuMode.ts";
+export { type VmErrno, VmError } from "./error.ts";
+export type { EventInjectState } from "./events.ts";
+export * from "./exit.ts";
+export { FPU_SIZE } from "./fpu.ts";
+export { IDT, type NestedOutcome, nestedFault, VM_INTINFO } from "./intinfo.ts";
+export { type IoCookie, IoPorts, type IoportHandler, MmioRegions } from "./io.ts";
+export { type MachineMemory, OutOfMemoryError } from "./memory.ts";
+export {
+  type GpaHold,
+  type Memmap,
+  MemorySegments,
+  type Memseg,
+  PROT,
+  PROT_ALL,
+  VM_MAX_MEMMAPS,
+  VM_MAX_MEMSEGS,
+} from "./memseg.ts";
+export type { MsrValue } from "./msr.ts";
+export { VM_REG_GUEST, VM_REG_LAST, type VmReg, vmSegmentName } from "./registers.ts";
+export * from "./segment.ts";
+export type { Running, RunOptions, Transport } from "./types.ts";
+export { type InjectOptions, Vcpu, type VcpuStats } from "./vcpu.ts";
+export { VCPU_USTATES, type VcpuState, type VcpuUstate, VRS } from "./vcpuState.ts";
+export { VIE_INST_SIZE, type Vie, type VieOp, vieDecode } from "./vie.ts";
+export { Vm, type VmConfig } from "./vm.ts";

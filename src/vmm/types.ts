@@ -1,0 +1,49 @@
+/** What the parts of a Vm have of each other. */
+import type { CoreExports } from "../vcpu/core.ts";
+import type { VmEntry, VmExit, VmSuspendHow } from "./exit.ts";
+import type { MachineMemory } from "./memory.ts";
+import type { Vcpu } from "./vcpu.ts";
+
+/**
+ * Who executes guest code: this thread, inside `run` ("inline"), or a worker for each vCPU ("threaded").
+ */
+export type Transport = "inline" | "threaded";
+
+/** What `run` gives: an exit when inline, a promise of one when threaded. */
+export type Running<T extends Transport> = T extends "inline" ? VmExit : Promise<VmExit>;
+
+export interface RunOptions {
+  /** Inline only: come back with BOGUS after about so many instructions. Default: no limit. */
+  readonly instructions?: bigint;
+}
+
+/** A Vm, as its vCPUs and drivers see it. */
+export interface VmContext<T extends Transport = Transport> {
+  readonly memory: MachineMemory;
+  /** A core instance on this thread: for vCPUs that do not run. */
+  readonly core: CoreExports;
+  readonly threaded: boolean;
+  readonly hostNow: () => number;
+  drive(vcpu: Vcpu<T>, entry: VmEntry, options: RunOptions): Running<T>;
+  /** The exit with which a vCPU must not go on: suspended, taken out for debugging; undefined: it may. */
+  mustLeave(id: number): VmExit | undefined;
+  suspend(how: VmSuspendHow): void;
+  /** Makes a running vCPU come back. */
+  kick(id: number): void;
+  /** @throws VmError ENXIO once destroyed */
+  alive(): void;
+}
+
+/** Runs the vCPUs of a Vm. */
+export interface Driver<T extends Transport> {
+  run(vcpu: Vcpu<T>, entry: VmEntry, options: RunOptions): Running<T>;
+  /** A running vCPU leaves with BOGUS, or with what mustLeave says. */
+  kick(id: number): void;
+  /** Resolves when no vCPU executes; those in `run` are kept until `release`. */
+  hold(ids: readonly number[]): Promise<void>;
+  release(ids: readonly number[]): void;
+  /** Resolves when no vCPU has an instruction under way. Only when none runs. */
+  abandonAll(vcpus: readonly Vcpu<T>[]): Promise<void>;
+  destroy(vcpus: readonly Vcpu<T>[]): Promise<void>;
+  dropCode(hostPage: number): void;
+}

@@ -1,0 +1,499 @@
+/**
+ * A virtual CPU: its registers, its events, and `run`. It stands between two instructions whenever `run` has come back,
+ * but for an exit that waits for its answer: then the instruction named by the exit is not done.
+ */
+
+import { ATTENTION, VCPU } from "../shared/layout.ts";
+import { clearStop } from "../vcpu/attention.ts";
+import { postInit, postSipi } from "../vcpu/startup.ts";
+import type { StructView } from "../vcpu/view.ts";
+import { abandon, answer, skip, undoRegisters } from "./answer.ts";
+import { getCapability, setCapability, type VmCap } from "./capability.ts";
+import { type CpuidConfig, getCpuid, setCpuid } from "./cpuid.ts";
+import { cpl } from "./cpuMode.ts";
+import { invalidGuestState } from "./entryChecks.ts";
+import { VmError } from "./error.ts";
+import { type EventInjectState, VcpuEvents } from "./events.ts";
+import { EXIT_REASON_INVALID_GUEST_STATE, type VmEntry, type VmExit, type VmMsrResult } from "./exit.ts";
+import { exitWrites, readExit } from "./exitRecord.ts";
+import { getFpu, setFpu } from "./fpu.ts";
+import { IDT, type NestedOutcome } from "./intinfo.ts";
+import { getMsr, type MsrValue, setMsr } from "./msr.ts";
+import { getRegister, setRegister, VM_REG_GUEST, type VmReg } from "./registers.ts";
+import { getSegDesc, type SegDesc, setSegDesc } from "./segment.ts";
+import type { Running, RunOptions, Transport, VmContext } from "./types.ts";
+import { type VcpuState, VcpuStateMachine, type VcpuUstate, VRS } from "./vcpuState.ts";
+import type { Vie } from "./vie.ts";
+
+const DEFAULT: VmEntry = { cmd: "default" };
+
+/** What has become of an instruction into which an exception is injected. */
+export interface InjectOptions {
+  /** True (a fault): it has not happened, RIP names it. False (a trap): RIP is behind it, whatever it has done. */
+  readonly restartInstruction?: boolean;
+}
+
+/** Counters of a vCPU (the seeds' vcpu_stats and vmm_vcpu_kstats_t). */
+export interface VcpuStats {
+  readonly vcpu: number;
+  readonly instructions: bigint;
+  /** Exits that reached the caller, by code. */
+  readonly exits: Readonly<Record<string, number>>;
+  /** Host milliseconds by ustate. */
+  readonly time: Readonly<Record<VcpuUstate, number>>;
+}
+
+export class Vcpu<T extends Transport = Transport> {
+  readonly id: number;
+  /** @internal The vCPU's page. */
+  readonly view: StructView;
+  /** @internal */
+  readonly states: VcpuStateMachine;
+  /** @internal EOIs of level-triggered vectors that no interrupt controller here has taken. */
+  readonly eois: number[] = [];
+  readonly #vm: VmContext<T>;
+  readonly #events: VcpuEvents;
+  /** The exit that `run` has come back with and that is not answered; whether the core waits for it. */
+  #exit: VmExit | undefined;
+  #waiting = false;
+  #vie: Vie | undefined;
+  /** An exit that has to wait for another to be seen first. */
+  #deferred: VmExit | undefined;
+  /** Registers were written: the core must look at them again. */
+  #changed = true;
+  readonly #exits: Record<string, number> = {};
+
+  /** @internal */
+  constructor(vm: VmContext<T>, id: number, view: StructView) {
+    this.#vm = vm;
+    this.id = id;
+    this.view = view;
+    this.#events = new VcpuEvents(view);
+    this.states = new VcpuStateMachine(vm.hostNow);
+  }
+
+  /**
+   * vm_run: answers the exit before and executes guest code until the next one. A promise when threaded.
+   *
+   * | | outcome |
+   * |---|---|
+   * | an exit that nobody attached to the vm handles | that exit |
+   * | the virtual machine is suspended | SUSPENDED, every time until reinit |
+   * | the state cannot be | VMX with EXIT_REASON_INVALID_GUEST_STATE |
+   * | `instructions` are used up, or kicked | BOGUS |
+   * | already running, or claimed with setState | VmError EBUSY, thrown (threaded: rejected) |
+   * | `entry` does not answer the exit before | VmError EINVAL |
+   * | destroyed; not activated | VmError ENXIO; EINVAL |
+   *
+   * @param entry how the exit before is completed; default: nothing was asked for
+   */
+  run(entry: VmEntry = DEFAULT, options: RunOptions = {}): Running<T> {
+    return this.#vm.drive(this, entry, options);
+  }
+
+  /** vm_get_register. @throws VmError EINVAL, EBUSY while it runs */
+  getRegister(reg: VmReg): bigint {
+    this.#still();
+    return getRegister(this.#vm.core, this.view, reg);
+  }
+
+  /** vm_set_register. Writing RIP lets go of an instruction that waits for its answer, and ends a halt. */
+  setRegister(reg: VmReg, value: bigint): void {
+    this.#still();
+    setRegister(this.#vm.core, this.view, reg, value);
+    if (reg === VM_REG_GUEST.RIP) {
+      if (this.#waiting && this.#exit) this.#letGo();
+      if (this.view.get(VCPU.runState) === 1) this.view.set(VCPU.runState, 0);
+    }
+    this.#changed = true;
+  }
+
+  /** vm_get_seg_desc. @throws VmError EINVAL, EBUSY */
+  getSegDesc(reg: VmReg): SegDesc {
+    this.#still();
+    return getSegDesc(this.view, reg);
+  }
+
+  /** vm_set_seg_desc. */
+  setSegDesc(reg: VmReg, desc: Readonly<SegDesc>): void {
+    this.#still();
+    setSegDesc(this.view, reg, desc);
+    this.#changed = true;
+  }
+
+  /** vm_get_fpu: an XSAVE image (fpu.ts). */
+  getFpu(): Uint8Array {
+    this.#still();
+    return getFpu(this.view);
+  }
+
+  /** vm_set_fpu. @throws VmError EINVAL for an image that cannot be */
+  setFpu(image: Uint8Array): void {
+    this.#still();
+    setFpu(this.view, image);
+  }
+
+  /** An MSR's value as RDMSR would read it at CPL 0. */
+  getMsr(msr: number): MsrValue {
+    this.#still();
+    return getMsr(this.#vm.core, this.view, msr);
+  }
+
+  /** Writes an MSR as WRMSR would at CPL 0. */
+  setMsr(msr: number, value: bigint): VmMsrResult {
+    this.#still();
+    this.#changed = true;
+    return setMsr(this.#vm.core, this.view, msr, value);
+  }
+
+  /** vm_get_run_state. HLT counts as RUN: it ends by itself. */
+  getRunState(): { readonly state: (typeof VRS)[keyof typeof VRS]; readonly sipiVector: number } {
+    this.#still();
+    const s = this.view.get(VCPU.runState);
+    return { state: s === 2 ? VRS.INIT : s === 3 ? VRS.HALT : VRS.RUN, sipiVector: 0 };
+  }
+
+  /**
+   * vm_set_run_state.
+   *
+   * | state | the vCPU |
+   * |---|---|
+   * | HALT | stands still until another state is set |
+   * | INIT | waits for a start-up IPI |
+   * | RUN | executes; with a vector, from vector << 12 in real mode, as after that IPI |
+   */
+  setRunState(state: (typeof VRS)[keyof typeof VRS], sipiVector?: number): void {
+    this.#still();
+    if (sipiVector !== undefined && !(Number.isInteger(sipiVector) && sipiVector >= 0 && sipiVector <= 0xff)) {
+      throw new VmError("EINVAL", `no start-up vector ${sipiVector}`);
+    }
+    if (state === VRS.HALT) this.view.set(VCPU.runState, 3);
+    else if (state === VRS.INIT) this.view.set(VCPU.runState, 2);
+    else if (state === VRS.RUN) {
+      this.view.set(VCPU.runState, 0);
+      if (sipiVector !== undefined) {
+        this.setRegister(VM_REG_GUEST.CS, BigInt(sipiVector) << 8n);
+        this.setSegDesc(VM_REG_GUEST.CS, { base: BigInt(sipiVector) << 12n, limit: 0xffff, access: 0x9b });
+        this.setRegister(VM_REG_GUEST.RIP, 0n);
+      }
+    } else throw new VmError("EINVAL", `no run state ${String(state)}`);
+  }
+
+  /** vm_get_capability. */
+  getCapability(cap: VmCap): boolean {
+    return getCapability(this.view, cap);
+  }
+
+  /** vm_set_capability; effects: the table in capability.ts. */
+  setCapability(cap: VmCap, on: boolean): void {
+    this.#still();
+    setCapability(this.view, cap, on);
+  }
+
+  /** vm_get_cpuid. */
+  getCpuid(): CpuidConfig {
+    return getCpuid(this.view);
+  }
+
+  /** vm_set_cpuid. */
+  setCpuid(config: CpuidConfig): void {
+    this.#still();
+    setCpuid(this.view, config);
+  }
+
+  /**
+   * vm_inject_exception: the exception is delivered before the next instruction. If an instruction waits for its answer,
+   * that is its end; the next entry is `default`.
+   *
+   * @throws VmError EINVAL, EBUSY: the table at VcpuEvents.inject
+   */
+  injectException(vector: number, errcode?: number, options: InjectOptions = {}): void {
+    this.#still();
+    this.#events.inject(vector, errcode);
+    const exit = this.#exit;
+    if (!this.#waiting || !exit) return;
+    if (options.restartInstruction ?? true) {
+      const write = exitWrites(this.view);
+      this.#letGo();
+      if (write && exit.instLength) undoRegisters(this.view);
+      this.#changed = true;
+    } else if (!exitWrites(this.view)) {
+      skip(this.view, exit);
+      this.#exit = undefined;
+    }
+  }
+
+  /** #UD. */
+  injectUd(): void {
+    this.injectException(IDT.UD);
+  }
+  /** #GP(0). */
+  injectGp(): void {
+    this.injectException(IDT.GP, 0);
+  }
+  /** #AC. */
+  injectAc(errcode: number): void {
+    this.injectException(IDT.AC, errcode);
+  }
+  /** #SS. */
+  injectSs(errcode: number): void {
+    this.injectException(IDT.SS, errcode);
+  }
+  /** #PF: CR2 gets `cr2` at once, as the seeds do it. */
+  injectPf(errcode: number, cr2: bigint): void {
+    this.injectException(IDT.PF, errcode);
+    this.setRegister(VM_REG_GUEST.CR2, cr2);
+  }
+
+  /**
+   * vm_inject_init: the vCPU is reset (registers, not memory) and waits for a start-up IPI; whatever it does, when it runs
+   * or next runs.
+   */
+  injectInit(): void {
+    postInit(this.view);
+  }
+
+  /** vm_inject_sipi: a vCPU that waits for it starts in real mode at vector << 12; else nothing. */
+  injectSipi(vector: number): void {
+    if (!(Number.isInteger(vector) && vector >= 0 && vector <= 0xff)) {
+      throw new VmError("EINVAL", `no start-up vector ${vector}`);
+    }
+    postSipi(this.view, vector);
+  }
+
+  /** vm_inject_nmi. May be called while the vCPU runs. */
+  injectNmi(): void {
+    this.#events.injectNmi();
+  }
+  /** vm_nmi_pending, vm_nmi_clear. */
+  get nmiPending(): boolean {
+    return this.#events.nmiPending;
+  }
+  clearNmi(): void {
+    this.#events.clearNmi();
+  }
+
+  /** vm_inject_extint: as an 8259 does. The guest takes it with an INTA exit, if no 8259 here answers that. */
+  injectExtint(): void {
+    this.#events.injectExtint();
+  }
+  /** vm_extint_pending, vm_extint_clear. */
+  get extintPending(): boolean {
+    return this.#events.extintPending;
+  }
+  clearExtint(): void {
+    this.#events.clearExtint();
+  }
+
+  /** vm_exit_intinfo: an event whose delivery was interrupted, to be delivered (again) at the next entry. */
+  exitIntinfo(info: bigint): void {
+    this.#still();
+    this.#events.exitIntinfo(info);
+  }
+
+  /** vm_get_intinfo: interrupted event and pending exception; 0 = none. */
+  getIntinfo(): { readonly exit: bigint; readonly exception: bigint } {
+    return this.#events.intinfo;
+  }
+
+  /** vm_entry_intinfo: takes what the next entry would inject; `run` calls it itself. A triple fault suspends the vm. */
+  entryIntinfo(): bigint | undefined {
+    this.#still();
+    const event = this.#events.takeEntryIntinfo();
+    if (!event) return undefined;
+    if ("inject" in event) return event.inject;
+    this.#vm.suspend("TRIPLEFAULT");
+    return undefined;
+  }
+
+  /** Whether an interrupt could be injected now (`enum event_inject_state`). */
+  get eventInjectState(): EventInjectState {
+    return this.#events.injectState();
+  }
+
+  /** vm_exitinfo: the exit that `run` has come back with and that is not answered. */
+  get exitinfo(): VmExit | undefined {
+    return this.#exit;
+  }
+
+  /** vm_vie_ctx: the decoded instruction of an INST_EMUL exit. */
+  get vieCtx(): Vie | undefined {
+    return this.#vie;
+  }
+
+  /** vcpu_get_state. */
+  get state(): VcpuState {
+    // A worker sleeps in HLT by itself.
+    const s = this.states.state;
+    return s === "RUNNING" && this.view.get(VCPU.runState) === 1 && this.#vm.threaded ? "SLEEPING" : s;
+  }
+
+  /** vcpu_set_state, to claim a vCPU: FROZEN from IDLE and back. `run` needs IDLE. @throws VmError EBUSY */
+  setState(state: VcpuState, fromIdle = false): void {
+    if (state === "RUNNING" || state === "SLEEPING") throw new VmError("EINVAL", `only run makes a vCPU ${state}`);
+    this.states.set(state, fromIdle);
+  }
+
+  /** vcpu_is_running. */
+  get isRunning(): boolean {
+    return this.states.state === "RUNNING";
+  }
+
+  /**
+   * vcpu_notify_event_type, from anywhere.
+   *
+   * | type | a running vCPU |
+   * |---|---|
+   * | NONE | sees nothing |
+   * | APIC | looks for interrupts, halted or not |
+   * | EXIT | leaves `run` with BOGUS |
+   */
+  notify(type: "NONE" | "APIC" | "EXIT" = "EXIT"): void {
+    if (type === "APIC") {
+      this.view.or(VCPU.attention, ATTENTION.POSTED);
+      this.view.notify(VCPU.attention);
+    } else if (type === "EXIT" && this.isRunning) this.#vm.kick(this.id);
+  }
+
+  /** vcpu_stats, vmm_kstat_update_vcpu. */
+  stats(): VcpuStats {
+    return {
+      vcpu: this.id,
+      instructions: this.view.get64(VCPU.icount),
+      exits: { ...this.#exits },
+      time: this.states.times(),
+    };
+  }
+
+  // For the vm and its drivers.
+
+  /** @internal Whether the core waits for the answer to an exit; asking takes it. */
+  takeWaiting(): boolean {
+    const waiting = this.#waiting;
+    this.#waiting = false;
+    return waiting;
+  }
+
+  /** @internal */
+  get waiting(): boolean {
+    return this.#waiting;
+  }
+
+  /**
+   * @internal Everything between `run` and guest code; an exit if there will be none. State IDLE becomes FROZEN, or stays
+   * IDLE with an exit or when it throws.
+   */
+  enter(entry: VmEntry): VmExit | undefined {
+    this.states.set("FROZEN", true);
+    try {
+      const exit = this.#enter(entry);
+      if (exit) return this.leave(exit);
+      return undefined;
+    } catch (error) {
+      this.states.set("IDLE");
+      throw error;
+    }
+  }
+
+  #enter(entry: VmEntry): VmExit | undefined {
+    const gone = this.#vm.mustLeave(this.id);
+    if (gone) return gone;
+    const answered = this.#exit;
+    if (answered) {
+      const done = answer(this.view, this.#vm.memory, answered, entry);
+      if (answered.exitcode === "INTA") this.#events.clearExtint();
+      this.#exit = undefined;
+      this.#vie = undefined;
+      if (done.gp) this.#events.inject(IDT.GP, 0);
+    } else if (entry.cmd !== "default") throw new VmError("EINVAL", `${entry.cmd} answers nothing`);
+    const deferred = this.#deferred;
+    this.#deferred = undefined;
+    if (deferred) return deferred;
+    const wrong = invalidGuestState(this.view);
+    if (wrong) {
+      return {
+        exitcode: "VMX",
+        rip: this.view.get64(VCPU.rip),
+        instLength: 0,
+        vmx: {
+          status: 0,
+          exitReason: EXIT_REASON_INVALID_GUEST_STATE,
+          exitQualification: 0n,
+          instType: 0,
+          instError: 0,
+          detail: wrong,
+        },
+      };
+    }
+    const event = this.#events.takeEntryIntinfo();
+    if (event && !this.#inject(event)) return this.#vm.mustLeave(this.id);
+    if (this.#changed) {
+      this.view.set(VCPU.cpl, cpl(this.view));
+      this.#vm.core.refresh(this.view.base);
+      this.#changed = false;
+    }
+    return undefined;
+  }
+
+  /** False: a triple fault. */
+  #inject(event: NestedOutcome): boolean {
+    if ("tripleFault" in event) {
+      this.#vm.suspend("TRIPLEFAULT");
+      return false;
+    }
+    this.view.set64(VCPU.entryInfo, event.inject);
+    this.view.or(VCPU.attention, ATTENTION.INJECT);
+    return true;
+  }
+
+  /** @internal The core has left with an exit record. */
+  left(): VmExit {
+    this.#waiting = true;
+    return this.leave(readExit(this.#vm.core, this.view, this.#vm.memory));
+  }
+
+  /** @internal `run` comes back with `exit`; state becomes IDLE. */
+  leave(exit: VmExit): VmExit {
+    let out = exit;
+    const eoi = exit.exitcode === "SUSPENDED" ? undefined : this.eois.shift();
+    if (eoi !== undefined) {
+      this.#deferred = exit.exitcode === "BOGUS" ? undefined : exit;
+      out = { exitcode: "IOAPIC_EOI", rip: exit.rip, instLength: 0, ioapicEoi: { vector: eoi } };
+    }
+    if (this.states.state !== "FROZEN") this.states.set("FROZEN");
+    this.states.set("IDLE");
+    this.states.ustate("EMU_USER");
+    this.#exits[out.exitcode] = (this.#exits[out.exitcode] ?? 0) + 1;
+    // What comes again by itself needs no answer.
+    this.#exit = out.exitcode === "SUSPENDED" || out.exitcode === "IOAPIC_EOI" ? this.#exit : out;
+    this.#vie = out.exitcode === "INST_EMUL" ? out.instEmul.vie : undefined;
+    return out;
+  }
+
+  /** @internal Back to the state after RESET, whose registers the vm has written. */
+  reset(): void {
+    abandon(this.view);
+    this.#events.reset();
+    this.#exit = undefined;
+    this.#deferred = undefined;
+    this.#vie = undefined;
+    this.#changed = true;
+    this.eois.length = 0;
+    clearStop(this.view);
+  }
+
+  /** @internal Registers were written from outside. */
+  changed(): void {
+    this.#changed = true;
+  }
+
+  #letGo(): void {
+    abandon(this.view);
+    this.#exit = undefined;
+  }
+
+  #still(): void {
+    this.#vm.alive();
+    if (this.states.state === "RUNNING") throw new VmError("EBUSY", `vCPU ${this.id} is running`);
+  }
+}

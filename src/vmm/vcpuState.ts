@@ -1,0 +1,86 @@
+/**
+ * Who has a vCPU (the seeds' `enum vcpu_state`), and where its time goes (`enum vcpu_ustate`).
+ *
+ *     IDLE <--> FROZEN <--> RUNNING          FROZEN <--> SLEEPING
+ *
+ *     IDLE      nobody: registers may be read and written
+ *     FROZEN    somebody handles an exit or has claimed it
+ *     RUNNING   executes guest code
+ *     SLEEPING  waits in HLT, inside `run`
+ */
+import { VmError } from "./error.ts";
+
+export type VcpuState = "IDLE" | "FROZEN" | "RUNNING" | "SLEEPING";
+
+const NEXT: Readonly<Record<VcpuState, readonly VcpuState[]>> = {
+  IDLE: ["FROZEN"],
+  FROZEN: ["IDLE", "RUNNING", "SLEEPING"],
+  RUNNING: ["FROZEN"],
+  SLEEPING: ["FROZEN"],
+};
+
+/** `enum vcpu_ustate`, in the seeds' words: EMU_KERN is emulation by the vmm, EMU_USER by whoever called `run`. */
+export const VCPU_USTATES = ["INIT", "RUN", "IDLE", "EMU_KERN", "EMU_USER", "SCHED"] as const;
+export type VcpuUstate = (typeof VCPU_USTATES)[number];
+
+export class VcpuStateMachine {
+  #state: VcpuState = "IDLE";
+  #ustate: VcpuUstate = "INIT";
+  #since: number;
+  readonly #now: () => number;
+  readonly #spent: Record<VcpuUstate, number> = { INIT: 0, RUN: 0, IDLE: 0, EMU_KERN: 0, EMU_USER: 0, SCHED: 0 };
+
+  /** `now`: host milliseconds. */
+  constructor(now: () => number) {
+    this.#now = now;
+    this.#since = now();
+  }
+
+  get state(): VcpuState {
+    return this.#state;
+  }
+
+  /**
+   * vcpu_set_state.
+   *
+   * | from | to | fromIdle | outcome |
+   * |---|---|---|---|
+   * | IDLE | FROZEN | any | done |
+   * | not IDLE | FROZEN | true | EBUSY (the seeds wait here) |
+   * | one step in the picture above | | false | done |
+   * | any other | | | EBUSY |
+   */
+  set(state: VcpuState, fromIdle = false): void {
+    if ((fromIdle && this.#state !== "IDLE") || !NEXT[this.#state].includes(state)) {
+      throw new VmError("EBUSY", `a vCPU that is ${this.#state} cannot become ${state}`);
+    }
+    this.#state = state;
+  }
+
+  /** vcpu_ustate_change: from now on time counts for `ustate`. */
+  ustate(ustate: VcpuUstate): void {
+    this.#account();
+    this.#ustate = ustate;
+  }
+
+  /** Moves `ms` of what has been counted as RUN to IDLE: a worker tells afterwards how long it slept. */
+  slept(ms: number): void {
+    this.#spent.RUN -= ms;
+    this.#spent.IDLE += ms;
+  }
+
+  /** Host milliseconds spent in each ustate, up to now. */
+  times(): Readonly<Record<VcpuUstate, number>> {
+    this.#account();
+    return { ...this.#spent };
+  }
+
+  #account(): void {
+    const now = this.#now();
+    this.#spent[this.#ustate] += now - this.#since;
+    this.#since = now;
+  }
+}
+
+/** The seeds' VRS_*: what a vCPU waits for. PEND_* are not here: an INIT or SIPI takes effect when it comes. */
+export const VRS = { HALT: 0, INIT: 1, RUN: 2 } as const;

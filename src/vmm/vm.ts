@@ -1,0 +1,434 @@
+/**
+ * A virtual machine: guest memory, virtual CPUs and what is attached to its ports and addresses. There is no board: what
+ * nobody handles comes back from `run`.
+ *
+ *     create --> ready --run--> … --suspend, triple fault--> suspended --reinit--> ready
+ *                  \\____________________ destroy ____________________/
+ *
+ *     const vm = await Vm.create({ name: "first", core, transport: "inline", memoryBytes: 1 << 20 });
+ *     vm.memory.write(0x1000, code);
+ */
+
+import { cpuToggles } from "../isa/cpuModel.ts";
+import type { Width } from "../shared/device.ts";
+import { EXIT } from "../shared/exit.ts";
+import { CONTROL, VCPU, VM_MAXCPU } from "../shared/layout.ts";
+import { type CoreExports, instantiateCore, unshared } from "../vcpu/core.ts";
+import { postDrop } from "../vcpu/drop.ts";
+import { drainRing, RING_EOI, RING_PORT } from "../vcpu/ring.ts";
+import { finishInit } from "../vcpu/startup.ts";
+import type { WorkerThread } from "../vcpu/threaded.ts";
+import { type StructView, vcpuView } from "../vcpu/view.ts";
+import { VmError } from "./error.ts";
+import type { VmEntry, VmExit, VmSuspendHow } from "./exit.ts";
+import { exitSize, exitWrites, translate } from "./exitRecord.ts";
+import { InlineDriver } from "./inlineDriver.ts";
+import { IoPorts, MmioRegions } from "./io.ts";
+import { MachineMemory } from "./memory.ts";
+import { MemorySegments, PROT_ALL } from "./memseg.ts";
+import { ThreadedDriver } from "./threadedDriver.ts";
+import type { Driver, Running, RunOptions, Transport, VmContext } from "./types.ts";
+import { Vcpu } from "./vcpu.ts";
+import { CPU_SIGNATURE, initVcpu, resetVcpu } from "./vcpuReset.ts";
+
+/** Longest name (VM_MAX_NAMELEN, with the terminator). */
+const VM_MAX_NAMELEN = 32;
+const TSC_HZ = 1_000_000_000n;
+
+export interface VmConfig<T extends Transport> {
+  /** 1 to 31 characters. */
+  readonly name: string;
+  /** The compiled core (dist/core/core.wasm). */
+  readonly core: Uint8Array;
+  readonly transport: T;
+  /** Makes the workers; only, and needed, when threaded. */
+  readonly spawn?: () => WorkerThread;
+  /** Runs `callback` after pending events; only when threaded. Default: setTimeout. */
+  readonly yieldTo?: (callback: () => void) => void;
+  readonly vcpus?: number;
+  /** CPU model and features (src/isa/cpuModel.ts); default: max. */
+  readonly cpu?: string;
+  /** RAM at address 0 as segment 0; default none. */
+  readonly memoryBytes?: number;
+  /** Bytes for segments that are allocated later; default none. */
+  readonly reserveBytes?: number;
+  /** 64 random bits for RDRAND and RDSEED; default: the host's generator. Inline only. */
+  readonly random?: () => bigint;
+  /** Host time in milliseconds; default performance.now. Inline only: workers have their own. */
+  readonly now?: () => number;
+}
+
+export class Vm<T extends Transport = Transport> implements VmContext<T> {
+  readonly name: string;
+  readonly transport: T;
+  /** Guest physical memory, as the host reads and writes it. */
+  readonly memory: MachineMemory;
+  readonly segments: MemorySegments;
+  readonly ports = new IoPorts();
+  readonly mmio: MmioRegions;
+  readonly vcpus: readonly Vcpu<T>[];
+  /** @internal */
+  readonly core: CoreExports;
+  /** @internal */
+  readonly hostNow: () => number;
+  readonly #views: readonly StructView[];
+  #driver!: Driver<T>;
+  readonly #active = new Set<number>([0]);
+  readonly #debug = new Set<number>();
+  readonly #seenSuspend = new Set<number>();
+  #how: VmSuspendHow | undefined;
+  #pausedAt: number | undefined;
+  #destroyed = false;
+
+  private constructor(config: VmConfig<T>, module: WebAssembly.Module) {
+    const vcpus = config.vcpus ?? 1;
+    this.name = config.name;
+    this.transport = config.transport;
+    this.hostNow = config.now ?? (() => performance.now());
+    this.memory = new MachineMemory({
+      vcpus,
+      reserve: (config.memoryBytes ?? 0) + (config.reserveBytes ?? 0) + (config.memoryBytes ? 2 ** 21 : 0),
+      shared: config.transport === "threaded",
+    });
+    const { memory } = this;
+    memory.control.set64(CONTROL.tscHz, TSC_HZ);
+    memory.control.set(CONTROL.timeBase, this.hostNow());
+    this.core = instantiateCore(module, memory.memory, this.hostNow, config.random);
+    this.#views = Array.from({ length: vcpus }, (_, id) => vcpuView(memory.memory.buffer, id));
+    const toggles = cpuToggles(config.cpu ?? "max");
+    this.vcpus = this.#views.map((view, id) => {
+      resetVcpu(view, id, CPU_SIGNATURE);
+      toggles.forEach((word, i) => {
+        view.set(VCPU.cpuToggle, word, i);
+      });
+      return new Vcpu<T>(this, id, view);
+    });
+    this.segments = new MemorySegments(memory, () => this.#frozen());
+    this.mmio = new MmioRegions(this.segments);
+    memory.onCodeWrite = (page) => {
+      for (const view of this.#views) postDrop(view, page);
+    };
+    if (config.memoryBytes) {
+      this.segments.alloc(0, config.memoryBytes, true);
+      this.segments.mmap(0, 0, 0, config.memoryBytes, PROT_ALL);
+    }
+  }
+
+  /**
+   * vm_create.
+   *
+   * | | outcome |
+   * |---|---|
+   * | name empty or 32 characters or more; vCPUs not 1 … VM_MAXCPU; memory not in pages; threaded without spawn | EINVAL |
+   * | memory that this host does not have | OutOfMemoryError |
+   * | else | a vm whose vCPU 0 is active and stands at the reset vector |
+   */
+  static async create<T extends Transport>(config: VmConfig<T>): Promise<Vm<T>> {
+    const { name, vcpus = 1, transport } = config;
+    if (!name || name.length >= VM_MAX_NAMELEN) throw new VmError("EINVAL", `a name of ${name.length} characters`);
+    if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > VM_MAXCPU) throw new VmError("EINVAL", `${vcpus} vCPUs`);
+    if (transport === "threaded" && !config.spawn) throw new VmError("EINVAL", "the threaded transport needs spawn");
+    const bytes = transport === "threaded" ? config.core : unshared(config.core);
+    const module = await WebAssembly.compile(bytes as BufferSource);
+    const vm = new Vm<T>(config, module);
+    await vm.#drivenBy(config, module);
+    return vm;
+  }
+
+  async #drivenBy(config: VmConfig<T>, module: WebAssembly.Module): Promise<void> {
+    const services = {
+      serve: (id: number) => this.#serve(id),
+      drain: () => this.#drain(),
+      now: () => this.now(),
+    };
+    if (config.transport === "inline") {
+      const cores = this.#views.map((view) => {
+        const core = instantiateCore(module, this.memory.memory, this.hostNow, config.random);
+        core.init(view.base);
+        return core;
+      });
+      this.#driver = new InlineDriver(this as unknown as VmContext<"inline">, services, cores) as unknown as Driver<T>;
+      return;
+    }
+    this.#driver = (await ThreadedDriver.create(this as unknown as VmContext<"threaded">, services, {
+      module,
+      memory: this.memory.memory,
+      vcpus: this.vcpus.length,
+      spawn: config.spawn as () => WorkerThread,
+      yieldTo: config.yieldTo ?? ((callback) => void setTimeout(callback)),
+    })) as unknown as Driver<T>;
+  }
+
+  /** vm_destroy. Calls of `run` that have not come back reject with ENXIO. A second time: ENXIO. */
+  async destroy(): Promise<void> {
+    this.alive();
+    this.#destroyed = true;
+    await this.#driver.destroy(this.vcpus);
+  }
+
+  /**
+   * vm_reinit: every vCPU as after RESET; memory, handlers and configuration stay.
+   *
+   * @throws VmError EBUSY: a vCPU runs
+   */
+  async reinit(): Promise<void> {
+    this.alive();
+    this.#frozen();
+    await this.#driver.abandonAll(this.vcpus);
+    this.#how = undefined;
+    this.#debug.clear();
+    this.#seenSuspend.clear();
+    for (const vcpu of this.vcpus) {
+      resetVcpu(vcpu.view, vcpu.id, CPU_SIGNATURE);
+      vcpu.reset();
+    }
+  }
+
+  /**
+   * vm_suspend: every vCPU leaves with SUSPENDED, now or with its next `run`, until reinit.
+   *
+   * @throws VmError EINVAL: NONE; EALREADY: suspended already, the first reason stays
+   */
+  suspend(how: VmSuspendHow): void {
+    this.alive();
+    if (!["RESET", "POWEROFF", "HALT", "TRIPLEFAULT"].includes(how)) throw new VmError("EINVAL", `suspend: ${how}`);
+    if (this.#how) {
+      if (how === "TRIPLEFAULT") return;
+      throw new VmError("EALREADY", `suspended: ${this.#how}`);
+    }
+    this.#how = how;
+    for (const id of this.vcpus.keys()) this.#driver.kick(id);
+  }
+
+  /** Why it is suspended; undefined: it is not. */
+  get suspended(): VmSuspendHow | undefined {
+    return this.#how;
+  }
+
+  /**
+   * vm_pause_instance. When it resolves, no vCPU executes guest code and guest time stands still, until resume. Calls of
+   * `run` do not come back meanwhile, unless an exit was already on its way (threaded); inline, `run` throws EBUSY.
+   *
+   * @throws VmError EALREADY
+   */
+  async pauseInstance(): Promise<void> {
+    this.alive();
+    if (this.#pausedAt !== undefined) throw new VmError("EALREADY", "paused");
+    this.#pausedAt = this.hostNow();
+    await this.#driver.hold([...this.vcpus.keys()]);
+    this.#pausedAt = this.hostNow();
+  }
+
+  /** vm_resume_instance. Guest time goes on from where it stood. @throws VmError EALREADY: not paused */
+  resumeInstance(): void {
+    this.alive();
+    if (this.#pausedAt === undefined) throw new VmError("EALREADY", "not paused");
+    const { control } = this.memory;
+    control.set(CONTROL.timeBase, control.get(CONTROL.timeBase) + this.hostNow() - this.#pausedAt);
+    this.#pausedAt = undefined;
+    this.#driver.release([...this.vcpus.keys()]);
+  }
+
+  /** vm_is_paused. */
+  get isPaused(): boolean {
+    return this.#pausedAt !== undefined;
+  }
+
+  /** Guest nanoseconds since creation, pauses not counted. */
+  now(): bigint {
+    const host = this.#pausedAt ?? this.hostNow();
+    return BigInt(Math.max(0, Math.floor((host - this.memory.control.get(CONTROL.timeBase)) * 1e6)));
+  }
+
+  /** vm_normalize_hrtime, vm_denormalize_hrtime: host milliseconds to guest nanoseconds and back. */
+  normalizeHrtime(hostMs: number): number {
+    return (hostMs - this.memory.control.get(CONTROL.timeBase)) * 1e6;
+  }
+  denormalizeHrtime(guestNs: number): number {
+    return guestNs / 1e6 + this.memory.control.get(CONTROL.timeBase);
+  }
+
+  /** vm_get_maxcpus. */
+  get maxcpus(): number {
+    return this.vcpus.length;
+  }
+
+  /** vm_activate_cpu: it may run. vCPU 0 is active from the start. @throws VmError EINVAL, EBUSY: it is active */
+  activateCpu(id: number): void {
+    this.#checkId(id);
+    if (this.#active.has(id)) throw new VmError("EBUSY", `vCPU ${id} is active`);
+    this.#active.add(id);
+  }
+
+  /** vm_active_cpus. */
+  get activeCpus(): ReadonlySet<number> {
+    return new Set(this.#active);
+  }
+
+  /** vm_suspended_cpus: those that have left with SUSPENDED. */
+  get suspendedCpus(): ReadonlySet<number> {
+    return new Set(this.#seenSuspend);
+  }
+
+  /** vm_suspend_cpu: it leaves with DEBUG, now or with its next `run`; undefined: all of them. */
+  suspendCpu(id?: number): void {
+    for (const one of this.#ids(id)) {
+      this.#debug.add(one);
+      this.#driver.kick(one);
+    }
+  }
+
+  /** vm_resume_cpu. @throws VmError EINVAL: it was not suspended */
+  resumeCpu(id?: number): void {
+    for (const one of this.#ids(id)) {
+      if (!this.#debug.delete(one) && id !== undefined) throw new VmError("EINVAL", `vCPU ${id} is not suspended`);
+    }
+  }
+
+  /** vm_debug_cpus. */
+  get debugCpus(): ReadonlySet<number> {
+    return new Set(this.#debug);
+  }
+
+  /** vcpu_block_run: resolves when the vCPU executes nothing; it does not until unblockRun. Counts. */
+  async blockRun(id: number): Promise<void> {
+    this.#checkId(id);
+    await this.#driver.hold([id]);
+  }
+
+  /** vcpu_unblock_run. */
+  unblockRun(id: number): void {
+    this.#checkId(id);
+    this.#driver.release([id]);
+  }
+
+  /**
+   * vm_smp_rendezvous: with all of `dest` standing still, calls `work` for each. The guest sees nothing of it.
+   *
+   * @param dest ids; all must be active
+   */
+  async smpRendezvous(dest: Iterable<number>, work: (vm: Vm<T>, id: number) => void): Promise<void> {
+    const ids = [...dest];
+    for (const id of ids) if (!this.#active.has(id)) throw new VmError("EINVAL", `vCPU ${id} is not active`);
+    await this.#driver.hold(ids);
+    try {
+      for (const id of ids) work(this, id);
+    } finally {
+      this.#driver.release(ids);
+    }
+  }
+
+  /** vm_apicid2vcpuid. @throws VmError EINVAL: nobody has it */
+  apicid2vcpuid(apicid: number): number {
+    this.#checkId(apicid);
+    return apicid;
+  }
+
+  /**
+   * vm_gla2gpa of the fault-free kind: the physical address that a linear one means for vCPU `id` now, without setting
+   * accessed or dirty bits; undefined: it is not mapped.
+   */
+  gla2gpaNofault(id: number, gla: bigint): number | undefined {
+    this.#checkId(id);
+    return translate(this.core, this.#views[id], gla);
+  }
+
+  /** vm_ioport_access, as if vCPU code had done it. undefined: nobody answers. */
+  ioportAccess(isIn: boolean, port: number, bytes: Width, value = 0): number | undefined {
+    return this.ports.access(isIn, port, bytes, value);
+  }
+
+  // VmContext
+
+  /** @internal */
+  get threaded(): boolean {
+    return this.transport === "threaded";
+  }
+
+  /** @internal */
+  drive(vcpu: Vcpu<T>, entry: VmEntry, options: RunOptions): Running<T> {
+    const refuse = (error: VmError): Running<T> => {
+      if (!this.threaded) throw error;
+      return Promise.reject(error) as Running<T>;
+    };
+    if (this.#destroyed) return refuse(new VmError("ENXIO", "the virtual machine is destroyed"));
+    if (!this.#active.has(vcpu.id)) return refuse(new VmError("EINVAL", `vCPU ${vcpu.id} is not active`));
+    return this.#driver.run(vcpu, entry, options);
+  }
+
+  /** @internal */
+  mustLeave(id: number): VmExit | undefined {
+    const at = { rip: this.#views[id].get64(VCPU.rip), instLength: 0 };
+    if (this.#how) {
+      this.#seenSuspend.add(id);
+      return { ...at, exitcode: "SUSPENDED", suspended: { how: this.#how } };
+    }
+    return this.#debug.has(id) ? { ...at, exitcode: "DEBUG" } : undefined;
+  }
+
+  /** @internal */
+  kick(id: number): void {
+    this.#driver.kick(id);
+  }
+
+  /** @internal */
+  alive(): void {
+    if (this.#destroyed) throw new VmError("ENXIO", "the virtual machine is destroyed");
+  }
+
+  // Inside
+
+  #checkId(id: number): void {
+    this.alive();
+    if (!this.vcpus[id]) throw new VmError("EINVAL", `no vCPU ${id}`);
+  }
+
+  #ids(id: number | undefined): readonly number[] {
+    if (id === undefined) return [...this.#active];
+    this.#checkId(id);
+    if (!this.#active.has(id)) throw new VmError("EINVAL", `vCPU ${id} is not active`);
+    return [id];
+  }
+
+  /** Refuses unless no vCPU runs; then each will drop its translations before it goes on. */
+  #frozen(): void {
+    this.alive();
+    for (const vcpu of this.vcpus) {
+      if (vcpu.isRunning && !this.isPaused) throw new VmError("EBUSY", `vCPU ${vcpu.id} is running`);
+    }
+    for (const view of this.#views) this.core.refresh(view.base);
+  }
+
+  #drain(): boolean {
+    return drainRing(this.memory.control, (kind, vcpu, low, high) => {
+      if (kind === RING_EOI) this.vcpus[vcpu]?.eois.push(low);
+      else if (kind === RING_PORT) this.ports.access(false, high, 1, low);
+    });
+  }
+
+  /** Answers an exit by what is attached; false: nobody does. */
+  #serve(id: number): boolean {
+    const view = this.#views[id];
+    const code = view.get(VCPU.exitCode);
+    if (code === EXIT.INIT) {
+      initVcpu(view, CPU_SIGNATURE);
+      finishInit(view);
+      return true;
+    }
+    if (code !== EXIT.INOUT && code !== EXIT.INST_EMUL) return false;
+    const where = Number(view.get64(VCPU.exitA));
+    const write = exitWrites(view);
+    const bytes = exitSize(view) as Width | 8;
+    const value = write ? view.get64(VCPU.exitData) : 0n;
+    if (code === EXIT.INOUT) {
+      const answer = this.ports.access(!write, where, bytes as Width, Number(value & 0xffff_ffffn));
+      if (answer !== undefined && !write) view.set64(VCPU.exitData, BigInt(answer));
+      return answer !== undefined;
+    }
+    if (this.memory.hostAddress(where) >= 0) return false;
+    if (write) return this.mmio.write(where, bytes, value);
+    const answer = this.mmio.read(where, bytes);
+    if (answer !== undefined) view.set64(VCPU.exitData, answer);
+    return answer !== undefined;
+  }
+}
