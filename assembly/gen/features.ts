@@ -46,12 +46,12 @@ export const CPU_SMEP: u32 = 71;
 export const CPU_ERMS: u32 = 73;
 export const CPU_SMAP: u32 = 84;
 export const CPU_BMI1: u32 = 67;
+export const CPU_AVX2: u32 = 69;
 export const CPU_BMI2: u32 = 72;
 export const CPU_RDSEED: u32 = 82;
 export const CPU_ADX: u32 = 83;
 export const CPU_CLFLUSHOPT: u32 = 87;
 export const CPU_CLWB: u32 = 88;
-export const CPU_AVX2: u32 = 69;
 export const CPU_INVPCID: u32 = 74;
 export const CPU_UMIP: u32 = 98;
 export const CPU_RDPID: u32 = 118;
@@ -73,4 +73,4 @@ export const CPU_XSAVES: u32 = 227;
 
 /** By feature word: what the core has, and what of that a guest sees by default. */
 export const FEATURES_IMPLEMENTED: StaticArray<u32> = [0xf7f8320b, 0x78bfbff, 0x19c03ab, 0x400004, 0x24000000, 0x121, 0x2c100800, 0xf];
-export const FEATURES_DEFAULT: StaticArray<u32> = [0xc7f82203, 0x78bfbff, 0x18c038b, 0x400004, 0x24000000, 0x121, 0x2c100800, 0xf];
+export const FEATURES_DEFAULT: StaticArray<u32> = [0xf7f83203, 0x78bfbff, 0x18c03ab, 0x400004, 0x24000000, 0x121, 0x2c100800, 0xf];

@@ -5,6 +5,7 @@ import { constants } from "node:os";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, Option } from "commander";
+import { CPU_MODELS } from "../isa/cpuModel.ts";
 import type { Width } from "../isa/operand.ts";
 import { embeddedGuest } from "../machine/embedded/index.ts";
 import { LoaderError } from "../machine/loader/types.ts";
@@ -131,7 +132,7 @@ const runCommand = program
   .addOption(
     single(
       "--cpu <model>",
-      "CPU model and features: max, x86-64, x86-64-v2; ,+NAME or ,-NAME",
+      `CPU model and features: ${CPU_MODELS.join(", ")}; ,+NAME or ,-NAME`,
       options.parseCpu,
     ).default("max"),
   )

@@ -12,19 +12,20 @@ export class CpuModelError extends Error {
   }
 }
 
-/** Instructions that x86-64-v2 adds, and those of no level that this CPU has, too. */
+/** Instructions that x86-64-v2 and x86-64-v3 add, and those of no level that this CPU has, too. */
 const V2 = ["sse3", "ssse3", "sse4_1", "sse4_2", "popcnt", "cx16", "lahf_lm"];
-const BEYOND_V2 = [
-  ...["pclmulqdq", "aes", "movbe", "rdrand", "rdseed", "bmi1", "bmi2", "adx", "lzcnt"],
-  ...["3dnowprefetch", "clflushopt", "clwb"],
+const V3 = [
+  ...["avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "lzcnt", "movbe"],
   ...["xsave", "xsaveopt", "xsavec", "xgetbv1", "xsaves"],
 ];
+const BEYOND = ["pclmulqdq", "aes", "rdrand", "rdseed", "adx", "3dnowprefetch", "clflushopt", "clwb"];
 
 /** Features that a model lacks, by its name. */
 const LACKS: ReadonlyMap<string, readonly string[]> = new Map([
   ["max", []],
-  ["x86-64-v2", BEYOND_V2],
-  ["x86-64", [...V2, ...BEYOND_V2]],
+  ["x86-64-v3", BEYOND],
+  ["x86-64-v2", [...V3, ...BEYOND]],
+  ["x86-64", [...V2, ...V3, ...BEYOND]],
 ]);
 
 /** What a feature is of no use without: neither is there without the other's being there. */

@@ -37,14 +37,13 @@ const TABLE: readonly (readonly [word: number, presence: Presence, names: string
   // MWAIT ends at once, which the SDM allows.
   [0, "off", "monitor=3"],
   [0, "on", "pclmulqdq=1 movbe=22 aes=25 xsave=26 rdrand=30"],
-  [0, "off", "fma=12 avx=28 f16c=29"],
+  [0, "on", "fma=12 avx=28 f16c=29"],
   [1, "always", "fpu=0 de=2 pse=3 tsc=4 msr=5 pae=6 mce=7 cx8=8 apic=9 mtrr=12 pge=13 mca=14 pat=16 pse36=17"],
   [1, "on", "vme=1 sep=11 cmov=15 clflush=19 mmx=23 fxsr=24 sse=25 sse2=26"],
   [2, "on", "fsgsbase=0 tsc_adjust=1 smep=7 erms=9"],
   // STAC and CLAC around every copy cost more than they are worth here.
   [2, "off", "smap=20"],
-  [2, "on", "bmi1=3 bmi2=8 rdseed=18 adx=19 clflushopt=23 clwb=24"],
-  [2, "off", "avx2=5"],
+  [2, "on", "bmi1=3 avx2=5 bmi2=8 rdseed=18 adx=19 clflushopt=23 clwb=24"],
   [2, "absent", "invpcid=10"],
   [3, "on", "umip=2 rdpid=22"],
   [3, "absent", "pku=3"],

@@ -24,11 +24,11 @@ describe("sizes", () => {
 });
 
 describe("--cpu", () => {
-  it.each(["max", "x86-64", "x86-64-v2", "max,-aes,+smap", "x86-64,+sse4.1,+pni"])("%s", (word) =>
+  it.each(["max", "x86-64", "x86-64-v2", "x86-64-v3", "max,-aes,+smap", "x86-64,+sse4.1,+pni"])("%s", (word) =>
     expect(parseCpu(word)).toBe(word),
   );
   it.each([
-    ["", "no CPU model ''; there are max, x86-64-v2, x86-64"],
+    ["", "no CPU model ''; there are max, x86-64-v3, x86-64-v2, x86-64"],
     ["p4", "no CPU model 'p4'"],
     ["+aes", "no CPU model '+aes'"],
     ["max,aes", "write +FEATURE or -FEATURE"],

@@ -49,9 +49,13 @@ describe("CPUID", () => {
   call put
 `;
   test("0Dh tells what XCR0 may have and what it needs", () => {
-    expect(run(leaf(0))).toEqual(values("3", "240", "240", "0"));
+    expect(run(leaf(0))).toEqual(values("7", "240", "340", "0"));
+    expect(run(leaf(0), "max,-avx")).toEqual(values("3", "240", "240", "0"));
     expect(run(leaf(1))).toEqual(values("f", "240", "0", "0"));
     expect(run(leaf(1), "max,-xsavec,-xgetbv1")).toEqual(values("1", "240", "0", "0"));
+    // 256 bytes at 576: the upper halves of the YMM registers.
+    expect(run(leaf(2))).toEqual(values("100", "240", "0", "0"));
+    expect(run(leaf(2), "max,-avx")).toEqual(values("0", "0", "0", "0"));
     expect(run(leaf(3))).toEqual(values("0", "0", "0", "0"));
     expect(runGuest(longGuest(`  mov qword [resume],finish\n${leaf(0)}`), { cpu: "max,-xsave" }).out).toEqual(
       values("0", "0", "0", "0"),
