@@ -1,5 +1,7 @@
 /**
- * Instruction vectors: a sample of every form (test/vectors, made by scripts/sample-vectors.mjs) on the compiled core.
+ * Instruction vectors: a sample of every form (test/vectors, made by scripts/sample-vectors.mjs) on the compiled core;
+ * with those that once failed and have no form of their own in the sample (found), and x87, MMX and FXSAVE operands at
+ * the ends of pages, segments and of the address space (x87mem), recorded in the same way.
  * test/vectors/known.json lists the vectors that are known to fail, by tier; the list must be exact, so that a new
  * failure and a repaired one both show. TABHYVE_UPDATE_KNOWN=1 writes it anew. TABHYVE_CORE names another core than
  * dist/core/core.wasm.

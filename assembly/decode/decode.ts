@@ -11,7 +11,7 @@ import {
   ACT_OPREG, ACT_IMM, ACT_REL, ACT_MOFFS, ACT_FIXED, ACT_CONST, ACT_NUMBER, ACT_MMX, ACT_MMXRM, ACT_XMM, ACT_XMMRM,
   ACT_FAR, ACT_STI, ACT_MEM, ACT_GPRRM, ACT_NUMBERCONST, ACT_VVVV, ACT_VEXXMM, ACT_IS4, SZ_B, SZ_W, SZ_D, SZ_Q, SZ_V, SZ_Z, SZ_Y, SZ_O, SZ_P, SZ_T, SZ_X,
   SLOT_D, SLOT_S, SLOT_IMM, SLOT_IMM2, SLOT_LEFT, ATTR_D64, ATTR_F64, ATTR_LOCK, ATTR_LOCKED, ATTR_END, ATTR_BR, ATTR_EV, ATTR_PROT, ATTR_FPU,
-  ATTR_MMX, ATTR_SSE, ATTR_MODRM, ATTR_MEMW, ATTR_ALIAS, ATTR_AVX, ATTR_OWN, ATTR_VSIBO, ATTR_VSIBX, OP_RAISE, OP_EASEG,
+  ATTR_MMX, ATTR_SSE, ATTR_MODRM, ATTR_MEMW, ATTR_ALIAS, ATTR_ALIGNED, ATTR_LATE, ATTR_AVX, ATTR_OWN, ATTR_VSIBO, ATTR_VSIBX, OP_RAISE, OP_EASEG,
 } from "../gen/decode";
 import { UD, GP, NM } from "../exception";
 import { parallel } from "../mem/exclusive";
@@ -319,7 +319,7 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
         if (mod == 3) value = gprSized(rm, oz, anyRex);
         else { inMemory = true; memSize = 1 << oz; }
         break;
-      case ACT_MEM: inMemory = true; memSize = size <= SZ_Y ? 1 << oz : size == SZ_O ? 16 : size == SZ_X ? 16 << vexL : size == SZ_P ? 2 + (1 << osize) : size == SZ_T ? 10 : 1; bad = bad || mod == 3; break;
+      case ACT_MEM: inMemory = true; memSize = size <= SZ_Y ? 1 << oz : size == SZ_O ? 16 : size == SZ_X ? 16 << vexL : size == SZ_P ? 2 + (1 << osize) : size == SZ_T ? 8 : 1; bad = bad || mod == 3; break;
       case ACT_GPRRM: value = gprSized((rm & 7) | ((rex & 1) << 3), oz, anyRex); break;
       case ACT_OPREG: value = gprSized((lastOpcode & 7) | ((rex & 1) << 3), oz, anyRex); break;
       case ACT_FIXED: value = gprSized(load<u8>(o, 1), 3, true); break;
@@ -450,7 +450,8 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
         store<i32>(u, 0, 12);
         partial = disp;
       }
-      store<u32>(u, memSize | (attr & ATTR_MEMW ? 0x10000 : 0) | (address << 24), 16);
+      const how = (attr & ATTR_LATE ? 0 : memSize) | (attr & ATTR_MEMW ? 0x10000 : 0) | (attr & ATTR_ALIGNED ? 0x20000 : 0) | (address << 24);
+      store<u32>(u, how, 16);
       if (partial) {
         store<u16>(u, 0xfe, 4);
         store<i64>(u, partial, 16);
@@ -460,7 +461,7 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
         store<u16>(u, isLea ? 0xff : <u16>seg, 4);
         store<u16>(u, <u16>V_EA, 6);
         store<u16>(u, 0, 8);
-        store<u64>(u, memSize | (attr & ATTR_MEMW ? 0x10000 : 0) | (address << 24), 16);
+        store<u64>(u, how, 16);
       }
       store<u16>(u, <u16>off, 24);
       u += UOP_SIZE;
@@ -510,8 +511,8 @@ function undefinedForm(): u32 {
   if (lastMap == 3) return FORM_MODRM | FORM_IMM8;
   if (lastMap == 2) return FORM_MODRM;
   if (lastMap == 1) {
-    // Without ModRM: 04 to 0C, 0E, 24 to 27, 30 to 3F.
-    if ((op >= 0x04 && op <= 0x0c) || op == 0x0e || (op >= 0x24 && op <= 0x27) || (op >= 0x30 && op <= 0x3f)) return 0;
+    // Without ModRM: 04 to 0C, 0E, 24 to 27, 30 to 3F, AA.
+    if ((op >= 0x04 && op <= 0x0c) || op == 0x0e || op == 0xaa || (op >= 0x24 && op <= 0x27) || (op >= 0x30 && op <= 0x3f)) return 0;
     return (op >= 0x70 && op <= 0x73) || op == 0xba || op == 0x0f ? FORM_MODRM | FORM_IMM8 : FORM_MODRM;
   }
   switch (op) {

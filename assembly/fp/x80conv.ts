@@ -5,7 +5,7 @@
  * A store whose `fpFlags & ~fcw` has IE, OE or UE must not write memory nor pop.
  */
 
-import { FCW_RC, FCW_RC_UP, FP_C1, FP_DE, FP_IE, FP_PE, fpFlags, fxSe } from "./flags";
+import { FCW_RC, FCW_RC_UP, FP_C1, FP_DE, FP_IE, FP_OE, FP_PE, FP_UE, fpFlags, fxSe } from "./flags";
 import { packFloat, packUp } from "./pack";
 import { magInexact, magUp, roundMag } from "./x80misc";
 import { X_INT, X_QUIET, isUnsupportedX } from "./x80round";
@@ -98,7 +98,9 @@ function toFloat(m: u64, exp: u32, sign: u32, fcw: u32, width: i32): u64 {
   const n: i32 = i32(clz(m));
   const ctl: u32 = ((fcw & FCW_RC) << 3) | ((fcw & 0x3f) << 7);
   const r: u64 = packFloat(sign >> 15, max<i32>(exp, 1) - n - 0x3fff, m << n, ctl, width);
-  if (packUp) fpFlags |= FP_C1;
+  // Nothing is stored with an unmasked OE or UE: nothing is inexact.
+  if ((fpFlags & ~fcw & (FP_OE | FP_UE)) != 0) fpFlags &= ~FP_PE;
+  else if (packUp) fpFlags |= FP_C1;
   return r;
 }
 

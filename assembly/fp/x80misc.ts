@@ -46,7 +46,7 @@ export function roundMag(m: u64, exp: i32, sign: u32, rc: u32): u64 {
   return whole + u64(magUp);
 }
 
-/** The condition codes the last fxRem defined: a NaN or invalid operand leaves C0 and C3 as they were. */
+/** The condition codes the last fxRem defined: where it does not get to a quotient C0 and C3 stay as they were. */
 export let fxRemCc: u32 = 0;
 
 /**
@@ -57,8 +57,8 @@ export function fxRem(am: u64, ae: u32, bm: u64, be: u32, nearest: bool, fcw: u3
   fxRemCc = FP_C2 | FP_C1;
   if (isBadPairX(am, ae, bm, be)) return nanResultX(am, ae, bm, be);
   if ((ae & 0x7fff) == 0x7fff || bm == 0) return invalidX();
-  fxRemCc = FP_C3 | FP_C2 | FP_C1 | FP_C0;
   if ((isDenormalX(am, ae) || isDenormalX(bm, be)) && denormalStops(fcw)) return 0;
+  fxRemCc = FP_C3 | FP_C2 | FP_C1 | FP_C0;
   let sign: u32 = ae & 0x8000;
   if (am == 0) {
     fxSe = sign;

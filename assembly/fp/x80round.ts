@@ -145,7 +145,12 @@ function roundPackSlow(sign: u32, exp: i32, sig: u64, extra: u64, fcw: u32): u64
     if (tiny && (fcw & FP_UE) == 0) {
       fpFlags |= FP_UE;
       exp += X_WRAP;
-      if (exp <= 0) return roundPackSlow(sign, exp, sig, extra, fcw | FP_UE);
+      if (exp <= 0) {
+        // Too small even so (FSCALE): zero, whatever RC says.
+        fpFlags |= FP_PE;
+        fxSe = sign;
+        return 0;
+      }
     } else {
       const hi: u64 = shiftRightJam128(sig, extra, 1 - exp);
       base = hi & ~(ulp - 1);
@@ -172,9 +177,11 @@ function roundPackSlow(sign: u32, exp: i32, sig: u64, extra: u64, fcw: u32): u64
   }
   if (packed >= 0x7fff) {
     fpFlags |= FP_OE;
-    if ((fcw & FP_OE) != 0 || packed - X_WRAP >= 0x7fff) {
+    const wrapped = (fcw & FP_OE) == 0;
+    if (!wrapped || packed - X_WRAP >= 0x7fff) {
       fpFlags |= FP_PE;
-      if (rc == FCW_RC_ZERO || rc == (sign != 0 ? FCW_RC_UP : FCW_RC_DOWN)) {
+      // Too large for the wrapped exponent (FSCALE) it is infinity, whatever RC says.
+      if (!wrapped && (rc == FCW_RC_ZERO || rc == (sign != 0 ? FCW_RC_UP : FCW_RC_DOWN))) {
         fxSe = sign | 0x7ffe;
         return ~(ulp - 1);
       }

@@ -109,28 +109,28 @@ export const CAP_MTRAP_EXIT: u32 = 2;
 export const CAP_PAUSE_EXIT: u32 = 4;
 export const CAP_MSR_EXIT: u32 = 8;
 export const CAP_RESTRICTED: u32 = 16;
-export const STAT_BLOCKS_BUILT: usize = 4352;
-export const STAT_BLOCKS_DROPPED: usize = 4360;
-export const STAT_LOOKUPS: usize = 4368;
-export const STAT_JUMP_MISSES: usize = 4376;
-export const STAT_TLB_FILLS_READ: usize = 4384;
-export const STAT_TLB_FILLS_WRITE: usize = 4392;
-export const STAT_TLB_FILLS_EXEC: usize = 4400;
-export const STAT_WALKS: usize = 4408;
-export const STAT_SLOW_STEPS: usize = 4416;
-export const STAT_EXCEPTIONS: usize = 4424;
-export const STAT_INTERRUPTS: usize = 4432;
-export const STAT_EXITS: usize = 4440;
-export const STAT_FLUSHES: usize = 4448;
-export const STAT_REGIONS: usize = 4456;
-export const STAT_JIT_INSTRUCTIONS: usize = 4464;
-export const STAT_CODE_WRITES: usize = 4472;
-export const STAT_MODULES: usize = 4480;
-export const STAT_REGIONS_EVICTED: usize = 4488;
-export const STAT_REGION_ENTRIES: usize = 4496;
-export const STAT_IPIS: usize = 4504;
-export const STAT_UNWRITES: usize = 4512;
-export const STAT_EXCLUSIVES: usize = 4520;
+export const STAT_BLOCKS_BUILT: usize = 4464;
+export const STAT_BLOCKS_DROPPED: usize = 4472;
+export const STAT_LOOKUPS: usize = 4480;
+export const STAT_JUMP_MISSES: usize = 4488;
+export const STAT_TLB_FILLS_READ: usize = 4496;
+export const STAT_TLB_FILLS_WRITE: usize = 4504;
+export const STAT_TLB_FILLS_EXEC: usize = 4512;
+export const STAT_WALKS: usize = 4520;
+export const STAT_SLOW_STEPS: usize = 4528;
+export const STAT_EXCEPTIONS: usize = 4536;
+export const STAT_INTERRUPTS: usize = 4544;
+export const STAT_EXITS: usize = 4552;
+export const STAT_FLUSHES: usize = 4560;
+export const STAT_REGIONS: usize = 4568;
+export const STAT_JIT_INSTRUCTIONS: usize = 4576;
+export const STAT_CODE_WRITES: usize = 4584;
+export const STAT_MODULES: usize = 4592;
+export const STAT_REGIONS_EVICTED: usize = 4600;
+export const STAT_REGION_ENTRIES: usize = 4608;
+export const STAT_IPIS: usize = 4616;
+export const STAT_UNWRITES: usize = 4624;
+export const STAT_EXCLUSIVES: usize = 4632;
 export const SEG_OFF_BASE: usize = 0;
 export const SEG_OFF_LIMIT: usize = 8;
 export const SEG_OFF_AR: usize = 12;
@@ -245,22 +245,23 @@ export const V_FDS: usize = 3722;
 export const V_MXCSR: usize = 3724;
 export const V_YMM: usize = 3728;
 export const V_SIMD: usize = 4240;
-export const V_RUN_MS: usize = 4304;
-export const V_HEAT: usize = 4312;
-export const V_ARENA_EPOCH: usize = 4316;
-export const V_REGION_EPOCH: usize = 4320;
-export const V_REGION_FIRST: usize = 4324;
-export const V_REGION_LAST: usize = 4328;
-export const V_REGION_WAITING: usize = 4332;
-export const V_BATCH_COUNT: usize = 4336;
-export const V_BATCH_AT: usize = 4340;
-export const V_BATCH_SINCE: usize = 4344;
-export const V_STATS: usize = 4352;
-export const V_CAPS: usize = 4608;
-export const V_EXIT_LENGTH: usize = 4612;
-export const V_ENTRY_INFO: usize = 4616;
-export const V_UNDO: usize = 4624;
-export const V_CPUID_COUNT: usize = 4808;
+export const V_IMAGE: usize = 4304;
+export const V_RUN_MS: usize = 4416;
+export const V_HEAT: usize = 4424;
+export const V_ARENA_EPOCH: usize = 4428;
+export const V_REGION_EPOCH: usize = 4432;
+export const V_REGION_FIRST: usize = 4436;
+export const V_REGION_LAST: usize = 4440;
+export const V_REGION_WAITING: usize = 4444;
+export const V_BATCH_COUNT: usize = 4448;
+export const V_BATCH_AT: usize = 4452;
+export const V_BATCH_SINCE: usize = 4456;
+export const V_STATS: usize = 4464;
+export const V_CAPS: usize = 4720;
+export const V_EXIT_LENGTH: usize = 4724;
+export const V_ENTRY_INFO: usize = 4728;
+export const V_UNDO: usize = 4736;
+export const V_CPUID_COUNT: usize = 4920;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -484,38 +485,40 @@ export const V_CPUID_COUNT: usize = 4808;
   @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 3728); }
   @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4240); }
   @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4240); }
-  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 4304); }
-  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 4304); }
-  @inline get heat(): u32 { return load<u32>(changetype<usize>(this), 4312); }
-  @inline set heat(value: u32) { store<u32>(changetype<usize>(this), value, 4312); }
-  @inline get arenaEpoch(): u32 { return load<u32>(changetype<usize>(this), 4316); }
-  @inline set arenaEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4316); }
-  @inline get regionEpoch(): u32 { return load<u32>(changetype<usize>(this), 4320); }
-  @inline set regionEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4320); }
-  @inline get regionFirst(): u32 { return load<u32>(changetype<usize>(this), 4324); }
-  @inline set regionFirst(value: u32) { store<u32>(changetype<usize>(this), value, 4324); }
-  @inline get regionLast(): u32 { return load<u32>(changetype<usize>(this), 4328); }
-  @inline set regionLast(value: u32) { store<u32>(changetype<usize>(this), value, 4328); }
-  @inline get regionWaiting(): u32 { return load<u32>(changetype<usize>(this), 4332); }
-  @inline set regionWaiting(value: u32) { store<u32>(changetype<usize>(this), value, 4332); }
-  @inline get batchCount(): u32 { return load<u32>(changetype<usize>(this), 4336); }
-  @inline set batchCount(value: u32) { store<u32>(changetype<usize>(this), value, 4336); }
-  @inline get batchAt(): u32 { return load<u32>(changetype<usize>(this), 4340); }
-  @inline set batchAt(value: u32) { store<u32>(changetype<usize>(this), value, 4340); }
-  @inline get batchSince(): u64 { return load<u64>(changetype<usize>(this), 4344); }
-  @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 4344); }
-  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4352); }
-  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4352); }
-  @inline get caps(): u32 { return load<u32>(changetype<usize>(this), 4608); }
-  @inline set caps(value: u32) { store<u32>(changetype<usize>(this), value, 4608); }
-  @inline get exitLength(): u32 { return load<u32>(changetype<usize>(this), 4612); }
-  @inline set exitLength(value: u32) { store<u32>(changetype<usize>(this), value, 4612); }
-  @inline get entryInfo(): u64 { return load<u64>(changetype<usize>(this), 4616); }
-  @inline set entryInfo(value: u64) { store<u64>(changetype<usize>(this), value, 4616); }
-  @inline undoAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4624); }
-  @inline set_undo(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4624); }
-  @inline get cpuidCount(): u32 { return load<u32>(changetype<usize>(this), 4808); }
-  @inline set cpuidCount(value: u32) { store<u32>(changetype<usize>(this), value, 4808); }
+  @inline imageAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4304); }
+  @inline set_image(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4304); }
+  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 4416); }
+  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 4416); }
+  @inline get heat(): u32 { return load<u32>(changetype<usize>(this), 4424); }
+  @inline set heat(value: u32) { store<u32>(changetype<usize>(this), value, 4424); }
+  @inline get arenaEpoch(): u32 { return load<u32>(changetype<usize>(this), 4428); }
+  @inline set arenaEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4428); }
+  @inline get regionEpoch(): u32 { return load<u32>(changetype<usize>(this), 4432); }
+  @inline set regionEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4432); }
+  @inline get regionFirst(): u32 { return load<u32>(changetype<usize>(this), 4436); }
+  @inline set regionFirst(value: u32) { store<u32>(changetype<usize>(this), value, 4436); }
+  @inline get regionLast(): u32 { return load<u32>(changetype<usize>(this), 4440); }
+  @inline set regionLast(value: u32) { store<u32>(changetype<usize>(this), value, 4440); }
+  @inline get regionWaiting(): u32 { return load<u32>(changetype<usize>(this), 4444); }
+  @inline set regionWaiting(value: u32) { store<u32>(changetype<usize>(this), value, 4444); }
+  @inline get batchCount(): u32 { return load<u32>(changetype<usize>(this), 4448); }
+  @inline set batchCount(value: u32) { store<u32>(changetype<usize>(this), value, 4448); }
+  @inline get batchAt(): u32 { return load<u32>(changetype<usize>(this), 4452); }
+  @inline set batchAt(value: u32) { store<u32>(changetype<usize>(this), value, 4452); }
+  @inline get batchSince(): u64 { return load<u64>(changetype<usize>(this), 4456); }
+  @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 4456); }
+  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4464); }
+  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4464); }
+  @inline get caps(): u32 { return load<u32>(changetype<usize>(this), 4720); }
+  @inline set caps(value: u32) { store<u32>(changetype<usize>(this), value, 4720); }
+  @inline get exitLength(): u32 { return load<u32>(changetype<usize>(this), 4724); }
+  @inline set exitLength(value: u32) { store<u32>(changetype<usize>(this), value, 4724); }
+  @inline get entryInfo(): u64 { return load<u64>(changetype<usize>(this), 4728); }
+  @inline set entryInfo(value: u64) { store<u64>(changetype<usize>(this), value, 4728); }
+  @inline undoAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4736); }
+  @inline set_undo(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4736); }
+  @inline get cpuidCount(): u32 { return load<u32>(changetype<usize>(this), 4920); }
+  @inline set cpuidCount(value: u32) { store<u32>(changetype<usize>(this), value, 4920); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;

@@ -143,6 +143,9 @@ import { stackLinear, stackMask } from "../mem/stack";
     return n & (sizeof<T>() == 8 ? 63 : 31);
   }
   @inline some<N>(n: u64): u32 { return u32(n != 0); }
+  @inline isImm<N>(): bool { return idof<N>() == idof<Imm>(); }
+  /** A rotation by n sets OF. */
+  @inline turns<N>(n: u64): u32 { return this.isImm<N>() ? u32(n == 1) : u32(n != 0); }
   @inline rotl<T>(x: u64, n: u64): u64 {
     if (sizeof<T>() == 8) return rotl<u64>(x, n);
     if (sizeof<T>() == 4) return <u64><i64><i32>rotl<u32>(<u32>x, <u32>n);
@@ -278,7 +281,7 @@ import { stackLinear, stackMask } from "../mem/stack";
     if (sizeof<T>() == 8) return this.stackAt<T>(sp, use);
     if ((this.c.mode & (MODE_FLAT | MODE_STACK32 | MODE_CODE64)) == (MODE_FLAT | MODE_STACK32)) return this.stackAt<T>(sp, use);
     const linear = stackLinear(this.c, sp, sizeof<T>(), use);
-    if (linear == ~0) return 0;
+    if (linear == ~0 && !(this.c.mode & MODE_CODE64)) return 0;
     return this.stackAt<T>(linear, use);
   }
   @inline stackAt<T>(linear: u64, use: i32): usize {

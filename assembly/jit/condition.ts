@@ -41,8 +41,7 @@ function overflowSign(op: i32): u32 {
     case F_ADD: case F_ADC: return binary(I64_AND, binary(I64_XOR, ab, k(~0)), ad);
     case F_INC: return binary(I64_AND, binary(I64_XOR, a, k(~0)), d);
     case F_DEC: return binary(I64_AND, a, binary(I64_XOR, d, k(~0)));
-    case F_SHL: return ad;
-    case F_SHR: return b;
+    case F_SHL: case F_SHR: return b;
     case F_LOGIC: case F_SAR: return k(0);
     default: return 0;
   }

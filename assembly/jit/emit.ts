@@ -233,6 +233,8 @@ const FLAGS: u32 = 0xf0000;
     return kindN == KIND_IMM ? k(load<u64>(u, 16) & m) : and(state(1), m);
   }
   some<N>(n: u64): u32 { return binary(I64_NE, <u32>n, k(0)); }
+  isImm<N>(): bool { return kindN == KIND_IMM; }
+  turns<N>(n: u64): u32 { return this.isImm<N>() ? this.eq(n, k(1)) : this.some<N>(n); }
   /** Rotates in `bits` bits: the value's two parts, of which the one at n = 0 does no harm. */
   rotate<T>(x: u64, n: u64, there: u32, back: u32): u64 {
     const z = this.z<T>(), width = k(bits(z)), by = and(<u32>n, bits(z) - 1), v = truncate(<u32>x, z);
@@ -240,21 +242,21 @@ const FLAGS: u32 = 0xf0000;
   }
   rotl<T>(x: u64, n: u64): u64 { return this.rotate<T>(x, n, I64_SHL, I64_SHR_U); }
   rotr<T>(x: u64, n: u64): u64 { return this.rotate<T>(x, n, I64_SHR_U, I64_SHL); }
-  ring<T>(n: u64): u32 { const z = this.z<T>(); return z >= 2 ? <u32>n : binary(I64_REM_U, <u32>n, k(bits(z) + 1)); }
+  ring<T>(n: u64): u64 { const z = this.z<T>(); return z >= 2 ? n : binary(I64_REM_U, <u32>n, k(bits(z) + 1)); }
   rclResult<T>(x: u64, n: u64, carry: u64): u64 {
-    return extend(pureCall(H_ROTATE_CARRY_LEFT, 0, <u32>x, this.ring<T>(n), <u32>carry, 0, bits(this.z<T>())),
+    return extend(pureCall(H_ROTATE_CARRY_LEFT, 0, <u32>x, <u32>this.ring<T>(n), <u32>carry, 0, bits(this.z<T>())),
       this.z<T>());
   }
   rcrResult<T>(x: u64, n: u64, carry: u64): u64 {
-    return extend(pureCall(H_ROTATE_CARRY_RIGHT, 0, <u32>x, this.ring<T>(n), <u32>carry, 0, bits(this.z<T>())),
+    return extend(pureCall(H_ROTATE_CARRY_RIGHT, 0, <u32>x, <u32>this.ring<T>(n), <u32>carry, 0, bits(this.z<T>())),
       this.z<T>());
   }
   rclCarry<T>(x: u64, n: u64, carry: u64): u64 {
-    const m = this.ring<T>(n), out = binary(I64_SHR_U, <u32>x, binary(I64_SUB, k(bits(this.z<T>())), m));
+    const m = <u32>this.ring<T>(n), out = binary(I64_SHR_U, <u32>x, binary(I64_SUB, k(bits(this.z<T>())), m));
     return choose(binary(I64_NE, m, k(0)), and(out, 1), <u32>carry);
   }
   rcrCarry<T>(x: u64, n: u64, carry: u64): u64 {
-    const m = this.ring<T>(n), out = binary(I64_SHR_U, <u32>x, binary(I64_SUB, m, k(1)));
+    const m = <u32>this.ring<T>(n), out = binary(I64_SHR_U, <u32>x, binary(I64_SUB, m, k(1)));
     return choose(binary(I64_NE, m, k(0)), and(out, 1), <u32>carry);
   }
   shldResult<T>(x: u64, y: u64, n: u64): u64 {

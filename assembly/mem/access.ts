@@ -31,6 +31,11 @@ import { bump } from "../stat";
   return slowWrite(c, linear, size, use);
 }
 
+/** An address that 64-bit mode takes, or any outside it. */
+export function isCanonical(c: Vcpu, linear: u64): bool {
+  return !(c.mode & MODE_CODE64) || <u64>(<i64>(linear << 16) >> 16) == linear;
+}
+
 /** Truncates outside 64-bit mode, checks canonical form inside it; false = fault recorded. */
 let checked: u64 = 0;
 function checkLinear(c: Vcpu, linear: u64, size: u32): bool {
@@ -174,11 +179,15 @@ function gatherOld(c: Vcpu, gpa: u64, size: u32, gpa2: u64, first: u32): usize {
 }
 
 /** Makes sure that `size` bytes can be written before an instruction with several stores begins. */
-export function probeWrite(c: Vcpu, linear: u64, size: u32): bool {
+export function probeWrite(c: Vcpu, linear: u64, size: u32): bool { return probe(c, linear, size, true); }
+
+/** Makes sure that `size` bytes (at most 4096) can be read or written, without doing so. */
+export function probe(c: Vcpu, linear: u64, size: u32, write: bool): bool {
   if (!checkLinear(c, linear, size)) return false;
-  const at = checked;
-  if (walk(c, at, userBit(c) | ACCESS_WRITE) == NO_GPA) return false;
-  return (at & 0xfff) + size <= 4096 || walk(c, wrap(c, at + size - 1), userBit(c) | ACCESS_WRITE) != NO_GPA;
+  const at = checked, access = userBit(c) | (write ? ACCESS_WRITE : 0);
+  if (walk(c, at, access) == NO_GPA) return false;
+  const last = at + size - 1;
+  return (at & 0xfff) + size <= 4096 || walk(c, wrap(c, last & ~0xfff), access) != NO_GPA;
 }
 
 /** Value of the last successful rd8…rd64, rdz or sysRead. */

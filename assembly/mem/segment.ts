@@ -23,6 +23,9 @@ export const AR_UNUSABLE: u32 = 0x10000;
 @inline export function segSelector(c: Vcpu, s: u32): u32 { return load<u16>(seg(c, s), SEG_OFF_SELECTOR); }
 @inline export function segDpl(c: Vcpu, s: u32): u32 { return (segAr(c, s) >> 5) & 3; }
 
+/** A segment that is all of the address space: an access may wrap around its end (SDM vol. 3, 5.3, leaves it open). */
+@inline export function isWhole(base: u64, limit: u32): bool { return limit == 0xffffffff && base == 0; }
+
 /** Fills a segment register; `limit` is in bytes (granularity applied). Call updateMode afterwards. */
 export function setSeg(c: Vcpu, s: u32, selector: u32, base: u64, limit: u32, ar: u32): void {
   const p = seg(c, s);
@@ -46,7 +49,7 @@ export function segmentLinear(c: Vcpu, s: u32, offset: u64, size: u32, write: bo
   // Real and virtual-8086 mode check limits only; their segments are read/write data.
   if (c.mode & MODE_PROTECTED) ok = ok && (type & 8 ? !write && (type & 2) != 0 : !write || (type & 2) != 0);
   if ((type & 12) == 4 && ar & AR_S) ok = ok && offset > <u64>limit && last <= (ar & AR_DB ? <u64>0xffffffff : <u64>0xffff);
-  else ok = ok && last <= <u64>limit;
+  else ok = ok && (last <= <u64>limit || isWhole(segBase(c, s), limit));
   if (!ok) {
     raiseError(c, s == SEG_SS ? SS : GP, 0);
     return ~0;

@@ -94,6 +94,21 @@ export function commitStage(c: Vcpu): bool {
   return true;
 }
 
+/**
+ * Carries out at once the staged writes to memory, up to the first one that is not to memory: for an instruction whose
+ * earlier stores outlive a later one's fault.
+ */
+export function keepStaged(c: Vcpu): void {
+  for (let i: u32 = 0; i < c.stageCount; i++) {
+    const e = changetype<usize>(c) + AREA_STAGE + <usize>i * 64;
+    const size = load<u32>(e, 16), first = load<u32>(e, 20);
+    const host = hostWrite(load<u64>(e)), host2 = first < size ? hostWrite(load<u64>(e, 8)) : host;
+    if (load<u32>(e, 24) == KIND_PORT || !host || !host2) return;
+    writeHost(c, host, e + 32, first);
+    if (first < size) writeHost(c, host2, e + 32 + first, size - first);
+  }
+}
+
 /** True for the xAPIC's registers: the core has a part of them (assembly/apic.ts). */
 function apicPage(c: Vcpu, gpa: u64): bool {
   return (gpa & ~0xfff) == (c.apicBase & 0xfffffff000) && apicEnabled(c) && !(c.apicBase & APICBASE_X2APIC);

@@ -4,7 +4,7 @@
  * checked and written before flags, so that a fault leaves nothing changed.
  */
 import { Reg, READ, MODIFY } from "./kinds";
-import { F_ADD, F_SUB, F_ADC, F_SBB, F_INC, F_DEC, F_MUL } from "./flags";
+import { F_ADD, F_SUB, F_ADC, F_SBB, F_INC, F_DEC, F_MUL, NOT_ZERO } from "./flags";
 
 @inline export function add<B, T, D, S>(b: B, u: usize): bool {
   const q = b.src<T, S>(u); if (b.bad<S>(q)) return false;
@@ -106,28 +106,28 @@ import { F_ADD, F_SUB, F_ADC, F_SBB, F_INC, F_DEC, F_MUL } from "./flags";
 @inline export function mul<B, T, S>(b: B, u: usize): bool {
   const q = b.src<T, S>(u); if (b.bad<S>(q)) return false;
   const x = b.zx<T>(b.low<T>()), y = b.zx<T>(b.rs<T, S>(u, q)), lo = b.mul(x, y), hi = b.mulhu<T>(x, y);
-  b.pair<T>(lo, hi); b.flags(F_MUL, b.sx<T>(lo), b.bit(b.ne(b.zx<T>(hi), b.k(0))), b.k(0));
+  b.pair<T>(lo, hi); b.flags(F_MUL, b.or(b.sx<T>(lo), b.k(NOT_ZERO)), b.bit(b.ne(b.zx<T>(hi), b.k(0))), b.k(0));
   return true;
 }
 
 @inline export function imul<B, T, S>(b: B, u: usize): bool {
   const q = b.src<T, S>(u); if (b.bad<S>(q)) return false;
   const x = b.low<T>(), y = b.rs<T, S>(u, q), lo = b.mul(x, y), hi = b.mulhs<T>(x, y);
-  b.pair<T>(lo, hi); b.flags(F_MUL, b.sx<T>(lo), b.overflows<T>(x, y, b.sx<T>(lo)), b.k(0));
+  b.pair<T>(lo, hi); b.flags(F_MUL, b.or(b.sx<T>(lo), b.k(NOT_ZERO)), b.overflows<T>(x, y, b.sx<T>(lo)), b.k(0));
   return true;
 }
 
 @inline export function imul2<B, T, S>(b: B, u: usize): bool {
   const q = b.src<T, S>(u); if (b.bad<S>(q)) return false;
   const p = b.dst<T, Reg>(u, MODIFY), x = b.rd<T, Reg>(u, p), y = b.rs<T, S>(u, q), d = b.sx<T>(b.mul(x, y));
-  b.wd<T, Reg>(u, p, d); b.flags(F_MUL, d, b.overflows<T>(x, y, d), b.k(0));
+  b.wd<T, Reg>(u, p, d); b.flags(F_MUL, b.or(d, b.k(NOT_ZERO)), b.overflows<T>(x, y, d), b.k(0));
   return true;
 }
 
 @inline export function imul3<B, T, S>(b: B, u: usize): bool {
   const q = b.src<T, S>(u); if (b.bad<S>(q)) return false;
   const x = b.rs<T, S>(u, q), y = b.imm(u), d = b.sx<T>(b.mul(x, y));
-  b.wd<T, Reg>(u, b.dst<T, Reg>(u, MODIFY), d); b.flags(F_MUL, d, b.overflows<T>(x, y, d), b.k(0));
+  b.wd<T, Reg>(u, b.dst<T, Reg>(u, MODIFY), d); b.flags(F_MUL, b.or(d, b.k(NOT_ZERO)), b.overflows<T>(x, y, d), b.k(0));
   return true;
 }
 

@@ -7,12 +7,12 @@
  *     SUB     a - b    a            b             also CMP, NEG (a = 0)
  *     ADD     a + b    a            b
  *     LOGIC   result   -            -             CF = OF = AF = 0
- *     SHR     result   x >> (n-1)   x             CF = a & 1; OF = sign of x (right for n = 1)
+ *     SHR     result   x >> (n-1)   x             CF = a & 1; OF = sign of x
  *     SAR     result   x >> (n-1)   -             CF = a & 1; OF = 0
- *     SHL     result   x << (n-1)   -             CF = sign of a; OF = CF ^ sign of d
+ *     SHL     result   x << (n-1)   x ^ x << 1    CF = sign of a; OF = sign of b
  *     INC/DEC result   x            CF before
  *     ADC/SBB result   a            b             carries from the sum's carry vector
- *     MUL     low half 1 if the high half matters -
+ *     MUL     low half 1 if the high half matters -   ZF = 0 (by NOT_ZERO in d)
  *     RAW     -        RFLAGS bits  -
  */
 import { Vcpu } from "../gen/layout";
@@ -29,6 +29,12 @@ export const F_SHL: u32 = 8;
 export const F_SAR: u32 = 9;
 export const F_MUL: u32 = 10;
 export const F_RAW: u32 = 11;
+
+/**
+ * ORed into a record's first value, keeps ZF clear and changes nothing else of what the flags are made from: ZF after
+ * multiplications and BSF, PF after BSF are undefined by the SDM; Intel's processors have these.
+ */
+export const NOT_ZERO: i64 = 0x100;
 
 export const CF: u64 = 1;
 export const PF: u64 = 4;
@@ -62,8 +68,7 @@ export function overflowOf(op: u32, d: u64, a: u64, b: u64): u64 {
     case F_ADD: case F_ADC: return (~(a ^ b) & (a ^ d)) >> 63;
     case F_INC: return (~a & d) >> 63;
     case F_DEC: return (a & ~d) >> 63;
-    case F_SHL: return (a ^ d) >> 63;
-    case F_SHR: return b >> 63;
+    case F_SHL: case F_SHR: return b >> 63;
     case F_MUL: return a;
     case F_RAW: return (a >> 11) & 1;
     default: return 0;

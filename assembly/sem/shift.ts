@@ -1,12 +1,16 @@
-/** Shifts, rotates and bit instructions. The conventions of ./alu.ts hold. */
+/**
+ * Shifts, rotates and bit instructions. The conventions of ./alu.ts hold. OF, which the SDM leaves undefined for counts
+ * other than 1, is what a count of 1 would have made it, as on Intel's processors; ROL and ROR by an immediate other than
+ * 1 leave it.
+ */
 import { Reg, READ, MODIFY } from "./kinds";
-import { F_SHL, F_SHR, F_SAR } from "./flags";
+import { F_SHL, F_SHR, F_SAR, NOT_ZERO } from "./flags";
 
 @inline export function shl<B, T, D, N>(b: B, u: usize): bool {
   const p = b.dst<T, D>(u, MODIFY); if (b.bad<D>(p)) return false;
   const n = b.count<T, N>(u), x = b.rd<T, D>(u, p), d = b.sx<T>(b.shl(x, n));
   b.wd<T, D>(u, p, d);
-  if (b.when(b.some<N>(n))) { b.flags(F_SHL, d, b.sx<T>(b.shl(x, b.sub(n, b.k(1)))), b.k(0)); b.end(); }
+  if (b.when(b.some<N>(n))) { b.flags(F_SHL, d, b.sx<T>(b.shl(x, b.sub(n, b.k(1)))), b.sx<T>(b.xor(x, b.shl(x, b.k(1))))); b.end(); }
   return true;
 }
 
@@ -28,17 +32,25 @@ import { F_SHL, F_SHR, F_SAR } from "./flags";
 
 @inline export function rol<B, T, D, N>(b: B, u: usize): bool {
   const p = b.dst<T, D>(u, MODIFY); if (b.bad<D>(p)) return false;
-  const n = b.count<T, N>(u), d = b.rotl<T>(b.rd<T, D>(u, p), n);
+  const n = b.count<T, N>(u), x = b.rd<T, D>(u, p), d = b.rotl<T>(x, n);
   b.wd<T, D>(u, p, d);
-  if (b.when(b.some<N>(n))) { const carry = b.and(d, b.k(1)); b.setCarryOverflow(carry, b.xor(carry, b.top<T>(d))); b.end(); }
+  if (b.isImm<N>() && b.when(b.some<N>(n))) { b.setCarry(b.and(d, b.k(1))); b.end(); }
+  if (b.when(b.turns<N>(n))) {
+    b.setCarryOverflow(b.and(d, b.k(1)), b.xor(b.top<T>(x), b.top<T>(b.shl(x, b.k(1)))));
+    b.end();
+  }
   return true;
 }
 
 @inline export function ror<B, T, D, N>(b: B, u: usize): bool {
   const p = b.dst<T, D>(u, MODIFY); if (b.bad<D>(p)) return false;
-  const n = b.count<T, N>(u), d = b.rotr<T>(b.rd<T, D>(u, p), n);
+  const n = b.count<T, N>(u), x = b.rd<T, D>(u, p), d = b.rotr<T>(x, n);
   b.wd<T, D>(u, p, d);
-  if (b.when(b.some<N>(n))) { const carry = b.top<T>(d); b.setCarryOverflow(carry, b.xor(carry, b.top<T>(b.shl(d, b.k(1))))); b.end(); }
+  if (b.isImm<N>() && b.when(b.some<N>(n))) { b.setCarry(b.top<T>(d)); b.end(); }
+  if (b.when(b.turns<N>(n))) {
+    b.setCarryOverflow(b.top<T>(d), b.xor(b.top<T>(x), b.and(x, b.k(1))));
+    b.end();
+  }
   return true;
 }
 
@@ -46,7 +58,11 @@ import { F_SHL, F_SHR, F_SAR } from "./flags";
   const p = b.dst<T, D>(u, MODIFY); if (b.bad<D>(p)) return false;
   const n = b.count<T, N>(u), x = b.rd<T, D>(u, p), carry = b.cf(), d = b.rclResult<T>(x, n, carry);
   b.wd<T, D>(u, p, d);
-  if (b.when(b.some<N>(n))) { const out = b.rclCarry<T>(x, n, carry); b.setCarryOverflow(out, b.xor(out, b.top<T>(d))); b.end(); }
+  // A count of whole turns leaves the flags as they were.
+  if (b.when(b.ne(b.ring<T>(n), b.k(0)))) {
+    b.setCarryOverflow(b.rclCarry<T>(x, n, carry), b.xor(b.top<T>(x), b.top<T>(b.shl(x, b.k(1)))));
+    b.end();
+  }
   return true;
 }
 
@@ -54,7 +70,10 @@ import { F_SHL, F_SHR, F_SAR } from "./flags";
   const p = b.dst<T, D>(u, MODIFY); if (b.bad<D>(p)) return false;
   const n = b.count<T, N>(u), x = b.rd<T, D>(u, p), carry = b.cf(), d = b.rcrResult<T>(x, n, carry);
   b.wd<T, D>(u, p, d);
-  if (b.when(b.some<N>(n))) { b.setCarryOverflow(b.rcrCarry<T>(x, n, carry), b.xor(b.top<T>(d), b.top<T>(b.shl(d, b.k(1))))); b.end(); }
+  if (b.when(b.ne(b.ring<T>(n), b.k(0)))) {
+    b.setCarryOverflow(b.rcrCarry<T>(x, n, carry), b.xor(b.top<T>(x), carry));
+    b.end();
+  }
   return true;
 }
 
@@ -62,7 +81,7 @@ import { F_SHL, F_SHR, F_SAR } from "./flags";
   const p = b.dst<T, D>(u, MODIFY); if (b.bad<D>(p)) return false;
   const n = b.count<T, N>(u), x = b.rd<T, D>(u, p), y = b.rs<T, Reg>(u, b.src<T, Reg>(u)), d = b.shldResult<T>(x, y, n);
   b.wd<T, D>(u, p, d);
-  if (b.when(b.some<N>(n))) { b.flags(F_SHL, d, b.shldResult<T>(x, y, b.sub(n, b.k(1))), b.k(0)); b.end(); }
+  if (b.when(b.some<N>(n))) { b.flags(F_SHL, d, b.shldResult<T>(x, y, b.sub(n, b.k(1))), b.sx<T>(b.xor(x, b.shl(x, b.k(1))))); b.end(); }
   return true;
 }
 
@@ -70,8 +89,8 @@ import { F_SHL, F_SHR, F_SAR } from "./flags";
   const p = b.dst<T, D>(u, MODIFY); if (b.bad<D>(p)) return false;
   const n = b.count<T, N>(u), x = b.rd<T, D>(u, p), y = b.rs<T, Reg>(u, b.src<T, Reg>(u)), d = b.shrdResult<T>(x, y, n);
   b.wd<T, D>(u, p, d);
-  // OF is the change of sign: the record's third value carries it where SHR keeps the sign of its operand.
-  if (b.when(b.some<N>(n))) { b.flags(F_SHR, d, b.shrdResult<T>(x, y, b.sub(n, b.k(1))), b.xor(x, d)); b.end(); }
+  // OF is the change of sign in the first step: the record's third value carries it where SHR keeps its operand's sign.
+  if (b.when(b.some<N>(n))) { b.flags(F_SHR, d, b.shrdResult<T>(x, y, b.sub(n, b.k(1))), b.sx<T>(b.xor(x, b.rotr<T>(y, b.k(1))))); b.end(); }
   return true;
 }
 
@@ -105,15 +124,17 @@ import { F_SHL, F_SHR, F_SAR } from "./flags";
 @inline export function bsf<B, T, S>(b: B, u: usize): bool {
   const q = b.src<T, S>(u); if (b.bad<S>(q)) return false;
   const x = b.zx<T>(b.rs<T, S>(u, q)), p = b.dst<T, Reg>(u, MODIFY);
-  b.logic(x);
-  if (b.when(b.ne(x, b.k(0)))) { b.wd<T, Reg>(u, p, b.ctz(x)); b.end(); }
+  const i = b.ctz(x);
+  b.logic(b.select(b.ne(x, b.k(0)), b.or(i, b.k(NOT_ZERO)), b.k(0)));
+  if (b.when(b.ne(x, b.k(0)))) { b.wd<T, Reg>(u, p, i); b.end(); }
   return true;
 }
 
 @inline export function bsr<B, T, S>(b: B, u: usize): bool {
   const q = b.src<T, S>(u); if (b.bad<S>(q)) return false;
   const x = b.zx<T>(b.rs<T, S>(u, q)), p = b.dst<T, Reg>(u, MODIFY);
-  b.logic(x);
-  if (b.when(b.ne(x, b.k(0)))) { b.wd<T, Reg>(u, p, b.sub(b.k(63), b.clz(x))); b.end(); }
+  const i = b.sub(b.k(63), b.clz(x));
+  b.logic(b.select(b.ne(x, b.k(0)), b.or(i, b.k(NOT_ZERO)), b.k(0)));
+  if (b.when(b.ne(x, b.k(0)))) { b.wd<T, Reg>(u, p, i); b.end(); }
   return true;
 }

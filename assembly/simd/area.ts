@@ -7,12 +7,13 @@
  * FIP and FDP are 64-bit offsets with REX.W, else a 32-bit offset and a 16-bit selector. Nothing else of it is touched.
  */
 import { Vcpu, V_ST, V_YMM, MODE_ALIGN, MODE_CODE64 } from "../gen/layout";
-import { AC, GP, raiseError } from "../exception";
-import { readPtr, writePtr } from "../mem/access";
+import { AC, GP, raiseError, SS } from "../exception";
+import { isCanonical, probe, readPtr, writePtr } from "../mem/access";
 import { segmentLinear } from "../mem/segment";
 import { WRITE } from "../sem/kinds";
+import { locate, located, operandOffset, operandSegment } from "../decode/address";
 import { ea, uFlags, uSize, UF_STACK } from "../decode/uop";
-import { operandOffset, operandSegment, summarize } from "../x87/state";
+import { setControlWord } from "../x87/control";
 
 export const LEGACY_SIZE: u32 = 512;
 export const MXCSR_AT: u64 = 24;
@@ -34,8 +35,25 @@ export function openArea(c: Vcpu, u: usize, align: u64, size: u32, write: bool):
   c.stackFault = uFlags(u) & UF_STACK;
   const s = operandSegment(u);
   if (s >= 0 && !(c.mode & MODE_CODE64) && segmentLinear(c, s, operandOffset(c, u), size, write) == ~0) return false;
+  return isAligned(c, align);
+}
+
+function isAligned(c: Vcpu, align: u64): bool {
   if (!(area & (align - 1))) return true;
   return c.mode & MODE_ALIGN && area & 3 ? raiseError(c, AC, 0) : raiseError(c, GP, 0);
+}
+
+/**
+ * FXSAVE's and FXRSTOR's checks in the CPU's order, which decides the fault that is seen: four bytes at the base within
+ * the segment, alignment, the last byte, the first ones.
+ */
+export function openImage(c: Vcpu, u: usize, write: bool): bool {
+  c.stackFault = uFlags(u) & UF_STACK;
+  if (!locate(c, u, 0, 4, write)) return false;
+  area = located;
+  if (!isCanonical(c, area)) return raiseError(c, c.stackFault ? SS : GP, 0);
+  if (!isAligned(c, 16) || !locate(c, u, LEGACY_SIZE - 1, 1, write)) return false;
+  return probe(c, located, 1, write) && probe(c, area, 16, write);
 }
 
 /** Registers beyond these are neither stored nor loaded. */
@@ -92,7 +110,6 @@ export function loadX87(c: Vcpu, u: usize, at: u64): bool {
   p = readPtr(c, at, 16);
   if (!p) return false;
   const wide = uSize(u) == 3, fip = load<u64>(p, 8);
-  c.fcw = load<u16>(p);
   c.fsw = load<u16>(p, 2);
   c.ftw = load<u8>(p, 4);
   c.fop = load<u16>(p, 6) & 0x7ff;
@@ -100,7 +117,7 @@ export function loadX87(c: Vcpu, u: usize, at: u64): bool {
   c.fdp = wide ? fdp : fdp & 0xffffffff;
   c.fcs = wide ? 0 : <u16>(fip >> 32);
   c.fds = wide ? 0 : <u16>(fdp >> 32);
-  summarize(c);
+  setControlWord(c, load<u16>(p));
   const top = (<u32>c.fsw >> 11) & 7;
   for (let i: u32 = 0; i < 8; i++) {
     p = readPtr(c, at + ST_AT + (i << 4), 16);

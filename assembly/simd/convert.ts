@@ -8,7 +8,8 @@ import {
   dst, enterMmx, isWide, mmxReady, putLow32, putLow64, putMmx, putVector, putXmm, putYmm, readMem, reg, right, scratch,
   src, src16, srcAny, upper, vectorBytes,
 } from "./operand";
-import { uS, uSize } from "../decode/uop";
+import { locate, operandSegment } from "../decode/address";
+import { ea, uS, uSize } from "../decode/uop";
 import {
   f32FromI64, f32ToF64, f32ToI32, f32ToI64, f64FromI64, f64ToF32, f64ToI32, f64ToI64,
 } from "../fp/ssecvt";
@@ -127,9 +128,10 @@ export function cvtpi2ps(c: Vcpu, u: usize): bool {
   if (!s) return false;
   begin();
   const low = f32FromI64(load<i32>(s), c.mxcsr), high = f32FromI64(load<i32>(s, 4), c.mxcsr);
+  // The x87 state changes whether an exception is unmasked or not.
+  if (uS(u)) enterMmx(c);
   if (!settle(c)) return false;
   store<u64>(dst(c, u), <u64>low | (<u64>high << 32));
-  if (uS(u)) enterMmx(c);
   return true;
 }
 export function cvtpi2pd(c: Vcpu, u: usize): bool {
@@ -170,14 +172,18 @@ function psToPi(c: Vcpu, u: usize, rc: u32): bool {
   if (!s) return false;
   begin();
   const low = f32ToI32(load<u32>(s), rc, c.mxcsr), high = f32ToI32(load<u32>(s, 4), rc, c.mxcsr);
+  enterMmx(c);
   return settle(c) ? putMmx(c, dst(c, u), <u64><u32>low | (<u64><u32>high << 32)) : false;
 }
 function pdToPi(c: Vcpu, u: usize, rc: u32): bool {
   if (!mmxReady(c)) return false;
+  // Alignment comes before the segment.
+  if (!uS(u) && !(<u32>ea(c, u) & 15) && operandSegment(u) >= 0 && !locate(c, u, 0, 16, false)) return false;
   const s = src16(c, u);
   if (!s) return false;
   begin();
   const r = dwordsOfPd(c, s, rc);
+  enterMmx(c);
   return settle(c) ? putMmx(c, dst(c, u), r) : false;
 }
 export function cvtps2dq(c: Vcpu, u: usize): bool { return psToDq(c, u, rounding(c)); }

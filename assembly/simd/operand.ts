@@ -18,6 +18,7 @@ import { Vcpu, V_YMM, V_SIMD } from "../gen/layout";
 import { raise, raiseError, GP, MF } from "../exception";
 import { readPtr, writePtr } from "../mem/access";
 import { WRITE } from "../sem/kinds";
+import { locate, located, operandSegment } from "../decode/address";
 import { ea, uD, uFlags, uLeft, uS, uShape, SHAPE_LEGACY, SHAPE_YMM, UF_STACK } from "../decode/uop";
 
 const FSW_ES: u32 = 0x80;
@@ -49,10 +50,11 @@ const FSW_TOP: u16 = 0x3800;
 /** Operand 0 is an MMX register (the page has them before the XMM registers). */
 @inline export function isMmx(u: usize): bool { return uD(u) < V_YMM; }
 
-/** The memory operand for reading `size` bytes at any alignment. */
+/** The memory operand for reading `size` bytes at any alignment. MMX instructions check the segment here, after #MF. */
 export function readMem(c: Vcpu, u: usize, size: u32): usize {
   c.stackFault = uFlags(u) & UF_STACK;
-  return readPtr(c, ea(c, u), size);
+  if (operandSegment(u) < 0) return readPtr(c, ea(c, u), size);
+  return locate(c, u, 0, size, false) ? readPtr(c, located, size) : 0;
 }
 
 /** The memory operand for reading a vector, which must be aligned: else #GP(0) (SDM vol. 3, 6.15, interrupt 13). */
@@ -71,7 +73,8 @@ export function readAligned(c: Vcpu, u: usize): usize {
 /** The memory operand for writing `size` bytes at any alignment. */
 export function writeMem(c: Vcpu, u: usize, size: u32): usize {
   c.stackFault = uFlags(u) & UF_STACK;
-  return writePtr(c, ea(c, u), size, WRITE);
+  if (operandSegment(u) < 0) return writePtr(c, ea(c, u), size, WRITE);
+  return locate(c, u, 0, size, true) ? writePtr(c, located, size, WRITE) : 0;
 }
 
 /** The memory operand for writing a vector, which must be aligned in every encoding. */

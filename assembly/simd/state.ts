@@ -1,9 +1,8 @@
 /** State management: FXSAVE, FXRSTOR, LDMXCSR, STMXCSR, EMMS, VZEROUPPER, VZEROALL, CLFLUSH and the fences. */
 import { Vcpu, V_YMM } from "../gen/layout";
 import { raiseError, GP } from "../exception";
-import { probeWrite, readPtr } from "../mem/access";
 import {
-  area, LEGACY_SIZE, loadX87, loadXmm, MXCSR_MASK, newMxcsr, openArea, readMxcsr, storeMxcsr, storeX87, storeXmm, xmmCount,
+  area, loadX87, loadXmm, MXCSR_MASK, newMxcsr, openImage, readMxcsr, storeMxcsr, storeX87, storeXmm, xmmCount,
 } from "./area";
 import { enterMmx, mmxReady, readMem, scratch, writeMem } from "./operand";
 
@@ -52,19 +51,16 @@ export function mfence(c: Vcpu, u: usize): bool {
 }
 
 export function fxsave(c: Vcpu, u: usize): bool {
-  if (!openArea(c, u, 16, LEGACY_SIZE, true)) return false;
+  if (!openImage(c, u, true)) return false;
   const at = area;
-  return probeWrite(c, at, LEGACY_SIZE) && storeX87(c, u, at) && storeMxcsr(c, at) && storeXmm(c, at);
+  return storeX87(c, u, at) && storeMxcsr(c, at) && storeXmm(c, at);
 }
 
-/**
- * Both ends of the image are read first: after that no piece can fault. On the careful path an execution may still
- * stop half-way to wait for a device; the next one loads every register again.
- */
+/** On the careful path an execution may stop half-way to wait for a device; the next one loads every register again. */
 export function fxrstor(c: Vcpu, u: usize): bool {
-  if (!openArea(c, u, 16, LEGACY_SIZE, false)) return false;
+  if (!openImage(c, u, false)) return false;
   const at = area;
-  if (!readPtr(c, at, 16) || !readPtr(c, at + LEGACY_SIZE - 16, 16) || !readMxcsr(c, at)) return false;
+  if (!readMxcsr(c, at)) return false;
   c.mxcsr = newMxcsr;
   return loadX87(c, u, at) && loadXmm(c, at);
 }

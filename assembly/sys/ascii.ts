@@ -2,7 +2,7 @@
 import { Vcpu, V_GPR } from "../gen/layout";
 import { DE, raise } from "../exception";
 import { uImm } from "../decode/uop";
-import { AF, arithmeticFlags, carryFlag, CF, OF, PF, setArithmeticFlags, SF, ZF } from "../sem/flags";
+import { AF, arithmeticFlags, carryFlag, CF, F_ADD, PF, setArithmeticFlags, SF, ZF } from "../sem/flags";
 
 @inline function al(c: Vcpu): u32 { return load<u8>(changetype<usize>(c), V_GPR); }
 @inline function ah(c: Vcpu): u32 { return load<u8>(changetype<usize>(c), V_GPR + 1); }
@@ -22,7 +22,7 @@ export function daa(c: Vcpu, u: usize): bool {
   if ((old & 15) > 9 || flags & AF) { v += 6; out |= AF; }
   if (old > 0x99 || flags & CF) { v += 0x60; out |= CF; }
   setAx(c, ah(c), v);
-  setArithmeticFlags(c, out | szp(v) | ((~old & v & 0x80) ? OF : 0));
+  setArithmeticFlags(c, out | szp(v));
   return true;
 }
 
@@ -35,7 +35,7 @@ export function das(c: Vcpu, u: usize): bool {
   }
   if (old > 0x99 || flags & CF) { v -= 0x60; out |= CF; }
   setAx(c, ah(c), v);
-  setArithmeticFlags(c, out | szp(v) | ((old & ~v & 0x80) ? OF : 0));
+  setArithmeticFlags(c, out | szp(v));
   return true;
 }
 
@@ -70,9 +70,13 @@ export function aam(c: Vcpu, u: usize): bool {
 }
 
 export function aad(c: Vcpu, u: usize): bool {
-  const v = (al(c) + ah(c) * (<u32>uImm(u) & 0xff)) & 0xff;
+  const a = al(c), b = ah(c) * (<u32>uImm(u) & 0xff), v = (a + b) & 0xff;
   setAx(c, 0, v);
-  setArithmeticFlags(c, szp(v));
+  // OF, AF and CF, undefined by the SDM, are those of the addition.
+  c.ccOp = F_ADD;
+  c.ccD = <u64><i64><i8>v;
+  c.ccA = <u64><i64><i8>a;
+  c.ccB = <u64><i64><i8>b;
   return true;
 }
 

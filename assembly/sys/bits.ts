@@ -2,11 +2,11 @@
  * BT, BTS, BTR, BTC of memory with a register index: a bit string that begins at the operand and reaches as far as a
  * signed index does (SDM vol. 1, 3.1.1.9); CMPXCHG8B and CMPXCHG16B.
  */
-import { Vcpu, MODE_CODE64, STATUS_SLOW, V_EA, UOP_SIZE } from "../gen/layout";
+import { Vcpu, STATUS_SLOW } from "../gen/layout";
 import { raise, raiseError, GP, UD } from "../exception";
+import { locate, located } from "../decode/address";
 import { ea, uFlags, uS, uSize, UF_LOCK, UF_STACK } from "../decode/uop";
 import { readPtr, writePtr } from "../mem/access";
-import { segBase, segmentLinear } from "../mem/segment";
 import { arithmeticFlags, CF, setArithmeticFlags, ZF } from "../sem/flags";
 import { MODIFY } from "../sem/kinds";
 import { CPU_CX16, hasFeature } from "./model";
@@ -17,32 +17,14 @@ const SET: u32 = 1;
 const RESET: u32 = 2;
 const COMPLEMENT: u32 = 3;
 
-/** Linear address of the operand-sized word with the bit; false = fault recorded. */
-let wordAt: u64 = 0;
-function locate(c: Vcpu, u: usize, index: u64, z: u32, write: bool): bool {
-  const bits = <u64>8 << z;
-  const delta = <u64>(<i64>index >> <i64>(3 + z)) << z;
-  c.stackFault = uFlags(u) & UF_STACK;
-  if (load<u16>(u, 6) != V_EA) {
-    wordAt = ea(c, u) + delta;
-    if (!(c.mode & MODE_CODE64)) wordAt &= 0xffffffff;
-    return true;
-  }
-  // An address micro-op came first: its segment and address size apply to the sum.
-  const e = u - UOP_SIZE, s = <u32>load<u16>(e, 4), width = (load<u32>(e, 16) >> 24) & 3;
-  const base: u64 = c.mode & MODE_CODE64 && s < 4 ? 0 : segBase(c, s);
-  let offset = c.ea - base + delta;
-  offset = width == 0 ? offset & 0xffff : width == 1 ? offset & 0xffffffff : offset;
-  wordAt = segmentLinear(c, s, offset, <u32>(bits >> 3), write);
-  return wordAt != ~0 || (c.mode & MODE_CODE64) != 0;
-}
-
 function bitString(c: Vcpu, u: usize, what: u32): bool {
   const z = uSize(u), raw = getReg(c, uS(u), z);
   const index = z == 1 ? <u64><i64><i16>raw : z == 2 ? <u64><i64><i32>raw : raw;
-  if (!locate(c, u, index, z, what != TEST)) return false;
+  const size = <u32>1 << z;
+  c.stackFault = uFlags(u) & UF_STACK;
+  if (!locate(c, u, <u64>(<i64>index >> <i64>(3 + z)) << z, size, what != TEST)) return false;
   const bit = <u32>index & ((8 << z) - 1);
-  const p = what == TEST ? readPtr(c, wordAt, <u32>1 << z) : writePtr(c, wordAt, <u32>1 << z, MODIFY);
+  const p = what == TEST ? readPtr(c, located, size) : writePtr(c, located, size, MODIFY);
   if (!p) return false;
   const at = p + (bit >> 3), mask = <u8>(<u32>1 << (bit & 7));
   const atomically = (uFlags(u) & UF_LOCK) != 0 && !c.slow;
@@ -63,8 +45,9 @@ export function btcMem(c: Vcpu, u: usize): bool { return bitString(c, u, COMPLEM
 /** CMPXCHG8B; with REX.W CMPXCHG16B. Memory is written in either case. */
 export function cmpxchg8b(c: Vcpu, u: usize): bool {
   if (uSize(u) == 3) return cmpxchg16b(c, u);
-  if (!locate(c, u, 0, 3, true)) return false;
-  const p = writePtr(c, wordAt, 8, MODIFY);
+  c.stackFault = uFlags(u) & UF_STACK;
+  if (!locate(c, u, 0, 8, true)) return false;
+  const p = writePtr(c, located, 8, MODIFY);
   if (!p) return false;
   const expected = (c.gprAt(0) & 0xffffffff) | (c.gprAt(2) << 32), desired = (c.gprAt(3) & 0xffffffff) | (c.gprAt(1) << 32);
   let old: u64;

@@ -9,7 +9,7 @@ import {
 import { raiseError, SS, TS } from "../exception";
 import { READ } from "../sem/kinds";
 import { rdz, sysRead, value, wrz } from "../mem/access";
-import { AR_DB, AR_TYPE, segAr, segBase, segLimit, segSelector } from "../mem/segment";
+import { AR_DB, AR_TYPE, isWhole, segAr, segBase, segLimit, segSelector } from "../mem/segment";
 import { stackLinear, stackMask } from "../mem/stack";
 import { CR4_SMAP, RFLAGS_AC } from "../mem/tlb";
 import {
@@ -89,7 +89,8 @@ export function framePush(c: Vcpu, z: u32, v: u64): bool {
   let linear = at;
   if (!wide) {
     const last = at + (size - 1);
-    const fits = down ? at > <u64>limit && last <= (big ? <u64>0xffffffff : <u64>0xffff) : last <= <u64>limit;
+    const fits = down ? at > <u64>limit && last <= (big ? <u64>0xffffffff : <u64>0xffff)
+      : last <= <u64>limit || isWhole(base, limit);
     if (!fits) return raiseError(c, SS, error);
     linear = (base + at) & 0xffffffff;
   }

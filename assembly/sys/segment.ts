@@ -6,10 +6,11 @@ import {
   Vcpu, MODE_CODE64, MODE_PROTECTED, MODE_V86, MODE_LONG, SEG_ES, SEG_SS, SEG_LDTR, SEG_TR, ATTENTION_POSTED, V_ATTENTION,
 } from "../gen/layout";
 import { raise, raiseError, GP, NP, SS, UD } from "../exception";
+import { operandOffset, operandSegment } from "../decode/address";
 import { uD, uS, uSize } from "../decode/uop";
 import { READ } from "../sem/kinds";
 import { rdz, sysWrite, value, wrz } from "../mem/access";
-import { AR_UNUSABLE, segAr, segBase, segLimit, segSelector, setSeg } from "../mem/segment";
+import { AR_UNUSABLE, segAr, segBase, segLimit, segmentLinear, segSelector, setSeg } from "../mem/segment";
 import { stackLinear, stackMask } from "../mem/stack";
 import { arithmeticFlags, setArithmeticFlags, ZF } from "../sem/flags";
 import { updateMode } from "./mode";
@@ -266,13 +267,19 @@ export function dropInnerSegments(c: Vcpu): void {
   }
 }
 
-/** ARPL: raises the RPL of the destination to that of the source. */
+/**
+ * ARPL: raises the RPL of the destination to that of the source. A destination that stays as it is need not be writable.
+ */
 export function arpl(c: Vcpu, u: usize): bool {
   if (!readOperand(c, u, uD(u), 1)) return false;
   const own = operand, other = <u64>load<u16>(changetype<usize>(c) + uS(u));
   if ((own & 3) >= (other & 3)) return setZero(c, false);
   const raised = (own & ~3) | (other & 3);
   if (uD(u)) putReg(c, uD(u), 1, raised);
-  else if (!writeMem(c, u, 0, 1, raised)) return false;
+  else {
+    const s = operandSegment(u);
+    if (s >= 0 && segmentLinear(c, s, operandOffset(c, u), 2, true) == ~0) return false;
+    if (!writeMem(c, u, 0, 1, raised)) return false;
+  }
   return setZero(c, true);
 }

@@ -1,8 +1,9 @@
 /** Stack instructions beyond PUSH and POP of a register: PUSHA, POPA, ENTER, LEAVE, POP to memory. */
-import { Vcpu, MODE_CODE64, V_EA, V_GPR, UOP_SIZE } from "../gen/layout";
+import { Vcpu, MODE_CODE64, STATUS_FAULT, V_EA, V_GPR, UOP_SIZE } from "../gen/layout";
 import { ea, uD, uFlags, uImm, uSize, UF_STACK } from "../decode/uop";
 import { probeWrite, rdz, value, wrz } from "../mem/access";
 import { stackLinear, stackMask } from "../mem/stack";
+import { keepStaged } from "../mem/stage";
 import { READ, WRITE } from "../sem/kinds";
 import { frameHere, framePush, frameSp, moveSp, popped, stackRead } from "./frame";
 import { getGpr, putGpr, putReg } from "./operand";
@@ -27,8 +28,15 @@ export function popa(c: Vcpu, u: usize): bool {
   return true;
 }
 
-/** ENTER: imm = bytes of locals, the decoder's second immediate (in disp) = nesting level. */
+/** ENTER. What it has pushed before a fault stays in memory, as on Intel's processors. */
 export function enterFrame(c: Vcpu, u: usize): bool {
+  if (buildFrame(c, u)) return true;
+  if (c.status == STATUS_FAULT) keepStaged(c);
+  return false;
+}
+
+/** imm = bytes of locals, the decoder's second immediate (in disp) = nesting level. */
+function buildFrame(c: Vcpu, u: usize): bool {
   const z = uSize(u), size = <u64>1 << z, level = <u32>load<u8>(u, 12) & 31, mask = stackMask(c);
   frameHere(c);
   if (!framePush(c, z, c.gprAt(5))) return false;

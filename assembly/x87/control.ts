@@ -78,7 +78,7 @@ export function fnstswAx(c: Vcpu, u: usize): bool {
 export function ffree(c: Vcpu, u: usize): bool {
   if (!ready(c)) return false;
   release(c, <u32>uD(u));
-  return finish(c, u, 0, 0);
+  return finish(c, u, 0, FP_C1);
 }
 
 /** FFREE, then a pop. */
@@ -86,7 +86,7 @@ export function ffreep(c: Vcpu, u: usize): bool {
   if (!ready(c)) return false;
   release(c, <u32>uD(u));
   pop(c);
-  return finish(c, u, 0, 0);
+  return finish(c, u, 0, FP_C1);
 }
 
 export function fincstp(c: Vcpu, u: usize): bool {

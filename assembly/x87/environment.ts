@@ -15,14 +15,14 @@
  * Real is virtual-8086 mode too. The upper halves of 16-bit fields are written as ones. Two tag bits for each physical
  * register: 0 valid, 1 zero, 2 special, 3 empty.
  */
-import { Vcpu, V_ST, MODE_CODE64, MODE_PROTECTED } from "../gen/layout";
+import { Vcpu, V_IMAGE, V_ST, MODE_PROTECTED } from "../gen/layout";
 import { raiseError, AC } from "../exception";
-import { probeWrite, readPtr, writePtr } from "../mem/access";
-import { segmentLinear } from "../mem/segment";
+import { probe, readPtr, writePtr } from "../mem/access";
 import { WRITE } from "../sem/kinds";
-import { ea, uFlags, uSize, UF_STACK } from "../decode/uop";
+import { locate, located } from "../decode/address";
+import { uFlags, uSize, UF_STACK } from "../decode/uop";
 import { initialize, setControlWord } from "./control";
-import { FSW_EXCEPTIONS, mant, operandOffset, operandSegment, ready, sexp, st, summarize } from "./state";
+import { FSW_EXCEPTIONS, mant, ready, sexp, st, summarize } from "./state";
 
 const REGISTERS: u32 = 80;
 /** Class bit of Vcpu.ctx that tells "user with alignment checks" from "user" (assembly/mem/tlb.ts). */
@@ -30,17 +30,20 @@ const CHECKED: u64 = 2;
 
 @inline function isShort(u: usize): bool { return uSize(u) == 1; }
 @inline function environmentSize(u: usize): u32 { return isShort(u) ? 14 : 28; }
+@inline function wordSize(u: usize): u32 { return isShort(u) ? 2 : 4; }
+/** The image in the vCPU page, on its way to or from memory. */
+@inline function image(c: Vcpu): usize { return changetype<usize>(c) + V_IMAGE; }
 
 /**
- * Checks segment limits for the whole image, of which the decoder does not know the size, and alignment, which is that
- * of the image's words (SDM vol. 3, table 6-7).
+ * Touches an image of `size` bytes as the CPU does, which decides the fault that is seen: the first word, then the last
+ * byte. Alignment is that of the image's words (SDM vol. 3, table 6-7).
  */
 function open(c: Vcpu, u: usize, size: u32, write: bool): bool {
   c.stackFault = uFlags(u) & UF_STACK;
-  const s = operandSegment(u);
-  if (s >= 0 && !(c.mode & MODE_CODE64) && segmentLinear(c, s, operandOffset(c, u), size, write) == ~0) return false;
-  if ((c.ctx & 3) == 3 && <u32>ea(c, u) & (isShort(u) ? 1 : 3)) return raiseError(c, AC, 0);
-  return true;
+  const word = wordSize(u);
+  if (!locate(c, u, 0, word, write)) return false;
+  if ((c.ctx & 3) == 3 && <u32>located & (word - 1)) return raiseError(c, AC, 0);
+  return probe(c, located, word, write) && locate(c, u, size - 1, 1, write) && probe(c, located, 1, write);
 }
 
 /** Takes alignment checks off for the accesses that follow; returns what `c.ctx |=` puts back. */
@@ -50,17 +53,25 @@ function withoutChecks(c: Vcpu): u64 {
   return checked;
 }
 
-/**
- * Host pointer to the image. Of one that crosses a page the CPU touches the first word and then the last byte, which
- * decides the address in CR2; but not with the shortest image.
- */
-function readImage(c: Vcpu, u: usize, size: u32): usize {
-  const at = ea(c, u), checked = withoutChecks(c);
-  const crosses = size > 14 && (<u32>at & 0xfff) + size > 4096;
-  let p: usize = 0;
-  if (!crosses || (readPtr(c, at, isShort(u) ? 2 : 4) && readPtr(c, at + size - 1, 1))) p = readPtr(c, at, size);
+/** Moves the image word by word (a register as eight bytes and two), so that offsets wrap around as they do on a CPU. */
+function transfer(c: Vcpu, u: usize, size: u32, write: bool): bool {
+  const header = environmentSize(u);
+  let n: u32 = 0;
+  for (let at: u32 = 0; at < size; at += n) {
+    n = at < header ? wordSize(u) : (at - header) % 10 == 0 ? 8 : 2;
+    if (!locate(c, u, at, n, write)) return false;
+    const p = write ? writePtr(c, located, n, WRITE) : readPtr(c, located, n);
+    if (!p) return false;
+    if (write) memory.copy(p, image(c) + at, n);
+    else memory.copy(image(c) + at, p, n);
+  }
+  return true;
+}
+
+function moveImage(c: Vcpu, u: usize, size: u32, write: bool): bool {
+  const checked = withoutChecks(c), done = transfer(c, u, size, write);
   c.ctx |= checked;
-  return p;
+  return done;
 }
 
 function tagOf(p: usize): u32 {
@@ -78,9 +89,8 @@ function fullTags(c: Vcpu): u32 {
   return tags;
 }
 
-function writeEnvironment(c: Vcpu, u: usize, at: u64): bool {
-  const p = writePtr(c, at, environmentSize(u), WRITE);
-  if (!p) return false;
+function writeEnvironment(c: Vcpu, u: usize): void {
+  const p = image(c);
   const prot = (c.mode & MODE_PROTECTED) != 0, fip = <u32>c.fip, fdp = <u32>c.fdp, tags = fullTags(c);
   if (isShort(u)) {
     store<u16>(p, c.fcw);
@@ -90,7 +100,7 @@ function writeEnvironment(c: Vcpu, u: usize, at: u64): bool {
     store<u16>(p, prot ? 0 : <u16>(((fip >> 4) & 0xf000) | c.fop), 8);
     store<u16>(p, <u16>fdp, 10);
     store<u16>(p, prot ? 0 : <u16>((fdp >> 4) & 0xf000), 12);
-    return true;
+    return;
   }
   store<u32>(p, 0xffff0000 | c.fcw);
   store<u32>(p, 0xffff0000 | c.fsw, 4);
@@ -106,11 +116,10 @@ function writeEnvironment(c: Vcpu, u: usize, at: u64): bool {
     store<u32>(p, 0xffff0000 | fdp, 20);
     store<u32>(p, (fdp >> 4) & 0x0ffff000, 24);
   }
-  return true;
 }
 
-/** Loads the environment at host pointer `p`; no memory access comes after it. */
-function loadEnvironment(c: Vcpu, u: usize, p: usize): void {
+function loadEnvironment(c: Vcpu, u: usize): void {
+  const p = image(c);
   const prot = (c.mode & MODE_PROTECTED) != 0;
   let tags: u32, high: u32;
   if (isShort(u)) {
@@ -148,12 +157,10 @@ function loadEnvironment(c: Vcpu, u: usize, p: usize): void {
 
 /** Stores the environment, then masks every exception. */
 export function fnstenv(c: Vcpu, u: usize): bool {
-  const at = ea(c, u), size = environmentSize(u);
+  const size = environmentSize(u);
   if (!open(c, u, size, true)) return false;
-  const checked = withoutChecks(c);
-  const done = (isShort(u) || probeWrite(c, at, size)) && writeEnvironment(c, u, at);
-  c.ctx |= checked;
-  if (!done) return false;
+  writeEnvironment(c, u);
+  if (!moveImage(c, u, size, true)) return false;
   c.fcw |= <u16>FSW_EXCEPTIONS;
   summarize(c);
   return true;
@@ -161,40 +168,31 @@ export function fnstenv(c: Vcpu, u: usize): bool {
 
 export function fldenv(c: Vcpu, u: usize): bool {
   const size = environmentSize(u);
-  if (!ready(c) || !open(c, u, size, false)) return false;
-  const p = readImage(c, u, size);
-  if (p) loadEnvironment(c, u, p);
-  return p != 0;
+  if (!ready(c) || !open(c, u, size, false) || !moveImage(c, u, size, false)) return false;
+  loadEnvironment(c, u);
+  return true;
 }
 
 export function fnsave(c: Vcpu, u: usize): bool {
-  const at = ea(c, u), size = environmentSize(u);
+  const size = environmentSize(u);
   if (!open(c, u, size + REGISTERS, true)) return false;
-  const checked = withoutChecks(c);
-  const done = probeWrite(c, at, size + REGISTERS) && writeEnvironment(c, u, at) && writeRegisters(c, at + size);
-  c.ctx |= checked;
-  if (done) initialize(c);
-  return done;
-}
-
-function writeRegisters(c: Vcpu, at: u64): bool {
-  for (let i: u32 = 0; i < 8; i++, at += 10) {
-    const p = writePtr(c, at, 10, WRITE);
-    if (!p) return false;
+  writeEnvironment(c, u);
+  let p = image(c) + size;
+  for (let i: u32 = 0; i < 8; i++, p += 10) {
     const r = st(c, i);
     store<u64>(p, mant(r));
     store<u16>(p, <u16>sexp(r), 8);
   }
+  if (!moveImage(c, u, size + REGISTERS, true)) return false;
+  initialize(c);
   return true;
 }
 
 export function frstor(c: Vcpu, u: usize): bool {
   const size = environmentSize(u);
-  if (!ready(c) || !open(c, u, size + REGISTERS, false)) return false;
-  let p = readImage(c, u, size + REGISTERS);
-  if (!p) return false;
-  loadEnvironment(c, u, p);
-  p += size;
+  if (!ready(c) || !open(c, u, size + REGISTERS, false) || !moveImage(c, u, size + REGISTERS, false)) return false;
+  loadEnvironment(c, u);
+  let p = image(c) + size;
   for (let i: u32 = 0; i < 8; i++, p += 10) {
     const r = st(c, i);
     store<u64>(r, load<u64>(p));

@@ -5,8 +5,8 @@ import { uD, uS } from "../decode/uop";
 import { FP_C1, FP_IE, fpFlags, fxSe } from "../fp/flags";
 import { fxConstant, fxFromBcd, fxFromF32, fxFromF64, fxFromI64 } from "../fp/x80conv";
 import {
-  finish, isEmpty, mant, moveTop, overflow, push, put, putIndefinite, readMem, ready, sexp, st, stackFault,
-  underflow, unmasked,
+  finish, isEmpty, mant, memHigh, memLow, moveTop, overflow, push, put, putIndefinite, readMem, readMem80, ready, sexp,
+  st, stackFault, underflow, unmasked,
 } from "./state";
 
 /** Pushes the value of a conversion (its other part in fxSe) unless it has an unmasked IE. */
@@ -36,10 +36,9 @@ export function fldM64(c: Vcpu, u: usize): bool {
 /** The 80-bit format is loaded as it is, whatever it holds. */
 export function fldM80(c: Vcpu, u: usize): bool {
   if (!ready(c)) return false;
-  const p = readMem(c, u, 10);
-  if (!p) return false;
+  if (!readMem80(c, u)) return false;
   if (!isEmpty(c, 7)) return overflow(c, u);
-  return push(c, u, load<u64>(p), load<u16>(p, 8), 0);
+  return push(c, u, memLow, memHigh, 0);
 }
 
 export function fld(c: Vcpu, u: usize): bool {
@@ -81,10 +80,9 @@ export function fildM64(c: Vcpu, u: usize): bool {
 
 export function fbld(c: Vcpu, u: usize): bool {
   if (!ready(c)) return false;
-  const p = readMem(c, u, 10);
-  if (!p) return false;
+  if (!readMem80(c, u)) return false;
   if (!isEmpty(c, 7)) return overflow(c, u);
-  const m = fxFromBcd(load<u64>(p), load<u16>(p, 8));
+  const m = fxFromBcd(memLow, memHigh);
   return push(c, u, m, fxSe, 0);
 }
 

@@ -10,12 +10,13 @@
  * The pointers to the last instruction are those of a CPU with CPUID.7.EBX[6] and [13]: FIP changes with every
  * non-control instruction, FDP and FOP only with one that has an unmasked exception, FCS and FDS are always 0.
  */
-import { Vcpu, V_EA, V_ST, MODE_CODE64, SEG_FS, UOP_SIZE } from "../gen/layout";
+import { Vcpu, STATUS_FAULT, V_ST } from "../gen/layout";
 import { raise, MF } from "../exception";
 import { readPtr, writePtr } from "../mem/access";
-import { segBase } from "../mem/segment";
+import { keepStaged } from "../mem/stage";
 import { WRITE } from "../sem/kinds";
 import { fetchHost, linearRip, ripMask } from "../decode/block";
+import { locate, located, operandOffset, operandSegment } from "../decode/address";
 import { ea, uFlags, uOff, UF_STACK } from "../decode/uop";
 import { FP_C1, FP_IE, fpFlags } from "../fp/flags";
 
@@ -144,26 +145,46 @@ function notePointers(c: Vcpu, u: usize): void {
   }
 }
 
-/** Segment of the memory operand if an address micro-op has added it (assembly/decode/address.ts); -1: it is flat. */
-export function operandSegment(u: usize): i32 {
-  return load<u16>(u, 6) == V_EA ? <i32>load<u16>(u - UOP_SIZE, 4) : -1;
-}
-
-/** Offset of the memory operand in its segment. */
-export function operandOffset(c: Vcpu, u: usize): u64 {
-  const at = ea(c, u), s = operandSegment(u);
-  if (c.mode & MODE_CODE64) return s >= <i32>SEG_FS ? at - segBase(c, s) : at;
-  return (s >= 0 ? at - segBase(c, s) : at) & 0xffffffff;
-}
-
 /** The memory operand for reading; 0 = did not complete. */
 export function readMem(c: Vcpu, u: usize, size: u32): usize {
   c.stackFault = uFlags(u) & UF_STACK;
-  return readPtr(c, ea(c, u), size);
+  if (operandSegment(u) < 0) return readPtr(c, ea(c, u), size);
+  return locate(c, u, 0, size, false) ? readPtr(c, located, size) : 0;
 }
 
 /** The memory operand for writing. */
 export function writeMem(c: Vcpu, u: usize, size: u32): usize {
   c.stackFault = uFlags(u) & UF_STACK;
-  return writePtr(c, ea(c, u), size, WRITE);
+  if (operandSegment(u) < 0) return writePtr(c, ea(c, u), size, WRITE);
+  return locate(c, u, 0, size, true) ? writePtr(c, located, size, WRITE) : 0;
+}
+
+/** The last 80-bit operand read: bits 63:0 and 79:64. */
+export let memLow: u64 = 0;
+export let memHigh: u32 = 0;
+
+/** Reads an 80-bit operand to memLow and memHigh, as the CPU does: eight bytes, then two; false = did not complete. */
+export function readMem80(c: Vcpu, u: usize): bool {
+  let p = readMem(c, u, 8);
+  if (!p) return false;
+  memLow = load<u64>(p);
+  if (!locate(c, u, 8, 2, false)) return false;
+  p = readPtr(c, located, 2);
+  if (!p) return false;
+  memHigh = load<u16>(p);
+  return true;
+}
+
+/** Writes an 80-bit operand. The first eight bytes stay written if the other two fault. */
+export function writeMem80(c: Vcpu, u: usize, low: u64, high: u32): bool {
+  let p = writeMem(c, u, 8);
+  if (!p) return false;
+  store<u64>(p, low);
+  p = locate(c, u, 8, 2, true) ? writePtr(c, located, 2, WRITE) : 0;
+  if (!p) {
+    if (c.status == STATUS_FAULT) keepStaged(c);
+    return false;
+  }
+  store<u16>(p, <u16>high);
+  return true;
 }

@@ -8,7 +8,7 @@ import { FCW_RC, FP_C1, FP_IE, FP_OE, FP_UE, fpFlags, fxSe } from "../fp/flags";
 import { fxToBcd, fxToF32, fxToF64, fxToInt } from "../fp/x80conv";
 import {
   FSW_SF, INDEFINITE, INDEFINITE_SE, finish, isEmpty, mant, pop, put, ready, release, moveTop, sexp, st, underflow,
-  unmasked, writeMem,
+  unmasked, writeMem, writeMem80,
 } from "./state";
 
 /** Writes `size` bytes (2, 4 or 8) of a converted value and ends the instruction. */
@@ -26,10 +26,7 @@ function storeValue(c: Vcpu, u: usize, v: u64, size: u32, popping: bool): bool {
 
 function store10(c: Vcpu, u: usize, low: u64, high: u32): bool {
   if (!unmasked(c, FP_IE)) {
-    const p = writeMem(c, u, 10);
-    if (!p) return false;
-    store<u64>(p, low);
-    store<u16>(p, <u16>high, 8);
+    if (!writeMem80(c, u, low, high)) return false;
     pop(c);
   }
   return finish(c, u, fpFlags, FP_C1);

@@ -107,6 +107,11 @@ export interface Outcome {
   readonly broken?: string;
 }
 
+/** FSW: an unmasked exception is pending. */
+const ES_B = 0x8080;
+const INT1 = 0xf1;
+const PUSHF = 0x9c;
+const PREFIXES = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3]);
 const TF = 0x100n;
 /**
  * True for an instruction that ends where it began: an element of a repeated one. The recording stepped with TF, and so
@@ -262,7 +267,8 @@ export class VectorMachine {
     v.set(VCPU.mxcsr, before.mxcsr ?? 0x1f80);
     const { fcw = 0x37f, fsw = 0, ftw = 0, r } = before.fpu ?? {};
     v.set(VCPU.fcw, fcw);
-    v.set(VCPU.fsw, fsw);
+    // The recording loaded the state with XRSTOR, which makes ES and B anew.
+    v.set(VCPU.fsw, fsw & ~fcw & 0x3f ? fsw | ES_B : fsw & ~ES_B);
     v.set(VCPU.ftw, ftw);
     const st = v.base + VCPU.st.offset;
     this.#memory.bytes.fill(0, st, st + 8 * 16);
@@ -314,10 +320,17 @@ export class VectorMachine {
     const whole = blocks && endsInTrap(vector, start, end);
     try {
       for (let steps = 0; steps < MAX_STEPS; steps++) {
+        // Only the image that a vector's first instruction pushes has been cleaned.
+        const pushf = vector.steps !== undefined && steps > 0 && this.#isPushf(vector, v.get64(VCPU.rip));
         // A single-step trap goes on to its handler's HLT.
         const why = this.#core.run(this.#base, whole ? 10_000n : stepped(vector) ? 2n : 1n);
         if (why === RUN.HALT) {
           const outcome = this.#exception();
+          if (!whole && this.#isInt1(vector, outcome)) {
+            if (!vector.steps) return beforeStep(outcome);
+            this.#resume(vector, outcome);
+            continue;
+          }
           return whole ? beforeTrap(vector, outcome) : stepped(vector) ? beforeStep(outcome) : outcome;
         }
         if (why !== RUN.SLICE) {
@@ -325,6 +338,7 @@ export class VectorMachine {
           return this.#broken(why === RUN.STOP ? "a stop" : exit);
         }
         if (whole) continue;
+        if (pushf) this.#markPushed(vector);
         const rip = v.get64(VCPU.rip);
         const rflags = BigInt.asUintN(64, this.#core.rflags(this.#base));
         if (!vector.steps || rip < start || rip >= end) return { rip, rflags, rsp: v.get64(VCPU.gpr, 4) };
@@ -379,6 +393,45 @@ export class VectorMachine {
   /** The process's memory (./vectorMemory.ts). */
   get pages(): Uint8Array {
     return this.#pages;
+  }
+
+  /** The recording took #DB for its own single step: an INT1 did nothing. */
+  #isInt1(vector: Vector, { exception, rip }: Outcome): boolean {
+    return exception?.vector === 1 && this.#codeAt(vector, rip - 1n) === INT1;
+  }
+
+  /** The byte of the process's memory at an address in its code segment. */
+  #codeAt(vector: Vector, rip: bigint): number | undefined {
+    const at = place((vector.mode === 16 ? CODE_BASE16 : 0) + Number(rip));
+    return at < 0 ? undefined : this.#pages[at];
+  }
+
+  /** Goes back to the process after an exception. */
+  #resume(vector: Vector, { rip, rsp, rflags }: Outcome): void {
+    const v = this.#view;
+    this.#memory.bytes.set(this.#segments[vector.mode], v.base + VCPU.seg.offset);
+    v.set64(VCPU.rip, rip);
+    v.set64(VCPU.gpr, rsp, 4);
+    v.set(VCPU.cpl, 3);
+    v.set(VCPU.runState, 0);
+    v.set(VCPU.excVector, UNUSED_VECTOR);
+    this.#core.setRflags(this.#base, rflags);
+  }
+
+  /** True for PUSHF at `rip`, after any prefixes. */
+  #isPushf(vector: Vector, rip: bigint): boolean {
+    let byte = this.#codeAt(vector, rip);
+    while (byte !== undefined && (PREFIXES.has(byte) || (vector.mode === 64 && byte >> 4 === 4))) {
+      byte = this.#codeAt(vector, ++rip);
+    }
+    return byte === PUSHF;
+  }
+
+  /** The recording's TF stands in the image that a PUSHF has pushed. */
+  #markPushed(vector: Vector): void {
+    const rsp = this.#view.get64(VCPU.gpr, 4);
+    const at = place(vector.mode === 16 ? CODE_BASE16 + (Number(rsp) & 0xffff) + 1 : Number(rsp) + 1);
+    if (at >= 0) this.#pages[at] |= Number(TF >> 8n);
   }
 
   #broken(what: string): Outcome {
@@ -469,7 +522,7 @@ export class VectorMachine {
 function endsInTrap(vector: Vector, start: bigint, end: bigint): boolean {
   const rip = BigInt(`0x${vector.after.rip}`);
   // The code of random vectors is longer than their one instruction.
-  return !vector.id.startsWith("rand") && (vector.exception !== undefined || rip < start || rip >= end);
+  return !vector.id.includes("random/") && (vector.exception !== undefined || rip < start || rip >= end);
 }
 
 /** State at the end of a vector that completed and then met INT3, or a page that cannot be executed. */

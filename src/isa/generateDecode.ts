@@ -73,6 +73,8 @@ export const ATTR = {
   /** The index of the memory operand is a vector register: of 128 bits, or as VEX.L says. */
   VSIBO: 524288,
   VSIBX: 1048576,
+  ALIGNED: 2097152,
+  LATE: 4194304,
 } as const;
 
 /** Where an operand goes in the micro-op. */
@@ -151,6 +153,12 @@ function operand(text: string, role: string, index: number): Operand {
 
 const READS_ONLY = new Set(["cmp", "test", "bt", "mul", "imul", "div", "idiv", "push", "jmpE", "callE", "nop"]);
 
+/** Meanings of the encodings without VEX that take 16 bytes of memory at any alignment. */
+const UNALIGNED = /^@(movups(Store)?|pcmp[ei]str[im])$/;
+
+/** Meanings beside those of x87 and MMX that find the place of their memory operand themselves, when other checks have been made. */
+const LATE = /^@(bt[src]?Mem|cvtt?p[sd]2pi)$/;
+
 function rowBytes(row: Row): number[] {
   const roles = SEMANTICS[row.meaning]?.roles ?? "";
   // A B operand behind the first goes to the immediate, an H operand (or what follows one that is the destination) has a
@@ -187,6 +195,8 @@ function rowBytes(row: Row): number[] {
     first === ACTION.MOFFS;
   const readsOnly = row.meaning.startsWith("@") ? row.attrs.has("mr") : READS_ONLY.has(row.meaning);
   if (memoryFirst && !readsOnly) attr |= ATTR.MEMW;
+  if (!row.vex && row.operands.some((o) => /^[WM]o$/.test(o)) && !UNALIGNED.test(row.meaning)) attr |= ATTR.ALIGNED;
+  if (row.attrs.has("fpu") || row.attrs.has("mmx") || LATE.test(row.meaning)) attr |= ATTR.LATE;
   const feature = row.values.get("cpuid");
   const bytes = [
     operands.length,

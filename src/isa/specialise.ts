@@ -73,6 +73,7 @@ export function rowSizes(row: Row): number[] {
 
 function operandSize(operand: string | undefined, z: number): number {
   if (operand === undefined) return z;
+  if (operand[1] === "z") return Math.min(z, 2);
   const s = SIZES[operand[1]];
   return s?.length === 1 ? s[0] : z;
 }

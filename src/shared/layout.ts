@@ -325,6 +325,8 @@ export const VCPU = layOut({
   ymm: ["u64", 16, 32],
   /** Operands and results of MMX and SSE instructions on their way (assembly/simd); nothing between instructions. */
   simd: ["u64", 8],
+  /** Image of FNSAVE and its kin on its way to or from memory: at most 108 bytes. */
+  image: ["u64", 14],
   /** Host milliseconds this vCPU has spent in `run`, kept by whoever calls it. */
   runMs: ["f64"],
   /** Executions after which a block is worth compiling; 0 = never. Set by the host before `init`. */

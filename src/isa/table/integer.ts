@@ -104,7 +104,7 @@ a3 | MOV Ov,rAX | mov |
 0f b7 /r | MOVZX Gv,Ew | movzx | hot
 0f be /r | MOVSX Gv,Eb | movsx | hot
 0f bf /r | MOVSX Gv,Ew | movsx |
-63 /r | MOVSXD Gv,Ed | movsx | o64 hot
+63 /r | MOVSXD Gv,Ez | movsx | o64 hot
 86 /r | XCHG Eb,Gb | xchg | lock locked
 87 /r | XCHG Ev,Gv | xchg | lock locked
 90+r | XCHG Zv,rAX | xchg90 |

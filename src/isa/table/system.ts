@@ -126,7 +126,7 @@ ef | OUT DX,eAX | @outDx | r=ax,dx
 0f 01 /7 mem | INVLPG Mn | @invlpg | mr end
 0f 02 /r | LAR Gv,Ew | @lar | prot fw=z
 0f 03 /r | LSL Gv,Ew | @lsl | prot fw=z
-63 /r | ARPL Ew,Gw | @arpl | i64 prot fw=z
+63 /r | ARPL Ew,Gw | @arpl | i64 prot mr fw=z
 
 # Control registers and the state of the processor
 0f 20 /r | MOV Ry,Cy | @movFromCr | f64
