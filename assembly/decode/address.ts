@@ -2,7 +2,7 @@
  * The address micro-op: leaves in Vcpu.ea the linear address of an operand whose addressing is not "flat, at the mode's
  * own width": a segment base, a limit to check, or truncation to 16 or 32 bits. Its fields: base, idx, scale, disp as
  * in any micro-op; s = segment (0xff: none, for LEA; 0xfe: none, imm is a 64-bit displacement); imm = {size in bits
- * 15:0 (0: the meaning checks limits and rights itself, by `locate`), write in bit 16, must be aligned to 16 in bit 17, address size in bits 25:24}.
+ * 15:0 (0: the meaning checks limits and rights itself, by `locate`), write in bit 16, must be aligned to its size in bit 17, address size in bits 25:24}.
  */
 import { Vcpu, MODE_CODE64, SEG_FS, UOP_SIZE, V_EA } from "../gen/layout";
 import { raiseError, GP } from "../exception";
@@ -32,7 +32,7 @@ export function easeg(c: Vcpu, u: usize): bool {
   const linear = segmentLinear(c, s, offset, how & 0xffff, (how & 0x10000) != 0);
   if (linear == ~0 && !(c.mode & MODE_CODE64)) {
     // Misalignment is found before the limit is: #GP(0) even where that would be #SS(0).
-    return how & 0x20000 && (<u32>segBase(c, s) + <u32>offset) & 15 ? raiseError(c, GP, 0) : false;
+    return how & 0x20000 && (<u32>segBase(c, s) + <u32>offset) & ((how & 0xffff) - 1) ? raiseError(c, GP, 0) : false;
   }
   c.ea = linear;
   return true;

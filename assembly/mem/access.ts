@@ -178,7 +178,10 @@ function gatherOld(c: Vcpu, gpa: u64, size: u32, gpa2: u64, first: u32): usize {
   return deviceBytes(c, gpa, size, gpa2, first);
 }
 
-/** Makes sure that `size` bytes can be written before an instruction with several stores begins. */
+/**
+ * Makes sure that `size` bytes (at most a page) can be written before an instruction with several stores begins. A fault
+ * in the second page is at its start.
+ */
 export function probeWrite(c: Vcpu, linear: u64, size: u32): bool { return probe(c, linear, size, true); }
 
 /** Makes sure that `size` bytes (at most 4096) can be read or written, without doing so. */

@@ -1,9 +1,9 @@
 /**
- * Instructions that address memory element by element: masked moves and gathers. Their micro-op has the parts of the
- * address (see ../decode/uop.ts, `own`), so that only elements whose mask bit is set are looked at by segment limits,
- * canonical form and paging.
+ * Instructions that address memory themselves: masked moves and gathers, element by element. Their micro-op has the parts
+ * of the address (see ../decode/uop.ts, `own`), so that only elements whose mask bit is set are looked at by segment
+ * limits, canonical form and paging.
  */
-import { Vcpu, MODE_ALIGN, MODE_CODE64, STATUS_FAULT } from "../gen/layout";
+import { Vcpu, MODE_ALIGN, MODE_CODE64, MODE_FLAT, SEG_CS, SEG_FS, STATUS_FAULT } from "../gen/layout";
 import { GP, raiseError, SS } from "../exception";
 import { probeWrite, readPtr, writePtr } from "../mem/access";
 import { segmentLinear } from "../mem/segment";
@@ -28,11 +28,20 @@ import { dst, leftAt, putVector, reg, scratch, vectorBytes } from "./operand";
   return width == 0 ? address & 0xffff : width == 1 ? address & 0xffffffff : address;
 }
 
-/** Leaves the linear address of `size` bytes in `linear`. False = a fault is recorded. */
+/** Offset in its segment of the memory operand of an `own` row that has no vector register as index. */
+@inline function offsetOf(c: Vcpu, u: usize): u64 {
+  return truncated(u, origin(c, u) + (load<u64>(indexAt(c, u)) << scale(u)));
+}
+
+/** Leaves the linear address of `size` bytes in `linear`. False = a fault is recorded. Flat segments wrap around. */
 let linear: u64 = 0;
 function locate(c: Vcpu, u: usize, offset: u64, size: u32, write: bool): bool {
-  linear = segmentLinear(c, segment(u), offset, size, write);
-  if (linear == ~0 && !(c.mode & MODE_CODE64)) return false;
+  const s = segment(u);
+  if (c.mode & MODE_FLAT && s != SEG_CS && s < SEG_FS) linear = offset;
+  else {
+    linear = segmentLinear(c, s, offset, size, write);
+    if (linear == ~0 && !(c.mode & MODE_CODE64)) return false;
+  }
   c.stackFault = uFlags(u) & UF_STACK;
   return true;
 }
@@ -54,7 +63,7 @@ let span: u32 = 0;
 function locateMasked(c: Vcpu, u: usize, mask: u32, k: u32, write: bool): bool {
   const first = ctz<u32>(mask) << k;
   span = ((32 - clz<u32>(mask)) << k) - first;
-  if (!locate(c, u, truncated(u, origin(c, u) + (load<u64>(indexAt(c, u)) << scale(u))) + first, span, write)) return false;
+  if (!locate(c, u, offsetOf(c, u) + first, span, write)) return false;
   if (!(c.mode & MODE_CODE64) || (isCanonical(linear) && isCanonical(linear + span - 1))) return true;
   return raiseError(c, c.stackFault ? SS : GP, 0);
 }

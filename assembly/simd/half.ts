@@ -1,10 +1,13 @@
 /** F16C: VCVTPH2PS and VCVTPS2PH. */
 import { Vcpu } from "../gen/layout";
-import { uD } from "../decode/uop";
+import { locate, located } from "../decode/address";
+import { uD, uFlags, UF_STACK } from "../decode/uop";
 import { f16ToF32, f32ToF16 } from "../fp/half";
+import { writePtr } from "../mem/access";
+import { WRITE } from "../sem/kinds";
 import { begin, settle } from "./exceptions";
 import { imm8 } from "./lanes";
-import { putVector, putXmm, reg, right, scratch, srcAny, vectorBytes, writeMem } from "./operand";
+import { putVector, putXmm, reg, right, scratch, srcAny, vectorBytes } from "./operand";
 
 export function vcvtph2ps(c: Vcpu, u: usize): bool {
   const size = vectorBytes(u), s = srcAny(c, u, size >> 1);
@@ -24,7 +27,10 @@ export function vcvtps2ph(c: Vcpu, u: usize): bool {
   for (let i: usize = 0; i < size; i += 4) store<u16>(out + (i >> 1), <u16>f32ToF16(load<u32>(s + i), rc, c.mxcsr));
   if (!settle(c)) return false;
   if (uD(u)) return putXmm(c, u, right(out));
-  const p = writeMem(c, u, size >> 1);
+  // The conversion's flags are in MXCSR by now, also when a segment limit or a page stops the store.
+  if (!locate(c, u, 0, size >> 1, true)) return false;
+  c.stackFault = uFlags(u) & UF_STACK;
+  const p = writePtr(c, located, size >> 1, WRITE);
   if (!p) return false;
   if (size == 32) v128.store(p, right(out));
   else store<u64>(p, load<u64>(out));

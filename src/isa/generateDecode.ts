@@ -154,10 +154,12 @@ function operand(text: string, role: string, index: number): Operand {
 const READS_ONLY = new Set(["cmp", "test", "bt", "mul", "imul", "div", "idiv", "push", "jmpE", "callE", "nop"]);
 
 /** Meanings of the encodings without VEX that take 16 bytes of memory at any alignment. */
+/** Meanings that take aligned vectors in the encodings with VEX, too. */
+const ALIGNED = /^@movaps(Store)?$/;
 const UNALIGNED = /^@(movups(Store)?|pcmp[ei]str[im])$/;
 
 /** Meanings beside those of x87 and MMX that find the place of their memory operand themselves, when other checks have been made. */
-const LATE = /^@(bt[src]?Mem|cvtt?p[sd]2pi)$/;
+const LATE = /^@(bt[src]?Mem|cvtt?p[sd]2pi|vcvtps2ph)$/;
 
 function rowBytes(row: Row): number[] {
   const roles = SEMANTICS[row.meaning]?.roles ?? "";
@@ -195,7 +197,8 @@ function rowBytes(row: Row): number[] {
     first === ACTION.MOFFS;
   const readsOnly = row.meaning.startsWith("@") ? row.attrs.has("mr") : READS_ONLY.has(row.meaning);
   if (memoryFirst && !readsOnly) attr |= ATTR.MEMW;
-  if (!row.vex && row.operands.some((o) => /^[WM]o$/.test(o)) && !UNALIGNED.test(row.meaning)) attr |= ATTR.ALIGNED;
+  const mayBeUnaligned = row.vex ? !ALIGNED.test(row.meaning) : UNALIGNED.test(row.meaning);
+  if (row.operands.some((o) => /^[WM][ox]$/.test(o)) && !mayBeUnaligned) attr |= ATTR.ALIGNED;
   if (row.attrs.has("fpu") || row.attrs.has("mmx") || LATE.test(row.meaning)) attr |= ATTR.LATE;
   const feature = row.values.get("cpuid");
   const bytes = [

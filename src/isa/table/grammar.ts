@@ -38,8 +38,8 @@
  *              prot        #UD outside protected mode (and in virtual-8086 mode)
  *              fpu / mmx / sse   checks CR0.EM, CR0.TS, CR4.OSFXSR as that class of instructions does
  *              avx         needs the feature AVX, CR4.OSXSAVE and XCR0[2:1], and checks CR0.TS
- *              own         the handler addresses memory element by element: it gets the parts of the address and the
- *                          segment (assembly/simd/element.ts), not a linear address
+ *              own         the handler addresses memory itself: it gets the parts of the address and the segment
+ *                          (assembly/simd/element.ts), not a linear address
  *              vsib=o|x    the index is a vector register of that size (SDM vol. 2, 2.3.12); with own
  *              k=N         a constant for the handler, in place of an immediate
  *              rep         a string instruction: F3/F2 repeat it
