@@ -111,7 +111,9 @@ export class Board {
   readonly com1: Uart16550;
   readonly acpi: AcpiPm;
   readonly apicBus: ApicBus;
-  /** Every chip with state, in the order of reset and restore. */
+  /** Everything with state, in the order of restoring: interrupt controllers before what drives their pins. */
+  readonly saved: readonly Device<{ version: number }>[];
+  /** Every chip, in the order of reset. */
   readonly devices: readonly Device<{ version: number }>[];
 
   constructor(options: BoardOptions) {
@@ -263,6 +265,7 @@ export class Board {
       fwCfg,
       pci,
     ] as readonly Device<{ version: number }>[];
+    this.saved = [...this.devices, host, pirqs, piix4] as readonly Device<{ version: number }>[];
     this.resetChipset = () => {
       for (const f of [host, pirqs, piix4]) f.reset();
     };

@@ -11,8 +11,9 @@ import { cpuToggles } from "../isa/cpuModel.ts";
 import { DEFAULT } from "../isa/features.ts";
 import { EXIT } from "../shared/exit.ts";
 import { ATTENTION, CONTROL, STATS, VCPU } from "../shared/layout.ts";
+import { pack, unpack } from "../snapshot/container.ts";
 import { requestStop } from "../vcpu/attention.ts";
-import { unshared } from "../vcpu/core.ts";
+import { type CoreExports, instantiateCore, unshared } from "../vcpu/core.ts";
 import type { DeviceSide, Engine } from "../vcpu/engine.ts";
 import { InlineEngine } from "../vcpu/inline.ts";
 import { type EngineKind, HEAT } from "../vcpu/jit.ts";
@@ -30,6 +31,7 @@ import { loadKernel } from "./loader/load.ts";
 import type { LoadedKernel } from "./loader/types.ts";
 import { COM_PORTS, HIGH_RAM_BASE, PCI_HOLE_BASE, VGA_BASE, VGA_END } from "./memoryMap.ts";
 import { mpTables } from "./mpTable.ts";
+import { exportMachine, importMachine, type SavedConfig, type SavedParts } from "./snapshot.ts";
 import { MachineTimers, NEVER } from "./timers.ts";
 import { triggerYield } from "./yield.ts";
 
@@ -98,6 +100,8 @@ export class Machine implements DeviceSide {
   readonly exitCounts: number[] = [];
   loaded!: LoadedKernel;
   #engine!: Engine;
+  /** A core instance on this thread, for vCPUs that do not run. */
+  #core!: CoreExports;
   #state: MachineState = "ready";
   readonly #views: StructView[];
   readonly #timers: MachineTimers;
@@ -164,12 +168,14 @@ export class Machine implements DeviceSide {
     if (config.transport === "threaded") {
       if (!config.spawn) throw new TypeError("the threaded transport needs spawn");
       const module = await WebAssembly.compile(config.core as BufferSource);
+      machine.#core = instantiateCore(module, memory, () => performance.now());
       machine.#engine = await ThreadedEngine.create(
         { module, memory, vcpus, spawn: config.spawn, yieldTo: triggerYield },
         machine,
       );
     } else {
       const module = await WebAssembly.compile(unshared(config.core) as BufferSource);
+      machine.#core = instantiateCore(module, memory, () => performance.now());
       machine.#engine = new InlineEngine(
         { module, memory, vcpus, now: () => performance.now(), yieldTo: triggerYield },
         machine,
@@ -229,6 +235,63 @@ export class Machine implements DeviceSide {
       this.#stopping = undefined;
       this.#setState("off", { kind: "power-off" });
     });
+  }
+
+  /**
+   * The machine's state as a file (src/snapshot/container.ts). The guest stands still while its memory is copied, and goes
+   * on while that is compressed.
+   *
+   * @param progress gets the share of memory that is compressed
+   * @throws Error when the machine is off or has failed
+   */
+  async save(progress?: (share: number) => void): Promise<Uint8Array> {
+    let parts: ReturnType<typeof exportMachine> | undefined;
+    await this.#serially(async () => {
+      if (this.#state === "off" || this.#state === "failed") throw new Error(`the machine is ${this.#state}`);
+      await this.#halt();
+      const pending = Uint8Array.from(this.#serialIn.flatMap((bytes) => [...bytes]));
+      parts = exportMachine(this.#parts(), this.#savedConfig(), this.now(), pending);
+      // What has stopped the guest meanwhile is next in the queue.
+      if (this.#state === "running" && !this.#stopping) this.#go();
+    });
+    const { state, pages } = parts as ReturnType<typeof exportMachine>;
+    return pack(state, pages, progress);
+  }
+
+  /**
+   * Puts a snapshot into this machine, which must have been made with the same memory, vCPUs and CPU; it is paused then.
+   *
+   * @throws SnapshotError: the machine is as it was before
+   */
+  async restore(file: Uint8Array): Promise<void> {
+    const snapshot = await unpack(file);
+    await this.#serially(async () => {
+      await this.#halt();
+      const running = this.#state === "running";
+      try {
+        const { serialInput } = importMachine(this.#parts(), this.#savedConfig(), snapshot, (now) => {
+          const host = this.#pausedAt as number;
+          // Half a nanosecond more, so that rounding gives this one again.
+          this.memory.control.set(CONTROL.timeBase, host - (Number(now) + 0.5) / 1e6);
+        });
+        this.#stopping = undefined;
+        this.#serialIn = serialInput.length ? [serialInput] : [];
+        await Promise.all(this.#views.map((_, id) => this.#engine.refresh(id)));
+        this.#setState("paused");
+      } catch (error) {
+        if (running && !this.#stopping) this.#go();
+        throw error;
+      }
+    });
+  }
+
+  #parts(): SavedParts {
+    return { memory: this.memory, core: this.#core, views: this.#views, devices: this.board.saved };
+  }
+
+  #savedConfig(): SavedConfig {
+    const { memoryBytes, vcpus = 1, cpu = "max", debugExit = false } = this.config;
+    return { memoryBytes, vcpus, cpu, debugExit };
   }
 
   destroy(): Promise<void> {

@@ -60,6 +60,8 @@ export class MachineMemory implements GuestMemory {
   readonly bytes: Uint8Array;
   readonly control: StructView;
   readonly vcpus: number;
+  /** All memory that guests can be given: regions, segments and what is free. */
+  readonly backing: Uint8Array;
   /** Called with the backing page after the host has written to a page that holds code. */
   onCodeWrite: (hostPage: number) => void = () => {};
   readonly #granules: Uint32Array;
@@ -105,6 +107,7 @@ export class MachineMemory implements GuestMemory {
     this.#granules = new Uint32Array(buffer, GRANULES_BASE, GRANULE_ENTRIES);
     this.#fine = new Uint32Array(buffer, FINE_TABLES_BASE, (FINE_TABLES * FINE_TABLE_SIZE) / 4);
     this.#pageWords = new Int32Array(buffer, pageWordsBase);
+    this.backing = this.bytes.subarray(start, end);
     this.#free = [{ at: start, length: total }];
     this.#dirty = new Uint8Array(buffer, dirtyBase, most);
     this.control.set(CONTROL.pageWords, pageWordsBase);

@@ -1,0 +1,123 @@
+/**
+ * The snapshot file:
+ *
+ *      0 "TABHYVE\0"   8 schema u32   12 bytes of state u32   16 bytes of memory u32   20 zero u32
+ *     24 SHA-256 of bytes 0 to 23 and of all from 56 on       56 state, memory: each a deflate stream
+ *
+ * State is JSON; what JSON does not have is an object with one key: {"$n": "ff"} a bigint in hexadecimal, {"$b": "00ff"}
+ * bytes, {"$u": 0} undefined.
+ */
+import { SnapshotError } from "../shared/device.ts";
+import { compress, inflate } from "./ram.ts";
+
+/** The schema that this build writes. Raise it with every change of a state's meaning, and add a migration. */
+export const SCHEMA = 1;
+const MAGIC = "TABHYVE\0";
+const HEAD = 56;
+const CHECKED_HEAD = 24;
+
+/** State of schema n to state of schema n + 1. */
+export type Migration = (state: unknown) => unknown;
+/** MIGRATIONS[n] leads on from schema n; schema 1 is the oldest there is. */
+const MIGRATIONS: Readonly<Record<number, Migration>> = {};
+
+export interface Snapshot {
+  readonly state: unknown;
+  /** As collectPages makes it. */
+  readonly memory: Uint8Array;
+}
+
+function toJson(state: unknown): string {
+  return JSON.stringify(state, function (this: Record<string, unknown>, key) {
+    const value = this[key];
+    if (typeof value === "bigint") return { $n: value < 0n ? `-${(-value).toString(16)}` : value.toString(16) };
+    if (value instanceof Uint8Array) return { $b: hex(value) };
+    return value === undefined ? { $u: 0 } : value;
+  });
+}
+
+const hex = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+
+function fromJson(text: string): unknown {
+  try {
+    return revive(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof SnapshotError) throw error;
+    throw new SnapshotError("snapshot", "the state cannot be read");
+  }
+}
+
+function revive(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(revive);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value);
+  if (entries.length === 1) {
+    const [key, text] = entries[0];
+    if (key === "$u") return undefined;
+    if (key === "$n" && typeof text === "string" && /^-?[0-9a-f]+$/.test(text)) {
+      return text[0] === "-" ? -BigInt(`0x${text.slice(1)}`) : BigInt(`0x${text}`);
+    }
+    if (key === "$b" && typeof text === "string" && /^([0-9a-f]{2})*$/.test(text)) {
+      return Uint8Array.from(text.match(/../g) ?? [], (b) => Number.parseInt(b, 16));
+    }
+  }
+  return Object.fromEntries(entries.map(([key, v]) => [key, revive(v)]));
+}
+
+async function digest(file: Uint8Array): Promise<Uint8Array> {
+  const covered = new Uint8Array(CHECKED_HEAD + file.length - HEAD);
+  covered.set(file.subarray(0, CHECKED_HEAD));
+  covered.set(file.subarray(HEAD), CHECKED_HEAD);
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", covered));
+}
+
+/** Packs a snapshot; `memory` is what collectPages gave. `progress` gets the share that is done. */
+export async function pack(
+  state: unknown,
+  memory: readonly Uint8Array[],
+  progress?: (share: number) => void,
+): Promise<Uint8Array> {
+  const stateBytes = await compress([new TextEncoder().encode(toJson(state))]);
+  const memoryBytes = await compress(memory, progress);
+  const file = new Uint8Array(HEAD + stateBytes.length + memoryBytes.length);
+  const view = new DataView(file.buffer);
+  file.set(new TextEncoder().encode(MAGIC));
+  view.setUint32(8, SCHEMA, true);
+  view.setUint32(12, stateBytes.length, true);
+  view.setUint32(16, memoryBytes.length, true);
+  file.set(stateBytes, HEAD);
+  file.set(memoryBytes, HEAD + stateBytes.length);
+  file.set(await digest(file), CHECKED_HEAD);
+  return file;
+}
+
+/**
+ * Unpacks a snapshot and brings its state to this build's schema.
+ *
+ * | file | outcome |
+ * |---|---|
+ * | not a snapshot, cut off, or longer than it says | SnapshotError |
+ * | a bit of it has changed | SnapshotError: the checksum |
+ * | of a newer schema | SnapshotError |
+ * | of an older one | migrated |
+ */
+export async function unpack(file: Uint8Array, migrations = MIGRATIONS, schemaNow = SCHEMA): Promise<Snapshot> {
+  const bad = (why: string): never => {
+    throw new SnapshotError("snapshot", why);
+  };
+  if (file.length < HEAD || new TextDecoder().decode(file.subarray(0, 8)) !== MAGIC) bad("not a snapshot of a machine");
+  const view = new DataView(file.buffer, file.byteOffset, file.length);
+  const [stateLength, memoryLength] = [view.getUint32(12, true), view.getUint32(16, true)];
+  if (HEAD + stateLength + memoryLength !== file.length) bad("the file is not as long as it says");
+  const sum = await digest(file);
+  if (!sum.every((b, i) => b === file[CHECKED_HEAD + i])) bad("the checksum is wrong: the file is damaged");
+  let schema = view.getUint32(8, true);
+  if (schema > schemaNow) bad(`schema ${schema} is newer than this build's ${schemaNow}`);
+  let state = fromJson(new TextDecoder().decode(await inflate(file.subarray(HEAD, HEAD + stateLength))));
+  for (; schema < schemaNow; schema++) {
+    const step = migrations[schema];
+    if (!step) bad(`schema ${schema} cannot be read any more`);
+    state = step(state);
+  }
+  return { state, memory: await inflate(file.subarray(HEAD + stateLength)) };
+}
