@@ -2,6 +2,7 @@
 import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { constants } from "node:os";
 import { Machine, type MachineStats, type StopReason } from "../machine/machine.ts";
+import type { Snapshot } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { reason, type Send, UsageError } from "./options.ts";
 import { spawnWorker } from "./spawn.ts";
@@ -30,6 +31,10 @@ export interface RunOptions {
   readonly restart: boolean;
   /** File for what the run has counted. */
   readonly stats?: string;
+  /** Goes on from it instead of booting. */
+  readonly snapshot?: Snapshot;
+  /** File for the machine's state at the end. */
+  readonly snapshotOut?: string;
   readonly verbose: boolean;
 }
 
@@ -51,7 +56,7 @@ interface Ending {
 /**
  * Runs a machine to its end; the exit status. It may leave a vCPU behind that did not stop, so end the process.
  *
- * @throws UsageError, LoaderError, OutOfMemoryError with one line that says what cannot be used.
+ * @throws UsageError, LoaderError, OutOfMemoryError, SnapshotError with one line that says what cannot be used.
  */
 export async function run(core: Uint8Array, options: RunOptions): Promise<number> {
   const started = performance.now();
@@ -96,10 +101,12 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
   const terminal = options.serial === "stdio" ? new Terminal() : undefined;
   let timer: NodeJS.Timeout | undefined;
   let stats: number | undefined;
+  let snapshotOut: number | undefined;
   let status: number;
   try {
     output = new Output(options.serial);
     if (options.stats !== undefined) stats = openOutput("--stats", options.stats);
+    if (options.snapshotOut !== undefined) snapshotOut = openOutput("--snapshot-out", options.snapshotOut);
     for (const warning of machine.loaded.warnings) say(`tabhyve: ${warning}`);
     for (const signal of SIGNALS) process.on(signal, onSignal);
     if (options.timeout !== undefined) {
@@ -110,11 +117,23 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
       (bytes) => machine.serialInput(bytes),
       () => end(STATUS.OK),
     );
-    await machine.start();
+    if (options.snapshot) {
+      await machine.restore(options.snapshot);
+      await machine.resume();
+    } else await machine.start();
     const ended = await ending;
     status = ended.status;
     terminal?.close();
     if (ended.message) say(`tabhyve: ${ended.message}`);
+    if (snapshotOut !== undefined) {
+      // A guest that has switched itself off has left nothing to go on with.
+      const gone = machine.state === "off" || machine.state === "failed";
+      if (gone)
+        say(`tabhyve: --snapshot-out ${options.snapshotOut}: the machine is ${machine.state}, nothing is saved`);
+      else writeFileSync(snapshotOut, await machine.save());
+      closeSync(snapshotOut);
+      if (gone) status = STATUS.USAGE;
+    }
   } finally {
     over = true;
     clearTimeout(timer);

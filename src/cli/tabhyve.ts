@@ -9,7 +9,10 @@ import { CPU_MODELS } from "../isa/cpuModel.ts";
 import type { Width } from "../isa/operand.ts";
 import { embeddedGuest } from "../machine/embedded/index.ts";
 import { LoaderError } from "../machine/loader/types.ts";
+import { savedConfig } from "../machine/snapshot.ts";
+import { SnapshotError } from "../shared/device.ts";
 import { VM_MAXCPU } from "../shared/layout.ts";
+import { unpack } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import { ENGINES as FUZZ_ENGINES } from "./fuzz/engine.ts";
@@ -22,7 +25,7 @@ import { run, STATUS } from "./run.ts";
 
 const ENGINES: readonly EngineKind[] = ["interp", "jit", "auto"];
 /** Options of the contract that belong to later work: named, so that they are refused and not misread. */
-const NOT_YET = ["bios", "disk", "cdrom", "floppy", "keys", "screen", "snapshot-out", "snapshot-in"];
+const NOT_YET = ["bios", "disk", "cdrom", "floppy", "keys", "screen"];
 
 const DEFAULT_MEMORY = 256 * 2 ** 20;
 
@@ -42,6 +45,8 @@ interface RunWords {
   debugExit?: boolean;
   restart: boolean;
   stats?: string;
+  snapshotIn?: string;
+  snapshotOut?: string;
   verbose?: boolean;
 }
 
@@ -51,6 +56,9 @@ taken in their order, each looking at what has come since the one before it. TEX
 --until looks at what has come since the last TEXT was typed.
 
 On a terminal every key goes to the guest, Ctrl-C included; Ctrl-A x leaves the machine, Ctrl-A a sends a Ctrl-A.
+
+--snapshot-in goes on where --snapshot-out has left off, in a machine with the same memory, CPUs and CPU model. A guest
+that then asks for a reset ends the run, unless --kernel says what to boot.
 
 Status: 0 power-off, --until or Ctrl-A x; 1 the engine failed; 2 an option or file that cannot be used; 3 triple fault;
 4 reset request with --no-restart; 124 --timeout; 128 + n ended by signal n; with --debug-exit (value << 1) | 1.
@@ -160,29 +168,38 @@ const runCommand = program
   .option("--debug-exit", "isa-debug-exit at port 0xf4 and the testdev ports")
   .option("--no-restart", "end with status 4 when the guest asks for a reset, instead of booting again")
   .addOption(single("--stats <file>", "write instructions, seconds, exits and more as JSON at the end", word))
+  .addOption(single("--snapshot-in <file>", "go on from this snapshot instead of booting", word))
+  .addOption(single("--snapshot-out <file>", "save the machine as it is at the end of the run", word))
   .option("--verbose", "log what devices notice to stderr")
   .addHelpText("after", RUN_NOTES)
   .action(async (words: RunWords) => {
     noArguments(runCommand);
     const initrd = words.initrd === undefined ? undefined : options.readInput("--initrd", words.initrd);
     if (initrd?.length === 0) throw new UsageError(`--initrd ${words.initrd}: is empty`);
+    const snapshot =
+      words.snapshotIn === undefined ? undefined : await unpack(options.readInput("--snapshot-in", words.snapshotIn));
+    const saved = snapshot && savedConfig(snapshot);
+    // An option that was given counts; if it is another than the snapshot's, the machine says so.
+    const given = (name: string): boolean => runCommand.getOptionValueSource(name) !== "default";
     const status = await run(core(), {
       kernel: words.kernel === undefined ? embeddedGuest() : options.readInput("--kernel", words.kernel),
       kernelName: words.kernel === undefined ? "tabhyve" : basename(words.kernel),
       ...(initrd && { initrd }),
       ...(words.append !== undefined && { append: words.append }),
-      memoryBytes: words.memory,
-      vcpus: words.cpus,
-      cpu: words.cpu,
+      memoryBytes: saved && !given("memory") ? saved.memoryBytes : words.memory,
+      vcpus: saved && !given("cpus") ? saved.vcpus : words.cpus,
+      cpu: saved && !given("cpu") ? saved.cpu : words.cpu,
       transport: words.transport,
       engine: words.engine,
       serial: words.serial,
       send: words.send ?? [],
       ...(words.until && { until: words.until }),
       ...(words.timeout !== undefined && { timeout: words.timeout }),
-      debugExit: words.debugExit ?? false,
-      restart: words.restart,
+      debugExit: words.debugExit ?? saved?.debugExit ?? false,
+      restart: words.restart && (!snapshot || words.kernel !== undefined),
       ...(words.stats !== undefined && { stats: words.stats }),
+      ...(snapshot && { snapshot }),
+      ...(words.snapshotOut !== undefined && { snapshotOut: words.snapshotOut }),
       verbose: words.verbose ?? false,
     });
     process.exit(status);
@@ -259,9 +276,9 @@ const fuzzCommand = program
 /** The one line for what the user can mend; anything else is a mistake of ours. */
 function complaint(error: unknown): string | undefined {
   if (error instanceof CommanderError) return error.message.replace(/^error: /, "");
-  if (error instanceof UsageError || error instanceof LoaderError || error instanceof OutOfMemoryError) {
-    return error.message;
-  }
+  const theirs = [UsageError, LoaderError, OutOfMemoryError];
+  if (theirs.some((kind) => error instanceof kind)) return (error as Error).message;
+  if (error instanceof SnapshotError) return `--snapshot-in: ${error.message}`;
   return undefined;
 }
 

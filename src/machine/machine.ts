@@ -11,7 +11,7 @@ import { cpuToggles } from "../isa/cpuModel.ts";
 import { DEFAULT } from "../isa/features.ts";
 import { EXIT } from "../shared/exit.ts";
 import { ATTENTION, CONTROL, STATS, VCPU } from "../shared/layout.ts";
-import { pack, unpack } from "../snapshot/container.ts";
+import { pack, type Snapshot, unpack } from "../snapshot/container.ts";
 import { requestStop } from "../vcpu/attention.ts";
 import { type CoreExports, instantiateCore, unshared } from "../vcpu/core.ts";
 import type { DeviceSide, Engine } from "../vcpu/engine.ts";
@@ -263,8 +263,8 @@ export class Machine implements DeviceSide {
    *
    * @throws SnapshotError: the machine is as it was before
    */
-  async restore(file: Uint8Array): Promise<void> {
-    const snapshot = await unpack(file);
+  async restore(file: Uint8Array | Snapshot): Promise<void> {
+    const snapshot = file instanceof Uint8Array ? await unpack(file) : file;
     await this.#serially(async () => {
       await this.#halt();
       const running = this.#state === "running";
