@@ -13,6 +13,7 @@ export { type VmErrno, VmError } from "./error.ts";
 export type { EventInjectState } from "./events.ts";
 export * from "./exit.ts";
 export { FPU_SIZE } from "./fpu.ts";
+export { copyin, copyout, type GuestFault, type Translation, type VmCopyinfo } from "./guestCopy.ts";
 export { IDT, type NestedOutcome, nestedFault, VM_INTINFO } from "./intinfo.ts";
 export { type IoCookie, IoPorts, type IoportHandler, MmioRegions } from "./io.ts";
 export { type MachineMemory, OutOfMemoryError } from "./memory.ts";

@@ -2,6 +2,7 @@
 import type { CoreExports } from "../vcpu/core.ts";
 import type { VmEntry, VmExit, VmSuspendHow } from "./exit.ts";
 import type { MachineMemory } from "./memory.ts";
+import type { MemorySegments } from "./memseg.ts";
 import type { Vcpu } from "./vcpu.ts";
 
 /**
@@ -20,6 +21,7 @@ export interface RunOptions {
 /** A Vm, as its vCPUs and drivers see it. */
 export interface VmContext<T extends Transport = Transport> {
   readonly memory: MachineMemory;
+  readonly segments: MemorySegments;
   /** A core instance on this thread: for vCPUs that do not run. */
   readonly core: CoreExports;
   readonly threaded: boolean;

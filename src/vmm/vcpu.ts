@@ -17,7 +17,9 @@ import { type EventInjectState, VcpuEvents } from "./events.ts";
 import { EXIT_REASON_INVALID_GUEST_STATE, type VmEntry, type VmExit, type VmMsrResult } from "./exit.ts";
 import { exitWrites, readExit } from "./exitRecord.ts";
 import { getFpu, setFpu } from "./fpu.ts";
+import { copySetup, copyTeardown, gla2gpa, type Translation, type VmCopyinfo } from "./guestCopy.ts";
 import { IDT, type NestedOutcome } from "./intinfo.ts";
+import { PROT } from "./memseg.ts";
 import { getMsr, type MsrValue, setMsr } from "./msr.ts";
 import { getRegister, setRegister, VM_REG_GUEST, type VmReg } from "./registers.ts";
 import { getSegDesc, type SegDesc, setSegDesc } from "./segment.ts";
@@ -311,6 +313,37 @@ export class Vcpu<T extends Transport = Transport> {
     return this.#events.injectState();
   }
 
+  /**
+   * vm_gla2gpa: the physical address of a linear one in the present mode, with accessed and dirty bits as the access sets
+   * them; or the page fault it would meet.
+   *
+   * @param prot PROT.READ (default), PROT.WRITE, PROT.EXEC
+   * @param level privilege level of the access; default: the vCPU's
+   */
+  gla2gpa(gla: bigint, prot: number = PROT.READ, level = cpl(this.view)): Translation {
+    this.#still();
+    this.#settle();
+    return gla2gpa(this.#vm.core, this.view, gla, prot, level);
+  }
+
+  /**
+   * vm_copy_setup: for copyin (PROT.READ) or copyout (PROT.WRITE). undefined: an exception was injected into the guest, #PF
+   * as its own access would have met; with `copyTeardown` the memory is let go of. The table at copySetup has the rest.
+   */
+  copySetup(gla: bigint, len: number, prot: number, level = cpl(this.view)): VmCopyinfo[] | undefined {
+    this.#still();
+    this.#settle();
+    const r = copySetup(this.#vm.core, this.view, this.#vm.segments, gla, len, prot, level);
+    if ("copyinfo" in r) return r.copyinfo;
+    this.injectPf(r.fault.errcode, r.fault.cr2);
+    return undefined;
+  }
+
+  /** vm_copy_teardown. */
+  copyTeardown(copyinfo: readonly VmCopyinfo[]): void {
+    copyTeardown(this.#vm.segments, copyinfo);
+  }
+
   /** vm_exitinfo: the exit that `run` has come back with and that is not answered. */
   get exitinfo(): VmExit | undefined {
     return this.#exit;
@@ -427,12 +460,16 @@ export class Vcpu<T extends Transport = Transport> {
     }
     const event = this.#events.takeEntryIntinfo();
     if (event && !this.#inject(event)) return this.#vm.mustLeave(this.id);
-    if (this.#changed) {
-      this.view.set(VCPU.cpl, cpl(this.view));
-      this.#vm.core.refresh(this.view.base);
-      this.#changed = false;
-    }
+    this.#settle();
     return undefined;
+  }
+
+  /** What follows from registers that were written. */
+  #settle(): void {
+    if (!this.#changed) return;
+    this.view.set(VCPU.cpl, cpl(this.view));
+    this.#vm.core.refresh(this.view.base);
+    this.#changed = false;
   }
 
   /** False: a triple fault. */
