@@ -37,6 +37,8 @@ export * from "./jit/helpers";
 
 /** Instructions between looks at the clock: about 10 µs. */
 const BUDGET: i64 = 4000;
+/** The same where hot code is compiled. */
+const BUDGET_COMPILED: i64 = 12_000;
 
 /** Instructions of the current slice that are still to run. */
 let left: i64 = 0;
@@ -146,7 +148,7 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
       continue;
     }
     if (left <= 0) return c.caps & CAP_MTRAP_EXIT ? monitorTrap(c) : RUN_SLICE;
-    let budget = min<i64>(left, BUDGET);
+    let budget = min<i64>(left, c.heat ? BUDGET_COMPILED : BUDGET);
     if (c.armed & ARMED_CODE && c.shadow != 2 && !(c.rflags & RF) && codeBreakpoint(c)) {
       const r = fault(c);
       if (r >= 0) return r;

@@ -3,6 +3,7 @@
  *
  *      0 host page u32     4 next record u32     8 lines u64 (bit i: bytes 64i..64i+63 are code)
  *     16 first list node u32 {block u32, next u32}
+ *     20 first list node u32 {region record u32, next u32}: compiled regions with code of the page (assembly/jit/tier.ts)
  *
  * A write to a line without code leaves the blocks alone; a write to one with code drops every block of the page.
  */
@@ -11,7 +12,7 @@ import {
 } from "../gen/layout";
 import { forgetCode, serveUnwrites, unwriteOwn } from "../mem/pageword";
 import { newCodeGeneration } from "../mem/tlb";
-import { OP_NEXT } from "../gen/decode";
+import { OP_COLD, OP_HEAD, OP_NEXT, OP_REGION } from "../gen/decode";
 import { bump } from "../stat";
 
 /** Bytes of the bucket array used for page records: the upper half; blocks use the lower half. */
@@ -67,6 +68,7 @@ export function addToPage(c: Vcpu, hostPage: usize, from: u32, to: u32, block: u
     store<u32>(r, load<u32>(head), 4);
     store<u64>(r, 0, 8);
     store<u32>(r, 0, 16);
+    store<u32>(r, 0, 20);
     store<u32>(head, <u32>r);
   }
   if (!load<u64>(r, 8)) unwriteOwn(c, hostPage);
@@ -77,6 +79,33 @@ export function addToPage(c: Vcpu, hostPage: usize, from: u32, to: u32, block: u
   store<u32>(node, <u32>block);
   store<u32>(node, load<u32>(r, 16), 4);
   store<u32>(r, <u32>node, 16);
+}
+
+/** Notes that a region has code of a page, if it is one with blocks. */
+export function addRegionToPage(c: Vcpu, hostPage: usize, region: usize): void {
+  const r = findPage(c, hostPage);
+  if (!r) return;
+  const node = allocate(8);
+  store<u32>(node, <u32>region);
+  store<u32>(node, load<u32>(r, 20), 4);
+  store<u32>(r, <u32>node, 20);
+}
+
+/** Table index of a region that must not be entered any more. */
+export const REGION_DEAD: u32 = 0xffffffff;
+
+/**
+ * Takes a region's entries away from the interpreter: those blocks that still lead into it count their executions anew.
+ */
+export function unhookRegion(c: Vcpu, r: usize): void {
+  const index = load<u32>(r);
+  store<u32>(r, REGION_DEAD);
+  for (let e = r + 12, end = e + (<usize>load<u32>(r, 8) << 3); e < end; e += 8) {
+    const head: usize = load<u32>(e);
+    if (load<u16>(head) != OP_REGION || load<u32>(head, 28) != index) continue;
+    store<u16>(head, <u16>(c.heat ? OP_COLD : OP_HEAD));
+    store<u32>(head, c.heat, 16);
+  }
 }
 
 /** Bytes [host, host + size) of one page were written: drops the page's blocks if code was among them. */
@@ -102,7 +131,9 @@ function dropPage(c: Vcpu, r: usize): void {
     store<u16>(head, load<u16>(head, 24), 2);
     bump(c, STAT_BLOCKS_DROPPED);
   }
+  for (let node: usize = load<u32>(r, 20); node; node = load<u32>(node, 4)) unhookRegion(c, load<u32>(node));
   store<u32>(r, 0, 16);
+  store<u32>(r, 0, 20);
   store<u64>(r, 0, 8);
   forgetCode(c, load<u32>(r));
   newCodeGeneration(c);

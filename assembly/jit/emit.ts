@@ -17,7 +17,7 @@ import { UF_STACK } from "../decode/uop";
 import { CF, F_LOGIC, F_RAW, OF } from "../sem/flags";
 import { Dyn, Mem, READ, Reg, SizeT } from "../sem/kinds";
 import {
-  binary, CALL_CONTEXT, CALL_REPEATS, callAddress, callHandler, choose, constant, cpuWord, FLAG_A, FLAG_B, FLAG_D, FLAG_OP, isConst, leaveIf, loadFrom, mergeStates, node,
+  binary, CALL_CONTEXT, CALL_REPEATS, callAddress, callHandler, choose, constant, cpuWord, FLAG_A, FLAG_B, FLAG_D, FLAG_OP, isConst, leaveIf, loadFrom, mergeStates, node, pageDelta,
   pureCall, ripPage, saveStates, setState, spill, state, storeTo, translate, unary, widen,
 } from "./ir";
 import { carryNode, conditionNode, knownOp } from "./condition";
@@ -98,7 +98,8 @@ function linearOf(u: usize): u32 {
 function keyOf(u: usize): u32 {
   const base: u32 = load<u16>(u, 6), idx: u32 = load<u16>(u, 8);
   if (base == <u32>V_EA) return addressKey;
-  if (base == 0 || base == <u32>V_RIP_PAGE) return 0x800000 | ((load<u32>(u, 12) >> 12) & 0xffff);
+  if (base == 0) return 0x800000 | ((load<u32>(u, 12) >> 12) & 0xffff);
+  if (base == <u32>V_RIP_PAGE) return 0x400000 | (<u32>((pageDelta + load<i32>(u, 12)) >> 12) & 0x3fffff);
   return (base >> 3) | (idx >> 3 << 9);
 }
 

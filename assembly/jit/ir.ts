@@ -164,7 +164,13 @@ export function mergeStates(cond: u32): void {
 // --- values
 
 export function constant(v: u64): u32 { return pure(CONST, 0, 0, 0, 0, 0, 0, v); }
-export function ripPage(): u32 { return pure(RIP_PAGE, 0, 0, 0, 0, 0, 0, 0); }
+/** RIP of the start of the block's page. */
+export function ripPage(): u32 { return binary(I64_ADD, pure(RIP_PAGE, 0, 0, 0, 0, 0, 0, 0), constant(pageDelta)); }
+/** Place of the block's page (./plan.ts). */
+export let pageDelta: i64 = 0;
+/** The region has more pages than its first one. */
+export let severalPages: bool = false;
+export function usePage(delta: i32, several: bool): void { pageDelta = delta; severalPages = several; }
 export function cpuWord(offset: usize): u32 { return pure(CPU, 0, 0, 0, 0, 0, 0, offset); }
 
 /** Bits that the value of an `and` with a constant may have; all ones if it is not one. */

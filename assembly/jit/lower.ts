@@ -13,12 +13,12 @@
  * linear page, addend = host address minus linear address. It stays true while the region runs, because nothing in a
  * region takes translations away, and it saves the TLB's loads in loops.
  */
-import { AREA_TLB_READ, AREA_TLB_WRITE, STATUS_RESUME, STATUS_SLOW, TLB_ENTRIES, V_CTX, V_STACK_FAULT, V_STATUS } from "../gen/layout";
+import { AREA_TLB_READ, AREA_TLB_WRITE, STATUS_RESUME, STATUS_SLOW, TLB_ENTRIES, V_CTX, V_RIP_PAGE, V_STACK_FAULT, V_STATUS } from "../gen/layout";
 import { H_ARITHMETIC_OF, H_CALL_HANDLER, H_CARRY_OF, H_CONDITION_OF, H_EASEG, H_SLOW_READ, H_SLOW_WRITE } from "../gen/helpers";
 import { READ } from "../sem/kinds";
 import {
-  BINARY, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, CHOOSE, CONST, count, CPU, currentAt, FLAG_OP, kindOf, LEAVE, LOAD, Node, node, placeOff, placeRest,
-  PURE_CALL, RELOAD, RIP_PAGE, scratch, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY,
+  BINARY, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, CHOOSE, CONST, count, CPU, currentAt, FLAG_OP, kindOf, LEAVE, LOAD, Node, node, pageDelta, placeOff, placeRest,
+  PURE_CALL, RELOAD, RIP_PAGE, scratch, severalPages, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY,
 } from "./ir";
 import {
   br, byte, call, close, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_GE_U, I32_LOAD, I32_SHL, I32_SHR_U, I32_STORE,
@@ -42,7 +42,7 @@ export let lRipPage: u32 = 0;
 export let lRip: u32 = 0;
 export let lTarget: u32 = 0;
 export let lCond: u32 = 0;
-let lEntry: u32 = 0;
+export let lEntry: u32 = 0;
 let lAddend: u32 = 0;
 let firstTag: u32 = 0;
 let firstAddend: u32 = 0;
@@ -238,7 +238,7 @@ export function commit(s: i32): void {
 export function leave(off: u64, rest: u32, status: i32): void {
   if (rest) { localGet(L_BUDGET); i64Const(rest); byte(I64_ADD); localSet(L_BUDGET); }
   if (status >= 0) { localGet(L_VCPU); i32Const(status); memory_(I32_STORE, V_STATUS); }
-  localGet(lRipPage); i64Const(off); byte(I64_ADD); localSet(lRip);
+  localGet(lRipPage); i64Const(pageDelta + <i64>off); byte(I64_ADD); localSet(lRip);
   br(exitLabel);
 }
 
@@ -317,6 +317,12 @@ function lowerEffect(n: Node): void {
       return;
     case SPILL: lowerSpill(n); return;
     case CALL: {
+      // Handlers make RIP of it.
+      if (severalPages) {
+        localGet(L_VCPU);
+        localGet(lRipPage); i64Const(pageDelta); byte(I64_ADD);
+        memory_(I64_STORE, V_RIP_PAGE);
+      }
       localGet(L_VCPU); localGet(L_VCPU); i32Const(n.d); byte(I32_ADD);
       call(n.b & CALL_ADDRESS ? H_EASEG : H_CALL_HANDLER);
       const l = temp32();

@@ -1,8 +1,10 @@
 /**
  * Which blocks make up a region, and in which order they are written.
  *
- * A region is made of the blocks of one backing page that can be reached from its first one by direct branches; calls
- * are followed and their return sites belong to it. Blocks stand in reverse postorder. A backward edge makes its target
+ * A region is made of the blocks that can be reached from its first one by direct branches; calls are followed and their
+ * return sites belong to it. Blocks are known by their place: bytes from the start of the first one's page, in linear
+ * addresses. Other pages may be mapped elsewhere when the region runs again, so whoever goes from page to page looks
+ * whether the one meant is there (region.ts, guard). Blocks stand in reverse postorder. A backward edge makes its target
  * the header of a loop, which extends at least to the edge's source; loops that would overlap are extended until they
  * nest. Every block can then be written once, in order, inside Wasm's blocks and loops. What cannot be reached that way
  * (entries from outside into the middle, returns, irreducible edges) goes through a dispatch at the head of each loop
@@ -11,24 +13,30 @@
 import { AREA_JIT, MODE_CODE64, UOP_SIZE, Vcpu } from "../gen/layout";
 import { OP_COLD, OP_EASEG, OP_HEAD, OP_NEXT, OP_REGION } from "../gen/decode";
 import { META, META_CALL, META_CONTROL, META_SEMANTIC, SEM_CALL, SEM_CALL_E, SEM_JCC, SEM_JMP } from "../gen/emit";
-import { findBlock, linearRip, lookupInPage } from "../decode/block";
+import { fetchHost, findBlock, linearRip, lookupInPage } from "../decode/block";
 import { uOff, uSize } from "../decode/uop";
 
-const MAX_BLOCKS: u32 = 64;
+const MAX_BLOCKS: u32 = 40;
 /** Up to this heat regions are made of all code that can be reached: what has run says nothing yet. */
 const EAGER: u32 = 2;
-/** A region's longest way from check to check must be well below the budget of a run. */
-const MAX_INSTRUCTIONS: u32 = 1024;
+/**
+ * What the host's optimising compiler spends grows faster than a function: with 1,024 instructions and 8 pages it needed
+ * four times as long for a boot. The longest way from check to check must be well below the budget of a run, too.
+ */
+const MAX_INSTRUCTIONS: u32 = 320;
 
 @unmanaged export class Block {
   head: u32;
   /** Offset in the page. */
   off: u32;
+  /** Place of its page, and that page's number among the region's. */
+  delta: i32;
+  page: u32;
   /** Instructions of the interpreter's block. */
   n: u32;
   /** The first micro-op that the region does not have. */
   cut: u32;
-  /** Successors by offset in the page, -1 if they are not in it: of a taken branch or a call, and the next one. */
+  /** Places of its successors, or NOWHERE: of a taken branch or a call, and the next one. */
   taken: i32;
   next: i32;
   /** Last block of the loop whose header this is, or 0xffffffff. */
@@ -52,29 +60,52 @@ const MAX_INSTRUCTIONS: u32 = 1024;
 }
 
 export const NO_LOOP: u32 = 0xffffffff;
+export const NOWHERE: i32 = i32.MIN_VALUE;
+/** How far from its first page a region may go. */
+const REACH: i64 = 1 << 30;
+const MAX_PAGES: u32 = 6;
 const BLOCK_SIZE: usize = 64;
 const FOUND: usize = 0x40000;
 const ORDERED: usize = 0x42000;
-/** Index of the block + 1 by offset in the page; 0xff: it cannot be in the region. */
-const INDEX: usize = 0x44000;
+/** {delta i32, host page u32} of each page. */
+const PAGES: usize = 0x44000;
+/** For each page: index of the block + 1 by offset in the page; 0xff: it cannot be in the region. */
+const INDEX: usize = 0x70000;
 const STACK: usize = 0x45000;
 const NOT_HERE: u8 = 0xff;
 
 let area: usize = 0;
 export let blocks: u32 = 0;
+export let pages: u32 = 0;
 let instructions: u32 = 0;
-let page: usize = 0;
 /** Take in blocks that have not run, too. */
 let all: bool = false;
 
 @inline function found(i: u32): Block { return changetype<Block>(area + FOUND + <usize>i * BLOCK_SIZE); }
 @inline export function block(i: u32): Block { return changetype<Block>(area + ORDERED + <usize>i * BLOCK_SIZE); }
 
-/** Position of the block at an offset in the page, or -1. */
-export function indexOf(off: u64): i32 {
-  if (off >= 4096) return -1;
-  const i = load<u8>(area + INDEX + <usize>off);
+@inline function pageAt(i: u32): usize { return area + PAGES + (<usize>i << 3); }
+@inline export function hostPageOf(i: u32): usize { return <usize>load<u32>(pageAt(i), 4); }
+
+/** The number of the page at `delta`, or MAX_PAGES. */
+function findPlace(delta: i32): u32 {
+  for (let i: u32 = 0; i < pages; i++) if (load<i32>(pageAt(i)) == delta) return i;
+  return MAX_PAGES;
+}
+
+/** Position of the block at a place, or -1. */
+export function indexOf(place: i32): i32 {
+  if (place == NOWHERE) return -1;
+  const p = findPlace(place & ~0xfff);
+  if (p == MAX_PAGES) return -1;
+  const i = load<u8>(area + INDEX + (<usize>p << 12) + (place & 0xfff));
   return i == NOT_HERE ? -1 : <i32>i - 1;
+}
+
+/** Where a branch of block b with target `off` from its page's start goes. */
+@inline export function placeFrom(b: Block, off: i64): i32 {
+  const to = <i64>b.delta + off;
+  return to < REACH && to > -REACH ? <i32>to : NOWHERE;
 }
 
 /** Whether the backend serves this micro-op. */
@@ -97,46 +128,65 @@ function scan(c: Vcpu, head: usize, b: Block): bool {
     if (!supported(c, u)) break;
   }
   b.head = <u32>head; b.off = <u32>uOff(head); b.n = load<u32>(head, 12);
-  b.taken = -1; b.next = -1; b.loopEnd = NO_LOOP; b.forward = -1; b.loop = -1;
+  b.taken = NOWHERE; b.next = NOWHERE; b.loopEnd = NO_LOOP; b.forward = -1; b.loop = -1;
   b.isReturn = false; b.indirect = false; b.entry = false; b.marked = false; b.pending = 0;
   b.cut = <u32>(u < end ? start : end);
   if (u < end) return start > head + UOP_SIZE;
   const last = end - UOP_SIZE, meta = unchecked(META[load<u16>(last)]);
   if (!(meta & META_CONTROL)) {
-    if (load<u16>(end) == OP_NEXT && load<u16>(end, 2) < 4096) b.next = load<u16>(end, 2);
+    if (load<u16>(end) == OP_NEXT) b.next = placeFrom(b, load<u16>(end, 2));
     return true;
   }
   const semantic = meta & META_SEMANTIC;
   if (semantic == SEM_JCC || semantic == SEM_JMP || semantic == SEM_CALL) {
-    const target = load<u64>(last, 16);
-    if (target < 4096) b.taken = <i32>target;
+    b.taken = placeFrom(b, <i64>load<u64>(last, 16));
   } else b.indirect = true;
-  if (semantic != SEM_JMP && (!b.indirect || semantic == SEM_CALL_E)) b.next = load<u16>(last, 2);
-  if (b.next >= 4096) b.next = -1;
+  if (semantic != SEM_JMP && (!b.indirect || semantic == SEM_CALL_E)) b.next = placeFrom(b, load<u16>(last, 2));
   return true;
 }
 
 /**
- * Whether a block belongs into a region by how often it has run: a quarter of what makes a block hot. Compiled code that
+ * Whether a block belongs into a region by how often it has run: half of what makes a block hot. Compiled code that
  * never runs costs as much as any other.
  */
 function warm(c: Vcpu, head: usize): bool {
   const op: u32 = load<u16>(head);
-  if (op == OP_COLD) return all || load<u32>(head, 16) <= c.heat - (c.heat >> 2);
+  if (op == OP_COLD) return all || load<u32>(head, 16) <= c.heat >> 1;
   return op == OP_HEAD || op == OP_REGION;
 }
 
-/** Index of the block at `off` among the found ones, finding it now if need be; -1: not in the region. */
-function discover(c: Vcpu, off: i32): i32 {
-  if (off < 0) return -1;
-  const known = load<u8>(area + INDEX + off);
+/** The number of the page at `delta`, which becomes one of the region's if it is mapped; MAX_PAGES: it is not. */
+function takePage(c: Vcpu, delta: i32): u32 {
+  const known = findPlace(delta);
+  if (known != MAX_PAGES || pages == MAX_PAGES) return known;
+  const host = fetchHost(c, linearRip(c, c.ripPage + <u64><i64>delta), false);
+  if (!host) return MAX_PAGES;
+  addPage(delta, host & ~0xfff);
+  return pages - 1;
+}
+
+function addPage(delta: i32, host: usize): void {
+  store<i32>(pageAt(pages), delta);
+  store<u32>(pageAt(pages), <u32>host, 4);
+  memory.fill(area + INDEX + (<usize>pages << 12), 0, 4096);
+  pages++;
+}
+
+/** Index of the block at `place` among the found ones, finding it now if need be; -1: not in the region. */
+function discover(c: Vcpu, place: i32): i32 {
+  if (place == NOWHERE) return -1;
+  const delta = place & ~0xfff, p = takePage(c, delta);
+  if (p == MAX_PAGES) return -1;
+  const at = area + INDEX + (<usize>p << 12) + (place & 0xfff), known = load<u8>(at);
   if (known) return known == NOT_HERE ? -1 : <i32>known - 1;
-  store<u8>(area + INDEX + off, NOT_HERE);
+  store<u8>(at, NOT_HERE);
   if (blocks == MAX_BLOCKS || instructions >= MAX_INSTRUCTIONS) return -1;
-  const head = all ? lookupInPage(c, page, off, linearRip(c, c.ripPage + off)) : findBlock(c, page + off);
-  if (!head || !warm(c, head) || !scan(c, head, found(blocks))) return -1;
-  instructions += found(blocks).n;
-  store<u8>(area + INDEX + off, <u8>(blocks + 1));
+  const host = hostPageOf(p), off = place & 0xfff, b = found(blocks);
+  const head = all ? lookupInPage(c, host, off, linearRip(c, c.ripPage + <u64><i64>place)) : findBlock(c, host + off);
+  b.delta = delta; b.page = p;
+  if (!head || !warm(c, head) || !scan(c, head, b)) return -1;
+  instructions += b.n;
+  store<u8>(at, <u8>(blocks + 1));
   return blocks++;
 }
 
@@ -146,10 +196,10 @@ function discover(c: Vcpu, off: i32): i32 {
 export function collect(c: Vcpu, head: usize): bool {
   all = c.heat <= EAGER;
   area = changetype<usize>(c) + AREA_JIT;
-  memory.fill(area + INDEX, 0, 4096);
   blocks = 0;
   instructions = 0;
-  page = load<u32>(head - 32) & ~0xfff;
+  pages = 0;
+  addPage(0, load<u32>(head - 32) & ~0xfff);
   if (discover(c, <i32>uOff(head)) < 0) return false;
   // Depth first; a block is done when both successors are. What is visited last stands right behind.
   let depth: u32 = 1, done: u32 = 0;
@@ -170,7 +220,7 @@ export function collect(c: Vcpu, head: usize): bool {
   for (let i: u32 = 0; i < blocks; i++) {
     const b = found(i), at = blocks - 1 - b.position;
     memory.copy(changetype<usize>(block(at)), changetype<usize>(b), BLOCK_SIZE);
-    store<u8>(area + INDEX + b.off, <u8>(at + 1));
+    store<u8>(area + INDEX + (<usize>b.page << 12) + b.off, <u8>(at + 1));
   }
   findLoops();
   markTargets();
@@ -180,10 +230,8 @@ export function collect(c: Vcpu, head: usize): bool {
 
 /** Position of the block that a taken (0) or an untaken (1) branch goes to, -1 if it is not in the region. */
 @inline function edge(b: Block, which: u32): i32 {
-  const off = which == 0 ? b.taken : b.next;
   // A call goes to its target only.
-  if (off < 0 || (which == 1 && isCall(b))) return -1;
-  return indexOf(off);
+  return which == 1 && isCall(b) ? -1 : indexOf(which == 0 ? b.taken : b.next);
 }
 
 export function isCall(b: Block): bool {
@@ -240,8 +288,9 @@ function markTargets(): void {
     markEdge(k, edge(b, 0));
     markEdge(k, edge(b, 1));
     if (b.indirect) for (let r: u32 = 0; r < blocks; r++) if (block(r).isReturn) markEdge(k, r);
-    // The interpreter comes in at the start, at loops (after the budget is used up) and at return sites.
-    if (k == 0 || b.loopEnd != NO_LOOP || b.isReturn) { b.entry = true; b.marked = true; }
+    // The interpreter comes in at the start, at loops (after the budget is used up) and at return sites: in the first
+    // page, whose address the region is told.
+    if (k == 0 || (b.page == 0 && (b.loopEnd != NO_LOOP || b.isReturn))) { b.entry = true; b.marked = true; }
   }
 }
 

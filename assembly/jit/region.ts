@@ -1,5 +1,5 @@
 /**
- * Regions: blocks of one page compiled into one Wasm function, which the interpreter enters through the micro-op
+ * Regions: blocks compiled into one Wasm function, which the interpreter enters through the micro-op
  * REGION in place of a block's HEAD.
  *
  * writeRegion writes a function body; ./tier.ts says when, and what becomes of it. The function knows neither the vCPU's address nor linear addresses: it can be
@@ -11,24 +11,26 @@
  * attention only when it is entered, because a budget is a few microseconds.
  */
 import {
-  AREA_JIT, MODE_CODE32, MODE_CODE64, MODE_FLAT, MODE_FLATCS, MODE_STACK32, STATUS_BUDGET, STATUS_RESUME, STATUS_SLOW,
-  UOP_SIZE, V_RIP, V_RIP_PAGE, V_STATUS, Vcpu,
+  AREA_JIT, AREA_TLB_EXEC, MODE_CODE32, MODE_CODE64, MODE_FLAT, MODE_FLATCS, MODE_STACK32, STATUS_BUDGET, STATUS_RESUME, STATUS_SLOW,
+  SEG_CS, SEG_OFF_BASE, SEG_STRIDE, TLB_ENTRIES, UOP_SIZE, V_CTX, V_RIP, V_RIP_PAGE, V_SEG, V_STATUS, Vcpu,
 } from "../gen/layout";
 import { OP_EASEG } from "../gen/decode";
 import { CALL_REGISTERS, emitMeaning, META, META_CALL } from "../gen/emit";
 import { uOff, uRest } from "../decode/uop";
-import { beginIr, FLAG_OP, offsetOfState, roomForInstruction, STATES, useScratch } from "./ir";
+import { beginIr, FLAG_OP, offsetOfState, roomForInstruction, STATES, usePage, useScratch } from "./ir";
 import {
   beginBlock, BRANCH, Emit, emitAddress, emitCall, endKind, endValue, INDIRECT, JUMP, useMeta, useMode, useUop,
 } from "./emit";
 import {
-  beginLowering, caches, completeStates, dirty, L_BUDGET, L_ENTRY, L_VCPU, lCond, leave, locals32, locals64,
+  beginLowering, caches, completeStates, dirty, L_BUDGET, L_ENTRY, L_VCPU, lCond, leave, lEntry, locals32, locals64,
   localOfState, lowerBlock, lRip, lRipPage, lTarget, pushStateLoad, setExitLabel, tagLocal, used, exitLabel,
 } from "./lower";
-import { block, blocks, checks, collect, dispatches, indexOf, NO_LOOP } from "./plan";
 import {
-  at, BLOCK, BR_TABLE, br, byte, close, depth, END, I32, I32_STORE, I32_SUB, i32Const, I64, I64_ADD, I64_AND, I64_EQ,
-  I64_LOAD, I64_LT_S, I64_NE, I64_SHL, I64_SHR_S, I64_STORE, I64_SUB, i64Const, IF, localGet, localSet, LOOP, memory_,
+  Block, block, blocks, checks, collect, dispatches, hostPageOf, indexOf, NO_LOOP, NOWHERE, pages, placeFrom,
+} from "./plan";
+import {
+  at, BLOCK, BR_TABLE, br, byte, close, depth, END, I32, I32_ADD, I32_AND, I32_EQ, I32_LOAD, I32_SHR_U, I32_STORE, I32_SUB, I32_WRAP, i32Const, I64, I64_ADD, I64_AND, I64_EQ,
+  I64_LOAD, I64_LT_S, I64_NE, I64_OR, I64_SHL, I64_SHR_S, I64_STORE, I64_SUB, i64Const, IF, localGet, localSet, localTee, LOOP, memory_,
   open, overflow, resetDepth, unsigned, writeTo,
 } from "./wasm";
 
@@ -65,12 +67,12 @@ function goto(t: u32): void {
 }
 let topLoop: u32 = 0;
 
-/** Leaves the region for the instruction at RIP `off` bytes from the page's start, which is reached by `u`. */
-function gotoOutside(off: u64, u: usize): void {
-  localGet(lRipPage); i64Const(off); byte(I64_ADD);
+/** Leaves the region for the instruction at RIP `off` bytes from the start of b's page, which is reached by `u`. */
+function gotoOutside(b: Block, off: i64, u: usize): void {
+  localGet(lRipPage); i64Const(<i64>b.delta + off); byte(I64_ADD);
   if (!(cpu.mode & MODE_CODE64)) { i64Const(0xffffffff); byte(I64_AND); }
   localSet(lRip);
-  if (off >= 4096 && off != load<u16>(u, 2) && cpu.mode & MODE_CODE64) {
+  if (<u64>off >= 4096 && off != load<u16>(u, 2) && cpu.mode & MODE_CODE64) {
     // A branch to where no code can be faults at the branch.
     localGet(lRip); i64Const(16); byte(I64_SHL); i64Const(16); byte(I64_SHR_S); localGet(lRip); byte(I64_NE);
     open(IF);
@@ -85,20 +87,56 @@ function resume(): void {
   br(exitLabel);
 }
 
-function gotoOffset(off: u64, u: usize): void {
-  const t = indexOf(off);
-  if (t < 0) gotoOutside(off, u);
-  else goto(t);
+/** Goes to `off` bytes from the start of b's page. */
+function gotoOffset(b: Block, off: i64, u: usize): void {
+  const t = indexOf(placeFrom(b, off));
+  if (t >= 0) {
+    if (block(t).page == b.page) { goto(t); return; }
+    guard(block(t));
+    goto(t);
+    close();
+  }
+  gotoOutside(b, off, u);
 }
 
-function writeIndirect(): void {
+/** Opens an `if` for the case that the page of block b is mapped where the region expects it: the TLB says so. */
+function guard(b: Block): void {
+  const host = <i32>hostPageOf(b.page);
+  localGet(lRipPage); i64Const(b.delta); byte(I64_ADD);
+  if (!(cpu.mode & MODE_CODE64)) {
+    localGet(L_VCPU); memory_(I64_LOAD, V_SEG + <usize>SEG_CS * SEG_STRIDE + SEG_OFF_BASE); byte(I64_ADD);
+    i64Const(0xffffffff); byte(I64_AND);
+  }
+  localTee(lTarget);
+  byte(I32_WRAP); i32Const(8); byte(I32_SHR_U); i32Const(<i32>(TLB_ENTRIES - 1) << 4); byte(I32_AND);
+  localGet(L_VCPU); byte(I32_ADD);
+  localTee(lEntry); memory_(I64_LOAD, AREA_TLB_EXEC);
+  localGet(lTarget); localGet(L_VCPU); memory_(I64_LOAD, V_CTX); byte(I64_OR);
+  byte(I64_EQ);
+  localGet(lEntry); memory_(I32_LOAD, AREA_TLB_EXEC + 8); localGet(lTarget); byte(I32_WRAP); byte(I32_ADD);
+  i32Const(host); byte(I32_EQ);
+  byte(I32_AND);
+  open(IF);
+}
+
+function writeIndirect(from: Block): void {
   let compares: u32 = 0;
   for (let r: u32 = 0; r < blocks && compares < MAX_COMPARES; r++) {
-    if (!block(r).isReturn) continue;
+    const b = block(r);
+    if (!b.isReturn) continue;
     compares++;
-    localGet(lTarget); localGet(lRipPage); i64Const(block(r).off); byte(I64_ADD); byte(I64_EQ);
+    localGet(lTarget); localGet(lRipPage); i64Const(<i64>b.delta + b.off); byte(I64_ADD);
+    if (!(cpu.mode & MODE_CODE64)) { i64Const(0xffffffff); byte(I64_AND); }
+    byte(I64_EQ);
     open(IF);
-    goto(r);
+    if (b.page == from.page) goto(r);
+    else {
+      localGet(lTarget); localSet(lRip);
+      guard(b);
+      goto(r);
+      close();
+      resume();
+    }
     close();
   }
   localGet(lTarget); localSet(lRip);
@@ -109,6 +147,7 @@ function writeIndirect(): void {
 
 function writeBlock(k: u32): void {
   const b = block(k), e = changetype<Emit>(0);
+  usePage(b.delta, pages > 1);
   if (checks(b)) {
     localGet(L_BUDGET); i64Const(b.need); byte(I64_LT_S);
     open(IF);
@@ -132,21 +171,21 @@ function writeBlock(k: u32): void {
   }
   const last = u - UOP_SIZE;
   switch (endKind) {
-    case JUMP: lowerBlock(0, 0); gotoOffset(load<u64>(last, 16), last); return;
+    case JUMP: lowerBlock(0, 0); gotoOffset(b, load<i64>(last, 16), last); return;
     case BRANCH:
       lowerBlock(endValue, lCond);
       localGet(lCond);
       open(IF);
-      gotoOffset(load<u64>(last, 16), last);
+      gotoOffset(b, load<i64>(last, 16), last);
       close();
-      gotoOffset(load<u16>(last, 2), last);
+      gotoOffset(b, load<u16>(last, 2), last);
       return;
-    case INDIRECT: lowerBlock(endValue, lTarget); writeIndirect(); return;
+    case INDIRECT: lowerBlock(endValue, lTarget); writeIndirect(b); return;
     default: break;
   }
   lowerBlock(0, 0);
-  if (b.next >= 0 && cut == b.cut) gotoOffset(b.next, u);
-  else if (u == <usize>load<u32>(b.head - 20) - UOP_SIZE) gotoOutside(load<u16>(u, 2), u);
+  if (b.next != NOWHERE && cut == b.cut) gotoOffset(b, load<u16>(u, 2), u);
+  else if (u == <usize>load<u32>(b.head - 20) - UOP_SIZE) gotoOutside(b, load<u16>(u, 2), u);
   else leave(uOff(u), uRest(u), STATUS_RESUME);
 }
 

@@ -8,7 +8,7 @@
  *
  * A region record, in the arena:
  *
- *      0 table index u32 (0: in the batch)   4 next younger region u32   8 entries u32, then {head u32, entry u32} each
+ *      0 table index u32 (0: in the batch; REGION_DEAD)   4 next younger region u32   8 entries u32, then {head u32, entry u32} each
  *
  * The host (src/vcpu/jit.ts) bounds what is alive: it lets go of the oldest regions and says how many. A region whose
  * page was dropped stays in its list, entered by nothing, until it is the oldest.
@@ -18,9 +18,9 @@ import {
 } from "../gen/layout";
 import { OP_COLD, OP_HEAD, OP_REGION } from "../gen/decode";
 import { enter } from "../decode/block";
-import { allocate, arenaRoom } from "../decode/pages";
+import { addRegionToPage, allocate, arenaRoom, REGION_DEAD, unhookRegion } from "../decode/pages";
 import { bump } from "../stat";
-import { block, blocks } from "./plan";
+import { block, blocks, hostPageOf, pages } from "./plan";
 import { writeRegion } from "./region";
 
 /**
@@ -71,7 +71,7 @@ function addToBatch(c: Vcpu, head: usize): bool {
   const size: usize = 4 + load<u32>(body);
   let entries: u32 = 0;
   for (let k: u32 = 0; k < blocks; k++) entries += u32(block(k).entry);
-  if (!arenaRoom(c, 12 + entries * 8)) return false;
+  if (!arenaRoom(c, 256 + entries * 8)) return false;
   if (c.batchCount && c.batchAt + size > changetype<usize>(c) + AREA_ARENA) compileBatch(c);
   if (!c.batchCount) {
     c.batchAt = <u32>(changetype<usize>(c) + AREA_BATCH);
@@ -90,6 +90,7 @@ function addToBatch(c: Vcpu, head: usize): bool {
     store<u32>(e, k, 4);
     e += 8;
   }
+  for (let i: u32 = 0; i < pages; i++) addRegionToPage(c, hostPageOf(i), r);
   if (c.regionLast) store<u32>(c.regionLast, <u32>r, 4);
   else c.regionFirst = <u32>r;
   if (!c.batchCount++) c.regionWaiting = <u32>r;
@@ -117,6 +118,7 @@ function compileBatch(c: Vcpu): void {
 
 /** Lets the interpreter enter a region. What was dropped meanwhile is left alone. */
 function install(c: Vcpu, r: usize, index: u32): void {
+  if (load<u32>(r) == REGION_DEAD) return;
   bump(c, STAT_REGIONS);
   store<u32>(r, index);
   for (let e = r + 12, end = e + (<usize>load<u32>(r, 8) << 3); e < end; e += 8) {
@@ -129,17 +131,11 @@ function install(c: Vcpu, r: usize, index: u32): void {
 }
 
 function evictOldest(c: Vcpu): void {
-  const r: usize = c.regionFirst, index = load<u32>(r);
+  const r: usize = c.regionFirst;
   c.regionFirst = load<u32>(r, 4);
   if (!c.regionFirst) c.regionLast = 0;
   bump(c, STAT_REGIONS_EVICTED);
-  for (let e = r + 12, end = e + (<usize>load<u32>(r, 8) << 3); e < end; e += 8) {
-    const head: usize = load<u32>(e);
-    // The block may have been dropped, or lead into a younger region.
-    if (load<u16>(head) != OP_REGION || load<u32>(head, 28) != index) continue;
-    store<u16>(head, <u16>OP_COLD);
-    store<u32>(head, c.heat, 16);
-  }
+  if (load<u32>(r) != REGION_DEAD) unhookRegion(c, r);
 }
 
 /**

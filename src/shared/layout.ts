@@ -437,9 +437,9 @@ export const AREA = {
   /** Scratch of the compiler of regions (assembly/jit). */
   JIT: 0x9_0000,
   /** Function bodies of regions on their way to the host. */
-  BATCH: 0x10_0000,
+  BATCH: 0x11_0000,
   /** Micro-ops of blocks. */
-  ARENA: 0x14_0000,
+  ARENA: 0x15_0000,
   END: 0x180_0000,
 } as const;
 export const VCPU_STRIDE = AREA.END;

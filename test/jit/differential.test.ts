@@ -46,7 +46,7 @@ function hex(state: object): string {
 }
 
 function prepare(m: TestMachine, code: Uint8Array, r: Random): void {
-  m.memory.write(CODE, new Uint8Array(4096).fill(0xf4));
+  m.memory.write(CODE, new Uint8Array(0x3000).fill(0xf4));
   m.memory.write(CODE, code);
   const data = new Uint8Array(0x2000);
   for (let i = 0; i < data.length; i++) data[i] = r.next(5) ? r.next(256) : 0;

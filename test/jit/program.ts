@@ -364,6 +364,8 @@ export function structured(r: Random, wild: number, mode = MODE64): string {
   const target = (label: string) => (mode.bits === 64 ? `lea r11, [rel ${label}]` : `mov ebp, ${label}`);
   const parts = 4 + r.next(6);
   const functions = 1 + r.next(3);
+  // Functions and what calls them in one page, or in two.
+  const apart = r.next(2) === 0;
   const lines: string[] = ["jmp part0"];
   const body = () => {
     for (let i = r.next(4); i >= 0; i--) lines.push(balanced(some));
@@ -375,6 +377,7 @@ export function structured(r: Random, wild: number, mode = MODE64): string {
     body();
     lines.push("ret");
   }
+  if (apart) lines.push("times 4096 - ($ - $$) % 4096 nop");
   for (let p = 0; p < parts; p++) {
     lines.push(`part${p}:`);
     body();

@@ -63,10 +63,10 @@ describe("a region", () => {
   });
 
   it("is not made twice, nor of what the backend does not serve", () => {
-    start(`${COUNT}other: popfq\nret\n`);
+    const s = start(`${COUNT}other: popfq\nret\n`);
     compile(CODE);
     expect(m.compile(CODE)).toBeUndefined();
-    expect(m.compile(CODE + COUNT.length)).toBeUndefined();
+    expect(m.compile(s.get("other") as bigint)).toBeUndefined();
   });
 
   it("ends before an instruction that it does not have, and goes on after it", () => {
@@ -201,6 +201,76 @@ read: mov ecx, 5\nxor eax, eax\nagain: add rax, [abs ${DATA}]\nsub ecx, 1\njne a
     // The frame: error code, RIP of the MOV.
     const frame = new BigUint64Array(Uint8Array.from(Buffer.from(m.dump(STACK - 16 - 48, 16), "hex")).buffer);
     expect([...frame]).toEqual([2n, s.get("faults")]);
+  });
+});
+
+describe("a region of several pages", () => {
+  const LINEAR = 0x60_0000;
+  const PAD = "times 4096 - ($ - $$) % 4096 nop\n";
+  const CALLS = `mov ecx, 100\nagain: call function\nsub ecx, 1\njne again\nret\n${PAD}`;
+  const ADD = "function: lea rdx, [rel $]\nadd rax, rcx\nlahf\nret\n";
+
+  it("goes from page to page", () => {
+    const s = start(CALLS + ADD);
+    compile(CODE);
+    expect(finish()).toBe(1 + 100 * 7 + 1);
+    expect(m.get().gpr[2]).toBe(s.get("function"));
+    expect(m.get().icount).toBe(703);
+  });
+
+  it("goes on into the next page", () => {
+    start(`jmp last\n${"nop\n".repeat(4000)}times 4094 - ($ - $$) nop\nlast: mov al, 5\nadd al, 2\nret\n`);
+    compile(CODE);
+    expect(finish()).toBe(4);
+    expect(m.get().gpr[0]).toBe(7n);
+  });
+
+  it("serves every address at which its pages are mapped side by side", () => {
+    const s = start(CALLS + ADD);
+    compile(CODE);
+    finish();
+    m.map(LINEAR, CODE);
+    m.map(LINEAR + 0x1000, CODE + 0x1000);
+    begin(LINEAR);
+    // The first time round, the TLB does not know the second page.
+    expect(finish()).toBeGreaterThan(690);
+    expect(m.get().gpr[2]).toBe(BigInt(LINEAR - CODE) + (s.get("function") as bigint));
+    expect(m.get().icount).toBe(703);
+  });
+
+  it("does not go where another page is mapped", () => {
+    start(CALLS + ADD);
+    m.memory.write(CODE + 0x3000, assemble("bits 64\nsub rax, rcx\nret").bytes);
+    m.map(LINEAR, CODE);
+    m.map(LINEAR + 0x1000, CODE + 0x3000);
+    compile(CODE);
+    finish();
+    begin(LINEAR);
+    finish();
+    expect(BigInt.asIntN(64, m.get().gpr[0])).toBe(-5050n);
+    expect(m.get().icount).toBe(1 + 100 * 5 + 1 + 1);
+  });
+
+  it("is not entered when one of its pages has been written to", () => {
+    const s = start(
+      `mov ecx, 4\nagain: call function\nmov byte [abs function + 3], 7\nsub ecx, 1\njne again\nret\n${PAD}function: add rax, 1\nret\n`,
+    );
+    compile(CODE);
+    const compiled = finish();
+    expect(m.get().gpr[0]).toBe(1n + 3n * 7n);
+    expect(compiled).toBe(4);
+    expect(m.compile(s.get("again") as bigint)).toBeDefined();
+  });
+
+  it("faults with the state of the instruction that faults", () => {
+    const s = start(
+      `mov rbx, 1\ncall function\nret\n${PAD}function: add rbx, 5\nfaults: mov [abs 0x1230000], rbx\nret\n`,
+    );
+    compile(CODE);
+    finish();
+    expect(m.get().gpr[3]).toBe(6n);
+    const frame = new BigUint64Array(Uint8Array.from(Buffer.from(m.dump(STACK - 24 - 40, 16), "hex")).buffer);
+    expect(frame).toContain(s.get("faults"));
   });
 });
 
