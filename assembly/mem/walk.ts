@@ -121,9 +121,10 @@ function walk32(c: Vcpu, linear: u64, access: u32): u64 {
   }
   const ptAt = hostRead((pde & 0xfffff000) + ((linear >> 12 & 1023) << 2));
   const pte: u64 = ptAt ? load<u32>(ptAt) : 0;
-  if (!(access & ACCESS_PROBE) && !touch(pdAt, pde, A, false)) return walk(c, linear, access);
   if (!(pte & P)) return fault(c, linear, access, 0);
   if (!permitted(c, pde & pte, false, access)) return fault(c, linear, access, 1);
+  // Only a translation that is made sets the directory's bit: the 80386 had it so, and the SDM (4.8) leaves it open.
+  if (!(access & ACCESS_PROBE) && !touch(pdAt, pde, A, false)) return walk(c, linear, access);
   if (!(access & ACCESS_PROBE) && !touch(ptAt, pte, access & ACCESS_WRITE ? A | D : A, false)) return walk(c, linear, access);
   walkLarge = false;
   return (pte & 0xfffff000) | (linear & 0xfff);

@@ -10,8 +10,10 @@ import { Terminal } from "./terminal.ts";
 import { SerialWatch } from "./watch.ts";
 
 export interface RunOptions {
-  readonly kernel: Uint8Array;
+  readonly kernel?: Uint8Array;
   readonly kernelName: string;
+  /** Firmware, instead of a kernel. */
+  readonly bios?: Uint8Array;
   readonly initrd?: Uint8Array;
   readonly append?: string;
   readonly memoryBytes: number;
@@ -73,7 +75,8 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
   const watch = new SerialWatch(options.send, options.until, (text) => machine.serialInput(text));
   const machine: Machine = await Machine.create({
     core,
-    kernel: options.kernel,
+    ...(options.kernel && { kernel: options.kernel }),
+    ...(options.bios && { bios: options.bios }),
     kernelName: options.kernelName,
     ...(options.initrd && { initrd: options.initrd }),
     ...(options.append !== undefined && { append: options.append }),
@@ -107,7 +110,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     output = new Output(options.serial);
     if (options.stats !== undefined) stats = openOutput("--stats", options.stats);
     if (options.snapshotOut !== undefined) snapshotOut = openOutput("--snapshot-out", options.snapshotOut);
-    for (const warning of machine.loaded.warnings) say(`tabhyve: ${warning}`);
+    for (const warning of machine.loaded?.warnings ?? []) say(`tabhyve: ${warning}`);
     for (const signal of SIGNALS) process.on(signal, onSignal);
     if (options.timeout !== undefined) {
       const late = `the guest was still running after ${options.timeout} s`;

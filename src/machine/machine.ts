@@ -28,6 +28,7 @@ import { applyCpuState, CPU_SIGNATURE, resetVcpu, setFirmwareMtrrs } from "./cpu
 import { serveExit } from "./exits.ts";
 import { BIOS_PORT_WRITES, placeBiosData } from "./loader/bios.ts";
 import { loadKernel } from "./loader/load.ts";
+import { placeRom, ROM_REGION } from "./loader/rom.ts";
 import type { LoadedKernel } from "./loader/types.ts";
 import { COM_PORTS, HIGH_RAM_BASE, PCI_HOLE_BASE, VGA_BASE, VGA_END } from "./memoryMap.ts";
 import { mpTables } from "./mpTable.ts";
@@ -48,7 +49,9 @@ export type StopReason =
 export interface MachineConfig {
   /** The compiled core (dist/core/core.wasm). */
   readonly core: Uint8Array;
-  readonly kernel: Uint8Array;
+  /** What to boot: a kernel, or firmware, which starts at the reset vector. */
+  readonly kernel?: Uint8Array;
+  readonly bios?: Uint8Array;
   readonly kernelName?: string;
   readonly initrd?: Uint8Array;
   readonly append?: string;
@@ -98,7 +101,8 @@ export class Machine implements DeviceSide {
   readonly board: Board;
   readonly config: MachineConfig;
   readonly exitCounts: number[] = [];
-  loaded!: LoadedKernel;
+  /** How the kernel was loaded; nothing with firmware. */
+  loaded: LoadedKernel | undefined;
   #engine!: Engine;
   /** A core instance on this thread, for vCPUs that do not run. */
   #core!: CoreExports;
@@ -120,6 +124,7 @@ export class Machine implements DeviceSide {
     const low = Math.min(config.memoryBytes, PCI_HOLE_BASE);
     const regions: MemoryRegion[] = [{ gpa: 0, length: low }];
     if (config.memoryBytes > low) regions.push({ gpa: HIGH_RAM_BASE, length: config.memoryBytes - low });
+    if (config.bios) regions.push(ROM_REGION);
     this.memory = new MachineMemory({ regions, vcpus, shared: config.transport === "threaded" });
     this.memory.unmap(VGA_BASE, VGA_END - VGA_BASE);
     this.memory.control.set64(CONTROL.tscHz, BigInt(TSC_HZ));
@@ -438,9 +443,14 @@ export class Machine implements DeviceSide {
     this.#setState("running", { kind: "reset" });
   }
 
-  /** Does what firmware does before a kernel: chips, tables, kernel, entry state. */
+  /** Firmware starts as RESET leaves it. For a kernel, does what firmware does: chips, tables, kernel, entry state. */
   #boot(): void {
     const { config, memory } = this;
+    if (config.bios) {
+      placeRom(memory, config.bios);
+      return;
+    }
+    if (!config.kernel) throw new TypeError("a machine needs a kernel or firmware");
     const apicIds = this.#views.map((_, id) => id);
     placeBiosData(memory, [COM_PORTS[0]]);
     for (const [port, value] of BIOS_PORT_WRITES) this.board.ports.write(port, 1, value);

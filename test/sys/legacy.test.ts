@@ -184,3 +184,61 @@ test("virtual-8086 mode: segments are pushed, and IOPL decides about CLI", () =>
   const bitmap = runGuest(v86(0x2_3002, "  cli\n  mov ax,ds\n  int 0x40"));
   expect(bitmap.out.map((o) => o.slice(3))).toEqual(["40", "0", "100", "6fdc"]);
 });
+
+test("a far pointer is only read: CALL and JMP through CS", () => {
+  const r = runGuest(guest("  jmp far [cs:pointer]\npointer: dd there\n  dw 8\nthere: mov eax,0x55\n  call put"));
+  expect(r.out).toEqual(["10=55"]);
+});
+
+test("ARPL writes only what changes", () => {
+  // A read-only segment at selector 13h's place in a GDT of the test's own.
+  const body = (value: number) => `  mov byte [gdt+0x15],0x91
+  mov eax,0x10
+  mov fs,eax
+  mov ecx,2
+  mov word [0x9000],${value}
+  arpl [fs:0x9000],cx
+  setz al
+  movzx eax,al
+  call put
+  movzx eax,word [0x9000]
+  call put`;
+  expect(runGuest(guest(body(3))).out.map((o) => o.slice(3))).toEqual(["0", "3"]);
+  expect(
+    runGuest(guest(body(1)))
+      .out.map((o) => o.slice(3))
+      .slice(0, 2),
+  ).toEqual(["d", "0"]);
+});
+
+test("a page directory's accessed bit comes with a translation, not with a fault", () => {
+  const body = (pte: number) => `  mov edi,0x10000
+  mov eax,7
+fill: mov [edi],eax
+  add eax,0x1000
+  add edi,4
+  cmp edi,0x11000
+  jb fill
+  mov dword [0x11000],0x10007
+  mov dword [0x11004],0x12007
+  mov dword [0x12000],${pte}
+  mov dword [0x8000+14*8],0x80000+h13
+  mov dword [0x8000+14*8+4],0x8e00
+  mov eax,0x11000
+  mov cr3,eax
+  mov eax,cr0
+  or eax,0x80000000
+  mov cr0,eax
+  mov dword [resume],after
+  mov eax,[0x400000]
+after: movzx eax,byte [0x11004]
+  call put
+  movzx eax,byte [0x12000]
+  call put`;
+  const last = (pte: number) =>
+    runGuest(guest(body(pte)), { ram: 0x80_0000 })
+      .out.slice(-2)
+      .map((o) => o.slice(3));
+  expect(last(0x2006)).toEqual(["7", "6"]);
+  expect(last(0x2007)).toEqual(["27", "27"]);
+});

@@ -33,8 +33,8 @@ c5 /r mem | LDS Gv,Mp | @lds | end i64
 # Far transfers and interrupts
 9a | CALL Ap | @callFarA | br i64 r=sp w=sp
 ea | JMP Ap | @jmpFarA | br i64
-ff /3 mem | CALL Mp | @callFarM | br r=sp w=sp
-ff /5 mem | JMP Mp | @jmpFarM | br
+ff /3 mem | CALL Mp | @callFarM | br mr r=sp w=sp
+ff /5 mem | JMP Mp | @jmpFarM | br mr
 cb | RETF | @retFar | br r=sp w=sp
 ca | RETF Iw | @retFar | br r=sp w=sp
 cf | IRET | @iret | br r=sp w=sp fw=oszapc
