@@ -1,4 +1,4 @@
-// Bundles the command for Node into dist/node: npm run build:node. Does nothing if that is newer than every source.
+// Bundles the command and the package's entries for Node into dist/node: npm run build:node. Does nothing if that is newer than every source.
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -28,7 +28,12 @@ export async function buildNode() {
         target: "node20",
         minify: false,
         rolldownOptions: {
-          input: { tabhyve: join(root, "src/cli/tabhyve.ts"), worker: join(root, "src/cli/nodeWorker.ts") },
+          input: {
+            tabhyve: join(root, "src/cli/tabhyve.ts"),
+            worker: join(root, "src/cli/nodeWorker.ts"),
+            lib: join(root, "src/lib/node.ts"),
+            vmm: join(root, "src/vmm/index.ts"),
+          },
           output: {
             entryFileNames: "[name].js",
             chunkFileNames: "[name]-[hash].js",

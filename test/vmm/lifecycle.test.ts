@@ -208,6 +208,24 @@ describe("pause", () => {
   });
 });
 
+describe("time", () => {
+  it("the guest's and the host's, there and back, pauses not counted", async () => {
+    let now = 1000;
+    const vm = await makeVm("inline", { now: () => now });
+    now = 1002;
+    expect(vm.now()).toBe(2_000_000n);
+    expect(vm.normalizeHrtime(1003)).toBe(3_000_000);
+    expect(vm.denormalizeHrtime(5_000_000)).toBe(1005);
+    await vm.pauseInstance();
+    now = 1010;
+    expect(vm.now()).toBe(2_000_000n);
+    vm.resumeInstance();
+    now = 1011;
+    expect(vm.now()).toBe(3_000_000n);
+    expect(vm.normalizeHrtime(1011)).toBe(3_000_000);
+  });
+});
+
 describe("vCPU states", () => {
   it("a claimed vCPU does not run; only the picture's steps are there", async () => {
     const vm = await guest("hlt");
