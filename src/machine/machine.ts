@@ -295,8 +295,8 @@ export class Machine implements DeviceSide {
   }
 
   #savedConfig(): SavedConfig {
-    const { memoryBytes, vcpus = 1, cpu = "max", debugExit = false } = this.config;
-    return { memoryBytes, vcpus, cpu, debugExit };
+    const { memoryBytes, vcpus = 1, cpu = "max", debugExit = false, bios } = this.config;
+    return { memoryBytes, vcpus, cpu, debugExit, firmware: bios !== undefined };
   }
 
   destroy(): Promise<void> {

@@ -15,6 +15,8 @@ export interface SavedConfig {
   readonly vcpus: number;
   readonly cpu: string;
   readonly debugExit: boolean;
+  /** There is a ROM at the reset vector. */
+  readonly firmware: boolean;
 }
 
 export interface MachineV1 {
@@ -67,6 +69,7 @@ export function savedConfig(snapshot: Snapshot): SavedConfig {
     vcpus: config.int("vcpus", 1, 16),
     cpu,
     debugExit: config.bool("debugExit"),
+    firmware: config.bool("firmware"),
   };
 }
 
