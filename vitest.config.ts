@@ -4,12 +4,15 @@ import site from "./vite.config.ts";
 /** Long enough for a machine that does something else as well; no test waits for a time to pass. */
 const PATIENCE = { testTimeout: 120_000, hookTimeout: 300_000 };
 
-/** Every test of `npm test`; `--mode long` (npm run test:long) runs those of test/long, which take minutes, instead. */
+/**
+ * Every test of `npm test`. `--mode long` (npm run test:long) runs those of test/long, which take minutes, instead;
+ * `--mode testfloat` (npm run testfloat) those of test/testfloat, which need a generator from outside.
+ */
 export default defineConfig(({ mode }) =>
   mergeConfig(site, {
     test:
-      mode === "long"
-        ? { include: ["test/long/**/*.test.ts"], fileParallelism: false, ...PATIENCE }
-        : { exclude: [...configDefaults.exclude, "test/long/**"], ...PATIENCE },
+      mode === "long" || mode === "testfloat"
+        ? { include: [`test/${mode}/**/*.test.ts`], fileParallelism: false, ...PATIENCE }
+        : { exclude: [...configDefaults.exclude, "test/long/**", "test/testfloat/**"], ...PATIENCE },
   }),
 );
