@@ -4,7 +4,7 @@
  *       0 FCW u16   2 FSW u16   4 abridged FTW u8   6 FOP u16   8 FIP   16 FDP   24 MXCSR u32   28 MXCSR_MASK u32
  *      32 ST(0) to ST(7), 16 bytes each          160 XMM0 to XMM7, in 64-bit mode to XMM15, 16 bytes each
  *
- * FIP and FDP are 64-bit offsets with REX.W, else a 32-bit offset and a 16-bit selector. Nothing else of it is touched.
+ * FIP and FDP are 64-bit offsets with REX.W, else a 32-bit offset and a 16-bit selector, which is always 0 here. Nothing else of it is touched.
  */
 import { Vcpu, V_ST, V_YMM, MODE_ALIGN, MODE_CODE64 } from "../gen/layout";
 import { AC, GP, raiseError, SS } from "../exception";
@@ -69,8 +69,7 @@ export function put(c: Vcpu, at: u64, low: u64, high: u64): bool {
 /** Stores FCW to FDP and the register stack: all of state component 0. */
 export function storeX87(c: Vcpu, u: usize, at: u64): bool {
   const wide = uSize(u) == 3;
-  const fip = wide ? c.fip : (c.fip & 0xffffffff) | (<u64>c.fcs << 32);
-  const fdp = wide ? c.fdp : (c.fdp & 0xffffffff) | (<u64>c.fds << 32);
+  const fip = wide ? c.fip : c.fip & 0xffffffff, fdp = wide ? c.fdp : c.fdp & 0xffffffff;
   const head = <u64>c.fcw | (<u64>c.fsw << 16) | (<u64>(c.ftw & 0xff) << 32) | (<u64>(c.fop & 0x7ff) << 48);
   if (!put(c, at, head, fip)) return false;
   const p = writePtr(c, at + 16, 8, WRITE);
@@ -115,8 +114,8 @@ export function loadX87(c: Vcpu, u: usize, at: u64): bool {
   c.fop = load<u16>(p, 6) & 0x7ff;
   c.fip = wide ? fip : fip & 0xffffffff;
   c.fdp = wide ? fdp : fdp & 0xffffffff;
-  c.fcs = wide ? 0 : <u16>(fip >> 32);
-  c.fds = wide ? 0 : <u16>(fdp >> 32);
+  c.fcs = 0;
+  c.fds = 0;
   setControlWord(c, load<u16>(p));
   const top = (<u32>c.fsw >> 11) & 7;
   for (let i: u32 = 0; i < 8; i++) {

@@ -85,6 +85,9 @@ function leaf(c: Vcpu, n: u32, sub: u32): void {
   basic(c, n > BASIC_MAX ? BASIC_MAX : n, sub);
 }
 
+/** How x87's pointers behave (assembly/x87/state.ts): FDP_EXCPTN_ONLY, and FCS and FDS are always 0. */
+const X87_POINTERS: u32 = 0x2040;
+
 function basic(c: Vcpu, n: u32, sub: u32): void {
   switch (n) {
     case 0: a = BASIC_MAX; b = 0x756e6547; d = 0x49656e69; x = 0x6c65746e; break;
@@ -105,7 +108,7 @@ function basic(c: Vcpu, n: u32, sub: u32): void {
     case 4: cache(sub); break;
     case 6: a = 4; break; // ARAT: the LAPIC timer never stops
     case 7:
-      if (sub == 0) { a = 2; b = features(c, 2); x = features(c, 3); d = features(c, 4); }
+      if (sub == 0) { a = 2; b = features(c, 2) | X87_POINTERS; x = features(c, 3); d = features(c, 4); }
       // BHI_CTRL: a bit to set, where a kernel would otherwise run a loop of branches at every system call
       else if (sub == 2 && hasFeature(c, CPU_SPEC_CTRL)) d = 1 << 4;
       break;

@@ -153,6 +153,14 @@ describe("pointers to the last instruction", () => {
     expect(pointers(body).fdp).toBe(0x10n);
   });
 
+  test("selectors are zero, whatever FXRSTOR was given, and CPUID says so", () => {
+    const image = `  fxsave [0x3000]\n  mov dword [0x3008],0x11223344\n  mov word [0x300c],0x1234\n  mov word [0x3014],0x4321
+  fxrstor [0x3000]\n  fxsave [0x3200]\n`;
+    const words = [0x3208, 0x320a, 0x320c, 0x3214].map((at) => `  mov ax,[${at}]\n  out 0x10,ax`).join("\n");
+    const cpuid = "\n  mov eax,7\n  xor ecx,ecx\n  cpuid\n  and bx,0x2040\n  mov ax,bx\n  out 0x11,ax";
+    expect(run(0, image + words + cpuid).out).toEqual(["10=3344", "10=1122", "10=0", "10=0", "11=2040"]);
+  });
+
   test("FNINIT clears them", () => {
     expect(pointers("  fld1\n  fninit")).toEqual({ fip: 0n, fdp: 0n, fop: 0 });
   });
