@@ -12,7 +12,7 @@ import {
   Vcpu, AREA_TLB_READ, AREA_TLB_WRITE, AREA_TLB_EXEC, AREA_JUMP, AREA_LARGE, TLB_ENTRIES, JUMP_ENTRIES, STAT_FLUSHES,
   MODE_ALIGN,
 } from "../gen/layout";
-import { ARMED_DATA, ON_FETCH, pageArmed } from "./watch";
+import { ON_FETCH, pageArmed } from "./watch";
 import { bump } from "../stat";
 
 export const CR4_SMAP: u64 = 1 << 21;
@@ -24,7 +24,9 @@ export const RFLAGS_AC: u64 = 1 << 18;
 
 export function tlbFill(c: Vcpu, table: usize, linear: u64, hostPage: usize, large: bool): void {
   const ctx = c.ctx;
-  if ((ctx & 3) == 3 || c.armed & ARMED_DATA && pageArmed(c, ~ON_FETCH, linear)) return;
+  if ((ctx & 3) == 3) return;
+  // Breakpoints are looked for where the TLB misses; compiled code asks it for pages of code, too.
+  if (c.armed && pageArmed(c, table == AREA_TLB_EXEC ? ON_FETCH : ~ON_FETCH, linear)) return;
   const e = tlbEntry(changetype<usize>(c) + table, linear);
   store<u64>(e, (linear & ~0xfff) | ctx);
   store<u32>(e, <u32>hostPage - (<u32>linear & ~0xfff), 8);

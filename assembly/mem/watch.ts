@@ -7,7 +7,8 @@
  *     R/W 0 instruction, 1 write, 2 port (with CR4.DE), 3 read or write     LEN 0: 1 byte, 1: 2, 2: 8, 3: 4
  *
  * Vcpu.armed says what is on at all (ARMED_*), so that nothing is looked at when nothing is on. A page with a data
- * breakpoint gets no TLB entry, and a page with a code breakpoint no block: what runs elsewhere runs at full speed.
+ * breakpoint gets no TLB entry for data, one with a code breakpoint none for code, and no block of it is entered: what runs
+ * elsewhere runs at full speed.
  */
 import { Vcpu, MODE_CODE64, STATUS_SLOW } from "../gen/layout";
 

@@ -2,7 +2,7 @@
 import { Vcpu, AREA_CPUID, CONTROL_BASE, C_VCPU_COUNT } from "../gen/layout";
 import { tscHz } from "../time";
 import { compactedSize, componentAt, componentSize, standardSize, xcr0Supported } from "../simd/xsave";
-import { CPU_SPEC_CTRL, CPU_XSAVE, CRYSTAL_HZ, features, hasFeature, SIGNATURE } from "./model";
+import { CPU_SPEC_CTRL, CPU_XSAVE, CRYSTAL_HZ, features, hasFeature, isAmd, SIGNATURE } from "./model";
 import { MAXPHYADDR } from "../mem/walk";
 
 const BASIC_MAX: u32 = 0x16;
@@ -88,9 +88,17 @@ function leaf(c: Vcpu, n: u32, sub: u32): void {
 /** How x87's pointers behave (assembly/x87/state.ts): FDP_EXCPTN_ONLY, and FCS and FDS are always 0. */
 const X87_POINTERS: u32 = 0x2040;
 
+/** "GenuineIntel" or "AuthenticAMD". */
+function vendor(c: Vcpu): void {
+  const amd = isAmd(c);
+  b = amd ? 0x68747541 : 0x756e6547;
+  d = amd ? 0x69746e65 : 0x49656e69;
+  x = amd ? 0x444d4163 : 0x6c65746e;
+}
+
 function basic(c: Vcpu, n: u32, sub: u32): void {
   switch (n) {
-    case 0: a = BASIC_MAX; b = 0x756e6547; d = 0x49656e69; x = 0x6c65746e; break;
+    case 0: a = BASIC_MAX; vendor(c); break;
     case 1: {
       const count = vcpus();
       a = SIGNATURE;
@@ -167,7 +175,8 @@ function hypervisor(n: u32): void {
 
 function extended(c: Vcpu, n: u32): void {
   switch (n) {
-    case 0x80000000: a = EXTENDED_MAX; break;
+    // AMD repeats its name here, Intel does not.
+    case 0x80000000: a = EXTENDED_MAX; if (isAmd(c)) vendor(c); break;
     case 0x80000001:
       x = features(c, 5);
       d = features(c, 6);

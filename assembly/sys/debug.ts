@@ -33,7 +33,7 @@ export function rearm(c: Vcpu): void {
   const before = c.armed;
   c.armed = armedBy(c);
   if ((before | c.armed) & ARMED_CODE) newCodeGeneration(c);
-  for (let n: u32 = 0; n < 4; n++) if (pageArmed(c, ~ON_FETCH, c.drAt(n))) flushPage(c, c.drAt(n));
+  for (let n: u32 = 0; n < 4; n++) if (pageArmed(c, ~0, c.drAt(n))) flushPage(c, c.drAt(n));
 }
 
 /** Whether an instruction breakpoint stands at RIP; the #DB fault is then recorded. */

@@ -25,6 +25,9 @@ export function hasFeature(c: Vcpu, feature: u32): bool {
   return (features(c, feature >> 5) >> (feature & 31) & 1) != 0;
 }
 
+/** Whether the model's vendor is AMD (`--cpu …,vendor=AuthenticAMD`): CPUID says so, and SYSCALL and SYSENTER obey. */
+export function isAmd(c: Vcpu): bool { return c.cpuToggleAt(11) == 1; }
+
 /** Family 6, model 143, stepping 8 (SDM vol. 2, CPUID figure 3-6). */
 export const SIGNATURE: u32 = 0x000806f8;
 export const MICROCODE: u64 = 0x2b000603;

@@ -9,6 +9,7 @@ import { segBase, setSeg, setSegBase } from "../mem/segment";
 import { getRflags } from "../sem/flags";
 import { writeRflags } from "./iret";
 import { DR6_BS } from "./debug";
+import { isAmd } from "./model";
 import { EFER_SCE, IF, lookUp, RF, TF, updateMode, VM } from "./mode";
 
 /** Access rights of the flat segments: G, P, S, accessed; code is L or D, data B. */
@@ -24,13 +25,23 @@ function setFlat(c: Vcpu, cs: u32, code: u32, ss: u32, cpl: u32): void {
   c.cpl = cpl;
 }
 
-/** Intel CPUs know SYSCALL only in 64-bit mode. Its single-step trap, and SYSRET's, is TF's as they leave it. */
+/**
+ * Whether there is SYSCALL and SYSRET: Intel CPUs know them only in 64-bit mode, AMD's in all of IA-32e mode. (AMD's legacy
+ * SYSCALL, outside IA-32e mode, is not there: #UD.)
+ */
+function known(c: Vcpu): bool {
+  const there = c.mode & MODE_CODE64 || c.mode & MODE_LONG && c.mode & MODE_PROTECTED && isAmd(c);
+  return there && c.efer & EFER_SCE ? true : raise(c, UD);
+}
+
+/** Their single-step trap is TF's as they leave it. */
 export function syscall(c: Vcpu, u: usize): bool {
-  if (!(c.mode & MODE_CODE64) || !(c.efer & EFER_SCE)) return raise(c, UD);
+  if (!known(c)) return false;
   const flags = getRflags(c), cs = <u32>(c.star >> 32) & 0xffff;
   c.set_gpr(1, nextRip(c, u));
   c.set_gpr(11, flags);
-  c.rip = c.lstar;
+  // Compatibility mode, on AMD's, has an entry of its own.
+  c.rip = c.mode & MODE_CODE64 ? c.lstar : c.cstar;
   writeRflags(c, flags & ~c.sfmask & ~RF, ~0);
   c.single &= <u32>c.rflags;
   setFlat(c, cs, CODE64, cs + 8, 0);
@@ -39,9 +50,9 @@ export function syscall(c: Vcpu, u: usize): bool {
 }
 
 export function sysret(c: Vcpu, u: usize): bool {
-  if (!(c.mode & MODE_CODE64) || !(c.efer & EFER_SCE)) return raise(c, UD);
+  if (!known(c)) return false;
   if (c.cpl) return raiseError(c, GP, 0);
-  const wide = uSize(u) == 3, rip = c.gprAt(1), cs = <u32>(c.star >> 48);
+  const wide = uSize(u) == 3 && (c.mode & MODE_CODE64) != 0, rip = c.gprAt(1), cs = <u32>(c.star >> 48);
   if (wide && !canonical(rip)) return raiseError(c, GP, 0);
   writeRflags(c, c.gprAt(11) & 0x3c7fd7, ~0);
   c.rip = wide ? rip : rip & 0xffffffff;
@@ -54,6 +65,7 @@ export function sysret(c: Vcpu, u: usize): bool {
 }
 
 export function sysenter(c: Vcpu, u: usize): bool {
+  if (isAmd(c) && c.mode & MODE_LONG) return raise(c, UD);
   const cs = <u32>c.sysenterCs & 0xfffc;
   if (!(c.mode & MODE_PROTECTED) || cs == 0) return raiseError(c, GP, 0);
   const long = (c.mode & MODE_LONG) != 0;
@@ -66,6 +78,7 @@ export function sysenter(c: Vcpu, u: usize): bool {
 }
 
 export function sysexit(c: Vcpu, u: usize): bool {
+  if (isAmd(c) && c.mode & MODE_LONG) return raise(c, UD);
   const cs = <u32>c.sysenterCs & 0xfffc;
   if (!(c.mode & MODE_PROTECTED) || cs == 0 || c.cpl) return raiseError(c, GP, 0);
   const wide = uSize(u) == 3 && (c.mode & MODE_CODE64) != 0, rip = c.gprAt(2), rsp = c.gprAt(1);

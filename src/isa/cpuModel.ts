@@ -52,8 +52,14 @@ const ALIASES: Readonly<Record<string, string>> = {
 
 export const CPU_MODELS: readonly string[] = [...LACKS.keys()];
 
+/** What CPUID leaf 0 says; behaviour that differs by vendor follows it (assembly/sys/model.ts). */
+const VENDORS = ["GenuineIntel", "AuthenticAMD"];
+/** Element of Vcpu.cpuToggle that has the vendor's number, beyond the feature words. */
+const VENDOR_WORD = 11;
+
 /**
- * The value of Vcpu.cpuToggle for a model: for each feature word, the bits in which it differs from the default.
+ * The value of Vcpu.cpuToggle for a model: for each feature word, the bits in which it differs from the default; then the
+ * vendor, of `vendor=NAME` among the changes.
  *
  * @throws CpuModelError
  */
@@ -68,7 +74,13 @@ export function cpuToggles(text: string): number[] {
     if (!on) for (const [other, needed] of Object.entries(NEEDS)) if (needed === name) set(featureNamed(other), false);
   };
   for (const name of lacks) set(featureNamed(name), false);
+  let vendor = 0;
   for (const change of changes) {
+    if (change.startsWith("vendor=")) {
+      vendor = VENDORS.indexOf(change.slice(7));
+      if (vendor < 0) throw new CpuModelError(`no CPU vendor '${change.slice(7)}'; there are ${VENDORS.join(" and ")}`);
+      continue;
+    }
     const on = change[0] === "+";
     if (!on && change[0] !== "-") throw new CpuModelError(`'${change}': write +FEATURE or -FEATURE`);
     const name = change.slice(1);
@@ -78,5 +90,7 @@ export function cpuToggles(text: string): number[] {
     if (!on && feature.presence === "always") throw new CpuModelError(`${change}: cannot be switched off`);
     set(feature, on);
   }
-  return words.map((word, i) => (word ^ DEFAULT[i]) >>> 0);
+  const toggles = words.map((word, i) => (word ^ DEFAULT[i]) >>> 0);
+  while (toggles.length < VENDOR_WORD) toggles.push(0);
+  return [...toggles, vendor];
 }
