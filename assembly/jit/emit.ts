@@ -122,7 +122,8 @@ export function emitAddress(c: Vcpu, u: usize): void {
   addressKey = 0xa00000 | s;
   if (s != 0xff) {
     if (!(mode & MODE_CODE64)) {
-      // Limits and rights of the segment.
+      // Limits and rights of the segment; the address may begin with another address micro-op's.
+      if (load<u16>(u, 6) == <u16>V_EA) spill(V_EA, address);
       address = callAddress(c, u, registerAt(load<u16>(u, 6)) | registerAt(load<u16>(u, 8)));
       return;
     }

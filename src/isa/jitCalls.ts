@@ -1,6 +1,6 @@
 /**
  * Which handlers a compiled region may call, and what it must know of each: the general registers and flags that their
- * rows declare (`r= w= fr= fw=`), beyond the operands. test/isa/declared.test.ts holds the rows to it.
+ * rows declare (`r= w= fr= fw=`), beyond the operands. test/jit/declared.test.ts holds the rows to it.
  *
  * Every x87, MMX, SSE and AVX instruction may be called, and of the others those that are listed: they keep mode, segment
  * bases and translations as they are, and come back.

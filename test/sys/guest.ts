@@ -57,6 +57,8 @@ export function runGuest(source: string, options: GuestOptions = {}): GuestResul
     view.set(VCPU.cpuToggle, word, i);
   });
   view.set(VCPU.a20Mask, 0xffff_ffff);
+  // TABHYVE_HEAT=1: everything in compiled code.
+  view.set(VCPU.heat, Number(process.env.TABHYVE_HEAT ?? 0));
   setSegment(view, "CS", { selector: 0, base: 0n, limit: 0xffff, ar: 0x9b });
   view.set64(VCPU.rip, BigInt(ORIGIN));
   view.set64(VCPU.gpr, 0x1000n, 4);
