@@ -3,9 +3,9 @@
  * then the interpreter for a budget of instructions.
  */
 import {
-  RUN_SLICE, RUN_EXIT, RUN_HALT, RUN_TRIPLE_FAULT, RUN_STOP, Vcpu, AREA_SCRATCH, ATTENTION_STOP, ATTENTION_INIT, ATTENTION_POSTED, ATTENTION_NMI, ATTENTION_DROP, ATTENTION_FLUSH, ATTENTION_EXCLUSIVE,
+  RUN_SLICE, RUN_EXIT, RUN_HALT, RUN_TRIPLE_FAULT, RUN_STOP, RUN_SPIN, Vcpu, AREA_SCRATCH, ATTENTION_STOP, ATTENTION_INIT, ATTENTION_POSTED, ATTENTION_NMI, ATTENTION_DROP, ATTENTION_FLUSH, ATTENTION_EXCLUSIVE,
   ATTENTION_INJECT, CAP_MTRAP_EXIT, EXIT_MTRAP, V_UNDO, V_RIP, V_RFLAGS,
-  STATUS_BUDGET, STATUS_FAULT, STATUS_SLOW, STATUS_EXIT, STATUS_RESUME, V_ATTENTION, V_DEVICE_DEADLINE, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
+  STATUS_BUDGET, STATUS_FAULT, STATUS_SLOW, STATUS_EXIT, STATUS_RESUME, V_ATTENTION, V_DEVICE_DEADLINE, V_NMI_POSTED, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
   STAT_INTERRUPTS, STAT_EXITS, EXIT_INTA, EXIT_INIT, RUN_STATE_HALTED, RUN_STATE_RUNNING, RUN_STATE_SHUTDOWN, RUN_STATE_WAIT_FOR_SIPI,
 } from "./gen/layout";
 import { apicAccept, apicDeliverable, apicSync, apicTimerTick } from "./apic";
@@ -39,6 +39,8 @@ export * from "./jit/helpers";
 const BUDGET: i64 = 4000;
 /** The same where hot code is compiled. */
 const BUDGET_COMPILED: i64 = 12_000;
+/** PAUSEs in a row after which a vCPU is taken to spin. */
+const SPIN_PAUSES: u32 = 60;
 
 /** Instructions of the current slice that are still to run. */
 let left: i64 = 0;
@@ -107,7 +109,7 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
       continue;
     }
     const why = atomic.xchg<i32>(vcpu + V_ATTENTION, 0);
-    if (why & ATTENTION_NMI) c.nmiPending = 1;
+    if (why & ATTENTION_NMI) takeNmis(c);
     if (why & ATTENTION_POSTED) apicSync(c);
     if (why & ATTENTION_EXCLUSIVE) {
       leaveGuest(c);
@@ -172,6 +174,10 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
       if (r >= 0) return r;
       continue;
     }
+    if (c.pauses > SPIN_PAUSES) {
+      c.pauses = 0;
+      return RUN_SPIN;
+    }
     const rest = go(c, u, budget);
     c.icount += budget - rest;
     left -= budget - rest;
@@ -192,6 +198,12 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
       if (r >= 0) return r;
     }
   }
+}
+
+/** NMIs that have come: one is latched while another is being handled, two while none is (SDM vol. 3, 6.7.1). */
+function takeNmis(c: Vcpu): void {
+  const n = max<u32>(atomic.xchg<u32>(changetype<usize>(c) + V_NMI_POSTED, 0), 1);
+  c.nmiPending = min<u32>(c.nmiPending + n, c.nmiBlocked ? 1 : 2);
 }
 
 /** Looks at the clock and fires what is due. */
@@ -220,7 +232,7 @@ function pendingEvent(c: Vcpu): bool {
 /** Delivers the event with the highest priority. -1: go on; otherwise the code to return from `run`. */
 function takeEvent(c: Vcpu): i32 {
   if (c.nmiPending && !c.nmiBlocked) {
-    c.nmiPending = 0;
+    c.nmiPending--;
     c.nmiBlocked = 1;
     c.excVector = NMI;
   } else {

@@ -12,7 +12,7 @@
  * Each step is a read-modify-write, so what the sender has stored before is seen by the handler.
  */
 import {
-  AREA_APIC, AREA_PIR, ATTENTION_NMI, ATTENTION_POSTED, STAT_IPIS, Vcpu, V_ATTENTION,
+  AREA_APIC, AREA_PIR, ATTENTION_NMI, ATTENTION_POSTED, STAT_IPIS, Vcpu, V_ATTENTION, V_NMI_POSTED,
 } from "./gen/layout";
 import {
   APICBASE_ENABLED, APICBASE_X2APIC, APIC_DFR, APIC_ICR_HIGH, APIC_ICR_LOW, APIC_ID, APIC_LDR, APIC_SVR, APIC_TMR, APIC_TPR,
@@ -58,7 +58,10 @@ export function sendIpi(c: Vcpu, value: u64): bool {
   if (mode == LOWEST_PRIORITY) targets = arbitrate(targets, vector);
   for (; targets; targets &= targets - 1) {
     const target = vcpuAt(ctz(targets));
-    if (mode == NMI) attend(target, ATTENTION_NMI);
+    if (mode == NMI) {
+      atomic.add<u32>(target + V_NMI_POSTED, 1);
+      attend(target, ATTENTION_NMI);
+    }
     else if (accepts(target)) {
       const word = <usize>(vector >> 5), bit: u32 = 1 << (vector & 31);
       atomic.and<u32>(target + AREA_APIC + APIC_TMR + (word << 4), ~bit);

@@ -47,6 +47,12 @@ export function tsc(c: Vcpu): u64 {
   }
 }
 
+/** Whether the TSC has come to `value`: what has been read of it may be a little ahead of the clock. */
+export function tscReached(c: Vcpu, value: u64): bool {
+  const at = <i64>(value - c.tscOffset - c.tscAdjust);
+  return <i64>atomic.load<u64>(CONTROL_BASE + C_TSC_FLOOR) >= at || <i64>nsToTicks(guestNs(c)) >= at;
+}
+
 /** Guest time at which the TSC reads `value`. */
 export function tscToNs(c: Vcpu, value: u64): u64 {
   return ticksToNs(value - c.tscOffset - c.tscAdjust);

@@ -104,33 +104,34 @@ export const RUN_EXIT: i32 = 1;
 export const RUN_HALT: i32 = 2;
 export const RUN_TRIPLE_FAULT: i32 = 3;
 export const RUN_STOP: i32 = 4;
+export const RUN_SPIN: i32 = 5;
 export const CAP_HALT_EXIT: u32 = 1;
 export const CAP_MTRAP_EXIT: u32 = 2;
 export const CAP_PAUSE_EXIT: u32 = 4;
 export const CAP_MSR_EXIT: u32 = 8;
 export const CAP_RESTRICTED: u32 = 16;
-export const STAT_BLOCKS_BUILT: usize = 4464;
-export const STAT_BLOCKS_DROPPED: usize = 4472;
-export const STAT_LOOKUPS: usize = 4480;
-export const STAT_JUMP_MISSES: usize = 4488;
-export const STAT_TLB_FILLS_READ: usize = 4496;
-export const STAT_TLB_FILLS_WRITE: usize = 4504;
-export const STAT_TLB_FILLS_EXEC: usize = 4512;
-export const STAT_WALKS: usize = 4520;
-export const STAT_SLOW_STEPS: usize = 4528;
-export const STAT_EXCEPTIONS: usize = 4536;
-export const STAT_INTERRUPTS: usize = 4544;
-export const STAT_EXITS: usize = 4552;
-export const STAT_FLUSHES: usize = 4560;
-export const STAT_REGIONS: usize = 4568;
-export const STAT_JIT_INSTRUCTIONS: usize = 4576;
-export const STAT_CODE_WRITES: usize = 4584;
-export const STAT_MODULES: usize = 4592;
-export const STAT_REGIONS_EVICTED: usize = 4600;
-export const STAT_REGION_ENTRIES: usize = 4608;
-export const STAT_IPIS: usize = 4616;
-export const STAT_UNWRITES: usize = 4624;
-export const STAT_EXCLUSIVES: usize = 4632;
+export const STAT_BLOCKS_BUILT: usize = 4480;
+export const STAT_BLOCKS_DROPPED: usize = 4488;
+export const STAT_LOOKUPS: usize = 4496;
+export const STAT_JUMP_MISSES: usize = 4504;
+export const STAT_TLB_FILLS_READ: usize = 4512;
+export const STAT_TLB_FILLS_WRITE: usize = 4520;
+export const STAT_TLB_FILLS_EXEC: usize = 4528;
+export const STAT_WALKS: usize = 4536;
+export const STAT_SLOW_STEPS: usize = 4544;
+export const STAT_EXCEPTIONS: usize = 4552;
+export const STAT_INTERRUPTS: usize = 4560;
+export const STAT_EXITS: usize = 4568;
+export const STAT_FLUSHES: usize = 4576;
+export const STAT_REGIONS: usize = 4584;
+export const STAT_JIT_INSTRUCTIONS: usize = 4592;
+export const STAT_CODE_WRITES: usize = 4600;
+export const STAT_MODULES: usize = 4608;
+export const STAT_REGIONS_EVICTED: usize = 4616;
+export const STAT_REGION_ENTRIES: usize = 4624;
+export const STAT_IPIS: usize = 4632;
+export const STAT_UNWRITES: usize = 4640;
+export const STAT_EXCLUSIVES: usize = 4648;
 export const SEG_OFF_BASE: usize = 0;
 export const SEG_OFF_LIMIT: usize = 8;
 export const SEG_OFF_AR: usize = 12;
@@ -186,82 +187,85 @@ export const V_TASK_CR3: usize = 752;
 export const V_TASK_ERROR: usize = 756;
 export const V_NMI_BLOCKED: usize = 760;
 export const V_NMI_PENDING: usize = 764;
-export const V_EXTINT: usize = 768;
-export const V_RUN_STATE: usize = 772;
-export const V_VCPUID: usize = 776;
-export const V_STACK_FAULT: usize = 780;
-export const V_A20_MASK: usize = 784;
-export const V_STAR: usize = 792;
-export const V_LSTAR: usize = 800;
-export const V_CSTAR: usize = 808;
-export const V_SFMASK: usize = 816;
-export const V_KERNEL_GS_BASE: usize = 824;
-export const V_SYSENTER_CS: usize = 832;
-export const V_SYSENTER_ESP: usize = 840;
-export const V_SYSENTER_EIP: usize = 848;
-export const V_PAT: usize = 856;
-export const V_TSC_ADJUST: usize = 864;
-export const V_TSC_OFFSET: usize = 872;
-export const V_TSC_AUX: usize = 880;
-export const V_MISC_ENABLE: usize = 888;
-export const V_APIC_BASE: usize = 896;
-export const V_SPEC_CTRL: usize = 904;
-export const V_TSC_DEADLINE: usize = 912;
-export const V_MTRR_DEF_TYPE: usize = 920;
-export const V_MTRR_FIXED: usize = 928;
-export const V_MTRR_VAR: usize = 1016;
-export const V_CPU_TOGGLE: usize = 1144;
-export const V_APIC_TIMER: usize = 1192;
-export const V_APIC_TIMER_PERIOD: usize = 1200;
-export const V_DEVICE_DEADLINE: usize = 1208;
-export const V_LAST_NOW: usize = 1216;
-export const V_EXIT_CODE: usize = 1224;
-export const V_EXIT_RIP: usize = 1232;
-export const V_EXIT_A: usize = 1240;
-export const V_EXIT_B: usize = 1248;
-export const V_EXIT_DATA: usize = 1256;
-export const V_EXIT_STATE: usize = 1288;
-export const V_DROP_ALL: usize = 1292;
-export const V_DROP_PAGES: usize = 1296;
-export const V_UNWRITE_ALL: usize = 1424;
-export const V_UNWRITE: usize = 1428;
-export const V_IN_GUEST: usize = 1492;
-export const V_STARTUP: usize = 1496;
-export const V_REPLAY_COUNT: usize = 1500;
-export const V_REPLAY_NEXT: usize = 1504;
-export const V_REPLAY_KEY: usize = 1512;
-export const V_REPLAY_DATA: usize = 2536;
-export const V_STAGE_COUNT: usize = 3560;
-export const V_STAGE_NEXT: usize = 3564;
-export const V_ST: usize = 3568;
-export const V_FCW: usize = 3696;
-export const V_FSW: usize = 3698;
-export const V_FTW: usize = 3700;
-export const V_FOP: usize = 3702;
-export const V_FIP: usize = 3704;
-export const V_FDP: usize = 3712;
-export const V_FCS: usize = 3720;
-export const V_FDS: usize = 3722;
-export const V_MXCSR: usize = 3724;
-export const V_YMM: usize = 3728;
-export const V_SIMD: usize = 4240;
-export const V_IMAGE: usize = 4304;
-export const V_RUN_MS: usize = 4416;
-export const V_HEAT: usize = 4424;
-export const V_ARENA_EPOCH: usize = 4428;
-export const V_REGION_EPOCH: usize = 4432;
-export const V_REGION_FIRST: usize = 4436;
-export const V_REGION_LAST: usize = 4440;
-export const V_REGION_WAITING: usize = 4444;
-export const V_BATCH_COUNT: usize = 4448;
-export const V_BATCH_AT: usize = 4452;
-export const V_BATCH_SINCE: usize = 4456;
-export const V_STATS: usize = 4464;
-export const V_CAPS: usize = 4720;
-export const V_EXIT_LENGTH: usize = 4724;
-export const V_ENTRY_INFO: usize = 4728;
-export const V_UNDO: usize = 4736;
-export const V_CPUID_COUNT: usize = 4920;
+export const V_NMI_POSTED: usize = 768;
+export const V_PAUSES: usize = 772;
+export const V_PAUSED_AT: usize = 776;
+export const V_EXTINT: usize = 784;
+export const V_RUN_STATE: usize = 788;
+export const V_VCPUID: usize = 792;
+export const V_STACK_FAULT: usize = 796;
+export const V_A20_MASK: usize = 800;
+export const V_STAR: usize = 808;
+export const V_LSTAR: usize = 816;
+export const V_CSTAR: usize = 824;
+export const V_SFMASK: usize = 832;
+export const V_KERNEL_GS_BASE: usize = 840;
+export const V_SYSENTER_CS: usize = 848;
+export const V_SYSENTER_ESP: usize = 856;
+export const V_SYSENTER_EIP: usize = 864;
+export const V_PAT: usize = 872;
+export const V_TSC_ADJUST: usize = 880;
+export const V_TSC_OFFSET: usize = 888;
+export const V_TSC_AUX: usize = 896;
+export const V_MISC_ENABLE: usize = 904;
+export const V_APIC_BASE: usize = 912;
+export const V_SPEC_CTRL: usize = 920;
+export const V_TSC_DEADLINE: usize = 928;
+export const V_MTRR_DEF_TYPE: usize = 936;
+export const V_MTRR_FIXED: usize = 944;
+export const V_MTRR_VAR: usize = 1032;
+export const V_CPU_TOGGLE: usize = 1160;
+export const V_APIC_TIMER: usize = 1208;
+export const V_APIC_TIMER_PERIOD: usize = 1216;
+export const V_DEVICE_DEADLINE: usize = 1224;
+export const V_LAST_NOW: usize = 1232;
+export const V_EXIT_CODE: usize = 1240;
+export const V_EXIT_RIP: usize = 1248;
+export const V_EXIT_A: usize = 1256;
+export const V_EXIT_B: usize = 1264;
+export const V_EXIT_DATA: usize = 1272;
+export const V_EXIT_STATE: usize = 1304;
+export const V_DROP_ALL: usize = 1308;
+export const V_DROP_PAGES: usize = 1312;
+export const V_UNWRITE_ALL: usize = 1440;
+export const V_UNWRITE: usize = 1444;
+export const V_IN_GUEST: usize = 1508;
+export const V_STARTUP: usize = 1512;
+export const V_REPLAY_COUNT: usize = 1516;
+export const V_REPLAY_NEXT: usize = 1520;
+export const V_REPLAY_KEY: usize = 1528;
+export const V_REPLAY_DATA: usize = 2552;
+export const V_STAGE_COUNT: usize = 3576;
+export const V_STAGE_NEXT: usize = 3580;
+export const V_ST: usize = 3584;
+export const V_FCW: usize = 3712;
+export const V_FSW: usize = 3714;
+export const V_FTW: usize = 3716;
+export const V_FOP: usize = 3718;
+export const V_FIP: usize = 3720;
+export const V_FDP: usize = 3728;
+export const V_FCS: usize = 3736;
+export const V_FDS: usize = 3738;
+export const V_MXCSR: usize = 3740;
+export const V_YMM: usize = 3744;
+export const V_SIMD: usize = 4256;
+export const V_IMAGE: usize = 4320;
+export const V_RUN_MS: usize = 4432;
+export const V_HEAT: usize = 4440;
+export const V_ARENA_EPOCH: usize = 4444;
+export const V_REGION_EPOCH: usize = 4448;
+export const V_REGION_FIRST: usize = 4452;
+export const V_REGION_LAST: usize = 4456;
+export const V_REGION_WAITING: usize = 4460;
+export const V_BATCH_COUNT: usize = 4464;
+export const V_BATCH_AT: usize = 4468;
+export const V_BATCH_SINCE: usize = 4472;
+export const V_STATS: usize = 4480;
+export const V_CAPS: usize = 4736;
+export const V_EXIT_LENGTH: usize = 4740;
+export const V_ENTRY_INFO: usize = 4744;
+export const V_UNDO: usize = 4752;
+export const V_CPUID_COUNT: usize = 4936;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -367,158 +371,164 @@ export const V_CPUID_COUNT: usize = 4920;
   @inline set nmiBlocked(value: u32) { store<u32>(changetype<usize>(this), value, 760); }
   @inline get nmiPending(): u32 { return load<u32>(changetype<usize>(this), 764); }
   @inline set nmiPending(value: u32) { store<u32>(changetype<usize>(this), value, 764); }
-  @inline get extint(): i32 { return load<i32>(changetype<usize>(this), 768); }
-  @inline set extint(value: i32) { store<i32>(changetype<usize>(this), value, 768); }
-  @inline get runState(): u32 { return load<u32>(changetype<usize>(this), 772); }
-  @inline set runState(value: u32) { store<u32>(changetype<usize>(this), value, 772); }
-  @inline get vcpuid(): u32 { return load<u32>(changetype<usize>(this), 776); }
-  @inline set vcpuid(value: u32) { store<u32>(changetype<usize>(this), value, 776); }
-  @inline get stackFault(): u32 { return load<u32>(changetype<usize>(this), 780); }
-  @inline set stackFault(value: u32) { store<u32>(changetype<usize>(this), value, 780); }
-  @inline get a20Mask(): u32 { return load<u32>(changetype<usize>(this), 784); }
-  @inline set a20Mask(value: u32) { store<u32>(changetype<usize>(this), value, 784); }
-  @inline get star(): u64 { return load<u64>(changetype<usize>(this), 792); }
-  @inline set star(value: u64) { store<u64>(changetype<usize>(this), value, 792); }
-  @inline get lstar(): u64 { return load<u64>(changetype<usize>(this), 800); }
-  @inline set lstar(value: u64) { store<u64>(changetype<usize>(this), value, 800); }
-  @inline get cstar(): u64 { return load<u64>(changetype<usize>(this), 808); }
-  @inline set cstar(value: u64) { store<u64>(changetype<usize>(this), value, 808); }
-  @inline get sfmask(): u64 { return load<u64>(changetype<usize>(this), 816); }
-  @inline set sfmask(value: u64) { store<u64>(changetype<usize>(this), value, 816); }
-  @inline get kernelGsBase(): u64 { return load<u64>(changetype<usize>(this), 824); }
-  @inline set kernelGsBase(value: u64) { store<u64>(changetype<usize>(this), value, 824); }
-  @inline get sysenterCs(): u64 { return load<u64>(changetype<usize>(this), 832); }
-  @inline set sysenterCs(value: u64) { store<u64>(changetype<usize>(this), value, 832); }
-  @inline get sysenterEsp(): u64 { return load<u64>(changetype<usize>(this), 840); }
-  @inline set sysenterEsp(value: u64) { store<u64>(changetype<usize>(this), value, 840); }
-  @inline get sysenterEip(): u64 { return load<u64>(changetype<usize>(this), 848); }
-  @inline set sysenterEip(value: u64) { store<u64>(changetype<usize>(this), value, 848); }
-  @inline get pat(): u64 { return load<u64>(changetype<usize>(this), 856); }
-  @inline set pat(value: u64) { store<u64>(changetype<usize>(this), value, 856); }
-  @inline get tscAdjust(): u64 { return load<u64>(changetype<usize>(this), 864); }
-  @inline set tscAdjust(value: u64) { store<u64>(changetype<usize>(this), value, 864); }
-  @inline get tscOffset(): u64 { return load<u64>(changetype<usize>(this), 872); }
-  @inline set tscOffset(value: u64) { store<u64>(changetype<usize>(this), value, 872); }
-  @inline get tscAux(): u64 { return load<u64>(changetype<usize>(this), 880); }
-  @inline set tscAux(value: u64) { store<u64>(changetype<usize>(this), value, 880); }
-  @inline get miscEnable(): u64 { return load<u64>(changetype<usize>(this), 888); }
-  @inline set miscEnable(value: u64) { store<u64>(changetype<usize>(this), value, 888); }
-  @inline get apicBase(): u64 { return load<u64>(changetype<usize>(this), 896); }
-  @inline set apicBase(value: u64) { store<u64>(changetype<usize>(this), value, 896); }
-  @inline get specCtrl(): u64 { return load<u64>(changetype<usize>(this), 904); }
-  @inline set specCtrl(value: u64) { store<u64>(changetype<usize>(this), value, 904); }
-  @inline get tscDeadline(): u64 { return load<u64>(changetype<usize>(this), 912); }
-  @inline set tscDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 912); }
-  @inline get mtrrDefType(): u64 { return load<u64>(changetype<usize>(this), 920); }
-  @inline set mtrrDefType(value: u64) { store<u64>(changetype<usize>(this), value, 920); }
-  @inline mtrrFixedAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 928); }
-  @inline set_mtrrFixed(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 928); }
-  @inline mtrrVarAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1016); }
-  @inline set_mtrrVar(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1016); }
-  @inline cpuToggleAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1144); }
-  @inline set_cpuToggle(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1144); }
-  @inline get apicTimer(): u64 { return load<u64>(changetype<usize>(this), 1192); }
-  @inline set apicTimer(value: u64) { store<u64>(changetype<usize>(this), value, 1192); }
-  @inline get apicTimerPeriod(): u64 { return load<u64>(changetype<usize>(this), 1200); }
-  @inline set apicTimerPeriod(value: u64) { store<u64>(changetype<usize>(this), value, 1200); }
-  @inline get deviceDeadline(): u64 { return load<u64>(changetype<usize>(this), 1208); }
-  @inline set deviceDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 1208); }
-  @inline get lastNow(): u64 { return load<u64>(changetype<usize>(this), 1216); }
-  @inline set lastNow(value: u64) { store<u64>(changetype<usize>(this), value, 1216); }
-  @inline get exitCode(): u32 { return load<u32>(changetype<usize>(this), 1224); }
-  @inline set exitCode(value: u32) { store<u32>(changetype<usize>(this), value, 1224); }
-  @inline get exitRip(): u64 { return load<u64>(changetype<usize>(this), 1232); }
-  @inline set exitRip(value: u64) { store<u64>(changetype<usize>(this), value, 1232); }
-  @inline get exitA(): u64 { return load<u64>(changetype<usize>(this), 1240); }
-  @inline set exitA(value: u64) { store<u64>(changetype<usize>(this), value, 1240); }
-  @inline get exitB(): u64 { return load<u64>(changetype<usize>(this), 1248); }
-  @inline set exitB(value: u64) { store<u64>(changetype<usize>(this), value, 1248); }
-  @inline exitDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1256); }
-  @inline set_exitData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1256); }
-  @inline get exitState(): i32 { return load<i32>(changetype<usize>(this), 1288); }
-  @inline set exitState(value: i32) { store<i32>(changetype<usize>(this), value, 1288); }
-  @inline get dropAll(): u32 { return load<u32>(changetype<usize>(this), 1292); }
-  @inline set dropAll(value: u32) { store<u32>(changetype<usize>(this), value, 1292); }
-  @inline dropPagesAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1296); }
-  @inline set_dropPages(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1296); }
-  @inline get unwriteAll(): u32 { return load<u32>(changetype<usize>(this), 1424); }
-  @inline set unwriteAll(value: u32) { store<u32>(changetype<usize>(this), value, 1424); }
-  @inline unwriteAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1428); }
-  @inline set_unwrite(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1428); }
-  @inline get inGuest(): i32 { return load<i32>(changetype<usize>(this), 1492); }
-  @inline set inGuest(value: i32) { store<i32>(changetype<usize>(this), value, 1492); }
-  @inline get startup(): i32 { return load<i32>(changetype<usize>(this), 1496); }
-  @inline set startup(value: i32) { store<i32>(changetype<usize>(this), value, 1496); }
-  @inline get replayCount(): u32 { return load<u32>(changetype<usize>(this), 1500); }
-  @inline set replayCount(value: u32) { store<u32>(changetype<usize>(this), value, 1500); }
-  @inline get replayNext(): u32 { return load<u32>(changetype<usize>(this), 1504); }
-  @inline set replayNext(value: u32) { store<u32>(changetype<usize>(this), value, 1504); }
-  @inline replayKeyAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1512); }
-  @inline set_replayKey(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1512); }
-  @inline replayDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2536); }
-  @inline set_replayData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2536); }
-  @inline get stageCount(): u32 { return load<u32>(changetype<usize>(this), 3560); }
-  @inline set stageCount(value: u32) { store<u32>(changetype<usize>(this), value, 3560); }
-  @inline get stageNext(): u32 { return load<u32>(changetype<usize>(this), 3564); }
-  @inline set stageNext(value: u32) { store<u32>(changetype<usize>(this), value, 3564); }
-  @inline stAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 16, 3568); }
-  @inline set_st(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 16, value, 3568); }
-  @inline get fcw(): u16 { return load<u16>(changetype<usize>(this), 3696); }
-  @inline set fcw(value: u16) { store<u16>(changetype<usize>(this), value, 3696); }
-  @inline get fsw(): u16 { return load<u16>(changetype<usize>(this), 3698); }
-  @inline set fsw(value: u16) { store<u16>(changetype<usize>(this), value, 3698); }
-  @inline get ftw(): u16 { return load<u16>(changetype<usize>(this), 3700); }
-  @inline set ftw(value: u16) { store<u16>(changetype<usize>(this), value, 3700); }
-  @inline get fop(): u16 { return load<u16>(changetype<usize>(this), 3702); }
-  @inline set fop(value: u16) { store<u16>(changetype<usize>(this), value, 3702); }
-  @inline get fip(): u64 { return load<u64>(changetype<usize>(this), 3704); }
-  @inline set fip(value: u64) { store<u64>(changetype<usize>(this), value, 3704); }
-  @inline get fdp(): u64 { return load<u64>(changetype<usize>(this), 3712); }
-  @inline set fdp(value: u64) { store<u64>(changetype<usize>(this), value, 3712); }
-  @inline get fcs(): u16 { return load<u16>(changetype<usize>(this), 3720); }
-  @inline set fcs(value: u16) { store<u16>(changetype<usize>(this), value, 3720); }
-  @inline get fds(): u16 { return load<u16>(changetype<usize>(this), 3722); }
-  @inline set fds(value: u16) { store<u16>(changetype<usize>(this), value, 3722); }
-  @inline get mxcsr(): u32 { return load<u32>(changetype<usize>(this), 3724); }
-  @inline set mxcsr(value: u32) { store<u32>(changetype<usize>(this), value, 3724); }
-  @inline ymmAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 3728); }
-  @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 3728); }
-  @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4240); }
-  @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4240); }
-  @inline imageAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4304); }
-  @inline set_image(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4304); }
-  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 4416); }
-  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 4416); }
-  @inline get heat(): u32 { return load<u32>(changetype<usize>(this), 4424); }
-  @inline set heat(value: u32) { store<u32>(changetype<usize>(this), value, 4424); }
-  @inline get arenaEpoch(): u32 { return load<u32>(changetype<usize>(this), 4428); }
-  @inline set arenaEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4428); }
-  @inline get regionEpoch(): u32 { return load<u32>(changetype<usize>(this), 4432); }
-  @inline set regionEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4432); }
-  @inline get regionFirst(): u32 { return load<u32>(changetype<usize>(this), 4436); }
-  @inline set regionFirst(value: u32) { store<u32>(changetype<usize>(this), value, 4436); }
-  @inline get regionLast(): u32 { return load<u32>(changetype<usize>(this), 4440); }
-  @inline set regionLast(value: u32) { store<u32>(changetype<usize>(this), value, 4440); }
-  @inline get regionWaiting(): u32 { return load<u32>(changetype<usize>(this), 4444); }
-  @inline set regionWaiting(value: u32) { store<u32>(changetype<usize>(this), value, 4444); }
-  @inline get batchCount(): u32 { return load<u32>(changetype<usize>(this), 4448); }
-  @inline set batchCount(value: u32) { store<u32>(changetype<usize>(this), value, 4448); }
-  @inline get batchAt(): u32 { return load<u32>(changetype<usize>(this), 4452); }
-  @inline set batchAt(value: u32) { store<u32>(changetype<usize>(this), value, 4452); }
-  @inline get batchSince(): u64 { return load<u64>(changetype<usize>(this), 4456); }
-  @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 4456); }
-  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4464); }
-  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4464); }
-  @inline get caps(): u32 { return load<u32>(changetype<usize>(this), 4720); }
-  @inline set caps(value: u32) { store<u32>(changetype<usize>(this), value, 4720); }
-  @inline get exitLength(): u32 { return load<u32>(changetype<usize>(this), 4724); }
-  @inline set exitLength(value: u32) { store<u32>(changetype<usize>(this), value, 4724); }
-  @inline get entryInfo(): u64 { return load<u64>(changetype<usize>(this), 4728); }
-  @inline set entryInfo(value: u64) { store<u64>(changetype<usize>(this), value, 4728); }
-  @inline undoAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4736); }
-  @inline set_undo(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4736); }
-  @inline get cpuidCount(): u32 { return load<u32>(changetype<usize>(this), 4920); }
-  @inline set cpuidCount(value: u32) { store<u32>(changetype<usize>(this), value, 4920); }
+  @inline get nmiPosted(): u32 { return load<u32>(changetype<usize>(this), 768); }
+  @inline set nmiPosted(value: u32) { store<u32>(changetype<usize>(this), value, 768); }
+  @inline get pauses(): u32 { return load<u32>(changetype<usize>(this), 772); }
+  @inline set pauses(value: u32) { store<u32>(changetype<usize>(this), value, 772); }
+  @inline get pausedAt(): u64 { return load<u64>(changetype<usize>(this), 776); }
+  @inline set pausedAt(value: u64) { store<u64>(changetype<usize>(this), value, 776); }
+  @inline get extint(): i32 { return load<i32>(changetype<usize>(this), 784); }
+  @inline set extint(value: i32) { store<i32>(changetype<usize>(this), value, 784); }
+  @inline get runState(): u32 { return load<u32>(changetype<usize>(this), 788); }
+  @inline set runState(value: u32) { store<u32>(changetype<usize>(this), value, 788); }
+  @inline get vcpuid(): u32 { return load<u32>(changetype<usize>(this), 792); }
+  @inline set vcpuid(value: u32) { store<u32>(changetype<usize>(this), value, 792); }
+  @inline get stackFault(): u32 { return load<u32>(changetype<usize>(this), 796); }
+  @inline set stackFault(value: u32) { store<u32>(changetype<usize>(this), value, 796); }
+  @inline get a20Mask(): u32 { return load<u32>(changetype<usize>(this), 800); }
+  @inline set a20Mask(value: u32) { store<u32>(changetype<usize>(this), value, 800); }
+  @inline get star(): u64 { return load<u64>(changetype<usize>(this), 808); }
+  @inline set star(value: u64) { store<u64>(changetype<usize>(this), value, 808); }
+  @inline get lstar(): u64 { return load<u64>(changetype<usize>(this), 816); }
+  @inline set lstar(value: u64) { store<u64>(changetype<usize>(this), value, 816); }
+  @inline get cstar(): u64 { return load<u64>(changetype<usize>(this), 824); }
+  @inline set cstar(value: u64) { store<u64>(changetype<usize>(this), value, 824); }
+  @inline get sfmask(): u64 { return load<u64>(changetype<usize>(this), 832); }
+  @inline set sfmask(value: u64) { store<u64>(changetype<usize>(this), value, 832); }
+  @inline get kernelGsBase(): u64 { return load<u64>(changetype<usize>(this), 840); }
+  @inline set kernelGsBase(value: u64) { store<u64>(changetype<usize>(this), value, 840); }
+  @inline get sysenterCs(): u64 { return load<u64>(changetype<usize>(this), 848); }
+  @inline set sysenterCs(value: u64) { store<u64>(changetype<usize>(this), value, 848); }
+  @inline get sysenterEsp(): u64 { return load<u64>(changetype<usize>(this), 856); }
+  @inline set sysenterEsp(value: u64) { store<u64>(changetype<usize>(this), value, 856); }
+  @inline get sysenterEip(): u64 { return load<u64>(changetype<usize>(this), 864); }
+  @inline set sysenterEip(value: u64) { store<u64>(changetype<usize>(this), value, 864); }
+  @inline get pat(): u64 { return load<u64>(changetype<usize>(this), 872); }
+  @inline set pat(value: u64) { store<u64>(changetype<usize>(this), value, 872); }
+  @inline get tscAdjust(): u64 { return load<u64>(changetype<usize>(this), 880); }
+  @inline set tscAdjust(value: u64) { store<u64>(changetype<usize>(this), value, 880); }
+  @inline get tscOffset(): u64 { return load<u64>(changetype<usize>(this), 888); }
+  @inline set tscOffset(value: u64) { store<u64>(changetype<usize>(this), value, 888); }
+  @inline get tscAux(): u64 { return load<u64>(changetype<usize>(this), 896); }
+  @inline set tscAux(value: u64) { store<u64>(changetype<usize>(this), value, 896); }
+  @inline get miscEnable(): u64 { return load<u64>(changetype<usize>(this), 904); }
+  @inline set miscEnable(value: u64) { store<u64>(changetype<usize>(this), value, 904); }
+  @inline get apicBase(): u64 { return load<u64>(changetype<usize>(this), 912); }
+  @inline set apicBase(value: u64) { store<u64>(changetype<usize>(this), value, 912); }
+  @inline get specCtrl(): u64 { return load<u64>(changetype<usize>(this), 920); }
+  @inline set specCtrl(value: u64) { store<u64>(changetype<usize>(this), value, 920); }
+  @inline get tscDeadline(): u64 { return load<u64>(changetype<usize>(this), 928); }
+  @inline set tscDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 928); }
+  @inline get mtrrDefType(): u64 { return load<u64>(changetype<usize>(this), 936); }
+  @inline set mtrrDefType(value: u64) { store<u64>(changetype<usize>(this), value, 936); }
+  @inline mtrrFixedAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 944); }
+  @inline set_mtrrFixed(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 944); }
+  @inline mtrrVarAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1032); }
+  @inline set_mtrrVar(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1032); }
+  @inline cpuToggleAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1160); }
+  @inline set_cpuToggle(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1160); }
+  @inline get apicTimer(): u64 { return load<u64>(changetype<usize>(this), 1208); }
+  @inline set apicTimer(value: u64) { store<u64>(changetype<usize>(this), value, 1208); }
+  @inline get apicTimerPeriod(): u64 { return load<u64>(changetype<usize>(this), 1216); }
+  @inline set apicTimerPeriod(value: u64) { store<u64>(changetype<usize>(this), value, 1216); }
+  @inline get deviceDeadline(): u64 { return load<u64>(changetype<usize>(this), 1224); }
+  @inline set deviceDeadline(value: u64) { store<u64>(changetype<usize>(this), value, 1224); }
+  @inline get lastNow(): u64 { return load<u64>(changetype<usize>(this), 1232); }
+  @inline set lastNow(value: u64) { store<u64>(changetype<usize>(this), value, 1232); }
+  @inline get exitCode(): u32 { return load<u32>(changetype<usize>(this), 1240); }
+  @inline set exitCode(value: u32) { store<u32>(changetype<usize>(this), value, 1240); }
+  @inline get exitRip(): u64 { return load<u64>(changetype<usize>(this), 1248); }
+  @inline set exitRip(value: u64) { store<u64>(changetype<usize>(this), value, 1248); }
+  @inline get exitA(): u64 { return load<u64>(changetype<usize>(this), 1256); }
+  @inline set exitA(value: u64) { store<u64>(changetype<usize>(this), value, 1256); }
+  @inline get exitB(): u64 { return load<u64>(changetype<usize>(this), 1264); }
+  @inline set exitB(value: u64) { store<u64>(changetype<usize>(this), value, 1264); }
+  @inline exitDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1272); }
+  @inline set_exitData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1272); }
+  @inline get exitState(): i32 { return load<i32>(changetype<usize>(this), 1304); }
+  @inline set exitState(value: i32) { store<i32>(changetype<usize>(this), value, 1304); }
+  @inline get dropAll(): u32 { return load<u32>(changetype<usize>(this), 1308); }
+  @inline set dropAll(value: u32) { store<u32>(changetype<usize>(this), value, 1308); }
+  @inline dropPagesAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1312); }
+  @inline set_dropPages(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1312); }
+  @inline get unwriteAll(): u32 { return load<u32>(changetype<usize>(this), 1440); }
+  @inline set unwriteAll(value: u32) { store<u32>(changetype<usize>(this), value, 1440); }
+  @inline unwriteAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 1444); }
+  @inline set_unwrite(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 1444); }
+  @inline get inGuest(): i32 { return load<i32>(changetype<usize>(this), 1508); }
+  @inline set inGuest(value: i32) { store<i32>(changetype<usize>(this), value, 1508); }
+  @inline get startup(): i32 { return load<i32>(changetype<usize>(this), 1512); }
+  @inline set startup(value: i32) { store<i32>(changetype<usize>(this), value, 1512); }
+  @inline get replayCount(): u32 { return load<u32>(changetype<usize>(this), 1516); }
+  @inline set replayCount(value: u32) { store<u32>(changetype<usize>(this), value, 1516); }
+  @inline get replayNext(): u32 { return load<u32>(changetype<usize>(this), 1520); }
+  @inline set replayNext(value: u32) { store<u32>(changetype<usize>(this), value, 1520); }
+  @inline replayKeyAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 1528); }
+  @inline set_replayKey(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 1528); }
+  @inline replayDataAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 2552); }
+  @inline set_replayData(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 2552); }
+  @inline get stageCount(): u32 { return load<u32>(changetype<usize>(this), 3576); }
+  @inline set stageCount(value: u32) { store<u32>(changetype<usize>(this), value, 3576); }
+  @inline get stageNext(): u32 { return load<u32>(changetype<usize>(this), 3580); }
+  @inline set stageNext(value: u32) { store<u32>(changetype<usize>(this), value, 3580); }
+  @inline stAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 16, 3584); }
+  @inline set_st(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 16, value, 3584); }
+  @inline get fcw(): u16 { return load<u16>(changetype<usize>(this), 3712); }
+  @inline set fcw(value: u16) { store<u16>(changetype<usize>(this), value, 3712); }
+  @inline get fsw(): u16 { return load<u16>(changetype<usize>(this), 3714); }
+  @inline set fsw(value: u16) { store<u16>(changetype<usize>(this), value, 3714); }
+  @inline get ftw(): u16 { return load<u16>(changetype<usize>(this), 3716); }
+  @inline set ftw(value: u16) { store<u16>(changetype<usize>(this), value, 3716); }
+  @inline get fop(): u16 { return load<u16>(changetype<usize>(this), 3718); }
+  @inline set fop(value: u16) { store<u16>(changetype<usize>(this), value, 3718); }
+  @inline get fip(): u64 { return load<u64>(changetype<usize>(this), 3720); }
+  @inline set fip(value: u64) { store<u64>(changetype<usize>(this), value, 3720); }
+  @inline get fdp(): u64 { return load<u64>(changetype<usize>(this), 3728); }
+  @inline set fdp(value: u64) { store<u64>(changetype<usize>(this), value, 3728); }
+  @inline get fcs(): u16 { return load<u16>(changetype<usize>(this), 3736); }
+  @inline set fcs(value: u16) { store<u16>(changetype<usize>(this), value, 3736); }
+  @inline get fds(): u16 { return load<u16>(changetype<usize>(this), 3738); }
+  @inline set fds(value: u16) { store<u16>(changetype<usize>(this), value, 3738); }
+  @inline get mxcsr(): u32 { return load<u32>(changetype<usize>(this), 3740); }
+  @inline set mxcsr(value: u32) { store<u32>(changetype<usize>(this), value, 3740); }
+  @inline ymmAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 32, 3744); }
+  @inline set_ymm(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 32, value, 3744); }
+  @inline simdAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4256); }
+  @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4256); }
+  @inline imageAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4320); }
+  @inline set_image(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4320); }
+  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 4432); }
+  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 4432); }
+  @inline get heat(): u32 { return load<u32>(changetype<usize>(this), 4440); }
+  @inline set heat(value: u32) { store<u32>(changetype<usize>(this), value, 4440); }
+  @inline get arenaEpoch(): u32 { return load<u32>(changetype<usize>(this), 4444); }
+  @inline set arenaEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4444); }
+  @inline get regionEpoch(): u32 { return load<u32>(changetype<usize>(this), 4448); }
+  @inline set regionEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4448); }
+  @inline get regionFirst(): u32 { return load<u32>(changetype<usize>(this), 4452); }
+  @inline set regionFirst(value: u32) { store<u32>(changetype<usize>(this), value, 4452); }
+  @inline get regionLast(): u32 { return load<u32>(changetype<usize>(this), 4456); }
+  @inline set regionLast(value: u32) { store<u32>(changetype<usize>(this), value, 4456); }
+  @inline get regionWaiting(): u32 { return load<u32>(changetype<usize>(this), 4460); }
+  @inline set regionWaiting(value: u32) { store<u32>(changetype<usize>(this), value, 4460); }
+  @inline get batchCount(): u32 { return load<u32>(changetype<usize>(this), 4464); }
+  @inline set batchCount(value: u32) { store<u32>(changetype<usize>(this), value, 4464); }
+  @inline get batchAt(): u32 { return load<u32>(changetype<usize>(this), 4468); }
+  @inline set batchAt(value: u32) { store<u32>(changetype<usize>(this), value, 4468); }
+  @inline get batchSince(): u64 { return load<u64>(changetype<usize>(this), 4472); }
+  @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 4472); }
+  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4480); }
+  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4480); }
+  @inline get caps(): u32 { return load<u32>(changetype<usize>(this), 4736); }
+  @inline set caps(value: u32) { store<u32>(changetype<usize>(this), value, 4736); }
+  @inline get exitLength(): u32 { return load<u32>(changetype<usize>(this), 4740); }
+  @inline set exitLength(value: u32) { store<u32>(changetype<usize>(this), value, 4740); }
+  @inline get entryInfo(): u64 { return load<u64>(changetype<usize>(this), 4744); }
+  @inline set entryInfo(value: u64) { store<u64>(changetype<usize>(this), value, 4744); }
+  @inline undoAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4752); }
+  @inline set_undo(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4752); }
+  @inline get cpuidCount(): u32 { return load<u32>(changetype<usize>(this), 4936); }
+  @inline set cpuidCount(value: u32) { store<u32>(changetype<usize>(this), value, 4936); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;

@@ -8,6 +8,7 @@ import { ea, uD, uS, uSize } from "../decode/uop";
 import { hostRead } from "../mem/phys";
 import { deviceRead, deviceValue } from "../mem/stage";
 import { AR_L, segAr } from "../mem/segment";
+import { vcpuCount } from "../mem/pageword";
 import { flushAll, flushPage } from "../mem/tlb";
 import { CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, MAXPHYADDR } from "../mem/walk";
 import { DR6_BD, raiseDebug, rearm } from "./debug";
@@ -254,8 +255,18 @@ export function hlt(c: Vcpu, u: usize): bool {
   return true;
 }
 
-/** A hint; it leaves only if the hypervisor's user wants to see it. */
+/** Instructions between two PAUSEs of one spin loop, at most. */
+const SPIN_LOOP: u64 = 1000;
+
+/**
+ * PAUSE: counted, so that a vCPU that spins can give way to one that has what it waits for (RUN_SPIN). It leaves only if
+ * the hypervisor's user wants to see it.
+ */
 export function pause(c: Vcpu, u: usize): bool {
+  if (vcpuCount() > 1) {
+    c.pauses = c.icount - c.pausedAt > SPIN_LOOP ? 1 : c.pauses + 1;
+    c.pausedAt = c.icount;
+  }
   return !(c.caps & CAP_PAUSE_EXIT) || deviceRead(c, EXIT_PAUSE, 0, 1);
 }
 

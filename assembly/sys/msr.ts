@@ -9,7 +9,7 @@
  * Not here: machine-check banks (there are none), performance counters, VMX.
  */
 import {
-  Vcpu, AREA_APIC, CAP_MSR_EXIT, EXIT_RDMSR, EXIT_WRMSR, MODE_CODE64, SEG_FS, SEG_GS, STATUS_EXIT, STATUS_FAULT, STATUS_SLOW,
+  Vcpu, AREA_APIC, ATTENTION_DEADLINE, V_ATTENTION, CAP_MSR_EXIT, EXIT_RDMSR, EXIT_WRMSR, MODE_CODE64, SEG_FS, SEG_GS, STATUS_EXIT, STATUS_FAULT, STATUS_SLOW,
 } from "../gen/layout";
 import { GP, raise, raiseError, UD } from "../exception";
 import { apicRead, apicValue, apicWrite, APIC_LVT_TIMER, APICBASE_ENABLED, APICBASE_X2APIC } from "../apic";
@@ -17,7 +17,7 @@ import { uD, uSize } from "../decode/uop";
 import { deviceRead, deviceValue } from "../mem/stage";
 import { segBase, setSegBase } from "../mem/segment";
 import { MAXPHYADDR } from "../mem/walk";
-import { tsc, tscToNs } from "../time";
+import { tsc, tscReached, tscToNs } from "../time";
 import { writeEfer } from "./control";
 import {
   ARCH_CAPABILITIES, CPU_ARCH_CAPABILITIES, CPU_RDTSCP, CPU_SPEC_CTRL, CPU_TSC_ADJUST, CPU_TSC_DEADLINE,
@@ -198,8 +198,12 @@ function deadlineMode(c: Vcpu): bool {
 /** The LAPIC timer's deadline from IA32_TSC_DEADLINE; 0 disarms. */
 function rearm(c: Vcpu): void {
   if (!deadlineMode(c)) return;
-  c.apicTimer = c.tscDeadline ? tscToNs(c, c.tscDeadline) : ~0;
   c.apicTimerPeriod = 0;
+  if (c.tscDeadline && tscReached(c, c.tscDeadline)) {
+    // Now, and before the next instruction.
+    c.apicTimer = 0;
+    atomic.or<i32>(changetype<usize>(c) + V_ATTENTION, ATTENTION_DEADLINE);
+  } else c.apicTimer = c.tscDeadline ? tscToNs(c, c.tscDeadline) : ~0;
 }
 
 /** IA32_APIC_BASE: checked here, then told to the device thread, which maps the page and resets the APIC. */

@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { getSystemErrorMap } from "node:util";
 import { CpuModelError, cpuToggles } from "../isa/cpuModel.ts";
+import { type InputEntry, isInputEntry } from "../machine/determinism.ts";
 import { VM_MAXCPU } from "../shared/layout.ts";
 
 /** Something about the command line or a file it names that cannot be used: one line, exit status 2. */
@@ -33,6 +34,21 @@ export function parseCpus(text: string): number {
   const n = /^\d+$/.test(text) ? Number(text) : 0;
   if (n < 1 || n > VM_MAXCPU) throw new UsageError(`--cpus ${text}: not a number from 1 to ${VM_MAXCPU}`);
   return n;
+}
+
+/** A recorded input log (src/machine/determinism.ts), a JSON object on each line. */
+export function parseInputLog(what: string, text: string): InputEntry[] {
+  const entries: InputEntry[] = [];
+  text.split("\n").forEach((line, i) => {
+    if (!line.trim()) return;
+    let entry: unknown;
+    try {
+      entry = JSON.parse(line);
+    } catch {}
+    if (!isInputEntry(entry)) throw new UsageError(`${what}: line ${i + 1} is no recorded input`);
+    entries.push(entry);
+  });
+  return entries;
 }
 
 export interface Send {

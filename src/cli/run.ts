@@ -1,7 +1,9 @@
 /** `tabhyve run`: one machine from the command line, its COM1 on stdio or in a file. */
 import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
-import { constants } from "node:os";
+import { availableParallelism, constants } from "node:os";
+import type { InputEntry } from "../machine/determinism.ts";
 import { Machine, type MachineStats, type StopReason } from "../machine/machine.ts";
+import { stateHash } from "../machine/stateHash.ts";
 import type { Snapshot } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { reason, type Send, UsageError } from "./options.ts";
@@ -21,6 +23,8 @@ export interface RunOptions {
   /** MachineConfig.cpu */
   readonly cpu: string;
   readonly transport: "threaded" | "inline";
+  /** Time goes by instructions; input is recorded in a file, or comes from one (src/machine/determinism.ts). */
+  readonly deterministic?: { readonly record?: string; readonly replay?: readonly InputEntry[] };
   readonly engine: EngineKind;
   /** "stdio", or a file that takes the guest's output. */
   readonly serial: string;
@@ -62,6 +66,14 @@ interface Ending {
  */
 export async function run(core: Uint8Array, options: RunOptions): Promise<number> {
   const started = performance.now();
+  const { deterministic: repeatable } = options;
+  const record = repeatable?.record === undefined ? undefined : openOutput("--record", repeatable.record);
+  const deterministic = repeatable && {
+    ...(repeatable.replay && { replay: repeatable.replay }),
+    ...(record !== undefined && {
+      record: (entry: InputEntry) => void writeSync(record, `${JSON.stringify(entry)}\n`),
+    }),
+  };
   let over = false;
   let settle!: (ending: Ending) => void;
   const ending = new Promise<Ending>((resolve) => {
@@ -86,6 +98,8 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     transport: options.transport,
     engine: options.engine,
     spawn: spawnWorker,
+    hostCores: availableParallelism(),
+    ...(deterministic && { deterministic }),
     debugExit: options.debugExit,
     restart: options.restart,
     serial: (bytes) => {
@@ -145,10 +159,15 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     terminal?.close();
     await Promise.race([machine.destroy(), new Promise((resolve) => setTimeout(resolve, GRACE).unref())]);
     output?.close();
+    if (record !== undefined) closeSync(record);
   }
   // Stopped vCPUs have accounted for all that they did.
   if (stats !== undefined) {
-    writeFileSync(stats, `${JSON.stringify(statistics(machine.stats(), started), undefined, 2)}\n`);
+    const all = {
+      ...statistics(machine.stats(), started),
+      ...(deterministic && { stateHash: await stateHash(machine) }),
+    };
+    writeFileSync(stats, `${JSON.stringify(all, undefined, 2)}\n`);
     closeSync(stats);
   }
   return status;

@@ -21,7 +21,7 @@ import { KINDS, type Kind } from "./fuzz/generate.ts";
 import * as options from "./options.ts";
 import { type Send, UsageError } from "./options.ts";
 import { type ReplayWords, replay } from "./replay.ts";
-import { run, STATUS } from "./run.ts";
+import { type RunOptions, run, STATUS } from "./run.ts";
 
 const ENGINES: readonly EngineKind[] = ["interp", "jit", "auto"];
 /** Options of the contract that belong to later work: named, so that they are refused and not misread. */
@@ -39,6 +39,9 @@ interface RunWords {
   cpu: string;
   transport: "threaded" | "inline";
   engine: EngineKind;
+  deterministic?: boolean;
+  record?: string;
+  replay?: string;
   serial: string;
   send?: Send[];
   until?: RegExp;
@@ -127,6 +130,15 @@ const program = new Command("tabhyve")
     );
   });
 
+/** What `--record` and `--replay` say. */
+function repeatable({ record, replay }: RunWords): NonNullable<RunOptions["deterministic"]> {
+  const text = replay === undefined ? undefined : new TextDecoder().decode(options.readInput("--replay", replay));
+  return {
+    ...(record !== undefined && { record }),
+    ...(text !== undefined && { replay: options.parseInputLog(`--replay ${replay}`, text) }),
+  };
+}
+
 const runCommand = program
   .command("run")
   .description("boot a guest; its COM1 is stdin and stdout")
@@ -152,6 +164,9 @@ const runCommand = program
     ).default("threaded"),
   )
   .addOption(engine())
+  .option("--deterministic", "time goes by instructions: the same input makes the same run; implies --transport inline")
+  .addOption(single("--record <file>", "with --deterministic: write down when input has come in", word))
+  .addOption(single("--replay <file>", "with --deterministic: input of a run that was recorded", word))
   .addOption(single("--serial <where>", "stdio, or a file for the guest's output", word).default("stdio"))
   .option("--send <'PATTERN=>TEXT'>", "type TEXT when PATTERN appears; repeatable", (text, all: Send[] = []) => [
     ...all,
@@ -176,6 +191,9 @@ const runCommand = program
   .addHelpText("after", RUN_NOTES)
   .action(async (words: RunWords) => {
     noArguments(runCommand);
+    for (const name of ["record", "replay"] as const) {
+      if (words[name] !== undefined && !words.deterministic) throw new UsageError(`--${name}: needs --deterministic`);
+    }
     const initrd = words.initrd === undefined ? undefined : options.readInput("--initrd", words.initrd);
     if (initrd?.length === 0) throw new UsageError(`--initrd ${words.initrd}: is empty`);
     const snapshot =
@@ -196,7 +214,8 @@ const runCommand = program
       memoryBytes: saved && !given("memory") ? saved.memoryBytes : words.memory,
       vcpus: saved && !given("cpus") ? saved.vcpus : words.cpus,
       cpu: saved && !given("cpu") ? saved.cpu : words.cpu,
-      transport: words.transport,
+      transport: words.deterministic ? "inline" : words.transport,
+      ...(words.deterministic && { deterministic: repeatable(words) }),
       engine: words.engine,
       serial: words.serial,
       send: words.send ?? [],

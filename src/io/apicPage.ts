@@ -10,7 +10,7 @@
  *     extint                        the device thread
  */
 
-import { AREA, VCPU } from "../shared/layout.ts";
+import { AREA, ATTENTION, VCPU } from "../shared/layout.ts";
 import { APIC_BASE_ENABLE, APIC_BASE_X2APIC } from "./apicBase.ts";
 import { APIC, SVR_ENABLE } from "./apicRegs.ts";
 
@@ -76,6 +76,12 @@ export class ApicPage {
     Atomics.or(this.view(), word, bits);
     if (this.wake !== undefined) this.wake();
     else Atomics.notify(this.words, word);
+  }
+
+  /** An NMI: two that come before the vCPU takes the first are two. */
+  postNmi(): void {
+    Atomics.add(this.view(), this.at(VCPU.nmiPosted.offset), 1);
+    this.attend(ATTENTION.NMI);
   }
 
   get extint(): boolean {

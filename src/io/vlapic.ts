@@ -211,7 +211,7 @@ export class Vlapic implements IoHandler, ApicTarget, Device<VlapicV1> {
       case DELIVERY.LOWEST_PRIORITY:
         return this.post(vector, level);
       case DELIVERY.NMI:
-        this.page.attend(ATTENTION.NMI);
+        this.page.postNmi();
         return true;
       case DELIVERY.INIT:
         this.options.onInit();

@@ -51,7 +51,7 @@ export class VlapicLint {
     this.state.lint1 = asserted;
     if (!edge) return;
     if (this.page.enabled) this.fire(APIC.LVT_LINT1);
-    else this.page.attend(ATTENTION.NMI);
+    else this.page.postNmi();
   }
 
   setExtintMessage(asserted: boolean): void {
@@ -75,7 +75,7 @@ export class VlapicLint {
     if ((entry & LVT_MASKED) !== 0) return;
     const mode = modeOf(entry);
     if (mode === DELIVERY.FIXED) this.post(entry & 0xff);
-    else if (mode === DELIVERY.NMI) this.page.attend(ATTENTION.NMI);
+    else if (mode === DELIVERY.NMI) this.page.postNmi();
     else if (mode !== DELIVERY.EXTINT) this.log(`LINT delivery mode ${mode} is not there`);
   }
 }

@@ -21,10 +21,12 @@ import { drainRing, RING_EOI, RING_PORT } from "../vcpu/ring.ts";
 import { postInit, postSipi } from "../vcpu/startup.ts";
 import { ThreadedEngine, type WorkerThread } from "../vcpu/threaded.ts";
 import { type StructView, vcpuView } from "../vcpu/view.ts";
+import { VirtualClock } from "../vcpu/virtualClock.ts";
 import { MachineMemory, type MemoryRegion } from "../vmm/memory.ts";
 import { acpiTables } from "./acpi.ts";
 import { Board } from "./board.ts";
 import { applyCpuState, CPU_SIGNATURE, resetVcpu, setFirmwareMtrrs } from "./cpuReset.ts";
+import { type DeterministicConfig, InputGate, repeatableRandom, WALL_CLOCK_SECONDS } from "./determinism.ts";
 import { serveExit } from "./exits.ts";
 import { BIOS_PORT_WRITES, placeBiosData } from "./loader/bios.ts";
 import { loadKernel } from "./loader/load.ts";
@@ -65,6 +67,8 @@ export interface MachineConfig {
   readonly engine?: EngineKind;
   /** Makes the workers of the threaded transport. */
   readonly spawn?: () => WorkerThread;
+  /** Cores of the host; default: what the browser says. */
+  readonly hostCores?: number;
   /** Bytes from COM1, as they come. */
   readonly serial: (bytes: Uint8Array) => void;
   readonly onState?: (state: MachineState, reason?: StopReason) => void;
@@ -72,7 +76,9 @@ export interface MachineConfig {
   readonly restart?: boolean;
   /** isa-debug-exit at 0xf4 and the testdev ports. */
   readonly debugExit?: boolean;
-  /** Seconds since 1970 for the RTC; default: now. */
+  /** The same input at the same instruction counts makes the same run; inline transport only (determinism.ts). */
+  readonly deterministic?: DeterministicConfig;
+  /** Seconds since 1970 for the RTC; default: now, or a fixed time in a deterministic machine. */
   readonly wallClockSeconds?: number;
   readonly log?: LogSink;
 }
@@ -96,6 +102,11 @@ const WORD_1_EDX = 1;
 /** MAXPHYADDR of the modelled CPU (assembly/mem/walk.ts). */
 const PHYSICAL_BITS = 40;
 
+function hostCores(): number {
+  const { navigator } = globalThis as { navigator?: { hardwareConcurrency?: number } };
+  return navigator?.hardwareConcurrency ?? 1;
+}
+
 export class Machine implements DeviceSide {
   readonly memory: MachineMemory;
   readonly board: Board;
@@ -110,7 +121,11 @@ export class Machine implements DeviceSide {
   readonly #views: StructView[];
   readonly #timers: MachineTimers;
   readonly #cpuToggles: readonly number[];
-  #pausedAt: number | undefined = performance.now();
+  /** The host's clock, or one made of instructions; in milliseconds. */
+  readonly #hostNow: () => number;
+  readonly #clock: VirtualClock | undefined;
+  readonly #gate: InputGate | undefined;
+  #pausedAt: number | undefined;
   #serialOut: number[] = [];
   #serialIn: Uint8Array[] = [];
   #stopping: StopReason | undefined;
@@ -128,8 +143,14 @@ export class Machine implements DeviceSide {
     this.memory = new MachineMemory({ regions, vcpus, shared: config.transport === "threaded" });
     this.memory.unmap(VGA_BASE, VGA_END - VGA_BASE);
     this.memory.control.set64(CONTROL.tscHz, BigInt(TSC_HZ));
-    this.memory.control.set(CONTROL.timeBase, performance.now());
     this.#views = Array.from({ length: vcpus }, (_, id) => vcpuView(this.memory.memory.buffer, id));
+    if (config.deterministic) {
+      this.#clock = new VirtualClock(this.#views);
+      this.#gate = new InputGate(config.deterministic, this.#clock, (bytes) => this.#takeInput(bytes));
+    }
+    this.#hostNow = this.#clock?.now ?? (() => performance.now());
+    this.#pausedAt = this.#hostNow();
+    this.memory.control.set(CONTROL.timeBase, this.#pausedAt);
     this.#timers = new MachineTimers(() => this.now());
     const log = new DebugLog(config.log);
     this.#views.forEach((view, id) => {
@@ -144,7 +165,8 @@ export class Machine implements DeviceSide {
       timers: this.#timers,
       vcpus,
       ramSize: config.memoryBytes,
-      wallClockSeconds: config.wallClockSeconds ?? Math.floor(Date.now() / 1000),
+      wallClockSeconds:
+        config.wallClockSeconds ?? (config.deterministic ? WALL_CLOCK_SECONDS : Math.floor(Date.now() / 1000)),
       serial: (byte) => this.#serialOut.push(byte),
       serialRoom: () => this.#feedSerial(),
       debugPort: log.bytes("debugport"),
@@ -166,6 +188,9 @@ export class Machine implements DeviceSide {
    * @throws LoaderError, OutOfMemoryError, CpuModelError with one line that says what to change.
    */
   static async create(config: MachineConfig): Promise<Machine> {
+    if (config.deterministic && config.transport !== "inline") {
+      throw new TypeError("a deterministic machine needs the inline transport");
+    }
     const machine = new Machine(config);
     machine.#boot();
     const { vcpus = 1 } = config;
@@ -175,14 +200,21 @@ export class Machine implements DeviceSide {
       const module = await WebAssembly.compile(config.core as BufferSource);
       machine.#core = instantiateCore(module, memory, () => performance.now());
       machine.#engine = await ThreadedEngine.create(
-        { module, memory, vcpus, spawn: config.spawn, yieldTo: triggerYield },
+        { module, memory, vcpus, cores: config.hostCores ?? hostCores(), spawn: config.spawn, yieldTo: triggerYield },
         machine,
       );
     } else {
       const module = await WebAssembly.compile(unshared(config.core) as BufferSource);
       machine.#core = instantiateCore(module, memory, () => performance.now());
       machine.#engine = new InlineEngine(
-        { module, memory, vcpus, now: () => performance.now(), yieldTo: triggerYield },
+        {
+          module,
+          memory,
+          vcpus,
+          now: machine.#hostNow,
+          yieldTo: triggerYield,
+          ...(machine.#clock && { clock: machine.#clock, random: repeatableRandom() }),
+        },
         machine,
       );
     }
@@ -310,8 +342,20 @@ export class Machine implements DeviceSide {
   /** Bytes for COM1; they wait until the guest takes them. */
   serialInput(bytes: Uint8Array): void {
     if (!bytes.length) return;
-    this.#serialIn.push(bytes.slice());
+    if (this.#gate) {
+      this.#gate.push(bytes.slice());
+      this.#engine.kick(0);
+    } else this.#takeInput(bytes.slice());
+  }
+
+  #takeInput(bytes: Uint8Array): void {
+    this.#serialIn.push(bytes);
     this.#feedSerial();
+  }
+
+  /** RFLAGS of a vCPU. Only while the machine does not run. */
+  rflags(id: number): Promise<bigint> {
+    return this.#engine.rflags(id);
   }
 
   stats(): MachineStats {
@@ -333,8 +377,16 @@ export class Machine implements DeviceSide {
   // DeviceSide
 
   now(): bigint {
-    const host = this.#pausedAt ?? performance.now();
+    const host = this.#pausedAt ?? this.#hostNow();
     return BigInt(Math.max(0, Math.floor((host - this.memory.control.get(CONTROL.timeBase)) * 1e6)));
+  }
+
+  gap(): void {
+    this.#gate?.gap();
+  }
+
+  nextInput(): number | undefined {
+    return this.#gate?.nextNs;
   }
 
   nextDeadline(): bigint {
@@ -401,7 +453,7 @@ export class Machine implements DeviceSide {
   #go(): void {
     if (this.#pausedAt !== undefined) {
       const control = this.memory.control;
-      control.set(CONTROL.timeBase, control.get(CONTROL.timeBase) + performance.now() - this.#pausedAt);
+      control.set(CONTROL.timeBase, control.get(CONTROL.timeBase) + this.#hostNow() - this.#pausedAt);
       this.#pausedAt = undefined;
     }
     this.#engine.deadlineChanged(this.#timers.next);
@@ -410,7 +462,7 @@ export class Machine implements DeviceSide {
 
   async #halt(): Promise<void> {
     await this.#engine.stop();
-    this.#pausedAt ??= performance.now();
+    this.#pausedAt ??= this.#hostNow();
     this.drain();
   }
 

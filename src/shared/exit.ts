@@ -26,5 +26,5 @@ export const EXIT = {
   INIT: 33,
 } as const;
 
-/** What the core's `run` came back with (assembly/index.ts). */
-export const RUN = { SLICE: 0, EXIT: 1, HALT: 2, TRIPLE_FAULT: 3, STOP: 4 } as const;
+/** What the core's `run` came back with (assembly/index.ts). SPIN: the guest waits for another vCPU. */
+export const RUN = { SLICE: 0, EXIT: 1, HALT: 2, TRIPLE_FAULT: 3, STOP: 4, SPIN: 5 } as const;

@@ -245,7 +245,13 @@ export const VCPU = layOut({
   taskCr3: ["u32"],
   taskError: ["u32"],
   nmiBlocked: ["u32"],
+  /** NMIs that wait: at most one while another is being handled, at most two otherwise (as in hardware: one in each latch). */
   nmiPending: ["u32"],
+  /** NMIs posted since ATTENTION.NMI was taken last, by anybody. */
+  nmiPosted: ["u32"],
+  /** PAUSE instructions in a row, and Vcpu.icount at the last: a vCPU that spins gives way (RUN.SPIN). */
+  pauses: ["u32"],
+  pausedAt: ["u64"],
   /** Level of the ExtINT wire, written by the device thread. */
   extint: ["i32"],
   /** See RUN_STATE. */

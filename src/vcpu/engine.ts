@@ -22,6 +22,9 @@ export interface DeviceSide {
   /** Guest time in ns, and the earliest device deadline (all ones = none). */
   now(): bigint;
   nextDeadline(): bigint;
+  /** Between two turns of a machine with a virtual clock: lets input in, whose next recorded piece is due at nextInput. */
+  gap?(): void;
+  nextInput?(): number | undefined;
   /** A vCPU cannot go on: a triple fault, or the engine itself failed. Stop every vCPU. */
   failed(id: number, error?: unknown): void;
 }
@@ -39,5 +42,7 @@ export interface Engine {
   dropCode(hostPage: number): void;
   /** After `stop`: the host has changed registers of vCPU `id`. */
   refresh(id: number): Promise<void>;
+  /** RFLAGS of a vCPU that does not run. */
+  rflags(id: number): Promise<bigint>;
   destroy(): Promise<void>;
 }

@@ -1,24 +1,36 @@
 /**
- * The inline transport: cores and device models on one thread. The loop gives way to the event loop after every slice,
- * so that input arrives; a machine in which every vCPU is halted sleeps until its next deadline or a kick.
+ * The inline transport: cores and device models on one thread. vCPUs take turns, round robin; a turn ends early when the
+ * vCPU halts, or spins. The loop gives way to the event loop after every slice, so that input arrives; a machine in which
+ * every vCPU is halted sleeps until its next deadline or a kick.
+ *
+ * With a virtual clock everything goes by instruction counts: turns, slices, time; and a machine in which every vCPU is
+ * halted does not sleep until its next deadline, but skips to it.
  */
 import { RUN } from "../shared/exit.ts";
 import { VCPU } from "../shared/layout.ts";
 import { clearStop } from "./attention.ts";
-import { type CoreExports, type HostNow, instantiateCore } from "./core.ts";
+import { type CoreExports, type HostNow, type HostRandom, instantiateCore } from "./core.ts";
 import { postDrop } from "./drop.ts";
 import type { DeviceSide, Engine } from "./engine.ts";
 import { type StructView, vcpuBase, vcpuView } from "./view.ts";
+import type { VirtualClock } from "./virtualClock.ts";
 
-/** Instructions per vCPU before the event loop gets its turn; about 5 ms, or as long as exits make it. */
+/** Instructions before the event loop gets its turn; about 5 ms, or as long as exits make it. */
 const SLICE = 600_000n;
 const SLICE_MS = 8;
+/** Instructions of a turn, where there are several vCPUs: one waits for another no longer than that. */
+const TURN = 20_000n;
+const NEVER = 0xffff_ffff_ffff_ffffn;
 
 export interface InlineOptions {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly vcpus: number;
   readonly now: HostNow;
+  /** Time by instructions; `now` is its. */
+  readonly clock?: VirtualClock;
+  /** What RDRAND reads; default: the host's generator. */
+  readonly random?: HostRandom;
   /** Runs `callback` after pending events: setImmediate, or a MessageChannel in a browser. */
   readonly yieldTo: (callback: () => void) => void;
 }
@@ -38,7 +50,7 @@ export class InlineEngine implements Engine {
     this.#devices = devices;
     this.#views = Array.from({ length: options.vcpus }, (_, id) => vcpuView(options.memory.buffer, id));
     this.#cores = this.#views.map((_, id) => {
-      const core = instantiateCore(options.module, options.memory, options.now);
+      const core = instantiateCore(options.module, options.memory, options.now, options.random);
       core.init(vcpuBase(id));
       return core;
     });
@@ -73,26 +85,40 @@ export class InlineEngine implements Engine {
     this.#cores[id].refresh(vcpuBase(id));
   }
 
+  async rflags(id: number): Promise<bigint> {
+    return this.#cores[id].rflags(vcpuBase(id));
+  }
+
   async destroy(): Promise<void> {
     await this.stop();
   }
 
   async #run(): Promise<void> {
     const devices = this.#devices;
+    const { clock, yieldTo } = this.#options;
+    const turn = this.#views.length === 1 ? SLICE : TURN;
     while (this.#running) {
-      let halted = 0;
-      for (let id = 0; id < this.#views.length && this.#running; id++) {
-        this.#guarded(id, () => {
-          if (this.#slice(id) === RUN.HALT) halted++;
+      // A slice: rounds of turns.
+      const late = clock ? Number.POSITIVE_INFINITY : performance.now() + SLICE_MS;
+      let halted = false;
+      for (let done = 0n; done < SLICE && this.#running && !halted && performance.now() < late; done += turn) {
+        let idle = 0;
+        if (clock) this.#guarded(0, () => devices.gap?.());
+        for (let id = 0; id < this.#views.length && this.#running; id++) {
+          this.#guarded(id, () => {
+            if (this.#turn(id, turn, late) === RUN.HALT) idle++;
+          });
+        }
+        this.#guarded(0, () => {
+          devices.drain();
+          devices.fireTimers();
         });
+        halted = idle === this.#views.length;
       }
-      this.#guarded(0, () => {
-        devices.drain();
-        devices.fireTimers();
-      });
       if (!this.#running) return;
-      if (halted === this.#views.length) await this.#sleep();
-      else await new Promise<void>(this.#options.yieldTo);
+      if (!halted) await new Promise<void>(yieldTo);
+      else if (clock) await this.#skip(clock);
+      else await this.#sleep();
     }
   }
 
@@ -106,14 +132,13 @@ export class InlineEngine implements Engine {
     }
   }
 
-  /** Runs one vCPU for a slice, serving its exits. */
-  #slice(id: number): number {
+  /** Runs one vCPU for a turn, serving its exits. */
+  #turn(id: number, turn: bigint, late: number): number {
     const devices = this.#devices;
     const base = vcpuBase(id);
     const core = this.#cores[id];
     const view = this.#views[id];
-    const end = view.get64(VCPU.icount) + SLICE;
-    const late = performance.now() + SLICE_MS;
+    const end = view.get64(VCPU.icount) + turn;
     while (this.#running) {
       const from = performance.now();
       const left = from > late ? 0n : end - view.get64(VCPU.icount);
@@ -138,33 +163,59 @@ export class InlineEngine implements Engine {
         // The machine is ending this run and calls `stop` when its turn comes; the guest gets no further.
         this.#running = false;
         return why;
-      } else if (why === RUN.SLICE) return why;
+      } else if (why === RUN.SLICE || why === RUN.SPIN) return why;
       // A device deadline has passed (the core rang the doorbell and cleared it).
       if (devices.nextDeadline() <= devices.now()) devices.fireTimers();
     }
     return RUN.STOP;
   }
 
-  /** Waits for the earliest deadline, the LAPIC timers included, or a kick. */
-  async #sleep(): Promise<void> {
+  /** The earliest deadline, the LAPIC timers included; undefined if a vCPU has something to attend to. */
+  #next(): bigint | undefined {
     let next = this.#devices.nextDeadline();
     for (const view of this.#views) {
-      if (view.load(VCPU.attention)) return;
+      if (view.load(VCPU.attention)) return undefined;
       const timer = view.get64(VCPU.apicTimer);
       if (timer < next) next = timer;
     }
-    const now = this.#devices.now();
-    if (next <= now) return;
-    const ms = Number(next - now) / 1e6;
-    // Timers of the host are a millisecond coarse or more; what is closer is waited for by going round the event loop.
-    if (ms < 1) return new Promise<void>(this.#options.yieldTo);
+    return next;
+  }
+
+  /** Every vCPU is halted: lets virtual time pass until the next deadline or recorded input; without one, waits for input. */
+  async #skip(clock: VirtualClock): Promise<void> {
+    const next = this.#next();
+    if (next === undefined) return;
+    const input = this.#devices.nextInput?.();
+    const left = Math.min(
+      next === NEVER ? Number.POSITIVE_INFINITY : Number(next - this.#devices.now()),
+      input === undefined ? Number.POSITIVE_INFINITY : input - clock.ns,
+    );
+    if (left === Number.POSITIVE_INFINITY) return this.#wait();
+    if (left > 0) clock.skip(left);
+    await new Promise<void>(this.#options.yieldTo);
+  }
+
+  /** Waits for a kick, at most `ms`. */
+  async #wait(ms?: number): Promise<void> {
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, Math.min(Math.floor(ms), 0x7fff_ffff));
+      const timer = ms === undefined ? undefined : setTimeout(resolve, Math.min(Math.floor(ms), 0x7fff_ffff));
       this.#wake = () => {
         clearTimeout(timer);
         resolve();
       };
     });
     this.#wake = undefined;
+  }
+
+  /** Waits for the earliest deadline or a kick. */
+  async #sleep(): Promise<void> {
+    const next = this.#next();
+    if (next === undefined) return;
+    const now = this.#devices.now();
+    if (next <= now) return;
+    const ms = Number(next - now) / 1e6;
+    // Timers of the host are a millisecond coarse or more; what is closer is waited for by going round the event loop.
+    if (ms < 1) return new Promise<void>(this.#options.yieldTo);
+    await this.#wait(ms);
   }
 }

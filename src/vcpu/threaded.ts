@@ -22,6 +22,8 @@ export interface ThreadedOptions {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly vcpus: number;
+  /** Cores of the host; default: enough. */
+  readonly cores?: number;
   readonly spawn: () => WorkerThread;
   /** Runs `callback` after pending events. */
   readonly yieldTo: (callback: () => void) => void;
@@ -71,9 +73,9 @@ export class ThreadedEngine implements Engine {
   /** Starts the workers and waits until each has its core. */
   static async create(options: ThreadedOptions, devices: DeviceSide): Promise<ThreadedEngine> {
     const engine = new ThreadedEngine(options, devices);
-    const { module, memory } = options;
+    const { module, memory, cores = Number.POSITIVE_INFINITY } = options;
     await Promise.all(
-      engine.#threads.map((t, id) => t.remote.init({ module, memory, id, origin: performance.timeOrigin })),
+      engine.#threads.map((t, id) => t.remote.init({ module, memory, id, cores, origin: performance.timeOrigin })),
     );
     return engine;
   }
@@ -127,6 +129,10 @@ export class ThreadedEngine implements Engine {
 
   async refresh(id: number): Promise<void> {
     await this.#threads[id].remote.refresh();
+  }
+
+  rflags(id: number): Promise<bigint> {
+    return this.#threads[id].remote.rflags();
   }
 
   async destroy(): Promise<void> {

@@ -17,12 +17,17 @@ export interface WorkerInit {
   module: WebAssembly.Module;
   memory: WebAssembly.Memory;
   id: number;
+  /** Cores of the host. */
+  cores: number;
   /** performance.timeOrigin of the device thread: host time counts from there in every thread. */
   origin: number;
 }
 
 /** What the worker says when it comes back from `run`. */
 export type WorkerStop = { why: "stop" } | { why: "triple-fault" } | { why: "error"; message: string };
+
+/** How long a vCPU sleeps that spins, where vCPUs share cores; less than the host's scheduler would let it spin. */
+const NAP_MS = 0.05;
 
 /** Instructions before the worker accounts for its time; well under a second. */
 const SLICE = 20_000_000n;
@@ -33,6 +38,8 @@ export class VcpuWorker {
   #control!: StructView;
   #base = 0;
   #now: () => number = () => performance.now();
+  /** More vCPUs than the host has cores. */
+  #crowded = false;
 
   init(options: WorkerInit): void {
     const shift = performance.timeOrigin - options.origin;
@@ -41,11 +48,16 @@ export class VcpuWorker {
     this.#base = vcpuBase(options.id);
     this.#view = vcpuView(options.memory.buffer, options.id);
     this.#control = controlView(options.memory.buffer);
+    this.#crowded = this.#control.get(CONTROL.vcpuCount) > options.cores;
     this.#core.init(this.#base);
   }
 
   refresh(): void {
     this.#core.refresh(this.#base);
+  }
+
+  rflags(): bigint {
+    return this.#core.rflags(this.#base);
   }
 
   /** Runs until told to stop. */
@@ -59,6 +71,10 @@ export class VcpuWorker {
             break;
           case RUN.HALT:
             sleepInHalt(view, () => this.#now() - this.#control.get(CONTROL.timeBase));
+            break;
+          case RUN.SPIN:
+            // What it waits for is done by a vCPU that may have no core of the host now.
+            if (this.#crowded) view.wait(VCPU.attention, 0, NAP_MS);
             break;
           case RUN.TRIPLE_FAULT:
             return { why: "triple-fault" };

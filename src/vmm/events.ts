@@ -128,6 +128,7 @@ export class VcpuEvents {
 
   /** vm_inject_nmi: edge; one more is remembered while NMIs are blocked. From any state. */
   injectNmi(): void {
+    this.#view.add(VCPU.nmiPosted, 1);
     this.#view.or(VCPU.attention, ATTENTION.NMI);
     this.#view.notify(VCPU.attention);
   }
@@ -138,6 +139,7 @@ export class VcpuEvents {
 
   clearNmi(): void {
     this.#view.and(VCPU.attention, ~ATTENTION.NMI);
+    this.#view.store(VCPU.nmiPosted, 0);
     this.#view.set(VCPU.nmiPending, 0);
   }
 

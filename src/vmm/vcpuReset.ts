@@ -56,6 +56,7 @@ export function initVcpu(view: StructView, signature: number): void {
     VCPU.task,
     VCPU.nmiBlocked,
     VCPU.nmiPending,
+    VCPU.nmiPosted,
     VCPU.replayCount,
     VCPU.replayNext,
     VCPU.stageCount,

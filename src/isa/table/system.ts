@@ -160,7 +160,7 @@ f3 0f c7 /7 reg | RDPID Ry | @rdpid | f64 cpuid=rdpid
 0f 0b | UD2 | @ud |
 0f b9 /r | UD1 Gv,Ev | @ud |
 0f ff /r | UD0 Gv,Ev | @ud |
-f3 90 | PAUSE | @pause |
+f3 90 | PAUSE | @pause | ev
 f3 0f 1e /7 reg rm=2 | ENDBR64 | nop |
 f3 0f 1e /7 reg rm=3 | ENDBR32 | nop |
 0f 0d /r reg | NOP Ev | nop |
