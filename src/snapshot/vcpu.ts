@@ -26,7 +26,7 @@ const LIMITS: Partial<Record<(typeof WORDS)[number], number>> = {
   idtLimit: 0xffff,
   shadow: 2,
   nmiBlocked: 1,
-  nmiPending: 1,
+  nmiPending: 2,
   runState: 3,
   startup: 0x3ff,
   caps: 0x1f,
@@ -58,7 +58,9 @@ export function exportVcpu(core: CoreExports, view: StructView): VcpuV1 {
   const longs = Object.fromEntries(LONGS.map((name) => [name, view.get64(field(name))]));
   const words = Object.fromEntries(WORDS.map((name) => [name, view.get(field(name))]));
   // An NMI that the vCPU has not seen yet.
-  if (view.load(VCPU.attention) & ATTENTION.NMI) words.nmiPending = 1;
+  if (view.load(VCPU.attention) & ATTENTION.NMI) {
+    words.nmiPending = Math.min(2, words.nmiPending + Math.max(1, view.load(VCPU.nmiPosted)));
+  }
   const arrays = Object.fromEntries(
     ARRAYS.map((name) => [name, Array.from({ length: field(name).count }, (_, i) => view.get64(field(name), i))]),
   );
