@@ -13,6 +13,7 @@ export * from "./ssecmp";
 export * from "./ssecvt";
 export * from "./fast";
 export * from "./fma";
+export * from "./fastfma";
 
 export function clearFlags(): void {
   fpFlags = 0;

@@ -3,7 +3,7 @@
  * The inline part is the TLB check; everything else is in slowRead and slowWrite.
  */
 import {
-  Vcpu, AREA_TLB_READ, AREA_TLB_WRITE, AREA_CROSS, MODE_CODE64, MODE_LONG, STATUS_SLOW, EXIT_INST_EMUL,
+  Vcpu, AREA_TLB_READ, AREA_TLB_WRITE, AREA_CROSS, MODE_ALIGN, MODE_CODE64, MODE_LONG, STATUS_SLOW, EXIT_INST_EMUL,
   STAT_TLB_FILLS_READ, STAT_TLB_FILLS_WRITE,
 } from "../gen/layout";
 import { raiseError, GP, SS, AC } from "../exception";
@@ -191,6 +191,30 @@ export function probe(c: Vcpu, linear: u64, size: u32, write: bool): bool {
   if (walk(c, at, access) == NO_GPA) return false;
   const last = at + size - 1;
   return (at & 0xfff) + size <= 4096 || walk(c, wrap(c, last & ~0xfff), access) != NO_GPA;
+}
+
+/**
+ * Copy between guest and host memory where alignment is not checked even when RFLAGS.AC asks for it (gathers, masked
+ * moves, F16C; recorded on a real CPU): byte by byte then. False = did not complete, nothing is written.
+ */
+export function copyIn(c: Vcpu, linear: u64, size: u32, to: usize): bool {
+  const piece: u32 = c.mode & MODE_ALIGN ? 1 : size;
+  for (let i: u32 = 0; i < size; i += piece) {
+    const p = readPtr(c, linear + i, piece);
+    if (!p) return false;
+    memory.copy(to + i, p, piece);
+  }
+  return true;
+}
+export function copyOut(c: Vcpu, linear: u64, size: u32, from: usize): bool {
+  const piece: u32 = c.mode & MODE_ALIGN ? 1 : size;
+  if (piece != size && !(probeWrite(c, linear, 1) && probeWrite(c, linear + size - 1, 1))) return false;
+  for (let i: u32 = 0; i < size; i += piece) {
+    const p = writePtr(c, linear + i, piece, WRITE);
+    if (!p) return false;
+    memory.copy(p, from + i, piece);
+  }
+  return true;
 }
 
 /** Value of the last successful rd8…rd64, rdz or sysRead. */

@@ -3,11 +3,10 @@
  * of the address (see ../decode/uop.ts, `own`), so that only elements whose mask bit is set are looked at by segment
  * limits, canonical form and paging.
  */
-import { Vcpu, MODE_ALIGN, MODE_CODE64, MODE_FLAT, SEG_CS, SEG_FS, STATUS_FAULT } from "../gen/layout";
+import { Vcpu, MODE_CODE64, MODE_FLAT, SEG_CS, SEG_FS, STATUS_FAULT } from "../gen/layout";
 import { GP, raiseError, SS } from "../exception";
-import { probeWrite, readPtr, writePtr } from "../mem/access";
+import { copyIn, copyOut, probeWrite } from "../mem/access";
 import { segmentLinear } from "../mem/segment";
-import { WRITE } from "../sem/kinds";
 import { uAddr, uFlags, UF_STACK } from "../decode/uop";
 import { DR6_BS, raiseDebug } from "../sys/debug";
 import { RF, TF } from "../sys/mode";
@@ -68,20 +67,14 @@ function locateMasked(c: Vcpu, u: usize, mask: u32, k: u32, write: bool): bool {
   return raiseError(c, c.stackFault ? SS : GP, 0);
 }
 
-/** Masked moves never check alignment (SDM vol. 2, VMASKMOV): where it is checked, they go byte by byte. */
-@inline function pieceOf(c: Vcpu, k: u32): u32 { return c.mode & MODE_ALIGN ? 1 : <u32>1 << k; }
-
 export function maskLoad(c: Vcpu, u: usize): bool {
   const k = constant(u), size = vectorBytes(u), mask = signs(leftAt(c, u), k, size), out = scratch(c);
   memory.fill(out, 0, size);
   if (mask) {
     if (!locateMasked(c, u, mask, k, false)) return false;
-    const first = ctz<u32>(mask) << k, last = first + span, from = linear - first, piece = pieceOf(c, k);
-    for (let i = first; i < last; i += piece) {
-      if (!((mask >> (i >> k)) & 1)) continue;
-      const p = readPtr(c, from + i, piece);
-      if (!p) return false;
-      memory.copy(out + i, p, piece);
+    const first = ctz<u32>(mask) << k, last = first + span, from = linear - first, n: u32 = <u32>1 << k;
+    for (let i = first; i < last; i += n) {
+      if ((mask >> (i >> k)) & 1 && !copyIn(c, from + i, n, out + i)) return false;
     }
   }
   return putVector(c, u, out);
@@ -92,13 +85,10 @@ export function maskStore(c: Vcpu, u: usize): bool {
   const k = constant(u), data = reg(c, u), mask = signs(leftAt(c, u), k, vectorBytes(u));
   if (!mask) return true;
   if (!locateMasked(c, u, mask, k, true)) return false;
-  const first = ctz<u32>(mask) << k, last = first + span, to = linear - first, piece = pieceOf(c, k);
+  const first = ctz<u32>(mask) << k, last = first + span, to = linear - first, n: u32 = <u32>1 << k;
   if (!probeWrite(c, to + first, 1) || !probeWrite(c, to + last - 1, 1)) return false;
-  for (let i = first; i < last; i += piece) {
-    if (!((mask >> (i >> k)) & 1)) continue;
-    const p = writePtr(c, to + i, piece, WRITE);
-    if (!p) return false;
-    memory.copy(p, data + i, piece);
+  for (let i = first; i < last; i += n) {
+    if ((mask >> (i >> k)) & 1 && !copyOut(c, to + i, n, data + i)) return false;
   }
   return true;
 }
@@ -121,9 +111,7 @@ export function gather(c: Vcpu, u: usize): bool {
     if (!((mask >> <u32>n) & 1)) continue;
     const offset = i == 2 ? <u64><i64>load<i32>(index + (n << 2)) : load<u64>(index + (n << 3));
     if (!locate(c, u, truncated(u, base + (offset << scale(u))), <u32>size, false)) break;
-    const p = readPtr(c, linear, <u32>size);
-    if (!p) break;
-    memory.copy(out + (n << k), p, size);
+    if (!copyIn(c, linear, <u32>size, out + (n << k))) break;
     loaded = true;
   }
   if (n == count) {

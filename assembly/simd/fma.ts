@@ -1,11 +1,12 @@
 /**
- * FMA: a * b + c rounded once, always through the exact library. The micro-op's constant k has the order of the operands
+ * FMA: a * b + c rounded once. The micro-op's constant k has the order of the operands
  * in bits 1:0 (0 132, 1 213, 2 231) and what is negated: the addend in even elements (2) and in odd ones (3), the product
  * (4).
  */
 import { Vcpu } from "../gen/layout";
 import { uImm } from "../decode/uop";
-import { f32Fma, f64Fma, fmaSign32, fmaSign64 } from "../fp/fma";
+import { ffma32, ffma64 } from "../fp/fastfma";
+import { fmaSign32, fmaSign64 } from "../fp/fma";
 import { begin, settle } from "./exceptions";
 import { dst, leftAt, putVector, scratch, src, srcAny, vectorBytes } from "./operand";
 
@@ -15,14 +16,14 @@ function fused32(x: u32, y: u32, z: u32, k: u32, odd: u32, mxcsr: u32): u32 {
   let a = order == 0 ? x : y, c = order == 0 ? y : order == 1 ? z : x;
   if (k & 16) a = fmaSign32(a);
   if ((k >> (2 + odd)) & 1) c = fmaSign32(c);
-  return f32Fma(a, order == 1 ? x : z, c, mxcsr);
+  return ffma32(a, order == 1 ? x : z, c, mxcsr);
 }
 function fused64(x: u64, y: u64, z: u64, k: u32, odd: u32, mxcsr: u32): u64 {
   const order = k & 3;
   let a = order == 0 ? x : y, c = order == 0 ? y : order == 1 ? z : x;
   if (k & 16) a = fmaSign64(a);
   if ((k >> (2 + odd)) & 1) c = fmaSign64(c);
-  return f64Fma(a, order == 1 ? x : z, c, mxcsr);
+  return ffma64(a, order == 1 ? x : z, c, mxcsr);
 }
 
 export function fmaPS(c: Vcpu, u: usize): bool {

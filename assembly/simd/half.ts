@@ -1,18 +1,21 @@
-/** F16C: VCVTPH2PS and VCVTPS2PH. */
+/** F16C: VCVTPH2PS and VCVTPS2PH. Alignment is not checked, as recorded on a real CPU. */
 import { Vcpu } from "../gen/layout";
 import { locate, located } from "../decode/address";
-import { uD, uFlags, UF_STACK } from "../decode/uop";
+import { ea, uD, uFlags, uS, UF_STACK } from "../decode/uop";
 import { f16ToF32, f32ToF16 } from "../fp/half";
-import { writePtr } from "../mem/access";
-import { WRITE } from "../sem/kinds";
+import { copyIn, copyOut } from "../mem/access";
 import { begin, settle } from "./exceptions";
 import { imm8 } from "./lanes";
-import { putVector, putXmm, reg, right, scratch, srcAny, vectorBytes } from "./operand";
+import { putVector, putXmm, reg, right, scratch, vectorBytes } from "./operand";
 
 export function vcvtph2ps(c: Vcpu, u: usize): bool {
-  const size = vectorBytes(u), s = srcAny(c, u, size >> 1);
-  if (!s) return false;
-  const out = scratch(c);
+  const size = vectorBytes(u), out = scratch(c);
+  let s = reg(c, u);
+  if (!uS(u)) {
+    s = out + 32;
+    c.stackFault = uFlags(u) & UF_STACK;
+    if (!copyIn(c, ea(c, u), size >> 1, s)) return false;
+  }
   begin();
   for (let i: usize = 0; i < size; i += 4) store<u32>(out + i, f16ToF32(load<u16>(s + (i >> 1))));
   return settle(c) ? putVector(c, u, out) : false;
@@ -30,9 +33,5 @@ export function vcvtps2ph(c: Vcpu, u: usize): bool {
   // The conversion's flags are in MXCSR by now, also when a segment limit or a page stops the store.
   if (!locate(c, u, 0, size >> 1, true)) return false;
   c.stackFault = uFlags(u) & UF_STACK;
-  const p = writePtr(c, located, size >> 1, WRITE);
-  if (!p) return false;
-  if (size == 32) v128.store(p, right(out));
-  else store<u64>(p, load<u64>(out));
-  return true;
+  return copyOut(c, located, size >> 1, out);
 }
