@@ -47,7 +47,9 @@ export function spawn(): WorkerThread {
   return { endpoint: nodeEndpoint(worker), terminate: () => void worker.terminate() };
 }
 
-export type Settings = Partial<Pick<MachineConfig, "serial" | "onState" | "transport" | "restart">>;
+export type Settings = Partial<
+  Pick<MachineConfig, "serial" | "onState" | "transport" | "restart" | "vcpus" | "deterministic">
+>;
 
 export function machine(source: string, settings: Settings = {}): Promise<Machine> {
   return Machine.create({
