@@ -14,7 +14,7 @@ import { enter, enterSlow, single } from "./decode/block";
 import { length, locked } from "./decode/decode";
 import { resetArena, takeDrops } from "./decode/pages";
 import { beginExclusive, endExclusive, enterGuest, leaveGuest } from "./mem/exclusive";
-import { flushAll } from "./mem/tlb";
+import { emptyTlb, flushAll } from "./mem/tlb";
 import { go } from "./gen/dispatch";
 import { KIND_EXCEPTION, KIND_EXTERNAL, KIND_SOFTWARE, NMI } from "./exception";
 import { ARMED_CODE, armedBy } from "./mem/watch";
@@ -52,9 +52,8 @@ let alone: bool = false;
 /** Sets up a vCPU's caches. Registers are written by the host before or after. */
 export function init(vcpu: usize): void {
   const c = changetype<Vcpu>(vcpu);
-  c.ctx = 1 << 2;
+  emptyTlb(c);
   resetArena(c);
-  flushAll(c);
   updateMode(c);
 }
 

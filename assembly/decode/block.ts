@@ -23,9 +23,9 @@ import { GP, raiseError } from "../exception";
 import { noteCode } from "../mem/pageword";
 import { hostRead } from "../mem/phys";
 import { segBase, segLimit } from "../mem/segment";
-import { tlbEntry, tlbFill } from "../mem/tlb";
+import { tlbEntry, tlbFill, tlbReuse } from "../mem/tlb";
 import { ARMED_CODE, ON_FETCH, pageArmed } from "../mem/watch";
-import { walk, walkLarge, NO_GPA, ACCESS_FETCH, ACCESS_USER, ACCESS_PROBE } from "../mem/walk";
+import { walk, walkPage, NO_GPA, ACCESS_FETCH, ACCESS_QUIET, ACCESS_USER } from "../mem/walk";
 import { bump } from "../stat";
 import { addToPage, allocate, arenaAt, arenaRoom, blockBucket, resetArena } from "./pages";
 import { attributes, decode, length, relative, tooLong } from "./decode";
@@ -73,14 +73,14 @@ export function enter(c: Vcpu): usize {
 export function fetchHost(c: Vcpu, linear: u64, fault: bool): usize {
   const e = tlbEntry(changetype<usize>(c) + AREA_TLB_EXEC, linear);
   if (load<u64>(e) == ((linear & ~0xfff) | c.ctx)) return <usize><u32>(<u32>linear + load<u32>(e, 8));
-  const access = ACCESS_FETCH | (c.cpl == 3 ? ACCESS_USER : 0);
-  if (!fault && walk(c, linear, access | ACCESS_PROBE) == NO_GPA) return 0;
-  const gpa = walk(c, linear, access);
+  const known = tlbReuse(c, AREA_TLB_EXEC, linear, 1);
+  if (known) return known;
+  const gpa = walk(c, linear, ACCESS_FETCH | (c.cpl == 3 ? ACCESS_USER : 0) | (fault ? 0 : ACCESS_QUIET));
   if (gpa == NO_GPA) return 0;
   const host = hostRead(gpa);
   if (host) {
     bump(c, STAT_TLB_FILLS_EXEC);
-    tlbFill(c, AREA_TLB_EXEC, linear, host & ~0xfff, walkLarge);
+    tlbFill(c, AREA_TLB_EXEC, linear, host & ~0xfff, walkPage);
   }
   return host;
 }

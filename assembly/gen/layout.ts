@@ -110,28 +110,28 @@ export const CAP_MTRAP_EXIT: u32 = 2;
 export const CAP_PAUSE_EXIT: u32 = 4;
 export const CAP_MSR_EXIT: u32 = 8;
 export const CAP_RESTRICTED: u32 = 16;
-export const STAT_BLOCKS_BUILT: usize = 4480;
-export const STAT_BLOCKS_DROPPED: usize = 4488;
-export const STAT_LOOKUPS: usize = 4496;
-export const STAT_JUMP_MISSES: usize = 4504;
-export const STAT_TLB_FILLS_READ: usize = 4512;
-export const STAT_TLB_FILLS_WRITE: usize = 4520;
-export const STAT_TLB_FILLS_EXEC: usize = 4528;
-export const STAT_WALKS: usize = 4536;
-export const STAT_SLOW_STEPS: usize = 4544;
-export const STAT_EXCEPTIONS: usize = 4552;
-export const STAT_INTERRUPTS: usize = 4560;
-export const STAT_EXITS: usize = 4568;
-export const STAT_FLUSHES: usize = 4576;
-export const STAT_REGIONS: usize = 4584;
-export const STAT_JIT_INSTRUCTIONS: usize = 4592;
-export const STAT_CODE_WRITES: usize = 4600;
-export const STAT_MODULES: usize = 4608;
-export const STAT_REGIONS_EVICTED: usize = 4616;
-export const STAT_REGION_ENTRIES: usize = 4624;
-export const STAT_IPIS: usize = 4632;
-export const STAT_UNWRITES: usize = 4640;
-export const STAT_EXCLUSIVES: usize = 4648;
+export const STAT_BLOCKS_BUILT: usize = 4760;
+export const STAT_BLOCKS_DROPPED: usize = 4768;
+export const STAT_LOOKUPS: usize = 4776;
+export const STAT_JUMP_MISSES: usize = 4784;
+export const STAT_TLB_FILLS_READ: usize = 4792;
+export const STAT_TLB_FILLS_WRITE: usize = 4800;
+export const STAT_TLB_FILLS_EXEC: usize = 4808;
+export const STAT_WALKS: usize = 4816;
+export const STAT_SLOW_STEPS: usize = 4824;
+export const STAT_EXCEPTIONS: usize = 4832;
+export const STAT_INTERRUPTS: usize = 4840;
+export const STAT_EXITS: usize = 4848;
+export const STAT_FLUSHES: usize = 4856;
+export const STAT_REGIONS: usize = 4864;
+export const STAT_JIT_INSTRUCTIONS: usize = 4872;
+export const STAT_CODE_WRITES: usize = 4880;
+export const STAT_MODULES: usize = 4888;
+export const STAT_REGIONS_EVICTED: usize = 4896;
+export const STAT_REGION_ENTRIES: usize = 4904;
+export const STAT_IPIS: usize = 4912;
+export const STAT_UNWRITES: usize = 4920;
+export const STAT_EXCLUSIVES: usize = 4928;
 export const SEG_OFF_BASE: usize = 0;
 export const SEG_OFF_LIMIT: usize = 8;
 export const SEG_OFF_AR: usize = 12;
@@ -250,22 +250,29 @@ export const V_MXCSR: usize = 3740;
 export const V_YMM: usize = 3744;
 export const V_SIMD: usize = 4256;
 export const V_IMAGE: usize = 4320;
-export const V_RUN_MS: usize = 4432;
-export const V_HEAT: usize = 4440;
-export const V_ARENA_EPOCH: usize = 4444;
-export const V_REGION_EPOCH: usize = 4448;
-export const V_REGION_FIRST: usize = 4452;
-export const V_REGION_LAST: usize = 4456;
-export const V_REGION_WAITING: usize = 4460;
-export const V_BATCH_COUNT: usize = 4464;
-export const V_BATCH_AT: usize = 4468;
-export const V_BATCH_SINCE: usize = 4472;
-export const V_STATS: usize = 4480;
-export const V_CAPS: usize = 4736;
-export const V_EXIT_LENGTH: usize = 4740;
-export const V_ENTRY_INFO: usize = 4744;
-export const V_UNDO: usize = 4752;
-export const V_CPUID_COUNT: usize = 4936;
+export const V_CONTEXTS: usize = 4432;
+export const V_CONTEXT: usize = 4688;
+export const V_TLB_GENERATION: usize = 4692;
+export const V_CODE_GENERATION: usize = 4696;
+export const V_GLOBAL_FLOOR: usize = 4700;
+export const V_WRAPPED: usize = 4704;
+export const V_GIGANTIC: usize = 4708;
+export const V_RUN_MS: usize = 4712;
+export const V_HEAT: usize = 4720;
+export const V_ARENA_EPOCH: usize = 4724;
+export const V_REGION_EPOCH: usize = 4728;
+export const V_REGION_FIRST: usize = 4732;
+export const V_REGION_LAST: usize = 4736;
+export const V_REGION_WAITING: usize = 4740;
+export const V_BATCH_COUNT: usize = 4744;
+export const V_BATCH_AT: usize = 4748;
+export const V_BATCH_SINCE: usize = 4752;
+export const V_STATS: usize = 4760;
+export const V_CAPS: usize = 5016;
+export const V_EXIT_LENGTH: usize = 5020;
+export const V_ENTRY_INFO: usize = 5024;
+export const V_UNDO: usize = 5032;
+export const V_CPUID_COUNT: usize = 5216;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -497,38 +504,52 @@ export const V_CPUID_COUNT: usize = 4936;
   @inline set_simd(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4256); }
   @inline imageAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4320); }
   @inline set_image(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4320); }
-  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 4432); }
-  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 4432); }
-  @inline get heat(): u32 { return load<u32>(changetype<usize>(this), 4440); }
-  @inline set heat(value: u32) { store<u32>(changetype<usize>(this), value, 4440); }
-  @inline get arenaEpoch(): u32 { return load<u32>(changetype<usize>(this), 4444); }
-  @inline set arenaEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4444); }
-  @inline get regionEpoch(): u32 { return load<u32>(changetype<usize>(this), 4448); }
-  @inline set regionEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4448); }
-  @inline get regionFirst(): u32 { return load<u32>(changetype<usize>(this), 4452); }
-  @inline set regionFirst(value: u32) { store<u32>(changetype<usize>(this), value, 4452); }
-  @inline get regionLast(): u32 { return load<u32>(changetype<usize>(this), 4456); }
-  @inline set regionLast(value: u32) { store<u32>(changetype<usize>(this), value, 4456); }
-  @inline get regionWaiting(): u32 { return load<u32>(changetype<usize>(this), 4460); }
-  @inline set regionWaiting(value: u32) { store<u32>(changetype<usize>(this), value, 4460); }
-  @inline get batchCount(): u32 { return load<u32>(changetype<usize>(this), 4464); }
-  @inline set batchCount(value: u32) { store<u32>(changetype<usize>(this), value, 4464); }
-  @inline get batchAt(): u32 { return load<u32>(changetype<usize>(this), 4468); }
-  @inline set batchAt(value: u32) { store<u32>(changetype<usize>(this), value, 4468); }
-  @inline get batchSince(): u64 { return load<u64>(changetype<usize>(this), 4472); }
-  @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 4472); }
-  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4480); }
-  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4480); }
-  @inline get caps(): u32 { return load<u32>(changetype<usize>(this), 4736); }
-  @inline set caps(value: u32) { store<u32>(changetype<usize>(this), value, 4736); }
-  @inline get exitLength(): u32 { return load<u32>(changetype<usize>(this), 4740); }
-  @inline set exitLength(value: u32) { store<u32>(changetype<usize>(this), value, 4740); }
-  @inline get entryInfo(): u64 { return load<u64>(changetype<usize>(this), 4744); }
-  @inline set entryInfo(value: u64) { store<u64>(changetype<usize>(this), value, 4744); }
-  @inline undoAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4752); }
-  @inline set_undo(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4752); }
-  @inline get cpuidCount(): u32 { return load<u32>(changetype<usize>(this), 4936); }
-  @inline set cpuidCount(value: u32) { store<u32>(changetype<usize>(this), value, 4936); }
+  @inline contextsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 16, 4432); }
+  @inline set_contexts(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 16, value, 4432); }
+  @inline get context(): u32 { return load<u32>(changetype<usize>(this), 4688); }
+  @inline set context(value: u32) { store<u32>(changetype<usize>(this), value, 4688); }
+  @inline get tlbGeneration(): u32 { return load<u32>(changetype<usize>(this), 4692); }
+  @inline set tlbGeneration(value: u32) { store<u32>(changetype<usize>(this), value, 4692); }
+  @inline get codeGeneration(): u32 { return load<u32>(changetype<usize>(this), 4696); }
+  @inline set codeGeneration(value: u32) { store<u32>(changetype<usize>(this), value, 4696); }
+  @inline get globalFloor(): u32 { return load<u32>(changetype<usize>(this), 4700); }
+  @inline set globalFloor(value: u32) { store<u32>(changetype<usize>(this), value, 4700); }
+  @inline get wrapped(): u32 { return load<u32>(changetype<usize>(this), 4704); }
+  @inline set wrapped(value: u32) { store<u32>(changetype<usize>(this), value, 4704); }
+  @inline get gigantic(): u32 { return load<u32>(changetype<usize>(this), 4708); }
+  @inline set gigantic(value: u32) { store<u32>(changetype<usize>(this), value, 4708); }
+  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 4712); }
+  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 4712); }
+  @inline get heat(): u32 { return load<u32>(changetype<usize>(this), 4720); }
+  @inline set heat(value: u32) { store<u32>(changetype<usize>(this), value, 4720); }
+  @inline get arenaEpoch(): u32 { return load<u32>(changetype<usize>(this), 4724); }
+  @inline set arenaEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4724); }
+  @inline get regionEpoch(): u32 { return load<u32>(changetype<usize>(this), 4728); }
+  @inline set regionEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4728); }
+  @inline get regionFirst(): u32 { return load<u32>(changetype<usize>(this), 4732); }
+  @inline set regionFirst(value: u32) { store<u32>(changetype<usize>(this), value, 4732); }
+  @inline get regionLast(): u32 { return load<u32>(changetype<usize>(this), 4736); }
+  @inline set regionLast(value: u32) { store<u32>(changetype<usize>(this), value, 4736); }
+  @inline get regionWaiting(): u32 { return load<u32>(changetype<usize>(this), 4740); }
+  @inline set regionWaiting(value: u32) { store<u32>(changetype<usize>(this), value, 4740); }
+  @inline get batchCount(): u32 { return load<u32>(changetype<usize>(this), 4744); }
+  @inline set batchCount(value: u32) { store<u32>(changetype<usize>(this), value, 4744); }
+  @inline get batchAt(): u32 { return load<u32>(changetype<usize>(this), 4748); }
+  @inline set batchAt(value: u32) { store<u32>(changetype<usize>(this), value, 4748); }
+  @inline get batchSince(): u64 { return load<u64>(changetype<usize>(this), 4752); }
+  @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 4752); }
+  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4760); }
+  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4760); }
+  @inline get caps(): u32 { return load<u32>(changetype<usize>(this), 5016); }
+  @inline set caps(value: u32) { store<u32>(changetype<usize>(this), value, 5016); }
+  @inline get exitLength(): u32 { return load<u32>(changetype<usize>(this), 5020); }
+  @inline set exitLength(value: u32) { store<u32>(changetype<usize>(this), value, 5020); }
+  @inline get entryInfo(): u64 { return load<u64>(changetype<usize>(this), 5024); }
+  @inline set entryInfo(value: u64) { store<u64>(changetype<usize>(this), value, 5024); }
+  @inline undoAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 5032); }
+  @inline set_undo(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 5032); }
+  @inline get cpuidCount(): u32 { return load<u32>(changetype<usize>(this), 5216); }
+  @inline set cpuidCount(value: u32) { store<u32>(changetype<usize>(this), value, 5216); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;

@@ -11,8 +11,8 @@ import { MODIFY, WRITE } from "../sem/kinds";
 import { noteDirty } from "./dirty";
 import { noteWritable } from "./pageword";
 import { hostRead, hostWrite } from "./phys";
-import { tlbEntry, tlbFill } from "./tlb";
-import { walk, walkLarge, NO_GPA, ACCESS_WRITE, ACCESS_USER, ACCESS_IMPLICIT } from "./walk";
+import { tlbEntry, tlbFill, tlbReuse } from "./tlb";
+import { walk, walkPage, NO_GPA, ACCESS_WRITE, ACCESS_USER, ACCESS_IMPLICIT } from "./walk";
 import { deviceRead, deviceValue, stageMemory } from "./stage";
 import { ARMED_DATA, note, ON_READ, ON_WRITE } from "./watch";
 import { bump } from "../stat";
@@ -65,6 +65,8 @@ function checkLinear(c: Vcpu, linear: u64, size: u32): bool {
 let crossTurn: usize = 0;
 
 export function slowRead(c: Vcpu, address: u64, size: u32): usize {
+  const known = tlbReuse(c, AREA_TLB_READ, address, size);
+  if (known) return known;
   if (!checkLinear(c, address, size)) return 0;
   const at = checked, p = readAs(c, at, size, userBit(c), address);
   if (c.armed & ARMED_DATA && p && !note(c, ON_READ, at, size)) return 0;
@@ -85,7 +87,7 @@ export function readAs(c: Vcpu, linear: u64, size: u32, access: u32, asked: u64)
       // ACCESS_IMPLICIT reads have other rights than the instruction's own.
       if (access == userBit(c)) {
         bump(c, STAT_TLB_FILLS_READ);
-        tlbFill(c, AREA_TLB_READ, asked, host & ~0xfff, walkLarge);
+        tlbFill(c, AREA_TLB_READ, asked, host & ~0xfff, walkPage);
       }
       return host;
     }
@@ -131,6 +133,8 @@ function deviceBytes(c: Vcpu, gpa: u64, size: u32, gpa2: u64, first: u32): usize
 }
 
 export function slowWrite(c: Vcpu, address: u64, size: u32, use: i32): usize {
+  const known = tlbReuse(c, AREA_TLB_WRITE, address, size);
+  if (known) return known;
   if (!checkLinear(c, address, size)) return 0;
   const at = checked, p = writeAs(c, at, size, use, userBit(c) | ACCESS_WRITE, address);
   if (c.armed & ARMED_DATA && p && !note(c, ON_WRITE, at, size)) return 0;
@@ -140,7 +144,7 @@ export function slowWrite(c: Vcpu, address: u64, size: u32, use: i32): usize {
 export function writeAs(c: Vcpu, linear: u64, size: u32, use: i32, access: u32, asked: u64): usize {
   const gpa = walk(c, linear, access);
   if (gpa == NO_GPA) return 0;
-  const large = walkLarge;
+  const page = walkPage;
   const first = min<u32>(4096 - (<u32>linear & 0xfff), size);
   let gpa2 = NO_GPA;
   if (first < size) {
@@ -153,7 +157,7 @@ export function writeAs(c: Vcpu, linear: u64, size: u32, use: i32, access: u32, 
       noteDirty(host);
       if (access == (userBit(c) | ACCESS_WRITE)) {
         bump(c, STAT_TLB_FILLS_WRITE);
-        tlbFill(c, AREA_TLB_WRITE, asked, host & ~0xfff, large);
+        tlbFill(c, AREA_TLB_WRITE, asked, host & ~0xfff, page);
       }
       return host;
     }

@@ -4,17 +4,21 @@ import {
 } from "../gen/layout";
 import { GP, raise, raiseError, UD } from "../exception";
 import { apicReadTpr, apicWriteTpr } from "../apic";
-import { ea, uD, uS, uSize } from "../decode/uop";
+import { ea, uD, uFlags, uS, uSize, UF_STACK } from "../decode/uop";
+import { readPtr } from "../mem/access";
 import { hostRead } from "../mem/phys";
+import { canonical } from "../mem/linear";
 import { deviceRead, deviceValue } from "../mem/stage";
 import { AR_L, segAr } from "../mem/segment";
 import { vcpuCount } from "../mem/pageword";
-import { flushAll, flushPage } from "../mem/tlb";
-import { CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, MAXPHYADDR } from "../mem/walk";
+import { flushAll, flushNonGlobal, flushPage, flushPcid, selectContext, supervisorClass } from "../mem/tlb";
+import {
+  CR0_PG, CR0_WP, CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, MAXPHYADDR,
+} from "../mem/walk";
 import { DR6_BD, raiseDebug, rearm } from "./debug";
-import { CPU_FSGSBASE, CPU_SMAP, CPU_SMEP, CPU_UMIP, CPU_XSAVE, CPU_VME, hasFeature } from "./model";
+import { CPU_FSGSBASE, CPU_PCID, CPU_SMAP, CPU_SMEP, CPU_UMIP, CPU_XSAVE, CPU_VME, hasFeature } from "./model";
 import { AC, CR4_OSXSAVE, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_TS, CR4_PVI, CR4_VME, EFER_LMA, EFER_LME, updateMode } from "./mode";
-import { operand, putReg, readMem, readOperand, writeMem } from "./operand";
+import { getReg, operand, putReg, readMem, readOperand, writeMem } from "./operand";
 import { umipAllows } from "./segment";
 
 const CR0_NW: u64 = 1 << 29;
@@ -22,7 +26,8 @@ const CR0_CD: u64 = 1 << 30;
 const CR0_DEFINED: u64 = 0xe005003f;
 /** TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT. */
 const CR4_ALWAYS: u64 = 0x7fc;
-const CR4_PGE: u64 = 1 << 7;
+/** In the source of MOV to CR3 while CR4.PCIDE is set: keep what is translated. */
+const CR3_KEEP: u64 = 1 << 63;
 const CR4_DE: u64 = 1 << 3;
 
 /** CR4 bits that this CPU model has; the others are reserved. */
@@ -32,6 +37,7 @@ function cr4Allowed(c: Vcpu): u64 {
   if (hasFeature(c, CPU_UMIP)) bits |= 1 << 11;
   if (hasFeature(c, CPU_FSGSBASE)) bits |= 1 << 16;
   if (hasFeature(c, CPU_XSAVE)) bits |= CR4_OSXSAVE;
+  if (hasFeature(c, CPU_PCID)) bits |= CR4_PCIDE;
   if (hasFeature(c, CPU_SMEP)) bits |= CR4_SMEP;
   if (hasFeature(c, CPU_SMAP)) bits |= CR4_SMAP;
   return bits;
@@ -59,7 +65,7 @@ export function writeCr0(c: Vcpu, v: u64): bool {
   if (changed & CR0_PG) {
     if (next & CR0_PG) {
       if (long && (!(c.cr4 & CR4_PAE) || segAr(c, SEG_CS) & AR_L)) return raiseError(c, GP, 0);
-    } else if (c.mode & MODE_CODE64) return raiseError(c, GP, 0);
+    } else if (c.mode & MODE_CODE64 || c.cr4 & CR4_PCIDE) return raiseError(c, GP, 0);
   }
   if ((changed & (CR0_PG | CR0_CD | CR0_NW)) && (next & CR0_PG) && (c.cr4 & CR4_PAE) && !long && !loadPdptes(c, c.cr3)) return false;
   c.cr0 = next;
@@ -73,15 +79,19 @@ export function writeCr0(c: Vcpu, v: u64): bool {
 }
 
 export function writeCr3(c: Vcpu, v: u64): bool {
+  let keep = false;
   if (c.mode & MODE_LONG) {
+    if (c.cr4 & CR4_PCIDE) {
+      keep = (v & CR3_KEEP) != 0;
+      v &= ~CR3_KEEP;
+    }
     if (v >> MAXPHYADDR) return raiseError(c, GP, 0);
   } else {
     v &= 0xffffffff;
     if ((c.cr0 & CR0_PG) && (c.cr4 & CR4_PAE) && !loadPdptes(c, v)) return false;
   }
   c.cr3 = v;
-  // Global translations go too, which the SDM allows at any time.
-  flushAll(c);
+  selectContext(c, keep);
   return true;
 }
 
@@ -89,12 +99,13 @@ export function writeCr4(c: Vcpu, v: u64): bool {
   if (v & ~cr4Allowed(c)) return raiseError(c, GP, 0);
   const changed = c.cr4 ^ v;
   if ((c.mode & MODE_LONG) && !(v & CR4_PAE)) return raiseError(c, GP, 0);
+  if (changed & v & CR4_PCIDE && (!(c.mode & MODE_LONG) || c.cr3 & 0xfff)) return raiseError(c, GP, 0);
   if ((changed & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP)) && (v & CR4_PAE) && (c.cr0 & CR0_PG) && !(c.mode & MODE_LONG)) {
     if (!loadPdptes(c, c.cr3)) return false;
   }
   c.cr4 = v;
   if (changed & CR4_DE) rearm(c);
-  if (changed & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP | CR4_SMAP)) flushAll(c);
+  if (changed & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PCIDE)) flushAll(c);
   updateMode(c);
   return true;
 }
@@ -228,7 +239,7 @@ function loadTable(c: Vcpu, u: usize): bool {
   const z = width(c);
   if (!readMem(c, u, 2, z)) return false;
   tableBase = z == 2 && uSize(u) == 1 ? operand & 0xffffff : operand;
-  if (z == 3 && <u64>(<i64>(tableBase << 16) >> 16) != tableBase) return raiseError(c, GP, 0);
+  if (z == 3 && !canonical(c, tableBase)) return raiseError(c, GP, 0);
   return true;
 }
 
@@ -236,6 +247,24 @@ export function invlpg(c: Vcpu, u: usize): bool {
   if (!privileged(c)) return false;
   const linear = ea(c, u);
   flushPage(c, c.mode & MODE_CODE64 ? linear : linear & 0xffffffff);
+  return true;
+}
+
+/** INVPCID (SDM vol. 2): the type is in the register, PCID and linear address in the descriptor. */
+export function invpcid(c: Vcpu, u: usize): bool {
+  if (!privileged(c)) return false;
+  const type = getReg(c, uD(u), width(c));
+  c.stackFault = uFlags(u) & UF_STACK;
+  const p = readPtr(c, ea(c, u), 16);
+  if (!p) return false;
+  const pcid = load<u64>(p), linear = load<u64>(p, 8);
+  if (type > 3 || pcid >> 12 || type < 2 && pcid && !(c.cr4 & CR4_PCIDE)) return raiseError(c, GP, 0);
+  if (type == 0) {
+    if (!canonical(c, linear)) return raiseError(c, GP, 0);
+    flushPage(c, linear);
+  } else if (type == 1) flushPcid(c, pcid);
+  else if (type == 2) flushAll(c);
+  else flushNonGlobal(c);
   return true;
 }
 
@@ -286,6 +315,7 @@ export function stac(c: Vcpu, u: usize): bool { return setAc(c, AC); }
 function setAc(c: Vcpu, ac: u64): bool {
   if (c.cpl) return raise(c, UD);
   c.rflags = (c.rflags & ~AC) | ac;
-  updateMode(c);
+  // In ring 0 AC means nothing else, so that the mode stays.
+  c.ctx = (c.ctx & ~3) | supervisorClass(c);
   return true;
 }

@@ -11,7 +11,7 @@ import { READ } from "../sem/kinds";
 import { rdz, sysRead, value, wrz } from "../mem/access";
 import { AR_DB, AR_TYPE, isWhole, segAr, segBase, segLimit, segSelector } from "../mem/segment";
 import { stackLinear, stackMask } from "../mem/stack";
-import { CR4_SMAP, RFLAGS_AC } from "../mem/tlb";
+import { supervisorClass } from "../mem/tlb";
 import {
   arOf, baseOf, desc, descAt, dplOf, fetchDescriptor, isNull, isPresent, isWritable, limitOf, touchDescriptor,
 } from "./descriptor";
@@ -41,7 +41,7 @@ export function beginLevel(c: Vcpu, cpl: u32, long: bool): void {
   savedCtx = c.ctx;
   c.cpl = cpl;
   if (long) c.mode |= MODE_CODE64;
-  const cls: u64 = cpl == 3 ? (savedCpl == 3 ? savedCtx & 3 : 1) : (c.cr4 & CR4_SMAP) && (c.rflags & RFLAGS_AC) ? 2 : 0;
+  const cls: u64 = cpl == 3 ? (savedCpl == 3 ? savedCtx & 3 : 1) : supervisorClass(c);
   c.ctx = (savedCtx & ~3) | cls;
 }
 

@@ -33,7 +33,7 @@ export interface Feature {
 /** One line for each word and presence: `name=bit …`. */
 const TABLE: readonly (readonly [word: number, presence: Presence, names: string])[] = [
   [0, "on", "sse3=0 ssse3=9 cx16=13 sse4_1=19 sse4_2=20 x2apic=21 popcnt=23 tsc_deadline=24"],
-  [0, "on", "hypervisor=31"],
+  [0, "on", "pcid=17 hypervisor=31"],
   // MWAIT ends at once, which the SDM allows.
   [0, "off", "monitor=3"],
   [0, "on", "pclmulqdq=1 movbe=22 aes=25 xsave=26 rdrand=30"],
@@ -43,8 +43,7 @@ const TABLE: readonly (readonly [word: number, presence: Presence, names: string
   [2, "on", "fsgsbase=0 tsc_adjust=1 smep=7 erms=9"],
   // STAC and CLAC around every copy cost more than they are worth here.
   [2, "off", "smap=20"],
-  [2, "on", "bmi1=3 avx2=5 bmi2=8 rdseed=18 adx=19 clflushopt=23 clwb=24"],
-  [2, "absent", "invpcid=10"],
+  [2, "on", "bmi1=3 avx2=5 bmi2=8 invpcid=10 rdseed=18 adx=19 clflushopt=23 clwb=24"],
   [3, "on", "umip=2 rdpid=22"],
   [3, "absent", "pku=3"],
   [4, "on", "spec_ctrl=26 arch_capabilities=29"],

@@ -333,6 +333,18 @@ export const VCPU = layOut({
   simd: ["u64", 8],
   /** Image of FNSAVE and its kin on its way to or from memory: at most 108 bytes. */
   image: ["u64", 14],
+  /** Translation contexts, 16 bytes each, and which is the current one: see assembly/mem/tlb.ts. */
+  contexts: ["u64", 16, 16],
+  context: ["u32"],
+  /** The last generations given out: of translations, and of the jump cache. */
+  tlbGeneration: ["u32"],
+  codeGeneration: ["u32"],
+  /** TLB entries of global pages count in every context if their generation is above this one. */
+  globalFloor: ["u32"],
+  /** Compatibility mode has filled entries under addresses beyond 4 GiB: 1 = as user, 2 = as supervisor. */
+  wrapped: ["u32"],
+  /** Some TLB entry may be of a 1 GiB page. */
+  gigantic: ["u32"],
   /** Host milliseconds this vCPU has spent in `run`, kept by whoever calls it. */
   runMs: ["f64"],
   /** Executions after which a block is worth compiling; 0 = never. Set by the host before `init`. */

@@ -124,6 +124,7 @@ ef | OUT DX,eAX | @outDx | r=ax,dx
 0f 01 /4 mem | SMSW Mw | @smsw |
 0f 01 /6 | LMSW Ew | @lmsw | mr end
 0f 01 /7 mem | INVLPG Mn | @invlpg | mr end
+66 0f38 82 /r mem | INVPCID Gy,Mo | @invpcid | f64 end cpuid=invpcid
 0f 02 /r | LAR Gv,Ew | @lar | prot fw=z
 0f 03 /r | LSL Gv,Ew | @lsl | prot fw=z
 63 /r | ARPL Ew,Gw | @arpl | i64 prot mr fw=z

@@ -1,0 +1,178 @@
+/** What translations live through: MOV to CR3 and CR4, PCIDs, INVLPG, INVPCID (SDM vol. 3, 4.10). */
+import { beforeAll, describe, expect, test } from "vitest";
+import { loadCore, runGuest } from "./guest.ts";
+import { longGuest } from "./longGuest.ts";
+
+beforeAll(loadCore, 180_000);
+
+/**
+ * Two address spaces, roots 8000h and 1_0000h, which differ in what is at 20_0000h (PTE at 1_4000h and 1_3000h): the
+ * pages at 2_0000h and 2_1000h, which begin with 0ah and 0bh. `see` shows what is there.
+ */
+const SPACES = `
+  mov qword [resume],finish
+  mov edi,0x10000
+  mov ecx,0x1400
+  xor eax,eax
+  rep stosd
+  mov dword [0x10000],0x11007
+  mov dword [0x11000],0x12007
+  mov dword [0x12000],0x87
+  mov dword [0x12008],0x13007
+  mov dword [0xa008],0x14007
+  mov dword [0x13000],0x21007
+  mov dword [0x13028],0x21007
+  mov dword [0x14000],0x20007
+  mov dword [0x20000],0xa
+  mov dword [0x21000],0xb
+  jmp begin
+; Not the same place as the first one's in a direct-mapped TLB.
+see_second:
+  mov eax,[0x205000]
+  out 0x10,eax
+  ret
+see:
+  mov eax,[0x200000]
+  out 0x10,eax
+  ret
+begin:
+`;
+const PCIDE = "  mov rax,cr4\n  or eax,0x20000\n  mov cr4,rax\n";
+const GLOBAL = "  mov rax,cr4\n  or al,0x80\n  mov cr4,rax\n";
+/** MOV to CR3; `keep` sets bit 63. */
+const cr3 = (value: number, keep = false): string =>
+  `  mov eax,${value}\n${keep ? "  mov rbx,0x8000000000000000\n  or rax,rbx\n" : ""}  mov cr3,rax\n`;
+const KEEP = true;
+const SEE = "  call see\n";
+const SEE_SECOND = "  call see_second\n";
+/** Lets the first space's page be the other one, without a word to the TLB. */
+const CHANGE = "  mov byte [0x14001],0x10\n";
+const invpcid = (type: number, pcid: number, linear: number): string => `
+  mov qword [0x5000],${pcid}
+  mov rax,${linear}
+  mov [0x5008],rax
+  mov eax,${type}
+  invpcid rax,[0x5000]
+`;
+const run = (body: string, cpu = "max"): string[] =>
+  runGuest(longGuest(SPACES + body), { cpu })
+    .out.filter((o) => o.startsWith("10="))
+    .map((o) => o.slice(3));
+const GP = ["d", "0"];
+
+describe("MOV to CR3", () => {
+  test("drops translations", () => {
+    expect(run(SEE + CHANGE + SEE + cr3(0x8000) + SEE)).toEqual(["a", "a", "b"]);
+    expect(run(SEE + cr3(0x10000) + SEE + cr3(0x8000) + SEE)).toEqual(["a", "b", "a"]);
+  });
+  test("keeps those of global pages of supervisors, which other changes drop", () => {
+    const page = `${GLOBAL}  mov word [0x14000],0x103\n`;
+    expect(run(page + SEE + CHANGE + cr3(0x8000) + SEE)).toEqual(["a", "a"]);
+    expect(run(`${page}${SEE}${CHANGE}  invlpg [0x200000]\n${SEE}`)).toEqual(["a", "b"]);
+    const pge = "  mov rax,cr4\n  xor al,0x80\n  mov cr4,rax\n";
+    expect(run(page + SEE + CHANGE + pge + SEE)).toEqual(["a", "b"]);
+    // Without CR4.PGE, G means nothing.
+    expect(run(`  mov word [0x14000],0x103\n${SEE}${CHANGE}${cr3(0x8000)}${SEE}`)).toEqual(["a", "b"]);
+  });
+  test("refuses addresses that there are not", () => {
+    expect(run("  mov rax,0x10000008000\n  mov cr3,rax\n").slice(0, 2)).toEqual(GP);
+    expect(run(cr3(0x8000, KEEP)).slice(0, 2)).toEqual(GP);
+  });
+});
+
+describe("process-context identifiers", () => {
+  test("keep the translations of several spaces", () => {
+    const both = PCIDE + cr3(0x8001) + SEE + cr3(0x10002) + SEE_SECOND + CHANGE;
+    expect(run(both + cr3(0x8001, KEEP) + SEE)).toEqual(["a", "b", "a"]);
+    expect(run(both + cr3(0x8001) + SEE)).toEqual(["a", "b", "b"]);
+    // The PCID alone says which they are.
+    expect(run(both + cr3(0x8002, KEEP) + SEE)).toEqual(["a", "b", "b"]);
+    expect(run(both + cr3(0x8003, KEEP) + SEE)).toEqual(["a", "b", "b"]);
+  });
+  test("of more spaces than there is room for", () => {
+    const many = Array.from({ length: 40 }, (_, i) => cr3(0x10010 + i) + SEE_SECOND).join("");
+    const seen = Array<string>(40).fill("b");
+    expect(run(PCIDE + cr3(0x8001) + SEE + many + CHANGE + cr3(0x8001, KEEP) + SEE)).toEqual(["a", ...seen, "b"]);
+  });
+  test("INVLPG drops a page in every space", () => {
+    const both = PCIDE + cr3(0x8001) + SEE + cr3(0x10002) + SEE_SECOND + CHANGE;
+    expect(run(`${both}  invlpg [0x200000]\n${cr3(0x8001, KEEP)}${SEE}`)).toEqual(["a", "b", "b"]);
+  });
+  test("CR4.PCIDE wants long mode and PCID 0, and paging then stays on", () => {
+    expect(run(cr3(0x8001) + PCIDE).slice(0, 2)).toEqual(GP);
+    expect(run(PCIDE, "max,-pcid").slice(0, 2)).toEqual(GP);
+    expect(run(`${PCIDE}  mov rax,cr0\n  btr rax,31\n  mov cr0,rax\n`).slice(0, 2)).toEqual(GP);
+  });
+  test("clearing CR4.PCIDE drops everything", () => {
+    const body = PCIDE + SEE + cr3(0x10002) + SEE_SECOND + CHANGE + cr3(0x8000, KEEP) + SEE;
+    expect(run(`${body}  mov rax,cr4\n  btr rax,17\n  mov cr4,rax\n${SEE}`)).toEqual(["a", "b", "a", "b"]);
+  });
+  test("CR3 reads back without bit 63", () => {
+    const show = "  mov rax,cr3\n  call put\n  shr rax,32\n  call put\n";
+    expect(run(PCIDE + cr3(0x8005, KEEP) + show)).toEqual(["8005", "0"]);
+  });
+});
+
+describe("INVPCID", () => {
+  const both = PCIDE + cr3(0x8001) + SEE + cr3(0x10002) + SEE_SECOND + CHANGE;
+  const back = cr3(0x8001, KEEP) + SEE;
+  test.each([
+    ["0: one page of another space", 0, 1, 0x20_0000],
+    ["1: another space", 1, 1, 0],
+    ["2: everything", 2, 0, 0],
+    ["3: everything but global pages", 3, 0, 0],
+  ])("type %s", (_, type, pcid, linear) => {
+    expect(run(both + invpcid(type, pcid, linear) + back)).toEqual(["a", "b", "b"]);
+  });
+  test("type 1 leaves other spaces alone", () => {
+    expect(run(both + invpcid(1, 2, 0) + back)).toEqual(["a", "b", "a"]);
+  });
+  test("global pages go with type 2 only", () => {
+    const page = `${GLOBAL}  mov word [0x14000],0x103\n${SEE}${CHANGE}`;
+    expect(run(page + invpcid(3, 0, 0) + SEE)).toEqual(["a", "a"]);
+    expect(run(page + invpcid(1, 0, 0) + SEE)).toEqual(["a", "a"]);
+    expect(run(page + invpcid(2, 0, 0) + SEE)).toEqual(["a", "b"]);
+  });
+  test.each([
+    ["a type that there is not", 4, 0, 0],
+    ["reserved bits of the descriptor", 2, 0x1000, 0],
+    ["a PCID without CR4.PCIDE", 1, 1, 0],
+    ["an address that is not canonical", 0, 0, 0x8000_0000_0000],
+  ])("refuses %s", (_, type, pcid, linear) => {
+    expect(run(invpcid(type, pcid, linear)).slice(0, 2)).toEqual(GP);
+  });
+  test("is #UD without the feature", () => {
+    expect(run(invpcid(0, 0, 0), "max,-invpcid").slice(0, 2)).toEqual(["6", "0"]);
+  });
+});
+
+describe("INVLPG on a large page", () => {
+  const show = (linear: number): string => `  mov eax,[${linear}]\n  call put\n`;
+  test("of 2 MiB drops all of it", () => {
+    // 60_0000h: the second 2 MiB of RAM, then the first.
+    const body = `
+  mov dword [0xa018],0x200087
+  mov dword [0xa008],0x200087
+  mov dword [0x220000],0x22
+  mov dword [0x221000],0x23
+${show(0x62_0000)}${show(0x62_1000)}
+  mov dword [0xa018],0x87
+  invlpg [0x6ff000]
+${show(0x62_0000)}${show(0x62_1000)}`;
+    expect(run(body)).toEqual(["22", "23", "a", "b"]);
+  });
+  test("of 1 GiB drops all of it", () => {
+    const body = `
+  mov dword [0x9008],0x87
+${show(0x4002_0000)}${show(0x4002_1000)}
+  mov dword [0x9008],0x12007
+  mov dword [0x12000],0x200087
+  invlpg [0x50000000]
+${show(0x4002_0000)}${show(0x4002_1000)}`;
+    expect(run(body)).toEqual(["a", "b", "0", "0"]);
+  });
+  test("1 GiB pages are a feature", () => {
+    const body = `  mov dword [0x9008],0x87\n${show(0x4002_0000)}`;
+    expect(run(body, "max,-pdpe1gb").slice(0, 2)).toEqual(["e", "9"]);
+  });
+});
