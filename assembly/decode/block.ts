@@ -29,6 +29,7 @@ import { walk, walkPage, NO_GPA, ACCESS_FETCH, ACCESS_QUIET, ACCESS_USER } from 
 import { bump } from "../stat";
 import { addToPage, allocate, arenaAt, arenaRoom, blockBucket, resetArena } from "./pages";
 import { attributes, decode, length, relative, tooLong } from "./decode";
+import { canonical } from "../mem/linear";
 
 /** Most instructions in a block, and room for one in the arena. */
 const MAX_INSTRUCTIONS: u32 = 64;
@@ -121,7 +122,7 @@ export function enterSlow(c: Vcpu): usize {
   const rip = c.rip;
   c.status = STATUS_RESUME;
   if (c.mode & MODE_CODE64) {
-    if (<u64>(<i64>(rip << 16) >> 16) != rip) { raiseError(c, GP, 0); return 0; }
+    if (!canonical(c, rip)) { raiseError(c, GP, 0); return 0; }
   } else if (rip > <u64>segLimit(c, SEG_CS)) {
     raiseError(c, GP, 0);
     return 0;

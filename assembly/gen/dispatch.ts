@@ -22,7 +22,7 @@ import { daa, das, aaa, aas, aam, aad, salc } from "../sys/ascii";
 import { btMem, btsMem, btrMem, btcMem, cmpxchg8b } from "../sys/bits";
 import { movs, cmps, stos, lods, scas, xlat } from "../sys/string";
 import { ins, outs, inImm, outImm, inDx, outDx } from "../sys/io";
-import { sgdt, sidt, lgdt, lidt, smsw, lmsw, invlpg, invpcid, movFromCr, movFromDr, movToCr, movToDr, clts, wbinvd, hlt, monitor, mwait, clac, stac, pause } from "../sys/control";
+import { sgdt, sidt, lgdt, lidt, smsw, lmsw, invlpg, invpcid, movFromCr, movFromDr, movToCr, movToDr, clts, wbinvd, hlt, monitor, mwait, clac, stac, rdpkru, wrpkru, pause } from "../sys/control";
 import { cpuid } from "../sys/cpuid";
 import { wrmsr, rdtsc, rdmsr, rdpmc, rdtscp, rdfsbase, rdgsbase, wrfsbase, wrgsbase, rdpid } from "../sys/msr";
 import { xgetbv, xsetbv, xsave, xrstor, xsaveopt, xrstors, xsavec, xsaves } from "../simd/xsave";
@@ -545,99 +545,99 @@ function x712(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return
 function x713(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return stc<Interp>(b, u); }
 function x714(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return cmc<Interp>(b, u); }
 function x715(c: Vcpu, u: usize): bool { const b = changetype<Interp>(c); return nop<Interp>(b, u); }
-function x1274(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1275(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1276(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1277(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1278(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1279(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1280(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1281(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1282(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1283(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1284(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1285(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1286(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1287(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1288(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1289(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1290(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1291(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1292(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1293(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1294(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1295(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1296(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1297(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1298(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1299(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1300(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1301(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1302(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1303(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1304(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1305(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1306(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1307(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1308(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1309(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1310(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1311(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1312(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1313(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1314(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1315(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1316(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1317(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1318(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1319(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1320(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1321(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1322(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1323(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1324(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1325(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
-function x1326(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1327(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1328(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1329(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1330(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
-function x1331(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
-function x1332(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
-function x1333(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
-function x1334(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
-function x1335(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
-function x1336(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
-function x1337(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
-function x1338(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
-function x1339(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
-function x1340(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
-function x1341(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
-function x1342(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
-function x1343(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
-function x1344(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
-function x1345(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
-function x1346(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
-function x1347(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
-function x1348(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
-function x1349(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
-function x1350(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
-function x1351(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
-function x1352(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
-function x1353(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
-function x1354(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
-function x1355(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
-function x1356(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
-function x1357(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
-function x1358(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (bts<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1359(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (bts<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1360(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (bts<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1361(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btr<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1362(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btr<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1363(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btr<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1364(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btc<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1365(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btc<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
-function x1366(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btc<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1276(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1277(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1278(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1279(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1280(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1281(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1282(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1283(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (add<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1284(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1285(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1286(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1287(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1288(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1289(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1290(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1291(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (or<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1292(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1293(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1294(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1295(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1296(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1297(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1298(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1299(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (adc<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1300(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1301(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1302(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1303(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1304(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1305(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1306(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1307(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sbb<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1308(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1309(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1310(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1311(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1312(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1313(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1314(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1315(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (and<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1316(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1317(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1318(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1319(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1320(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1321(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1322(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1323(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (sub<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1324(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u8, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1325(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u16, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1326(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u32, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1327(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u64, Mem, Reg>(b, u)) if (!lost) return true; return false; }
+function x1328(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u8, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1329(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1330(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1331(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xor<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1332(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
+function x1333(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
+function x1334(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
+function x1335(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (inc<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
+function x1336(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
+function x1337(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
+function x1338(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
+function x1339(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (dec<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
+function x1340(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
+function x1341(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
+function x1342(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
+function x1343(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (not<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
+function x1344(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
+function x1345(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
+function x1346(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
+function x1347(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (neg<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
+function x1348(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
+function x1349(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
+function x1350(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
+function x1351(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xchg<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
+function x1352(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
+function x1353(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
+function x1354(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
+function x1355(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (cmpxchg<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
+function x1356(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u8, Mem>(b, u)) if (!lost) return true; return false; }
+function x1357(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u16, Mem>(b, u)) if (!lost) return true; return false; }
+function x1358(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u32, Mem>(b, u)) if (!lost) return true; return false; }
+function x1359(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (xadd<Locked, u64, Mem>(b, u)) if (!lost) return true; return false; }
+function x1360(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (bts<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1361(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (bts<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1362(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (bts<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1363(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btr<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1364(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btr<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1365(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btr<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1366(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btc<Locked, u16, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1367(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btc<Locked, u32, Mem, Imm>(b, u)) if (!lost) return true; return false; }
+function x1368(c: Vcpu, u: usize): bool { const b = changetype<Locked>(c); while (btc<Locked, u64, Mem, Imm>(b, u)) if (!lost) return true; return false; }
 
 const FIRST_CALLED: i32 = 226;
 const CALLED: StaticArray<(c: Vcpu, u: usize) => bool> = [
@@ -1232,6 +1232,8 @@ const CALLED: StaticArray<(c: Vcpu, u: usize) => bool> = [
   stac,
   xgetbv,
   xsetbv,
+  rdpkru,
+  wrpkru,
   swapgs,
   rdtscp,
   rdfsbase,
@@ -1689,8 +1691,6 @@ const CALLED: StaticArray<(c: Vcpu, u: usize) => bool> = [
   fmaPD,
   fmaSS,
   fmaSD,
-  x1274,
-  x1275,
   x1276,
   x1277,
   x1278,
@@ -1782,6 +1782,8 @@ const CALLED: StaticArray<(c: Vcpu, u: usize) => bool> = [
   x1364,
   x1365,
   x1366,
+  x1367,
+  x1368,
 ];
 
 /** Calls a micro-op that the switch does not have; false: it did not complete. */

@@ -57,6 +57,7 @@ export const CPU_CLWB: u32 = 88;
 export const CPU_UMIP: u32 = 98;
 export const CPU_RDPID: u32 = 118;
 export const CPU_PKU: u32 = 99;
+export const CPU_LA57: u32 = 112;
 export const CPU_SPEC_CTRL: u32 = 154;
 export const CPU_ARCH_CAPABILITIES: u32 = 157;
 export const CPU_LAHF_LM: u32 = 160;
@@ -73,5 +74,5 @@ export const CPU_XGETBV1: u32 = 226;
 export const CPU_XSAVES: u32 = 227;
 
 /** By feature word: what the core has, and what of that a guest sees by default. */
-export const FEATURES_IMPLEMENTED: StaticArray<u32> = [0xf7fa320b, 0x78bfbff, 0x19c07ab, 0x400004, 0x24000000, 0x121, 0x2c100800, 0xf];
-export const FEATURES_DEFAULT: StaticArray<u32> = [0xf7fa3203, 0x78bfbff, 0x18c07ab, 0x400004, 0x24000000, 0x121, 0x2c100800, 0xf];
+export const FEATURES_IMPLEMENTED: StaticArray<u32> = [0xf7fa320b, 0x78bfbff, 0x19c07ab, 0x41000c, 0x24000000, 0x121, 0x2c100800, 0xf];
+export const FEATURES_DEFAULT: StaticArray<u32> = [0xf7fa3203, 0x78bfbff, 0x18c07ab, 0x40000c, 0x24000000, 0x121, 0x2c100800, 0xf];

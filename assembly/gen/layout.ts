@@ -17,6 +17,7 @@ export const JUMP_ENTRIES: usize = 8192;
 export const BLOCK_BUCKETS: usize = 65536;
 export const UOP_SIZE: usize = 32;
 export const SEG_STRIDE: usize = 32;
+export const MODE_BITS: usize = 14;
 export const GPA_LIMIT: u64 = 8589934592;
 export const STATUS_BUDGET: i32 = 0;
 export const STATUS_FAULT: i32 = 1;

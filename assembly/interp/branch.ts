@@ -4,6 +4,7 @@ import { raiseError, GP } from "../exception";
 import { segLimit } from "../mem/segment";
 import { enter, linearRip, lookupInPage, ripMask } from "../decode/block";
 import { uSize } from "../decode/uop";
+import { canonical } from "../mem/linear";
 
 /** RIP after the instruction of a `br` row. */
 export function nextRip(c: Vcpu, u: usize): u64 {
@@ -20,7 +21,7 @@ export function relativeTarget(c: Vcpu, u: usize): u64 {
 /** False with #GP(0) recorded if `rip` is outside the code segment or not canonical. */
 export function checkRip(c: Vcpu, rip: u64): bool {
   if (c.mode & MODE_CODE64) {
-    if (<u64>(<i64>(rip << 16) >> 16) == rip) return true;
+    if (canonical(c, rip)) return true;
   } else if (rip <= <u64>segLimit(c, SEG_CS)) return true;
   return raiseError(c, GP, 0);
 }

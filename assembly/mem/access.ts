@@ -16,6 +16,7 @@ import { walk, walkPage, NO_GPA, ACCESS_WRITE, ACCESS_USER, ACCESS_IMPLICIT } fr
 import { deviceRead, deviceValue, stageMemory } from "./stage";
 import { ARMED_DATA, note, ON_READ, ON_WRITE } from "./watch";
 import { bump } from "../stat";
+import { canonical } from "./linear";
 
 /** Host pointer for reading `size` bytes at a linear address (after the TLB has missed). */
 @inline export function readPtr(c: Vcpu, linear: u64, size: u32): usize {
@@ -43,7 +44,7 @@ function checkLinear(c: Vcpu, linear: u64, size: u32): bool {
     checked = linear & 0xffffffff;
   } else {
     checked = linear;
-    if (<u64>(<i64>(linear << 16) >> 16) != linear || <u64>(<i64>((linear + (size - 1)) << 16) >> 16) != linear + (size - 1)) {
+    if (!canonical(c, linear) || !canonical(c, linear + (size - 1))) {
       const stack = c.stackFault != 0;
       return raiseError(c, stack ? SS : GP, 0);
     }

@@ -20,7 +20,7 @@
  */
 import {
   Vcpu, AREA_TLB_READ, AREA_TLB_WRITE, AREA_TLB_EXEC, AREA_JUMP, AREA_LARGE, TLB_ENTRIES, JUMP_ENTRIES, STAT_FLUSHES,
-  MODE_ALIGN, MODE_CODE64, MODE_LONG, V_CONTEXTS,
+  MODE_ALIGN, MODE_BITS, MODE_CODE64, MODE_LONG, V_CONTEXTS,
 } from "../gen/layout";
 import { bump } from "../stat";
 import {
@@ -32,7 +32,9 @@ const CONTEXTS: u32 = 16;
 const KEY_VALID: u64 = 1 << 63;
 const GENERATIONS: u32 = 1024;
 const GENERATION: u64 = 0xffc;
-const CODE_GENERATIONS: u32 = 1 << 19;
+/** Vcpu.codeCtx is {code generation, mode}. */
+const CODE_GENERATIONS: u32 = 1 << (32 - <u32>MODE_BITS);
+const MODE_MASK: u32 = (1 << <u32>MODE_BITS) - 1;
 
 @inline export function tlbEntry(table: usize, linear: u64): usize {
   return table + (<usize>(linear >> 12) & (TLB_ENTRIES - 1)) * 16;
@@ -80,7 +82,7 @@ export function tlbReuse(c: Vcpu, table: usize, linear: u64, size: u32): usize {
 export function updateContext(c: Vcpu): void {
   const cls: u64 = c.cpl == 3 ? (c.mode & MODE_ALIGN ? 3 : 1) : supervisorClass(c);
   c.ctx = (c.ctx & ~3) | cls;
-  c.codeCtx = (c.codeCtx & 0xffffe000) | c.mode;
+  c.codeCtx = (c.codeCtx & ~MODE_MASK) | c.mode;
   // What compatibility mode has filled under sums beyond 4 GiB is another address in 64-bit mode.
   if (c.wrapped && c.mode & MODE_CODE64 && c.wrapped & wrappedBit(c)) flushAll(c);
 }
@@ -121,7 +123,7 @@ function renewCode(c: Vcpu): void {
     c.codeGeneration = 1;
   }
   store<u32>(slot(c, c.context), c.codeGeneration, 12);
-  c.codeCtx = (c.codeGeneration << 13) | c.mode;
+  c.codeCtx = (c.codeGeneration << <u32>MODE_BITS) | c.mode;
 }
 
 /** Makes every jump cache entry stale, in every context. */
@@ -182,7 +184,7 @@ export function selectContext(c: Vcpu, keep: bool): void {
   const s = slot(c, i);
   c.ctx = (<u64>load<u32>(s, 8) << 2) | (c.ctx & 3);
   const code = load<u32>(s, 12);
-  if (code) c.codeCtx = (code << 13) | c.mode;
+  if (code) c.codeCtx = (code << <u32>MODE_BITS) | c.mode;
   else renewCode(c);
 }
 

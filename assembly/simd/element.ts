@@ -6,6 +6,7 @@
 import { Vcpu, MODE_CODE64, MODE_FLAT, SEG_CS, SEG_FS, STATUS_FAULT } from "../gen/layout";
 import { GP, raiseError, SS } from "../exception";
 import { copyIn, copyOut, probeWrite } from "../mem/access";
+import { canonical } from "../mem/linear";
 import { segmentLinear } from "../mem/segment";
 import { uAddr, uFlags, UF_STACK } from "../decode/uop";
 import { DR6_BS, raiseDebug } from "../sys/debug";
@@ -54,7 +55,6 @@ function signs(p: usize, k: u32, size: usize): u32 {
   return bits;
 }
 
-@inline function isCanonical(at: u64): bool { return <u64>(<i64>(at << 16) >> 16) == at; }
 
 /** Bytes from the first element that the mask has to the last one. */
 let span: u32 = 0;
@@ -63,7 +63,7 @@ function locateMasked(c: Vcpu, u: usize, mask: u32, k: u32, write: bool): bool {
   const first = ctz<u32>(mask) << k;
   span = ((32 - clz<u32>(mask)) << k) - first;
   if (!locate(c, u, offsetOf(c, u) + first, span, write)) return false;
-  if (!(c.mode & MODE_CODE64) || (isCanonical(linear) && isCanonical(linear + span - 1))) return true;
+  if (!(c.mode & MODE_CODE64) || (canonical(c, linear) && canonical(c, linear + span - 1))) return true;
   return raiseError(c, c.stackFault ? SS : GP, 0);
 }
 

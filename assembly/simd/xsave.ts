@@ -21,6 +21,7 @@ import { Vcpu, V_ST, V_YMM } from "../gen/layout";
 import { GP, NM, raise, raiseError, UD } from "../exception";
 import { probeWrite, readPtr, writePtr } from "../mem/access";
 import { WRITE } from "../sem/kinds";
+import { setPkru } from "../sys/control";
 import { CPU_AVX, CPU_PKU, CPU_XGETBV1, CPU_XSAVEC, hasFeature } from "../sys/model";
 import { CR0_TS, CR4_OSXSAVE, updateMode } from "../sys/mode";
 import { initialize } from "../x87/control";
@@ -200,8 +201,8 @@ function restore(c: Vcpu, u: usize, enabled: u64, compactedOnly: bool): bool {
   if (loaded & PKRU) {
     p = readPtr(c, at + (compacted ? size - PKRU_SIZE : PKRU_AT), 4);
     if (!p) return false;
-    c.pkru = load<u32>(p);
-  } else if (cleared & PKRU) c.pkru = 0;
+    setPkru(c, load<u32>(p));
+  } else if (cleared & PKRU) setPkru(c, 0);
   return true;
 }
 

@@ -7,16 +7,16 @@ import { apicReadTpr, apicWriteTpr } from "../apic";
 import { ea, uD, uFlags, uS, uSize, UF_STACK } from "../decode/uop";
 import { readPtr } from "../mem/access";
 import { hostRead } from "../mem/phys";
-import { canonical } from "../mem/linear";
+import { canonicalBase } from "../mem/linear";
 import { deviceRead, deviceValue } from "../mem/stage";
 import { AR_L, segAr } from "../mem/segment";
 import { vcpuCount } from "../mem/pageword";
 import { flushAll, flushNonGlobal, flushPage, flushPcid, selectContext, supervisorClass } from "../mem/tlb";
 import {
-  CR0_PG, CR0_WP, CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, MAXPHYADDR,
+  CR0_PG, CR0_WP, CR4_LA57, CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_PKE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, MAXPHYADDR,
 } from "../mem/walk";
 import { DR6_BD, raiseDebug, rearm } from "./debug";
-import { CPU_FSGSBASE, CPU_PCID, CPU_SMAP, CPU_SMEP, CPU_UMIP, CPU_XSAVE, CPU_VME, hasFeature } from "./model";
+import { CPU_FSGSBASE, CPU_LA57, CPU_PCID, CPU_PKU, CPU_SMAP, CPU_SMEP, CPU_UMIP, CPU_XSAVE, CPU_VME, hasFeature } from "./model";
 import { AC, CR4_OSXSAVE, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_TS, CR4_PVI, CR4_VME, EFER_LMA, EFER_LME, updateMode } from "./mode";
 import { getReg, operand, putReg, readMem, readOperand, writeMem } from "./operand";
 import { umipAllows } from "./segment";
@@ -37,6 +37,8 @@ function cr4Allowed(c: Vcpu): u64 {
   if (hasFeature(c, CPU_UMIP)) bits |= 1 << 11;
   if (hasFeature(c, CPU_FSGSBASE)) bits |= 1 << 16;
   if (hasFeature(c, CPU_XSAVE)) bits |= CR4_OSXSAVE;
+  if (hasFeature(c, CPU_LA57)) bits |= CR4_LA57;
+  if (hasFeature(c, CPU_PKU)) bits |= CR4_PKE;
   if (hasFeature(c, CPU_PCID)) bits |= CR4_PCIDE;
   if (hasFeature(c, CPU_SMEP)) bits |= CR4_SMEP;
   if (hasFeature(c, CPU_SMAP)) bits |= CR4_SMAP;
@@ -99,13 +101,14 @@ export function writeCr4(c: Vcpu, v: u64): bool {
   if (v & ~cr4Allowed(c)) return raiseError(c, GP, 0);
   const changed = c.cr4 ^ v;
   if ((c.mode & MODE_LONG) && !(v & CR4_PAE)) return raiseError(c, GP, 0);
+  if (changed & CR4_LA57 && c.mode & MODE_LONG) return raiseError(c, GP, 0);
   if (changed & v & CR4_PCIDE && (!(c.mode & MODE_LONG) || c.cr3 & 0xfff)) return raiseError(c, GP, 0);
   if ((changed & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP)) && (v & CR4_PAE) && (c.cr0 & CR0_PG) && !(c.mode & MODE_LONG)) {
     if (!loadPdptes(c, c.cr3)) return false;
   }
   c.cr4 = v;
   if (changed & CR4_DE) rearm(c);
-  if (changed & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PCIDE)) flushAll(c);
+  if (changed & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PCIDE)) flushAll(c);
   updateMode(c);
   return true;
 }
@@ -239,7 +242,7 @@ function loadTable(c: Vcpu, u: usize): bool {
   const z = width(c);
   if (!readMem(c, u, 2, z)) return false;
   tableBase = z == 2 && uSize(u) == 1 ? operand & 0xffffff : operand;
-  if (z == 3 && !canonical(c, tableBase)) return raiseError(c, GP, 0);
+  if (z == 3 && !canonicalBase(c, tableBase)) return raiseError(c, GP, 0);
   return true;
 }
 
@@ -260,7 +263,7 @@ export function invpcid(c: Vcpu, u: usize): bool {
   const pcid = load<u64>(p), linear = load<u64>(p, 8);
   if (type > 3 || pcid >> 12 || type < 2 && pcid && !(c.cr4 & CR4_PCIDE)) return raiseError(c, GP, 0);
   if (type == 0) {
-    if (!canonical(c, linear)) return raiseError(c, GP, 0);
+    if (!canonicalBase(c, linear)) return raiseError(c, GP, 0);
     flushPage(c, linear);
   } else if (type == 1) flushPcid(c, pcid);
   else if (type == 2) flushAll(c);
@@ -317,5 +320,31 @@ function setAc(c: Vcpu, ac: u64): bool {
   c.rflags = (c.rflags & ~AC) | ac;
   // In ring 0 AC means nothing else, so that the mode stays.
   c.ctx = (c.ctx & ~3) | supervisorClass(c);
+  return true;
+}
+
+/** PKRU: new rights for user pages (SDM vol. 3, 4.6.2). What was translated under the same ones before counts again. */
+export function setPkru(c: Vcpu, v: u32): void {
+  if (c.pkru == v) return;
+  c.pkru = v;
+  if (c.cr4 & CR4_PKE) selectContext(c, true);
+}
+
+function pkruAllowed(c: Vcpu): bool {
+  if (!(c.cr4 & CR4_PKE)) return raise(c, UD);
+  return <u32>c.gprAt(1) ? raiseError(c, GP, 0) : true;
+}
+
+export function rdpkru(c: Vcpu, u: usize): bool {
+  if (!pkruAllowed(c)) return false;
+  c.set_gpr(0, c.pkru);
+  c.set_gpr(2, 0);
+  return true;
+}
+
+export function wrpkru(c: Vcpu, u: usize): bool {
+  if (!pkruAllowed(c)) return false;
+  if (<u32>c.gprAt(2)) return raiseError(c, GP, 0);
+  setPkru(c, <u32>c.gprAt(0));
   return true;
 }

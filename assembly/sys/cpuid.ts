@@ -2,8 +2,8 @@
 import { Vcpu, AREA_CPUID, CONTROL_BASE, C_VCPU_COUNT } from "../gen/layout";
 import { tscHz } from "../time";
 import { compactedSize, componentAt, componentSize, standardSize, xcr0Supported } from "../simd/xsave";
-import { CPU_SPEC_CTRL, CPU_XSAVE, CRYSTAL_HZ, features, hasFeature, isAmd, SIGNATURE } from "./model";
-import { MAXPHYADDR } from "../mem/walk";
+import { CPU_LA57, CPU_SPEC_CTRL, CPU_XSAVE, CRYSTAL_HZ, features, hasFeature, isAmd, SIGNATURE } from "./model";
+import { CR4_PKE, MAXPHYADDR } from "../mem/walk";
 
 const BASIC_MAX: u32 = 0x16;
 const EXTENDED_MAX: u32 = 0x80000008;
@@ -33,6 +33,9 @@ export function cpuid(c: Vcpu, u: usize): bool {
 }
 
 function vcpus(): u32 { return load<u32>(CONTROL_BASE, C_VCPU_COUNT); }
+
+/** OSPKE follows CR4, as OSXSAVE does. */
+function osPke(c: Vcpu): u32 { return c.cr4 & CR4_PKE ? 1 << 4 : 0; }
 
 /** Bits of an APIC ID that tell the vCPUs of the package apart. */
 function coreBits(): u32 {
@@ -116,7 +119,7 @@ function basic(c: Vcpu, n: u32, sub: u32): void {
     case 4: cache(sub); break;
     case 6: a = 4; break; // ARAT: the LAPIC timer never stops
     case 7:
-      if (sub == 0) { a = 2; b = features(c, 2) | X87_POINTERS; x = features(c, 3); d = features(c, 4); }
+      if (sub == 0) { a = 2; b = features(c, 2) | X87_POINTERS; x = features(c, 3) | osPke(c); d = features(c, 4); }
       // BHI_CTRL: a bit to set, where a kernel would otherwise run a loop of branches at every system call
       else if (sub == 2 && hasFeature(c, CPU_SPEC_CTRL)) d = 1 << 4;
       break;
@@ -190,7 +193,7 @@ function extended(c: Vcpu, n: u32): void {
     }
     case 0x80000006: x = 0x04008040; break; // L2: 1 MiB, 64-byte lines
     case 0x80000007: d = 1 << 8; break; // invariant TSC
-    case 0x80000008: a = <u32>MAXPHYADDR | (48 << 8); break;
+    case 0x80000008: a = <u32>MAXPHYADDR | (hasFeature(c, CPU_LA57) ? 57 << 8 : 48 << 8); break;
     default: break;
   }
 }

@@ -21,6 +21,7 @@ import {
 } from "./frame";
 import { AC, IF, NT, RF, TF, updateMode, VM } from "./mode";
 import { taskSwitch, TSR_IDT_GATE } from "./task";
+import { canonical } from "../mem/linear";
 
 /** INT1: like a software interrupt, but no gate's DPL is asked (excKind, as VMX's "privileged software exception"). */
 export const KIND_ICEBP: u32 = 3;
@@ -142,7 +143,7 @@ function longMode(c: Vcpu, vector: u32, kind: u32, hasError: bool, error: u32, f
   if (!gateCode(c, selector, true)) return false;
   const code = desc, codeAt = descAt, cpl = newCpl, ist = <u32>(low >> 32) & 7;
   const target = (low & 0xffff) | ((low >> 32) & 0xffff0000) | (high << 32);
-  if (<u64>(<i64>(target << 16) >> 16) != target) return raiseError(c, GP, 0);
+  if (!canonical(c, target)) return raiseError(c, GP, 0);
   let sp = c.gprAt(4);
   if (ist) {
     if (!innerStack64(c, 3 + ist)) return false;

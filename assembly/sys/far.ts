@@ -26,6 +26,7 @@ import { updateMode } from "./mode";
 import { operand, readMem } from "./operand";
 import { dropInnerSegments } from "./segment";
 import { taskSwitch, TSR_CALL, TSR_JMP } from "./task";
+import { canonical } from "../mem/linear";
 
 /** Selector of a direct far pointer: the decoder leaves it in the displacement. */
 @inline function immSelector(u: usize): u32 { return <u32>load<u16>(u, 12); }
@@ -90,7 +91,7 @@ function sameLevelCode(c: Vcpu, selector: u32, rpl: u32): bool {
 
 /** Whether RIP may be `rip` in that code segment. */
 export function targetFits(c: Vcpu, d: u64, rip: u64): bool {
-  const ok = (c.mode & MODE_LONG) && (arOf(d) & AR_L) ? <u64>(<i64>(rip << 16) >> 16) == rip : rip <= <u64>limitOf(d);
+  const ok = (c.mode & MODE_LONG) && (arOf(d) & AR_L) ? canonical(c, rip) : rip <= <u64>limitOf(d);
   return ok ? true : raiseError(c, GP, 0);
 }
 

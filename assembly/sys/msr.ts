@@ -20,14 +20,16 @@ import { MAXPHYADDR } from "../mem/walk";
 import { tsc, tscReached, tscToNs } from "../time";
 import { writeEfer } from "./control";
 import {
-  ARCH_CAPABILITIES, CPU_ARCH_CAPABILITIES, CPU_RDTSCP, CPU_SPEC_CTRL, CPU_TSC_ADJUST, CPU_TSC_DEADLINE,
+  ARCH_CAPABILITIES, CPU_ARCH_CAPABILITIES, CPU_RDPID, CPU_RDTSCP, CPU_SPEC_CTRL, CPU_TSC_ADJUST, CPU_TSC_DEADLINE,
   CPU_X2APIC, CPU_XSAVES, hasFeature, MICROCODE,
 } from "./model";
 import { getReg, putReg } from "./operand";
+import { canonicalBase } from "../mem/linear";
 
 const MTRR_VARIABLE: u32 = 8;
-
-@inline function canonical(v: u64): bool { return <u64>(<i64>(v << 16) >> 16) == v; }
+/** IA32_MISC_ENABLE (SDM vol. 4): what may be written, and what says that there is no BTS (11) and no PEBS (12). */
+const MISC_ENABLE_DEFINED: u64 = 0x400c51889;
+const MISC_ENABLE_FIXED: u64 = 0x1800;
 
 /** Place in mtrrFixed of a fixed-range MTRR, or -1. */
 function fixedMtrr(n: u32): i32 {
@@ -81,10 +83,12 @@ function read(c: Vcpu, n: u32): bool {
     case 0xc0000100: return got(segBase(c, SEG_FS));
     case 0xc0000101: return got(segBase(c, SEG_GS));
     case 0xc0000102: return got(c.kernelGsBase);
-    case 0xc0000103: return hasFeature(c, CPU_RDTSCP) ? got(c.tscAux) : raiseError(c, GP, 0);
+    case 0xc0000103: return hasTscAux(c) ? got(c.tscAux) : raiseError(c, GP, 0);
     default: return unknownRead(c, n);
   }
 }
+
+function hasTscAux(c: Vcpu): bool { return hasFeature(c, CPU_RDTSCP) || hasFeature(c, CPU_RDPID); }
 
 function memoryTypesOk(v: u64, pat: bool): bool {
   for (let i = 0; i < 8; i++) {
@@ -98,7 +102,7 @@ function write(c: Vcpu, n: u32, v: u64): bool {
   if (n >= 0x800 && n <= 0x83f) return writeX2apic(c, n, v);
   if (n >= 0x200 && n < 0x200 + 2 * MTRR_VARIABLE) {
     const reserved: u64 = ~((<u64>1 << MAXPHYADDR) - 1) | (n & 1 ? 0x7ff : 0xf00);
-    if (v & reserved) return raiseError(c, GP, 0);
+    if (v & reserved || !(n & 1) && !memoryTypesOk(v & 0xff, false)) return raiseError(c, GP, 0);
     c.set_mtrrVar(n - 0x200, v);
     return true;
   }
@@ -129,7 +133,10 @@ function write(c: Vcpu, n: u32, v: u64): bool {
     case 0x175: if (!canonicalOnly(c, v)) return false; c.sysenterEsp = v; return true;
     case 0x176: if (!canonicalOnly(c, v)) return false; c.sysenterEip = v; return true;
     case 0x17a: return v ? raiseError(c, GP, 0) : true;
-    case 0x1a0: c.miscEnable = v; return true;
+    case 0x1a0:
+      if (v & ~MISC_ENABLE_DEFINED) return raiseError(c, GP, 0);
+      c.miscEnable = v | MISC_ENABLE_FIXED;
+      return true;
     case 0x1d9: return v & ~0xdfc3 ? raiseError(c, GP, 0) : true;
     case 0x277:
       if (!memoryTypesOk(v, true)) return raiseError(c, GP, 0);
@@ -155,7 +162,7 @@ function write(c: Vcpu, n: u32, v: u64): bool {
     case 0xc0000101: if (!canonicalOnly(c, v)) return false; setSegBase(c, SEG_GS, v); return true;
     case 0xc0000102: if (!canonicalOnly(c, v)) return false; c.kernelGsBase = v; return true;
     case 0xc0000103:
-      if (!hasFeature(c, CPU_RDTSCP) || v >> 32) return raiseError(c, GP, 0);
+      if (!hasTscAux(c) || v >> 32) return raiseError(c, GP, 0);
       c.tscAux = v;
       return true;
     default: return c.caps & CAP_MSR_EXIT ? tellDevice(c, n, v) : raiseError(c, GP, 0);
@@ -189,7 +196,7 @@ export function setMsr(vcpu: usize, n: u32, v: u64): i32 {
   return VMR_OK;
 }
 
-function canonicalOnly(c: Vcpu, v: u64): bool { return canonical(v) ? true : raiseError(c, GP, 0); }
+function canonicalOnly(c: Vcpu, v: u64): bool { return canonicalBase(c, v) ? true : raiseError(c, GP, 0); }
 
 function deadlineMode(c: Vcpu): bool {
   return (load<u32>(changetype<usize>(c) + AREA_APIC + APIC_LVT_TIMER) & 0x60000) == 0x40000;
@@ -237,7 +244,7 @@ const X2APIC_SELF_IPI: u32 = 0x3f;
 /** Which registers exist as MSR 800h + n (SDM vol. 3, table 11-6). */
 function x2apicExists(n: u32): bool {
   return n == 2 || n == 3 || n == 8 || n == 0xa || n == 0xb || n == 0xd || n == 0xf || n >= 0x10 && n <= 0x28
-    || n == 0x2f || n == 0x30 || n >= 0x32 && n <= 0x39 || n == 0x3e || n == 0x3f;
+    || n == 0x30 || n >= 0x32 && n <= 0x39 || n == 0x3e || n == 0x3f;
 }
 
 function readX2apic(c: Vcpu, n: u32): bool {
@@ -315,7 +322,7 @@ function readBase(c: Vcpu, u: usize, s: u32): bool {
 function writeBase(c: Vcpu, u: usize, s: u32): bool {
   if (!baseAllowed(c)) return false;
   const v = getReg(c, uD(u), uSize(u));
-  if (!canonical(v)) return raiseError(c, GP, 0);
+  if (!canonicalBase(c, v)) return raiseError(c, GP, 0);
   setSegBase(c, s, v);
   return true;
 }

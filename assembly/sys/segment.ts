@@ -20,6 +20,7 @@ import {
   isPresent, isReadable, isSystem, isWritable, limitOf, loadDescriptor, setNull, touchDescriptor, typeOf, TYPE_LDT,
   TYPE_TSS16, TYPE_TSS32,
 } from "./descriptor";
+import { canonicalBase } from "../mem/linear";
 
 /** A segment register in real mode keeps limit and rights ("unreal mode"); virtual-8086 mode has fixed ones. */
 export function setRealSeg(c: Vcpu, s: u32, selector: u32): void {
@@ -167,7 +168,7 @@ function loadSystem(c: Vcpu, s: u32, selector: u32): bool {
   if (c.mode & MODE_LONG) {
     if (!fetchHigh(c, selector, GP)) return false;
     base |= descHigh << 32;
-    if (<u64>(<i64>(base << 16) >> 16) != base) return gpSelector(c, selector);
+    if (!canonicalBase(c, base)) return gpSelector(c, selector);
   }
   let ar = arOf(d);
   if (s == SEG_TR) {

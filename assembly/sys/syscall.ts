@@ -11,13 +11,13 @@ import { writeRflags } from "./iret";
 import { DR6_BS } from "./debug";
 import { isAmd } from "./model";
 import { EFER_SCE, IF, lookUp, RF, TF, updateMode, VM } from "./mode";
+import { canonical } from "../mem/linear";
 
 /** Access rights of the flat segments: G, P, S, accessed; code is L or D, data B. */
 const CODE64: u32 = 0xa09b;
 const CODE32: u32 = 0xc09b;
 const DATA: u32 = 0xc093;
 
-@inline function canonical(v: u64): bool { return <u64>(<i64>(v << 16) >> 16) == v; }
 
 function setFlat(c: Vcpu, cs: u32, code: u32, ss: u32, cpl: u32): void {
   setSeg(c, SEG_CS, (cs & 0xfffc) | cpl, 0, 0xffffffff, code | (cpl << 5));
@@ -53,7 +53,7 @@ export function sysret(c: Vcpu, u: usize): bool {
   if (!known(c)) return false;
   if (c.cpl) return raiseError(c, GP, 0);
   const wide = uSize(u) == 3 && (c.mode & MODE_CODE64) != 0, rip = c.gprAt(1), cs = <u32>(c.star >> 48);
-  if (wide && !canonical(rip)) return raiseError(c, GP, 0);
+  if (wide && !canonical(c, rip)) return raiseError(c, GP, 0);
   writeRflags(c, c.gprAt(11) & 0x3c7fd7, ~0);
   c.rip = wide ? rip : rip & 0xffffffff;
   setFlat(c, wide ? cs + 16 : cs, wide ? CODE64 : CODE32, cs + 8, 3);
@@ -82,7 +82,7 @@ export function sysexit(c: Vcpu, u: usize): bool {
   const cs = <u32>c.sysenterCs & 0xfffc;
   if (!(c.mode & MODE_PROTECTED) || cs == 0 || c.cpl) return raiseError(c, GP, 0);
   const wide = uSize(u) == 3 && (c.mode & MODE_CODE64) != 0, rip = c.gprAt(2), rsp = c.gprAt(1);
-  if (wide && (!canonical(rip) || !canonical(rsp))) return raiseError(c, GP, 0);
+  if (wide && (!canonical(c, rip) || !canonical(c, rsp))) return raiseError(c, GP, 0);
   c.rip = wide ? rip : rip & 0xffffffff;
   c.set_gpr(4, wide ? rsp : rsp & 0xffffffff);
   setFlat(c, wide ? cs + 32 : cs + 16, wide ? CODE64 : CODE32, wide ? cs + 40 : cs + 24, 3);

@@ -45,7 +45,9 @@ const TABLE: readonly (readonly [word: number, presence: Presence, names: string
   [2, "off", "smap=20"],
   [2, "on", "bmi1=3 avx2=5 bmi2=8 invpcid=10 rdseed=18 adx=19 clflushopt=23 clwb=24"],
   [3, "on", "umip=2 rdpid=22"],
-  [3, "absent", "pku=3"],
+  [3, "on", "pku=3"],
+  // Five levels of tables cost a walk one more.
+  [3, "off", "la57=16"],
   [4, "on", "spec_ctrl=26 arch_capabilities=29"],
   [5, "on", "lahf_lm=0 lzcnt=5 3dnowprefetch=8"],
   [6, "always", "syscall=11 nx=20 lm=29"],

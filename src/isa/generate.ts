@@ -49,6 +49,7 @@ function layoutText(): string {
     BLOCK_BUCKETS: layout.BLOCK_BUCKETS,
     UOP_SIZE: layout.UOP_SIZE,
     SEG_STRIDE: layout.SEG_STRIDE,
+    MODE_BITS: 32 - Math.clz32(Math.max(...Object.values(layout.MODE))),
   };
   const groups: Record<string, Record<string, number>> = {
     STATUS: layout.STATUS,

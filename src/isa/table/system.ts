@@ -149,6 +149,8 @@ f4 | HLT | @hlt | end ev
 0f 01 /1 reg rm=3 | STAC | @stac | cpuid=smap
 np 0f 01 /2 reg rm=0 | XGETBV | @xgetbv | cpuid=xsave r=cx w=ax,dx
 np 0f 01 /2 reg rm=1 | XSETBV | @xsetbv | end cpuid=xsave r=ax,cx,dx
+np 0f 01 /5 reg rm=6 | RDPKRU | @rdpkru | cpuid=pku r=cx w=ax,dx
+np 0f 01 /5 reg rm=7 | WRPKRU | @wrpkru | end cpuid=pku r=ax,cx,dx
 0f 01 /7 reg rm=0 | SWAPGS | @swapgs | o64
 0f 01 /7 reg rm=1 | RDTSCP | @rdtscp | cpuid=rdtscp w=ax,cx,dx
 f3 0f ae /0 reg | RDFSBASE Ry | @rdfsbase | o64 cpuid=fsgsbase
