@@ -34,7 +34,7 @@ import { canonical } from "./linear";
 
 /** An address that 64-bit mode takes, or any outside it. */
 export function isCanonical(c: Vcpu, linear: u64): bool {
-  return !(c.mode & MODE_CODE64) || <u64>(<i64>(linear << 16) >> 16) == linear;
+  return !(c.mode & MODE_CODE64) || canonical(c, linear);
 }
 
 /** Truncates outside 64-bit mode, checks canonical form inside it; false = fault recorded. */

@@ -49,8 +49,10 @@ describe("CPUID", () => {
   call put
 `;
   test("0Dh tells what XCR0 may have and what it needs", () => {
-    expect(run(leaf(0))).toEqual(values("7", "240", "340", "0"));
-    expect(run(leaf(0), "max,-avx")).toEqual(values("3", "240", "240", "0"));
+    expect(run(leaf(0))).toEqual(values("207", "240", "a88", "0"));
+    expect(run(leaf(0), "max,-pku")).toEqual(values("7", "240", "340", "0"));
+    expect(run(leaf(9))).toEqual(values("8", "a80", "0", "0"));
+    expect(run(leaf(0), "max,-avx,-pku")).toEqual(values("3", "240", "240", "0"));
     expect(run(leaf(1))).toEqual(values("f", "240", "0", "0"));
     expect(run(leaf(1), "max,-xsavec,-xgetbv1")).toEqual(values("1", "240", "0", "0"));
     // 256 bytes at 576: the upper halves of the YMM registers.
