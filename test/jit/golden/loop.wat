@@ -153,7 +153,7 @@
          )
         )
         (else
-         (i32.store offset=780 align=1
+         (i32.store offset=796 align=1
           (local.get $0)
           (i32.const 0)
          )
