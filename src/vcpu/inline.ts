@@ -22,6 +22,9 @@ const SLICE_MS = 8;
 const TURN = 20_000n;
 const NEVER = 0xffff_ffff_ffff_ffffn;
 
+/** Virtual nanoseconds of an access to a device, as an ISA bus takes: who polls a port waits for less of them. */
+const EXIT_NS = 1000;
+
 export interface InlineOptions {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
@@ -151,6 +154,7 @@ export class InlineEngine implements Engine {
         devices.drain();
         devices.serveExit(id);
         core.answer(base);
+        this.#options.clock?.skip(EXIT_NS);
       } else if (why === RUN.TRIPLE_FAULT) {
         this.#running = false;
         devices.failed(id);

@@ -1,6 +1,7 @@
 /**
- * Time that is made of instructions, for runs that can be repeated: each instruction of any vCPU takes a nanosecond, and a
- * machine in which every vCPU is halted skips to its next deadline. It stands in for the host's clock.
+ * Time that is made of instructions, for runs that can be repeated: each instruction of any vCPU takes a nanosecond, an
+ * access to a device a microsecond, and a machine in which every vCPU is halted skips to its next deadline. It stands in
+ * for the host's clock.
  */
 import { VCPU } from "../shared/layout.ts";
 import type { StructView } from "./view.ts";
