@@ -40,18 +40,11 @@ export function isCanonical(c: Vcpu, linear: u64): bool {
 /** Truncates outside 64-bit mode, checks canonical form inside it; false = fault recorded. */
 let checked: u64 = 0;
 function checkLinear(c: Vcpu, linear: u64, size: u32): bool {
-  if (!(c.mode & MODE_CODE64)) {
-    checked = linear & 0xffffffff;
-  } else {
-    checked = linear;
-    if (!canonical(c, linear) || !canonical(c, linear + (size - 1))) {
-      const stack = c.stackFault != 0;
-      return raiseError(c, stack ? SS : GP, 0);
-    }
-  }
+  checked = c.mode & MODE_CODE64 ? linear : linear & 0xffffffff;
+  if (!isCanonical(c, linear)) return raiseError(c, c.stackFault ? SS : GP, 0);
   // 16-byte accesses check their alignment themselves, or not at all (MOVUPS).
   if ((c.ctx & 3) == 3 && size > 1 && size < 16 && (checked & (size - 1))) return raiseError(c, AC, 0);
-  return true;
+  return isCanonical(c, linear + (size - 1)) || raiseError(c, c.stackFault ? SS : GP, 0);
 }
 
 @inline function userBit(c: Vcpu): u32 {

@@ -26,16 +26,20 @@ export const MXCSR_MASK: u32 = 0xffff;
 export let area: u64 = 0;
 
 /**
- * Checks the alignment of an area and, where segments have limits, that all of it is within its segment. With alignment
+ * Checks where an area begins, its alignment, and that all of it is within its segment, in this order. With alignment
  * checks on, user code gets #AC where the address is not a multiple of four, #GP(0) where it is one but not aligned: so
  * does the CPU, to which the manual leaves it.
  */
 export function openArea(c: Vcpu, u: usize, align: u64, size: u32, write: bool): bool {
   area = ea(c, u);
   c.stackFault = uFlags(u) & UF_STACK;
+  if (!isCanonical(c, area)) return raiseError(c, c.stackFault ? SS : GP, 0);
+  return within(c, u, 4, write) && isAligned(c, align) && within(c, u, size, write);
+}
+
+function within(c: Vcpu, u: usize, size: u32, write: bool): bool {
   const s = operandSegment(u);
-  if (s >= 0 && !(c.mode & MODE_CODE64) && segmentLinear(c, s, operandOffset(c, u), size, write) == ~0) return false;
-  return isAligned(c, align);
+  return s < 0 || (c.mode & MODE_CODE64) != 0 || segmentLinear(c, s, operandOffset(c, u), size, write) != ~0;
 }
 
 function isAligned(c: Vcpu, align: u64): bool {

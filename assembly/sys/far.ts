@@ -9,7 +9,7 @@ import { raiseError, GP, NP, SS } from "../exception";
 import { uImm, uSize } from "../decode/uop";
 import { nextRip } from "../interp/branch";
 import { rdz, value } from "../mem/access";
-import { AR_DB, AR_L, segAr, segLimit, segSelector, setSeg } from "../mem/segment";
+import { AR_DB, AR_L, segAr, segBase, segLimit, segSelector, setSeg } from "../mem/segment";
 import { stackLinear, stackMask } from "../mem/stack";
 import { getRflags } from "../sem/flags";
 import { READ } from "../sem/kinds";
@@ -53,10 +53,10 @@ function farMemory(c: Vcpu, u: usize, call: bool): bool {
 }
 
 function far(c: Vcpu, u: usize, selector: u32, offset: u64, call: bool): bool {
-  const z = uSize(u);
+  const z = uSize(u), rsp = c.gprAt(4);
   if (!(c.mode & MODE_PROTECTED)) {
     if (offset > <u64>segLimit(c, SEG_CS)) return raiseError(c, GP, 0);
-    if (call && !pushReturn(c, z, nextRip(c, u))) return false;
+    if (call && !pushReturn(c, z, segSelector(c, SEG_CS), nextRip(c, u))) return false;
     loadRealCs(c, selector, offset);
     return true;
   }
@@ -65,12 +65,20 @@ function far(c: Vcpu, u: usize, selector: u32, offset: u64, call: bool): bool {
   if (isSystem(desc)) return farSystem(c, u, selector, call);
   const d = desc, at = descAt;
   if (!sameLevelCode(c, selector, selector & 3)) return false;
-  if (!targetFits(c, d, offset)) return false;
+  if (!call && !targetFits(c, d, offset)) return false;
   if (!touchDescriptor(c, d, at)) return false;
-  if (call && !pushReturn(c, z, nextRip(c, u))) return false;
+  const old = segSelector(c, SEG_CS), base = segBase(c, SEG_CS), limit = segLimit(c, SEG_CS), ar = segAr(c, SEG_CS);
+  const rip = nextRip(c, u);
   loadDescriptor(c, SEG_CS, (selector & 0xfffc) | c.cpl, d);
-  c.rip = offset;
   updateMode(c);
+  // Intel CPUs push with the stack pointer of the new code's width, and before they look at the target.
+  if (call && !(pushReturn(c, z, old, rip) && targetFits(c, d, offset))) {
+    setSeg(c, SEG_CS, old, base, limit, ar);
+    updateMode(c);
+    c.set_gpr(4, rsp);
+    return false;
+  }
+  c.rip = offset;
   return true;
 }
 
@@ -95,10 +103,10 @@ export function targetFits(c: Vcpu, d: u64, rip: u64): bool {
   return ok ? true : raiseError(c, GP, 0);
 }
 
-/** Pushes CS:RIP on the current stack. */
-function pushReturn(c: Vcpu, z: u32, rip: u64): bool {
+/** Pushes a return address on the current stack. */
+function pushReturn(c: Vcpu, z: u32, cs: u32, rip: u64): bool {
   frameHere(c);
-  if (!framePush(c, z, segSelector(c, SEG_CS)) || !framePush(c, z, rip)) return false;
+  if (!framePush(c, z, cs) || !framePush(c, z, rip)) return false;
   c.set_gpr(4, frameSp());
   return true;
 }
@@ -144,7 +152,7 @@ function farSystem(c: Vcpu, u: usize, selector: u32, call: bool): bool {
       endLevel(c);
       if (!pushed) return false;
       c.set_gpr(4, frameSp());
-    } else if (!pushReturn(c, z, nextRip(c, u))) return false;
+    } else if (!pushReturn(c, z, segSelector(c, SEG_CS), nextRip(c, u))) return false;
   }
   loadDescriptor(c, SEG_CS, (inner & 0xfffc) | cpl, d);
   c.rip = target;
@@ -225,10 +233,11 @@ export function returnedSp(c: Vcpu, sp: u64, long: bool): u64 {
 
 export function retFar(c: Vcpu, u: usize): bool {
   const z = uSize(u), size = <u64>1 << z, release = uImm(u) & 0xffff;
-  if (!stackRead(c, 0, z)) return false;
-  const rip = popped;
+  // The selector first, as Intel CPUs do: CR2 shows it.
   if (!stackRead(c, size, z)) return false;
   const selector = <u32>popped & 0xffff;
+  if (!stackRead(c, 0, z)) return false;
+  const rip = popped;
   if (!(c.mode & MODE_PROTECTED)) {
     if (rip > <u64>segLimit(c, SEG_CS)) return raiseError(c, GP, 0);
     moveSp(c, 2 * size + release);
@@ -241,7 +250,6 @@ export function retFar(c: Vcpu, u: usize): bool {
   if (!targetFits(c, d, rip)) return false;
   if (!outer) {
     if (!touchDescriptor(c, d, at)) return false;
-    moveSp(c, 2 * size + release);
   } else {
     if (!stackRead(c, 2 * size + release, z)) return false;
     const sp = popped;
@@ -259,5 +267,7 @@ export function retFar(c: Vcpu, u: usize): bool {
     dropInnerSegments(c);
   }
   updateMode(c);
+  // With as many bits as the stack pointer has in the code returned to.
+  if (!outer) moveSp(c, 2 * size + release);
   return true;
 }

@@ -18,10 +18,10 @@ export function pusha(c: Vcpu, u: usize): bool {
 
 export function popa(c: Vcpu, u: usize): bool {
   const z = uSize(u);
-  // Registers change as they are read, as in Intel CPUs; a fault leaves SP, so that all is read again. SP's slot is skipped.
+  // Registers change as they are read, as in Intel CPUs; a fault leaves SP, so that all is read again. SP's slot is read, too.
   for (let i: usize = 0; i < 8; i++) {
-    if (i == 3) continue;
     if (!stackRead(c, <u64>i << z, z)) return false;
+    if (i == 3) continue;
     putGpr(c, 7 - i, z, popped);
   }
   moveSp(c, <u64>8 << z);

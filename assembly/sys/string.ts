@@ -240,7 +240,9 @@ export function cmps(c: Vcpu, u: usize): bool {
     advance(c, 7, u, step);
     if (rep) putGpr(c, 1, a, --count);
     if (!rep || !count || (x == y) == untilEqual) { compare(c, x, y, z); return true; }
-    if (oneByOne(c) || c.attention || --turns == 0) { compare(c, x, y, z); return again(c, u); }
+    if (oneByOne(c) || c.attention) { compare(c, x, y, z); return again(c, u); }
+    // Only the clock is looked at: a fault after that must still find the flags of before.
+    if (--turns == 0) return again(c, u);
   }
 }
 
@@ -257,7 +259,9 @@ export function scas(c: Vcpu, u: usize): bool {
     advance(c, 7, u, stride(c, u));
     if (rep) putGpr(c, 1, a, --count);
     if (!rep || !count || (x == y) == untilEqual) { compare(c, x, y, z); return true; }
-    if (oneByOne(c) || c.attention || --turns == 0) { compare(c, x, y, z); return again(c, u); }
+    if (oneByOne(c) || c.attention) { compare(c, x, y, z); return again(c, u); }
+    // Only the clock is looked at: a fault after that must still find the flags of before.
+    if (--turns == 0) return again(c, u);
   }
 }
 

@@ -79,12 +79,12 @@ export function fstp(c: Vcpu, u: usize): bool {
   return finish(c, u, 0, FP_C1);
 }
 
-/** D9 D8+i: FSTP without the check for an empty register; emptiness is copied too. */
+/** D9 D8+i: FSTP without the check for an empty register: of one, only the emptiness is copied. */
 export function fstpnce(c: Vcpu, u: usize): bool {
   if (!ready(c)) return false;
   const i = <u32>uD(u), p = st(c, 0), empty = isEmpty(c, 0);
-  put(c, i, mant(p), sexp(p));
   if (empty) release(c, i);
+  else put(c, i, mant(p), sexp(p));
   release(c, 0);
   moveTop(c, 1);
   return finish(c, u, 0, FP_C1);

@@ -39,8 +39,6 @@ function normal(text: string): string {
     .replace(/^o(?:16|32) (j|call|loop|push)/, "$1")
     .replace(/^(\S+) (?:word|dword) (?=0x)/, "$1 ")
     .replace(/^sal /, "shl ")
-    // With a 16-bit destination the source of MOVSXD is Ed in the table, Ew in iced; only the low word is used.
-    .replace(/^(movsxd (?:[abcd]x|[sd]i|[sb]p|r\d+w),)\w+$/, "$1")
     .replace(/^icebp$/, "int1")
     // The width of a register of which only 16 bits are used.
     .replace(/^((?:lar|lsl) [^,]*,|mov [c-gs]s,)e?(\w\w)$/, "$1$2")

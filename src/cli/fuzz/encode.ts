@@ -98,6 +98,9 @@ export function encode(s: State, row: Row, inProgram = false): Uint8Array {
   reg |= rex & 4 ? 8 : 0;
   rm |= rex & 1 ? 8 : 0;
   const tail = tailOf(s, row);
+  if (row.operands.some((o) => o[0] === "O")) {
+    tail.set(littleEndian(BigInt.asUintN(64, s.target(8, false) - BigInt(s.base(segment))), asize / 8));
+  }
   const chosen: Chosen = { row, z, asize, reg, rm, vvvv, ...(address !== undefined && { address }), tail };
   arrange(s, chosen);
   const head = row.vex ? vexPrefix(s, row, rex, vvvv) : [...(rex ? [rex] : []), ...opcodeMap(row.map)];

@@ -104,7 +104,7 @@ export class CoreEngine implements Engine {
     const from = new DataView(c.xsave.buffer, c.xsave.byteOffset, XSAVE_SIZE);
     const fsw = from.getUint16(X.fsw, true);
     v.set(VCPU.fcw, from.getUint16(X.fcw, true));
-    v.set(VCPU.fsw, fsw);
+    v.set(VCPU.fsw, summarized(from.getUint16(X.fcw, true), fsw));
     v.set(VCPU.ftw, c.xsave[X.ftw]);
     v.set(VCPU.fcs, 0);
     v.set(VCPU.fds, 0);
@@ -169,6 +169,9 @@ export class CoreEngine implements Engine {
     };
   }
 }
+
+/** FSW as loading it leaves it: ES and B follow from the flags and the masks (SDM vol. 1, 8.1.3.3). */
+const summarized = (fcw: number, fsw: number): number => (fsw & ~fcw & 0x3f ? fsw | 0x8080 : fsw & ~0x8080);
 
 /** True if the exception pushes an error code (SDM vol. 3, table 6-1). */
 export const hasError = (vector: number): boolean => ((FAULTS_WITH_ERROR >> vector) & 1) === 1;

@@ -13,6 +13,9 @@ export const SYSTEM = `
 8c /r reg | MOV Rv,Sw | @movRS |
 8c /r mem | MOV Mw,Sw | @movMS |
 8e /r | MOV Sw,Ew | @movSE | end
+8e /1 | MOV Sw,Ew | #UD |
+8e /6 | MOV Sw,Ew | #UD |
+8e /7 | MOV Sw,Ew | #UD |
 06 | PUSH ES | @pushS | i64 r=sp w=sp
 0e | PUSH CS | @pushS | i64 r=sp w=sp
 16 | PUSH SS | @pushS | i64 r=sp w=sp
@@ -161,6 +164,7 @@ f3 0f c7 /7 reg | RDPID Ry | @rdpid | f64 cpuid=rdpid
 
 # Undefined by definition, and doing nothing
 0f 0b | UD2 | @ud |
+0f aa | RSM | @ud |
 0f b9 /r | UD1 Gv,Ev | @ud |
 0f ff /r | UD0 Gv,Ev | @ud |
 f3 90 | PAUSE | @pause | ev
