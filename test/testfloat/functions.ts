@@ -143,6 +143,7 @@ function conversions(f: Format): Way[] {
   return out;
 }
 
+/** The first NaN of VFMADD213's operands counts, in the order op2 * op1 + op3: so a is op2. */
 function fused(f: Format): Way[] {
   return [false, true].map((sticky) => ({
     name: `vfmadd213${f.s}${sticky ? ", PE set before" : ""}`,
@@ -151,7 +152,7 @@ function fused(f: Format): Way[] {
     result: f.size,
     sticky,
     body: sse(
-      `  mov${f.s} xmm0,[rsi]\n  mov${f.s} xmm1,[rsi+16]\n  mov${f.s} xmm2,[rsi+32]
+      `  mov${f.s} xmm1,[rsi]\n  mov${f.s} xmm0,[rsi+16]\n  mov${f.s} xmm2,[rsi+32]
   vfmadd213${f.s} xmm0,xmm1,xmm2\n  mov${f.s} [rdi],xmm0`,
     ),
   }));
