@@ -201,7 +201,7 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
 
 /** NMIs that have come: one is latched while another is being handled, two while none is (SDM vol. 3, 6.7.1). */
 function takeNmis(c: Vcpu): void {
-  const n = max<u32>(atomic.xchg<u32>(changetype<usize>(c) + V_NMI_POSTED, 0), 1);
+  const n = atomic.xchg<u32>(changetype<usize>(c) + V_NMI_POSTED, 0);
   c.nmiPending = min<u32>(c.nmiPending + n, c.nmiBlocked ? 1 : 2);
 }
 

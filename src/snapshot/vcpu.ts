@@ -59,7 +59,7 @@ export function exportVcpu(core: CoreExports, view: StructView): VcpuV1 {
   const words = Object.fromEntries(WORDS.map((name) => [name, view.get(field(name))]));
   // An NMI that the vCPU has not seen yet.
   if (view.load(VCPU.attention) & ATTENTION.NMI) {
-    words.nmiPending = Math.min(2, words.nmiPending + Math.max(1, view.load(VCPU.nmiPosted)));
+    words.nmiPending = Math.min(2, words.nmiPending + view.load(VCPU.nmiPosted));
   }
   const arrays = Object.fromEntries(
     ARRAYS.map((name) => [name, Array.from({ length: field(name).count }, (_, i) => view.get64(field(name), i))]),

@@ -127,6 +127,7 @@ done:`);
       halted: (view) => {
         if (view.get(VCPU.runState) !== 1) return false;
         if (view.get(VCPU.icount) > 8) return false;
+        view.set(VCPU.nmiPosted, 1);
         view.set(VCPU.attention, ATTENTION.NMI);
         return true;
       },
