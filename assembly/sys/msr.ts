@@ -21,7 +21,7 @@ import { tsc, tscReached, tscToNs } from "../time";
 import { writeEfer } from "./control";
 import {
   ARCH_CAPABILITIES, CPU_ARCH_CAPABILITIES, CPU_RDPID, CPU_RDTSCP, CPU_SPEC_CTRL, CPU_TSC_ADJUST, CPU_TSC_DEADLINE,
-  CPU_X2APIC, CPU_XSAVES, hasFeature, MICROCODE,
+  CPU_X2APIC, CPU_XSAVES, hasFeature, isAmd, MICROCODE,
 } from "./model";
 import { getReg, putReg } from "./operand";
 import { canonicalBase } from "../mem/linear";
@@ -45,12 +45,19 @@ function got(v: u64): bool {
   return true;
 }
 
+/**
+ * PerfEvtSel0 to 3 and PerfCtr0 to 3, which every AMD CPU since the K7 has, whatever CPUID says (AMD APM vol. 2, 13.2):
+ * nothing counts here, so they read as zero and take any value.
+ */
+@inline function isAmdCounter(c: Vcpu, n: u32): bool { return n - 0xc0010000 < 8 && isAmd(c); }
+
 /** Reads an MSR into `result`. False = #GP or exit recorded. */
 function read(c: Vcpu, n: u32): bool {
   if (n >= 0x800 && n <= 0x83f) return readX2apic(c, n);
   if (n >= 0x200 && n < 0x200 + 2 * MTRR_VARIABLE) return got(c.mtrrVarAt(n - 0x200));
   const fixed = fixedMtrr(n);
   if (fixed >= 0) return got(c.mtrrFixedAt(fixed));
+  if (isAmdCounter(c, n)) return got(0);
   switch (n) {
     case 0x00: case 0x01: return got(0);
     case 0x10: return got(tsc(c));
@@ -112,6 +119,7 @@ function write(c: Vcpu, n: u32, v: u64): bool {
     c.set_mtrrFixed(fixed, v);
     return true;
   }
+  if (isAmdCounter(c, n)) return true;
   switch (n) {
     // Writing the TSC moves IA32_TSC_ADJUST by as much (SDM vol. 3, 18.17.3).
     case 0x10: c.tscAdjust += v - tsc(c); rearm(c); return true;

@@ -63,3 +63,15 @@ target: mov eax,0x99
   expect(out(body, AMD)).toEqual(["6", "0"]);
   expect(out(body, INTEL)).toEqual(["99"]);
 });
+
+test("the K7's performance counters are there on AMD's, read as zero, and are #GP on Intel's", () => {
+  const body = `  mov ecx,0xc0010000
+  mov eax,0x12345
+  xor edx,edx
+  wrmsr
+  mov ecx,0xc0010007
+  rdmsr
+  call put`;
+  expect(out(body, AMD)).toEqual(["0"]);
+  expect(out(body, INTEL)).toEqual(["d", "0"]);
+});
