@@ -35,6 +35,8 @@ export interface Way {
   readonly sticky?: boolean;
   /** The result stands in every element of this many bytes. */
   readonly packed?: number;
+  /** Where the CPU's answer is another than SoftFloat's 8086-SSE's: result and flags in TestFloat's form. */
+  readonly instead?: (operands: readonly string[]) => readonly [result: string, flags: number] | undefined;
   /** The one rounding mode to run, if the result does not depend on it. */
   readonly once?: Rounding;
 }
@@ -143,6 +145,26 @@ function conversions(f: Format): Way[] {
   return out;
 }
 
+const INVALID = 0x10;
+
+/** 0 * infinity + NaN: an Intel CPU answers that NaN, and only a signalling one is invalid; SoftFloat has the default NaN. */
+function infinityTimesZero(f: Format): NonNullable<Way["instead"]> {
+  const bits = BigInt(f.size * 8 - 1);
+  const magnitude = (1n << bits) - 1n;
+  const quiet = 1n << (f.size === 4 ? 22n : 51n);
+  const infinity = magnitude & ~(quiet * 2n - 1n);
+  return (operands) => {
+    const [a, b, c] = operands.map((text) => BigInt(`0x${text}`));
+    const [low, high] = [a & magnitude, b & magnitude].sort((x, y) => (x < y ? -1 : 1));
+    if (low !== 0n || high !== infinity || (c & magnitude) <= infinity) return undefined;
+    const result = (c | quiet)
+      .toString(16)
+      .toUpperCase()
+      .padStart(f.size * 2, "0");
+    return [result, c & quiet ? 0 : INVALID];
+  };
+}
+
 /** The first NaN of VFMADD213's operands counts, in the order op2 * op1 + op3: so a is op2. */
 function fused(f: Format): Way[] {
   return [false, true].map((sticky) => ({
@@ -151,6 +173,7 @@ function fused(f: Format): Way[] {
     operands: [f.size, f.size, f.size],
     result: f.size,
     sticky,
+    instead: infinityTimesZero(f),
     body: sse(
       `  mov${f.s} xmm1,[rsi]\n  mov${f.s} xmm0,[rsi+16]\n  mov${f.s} xmm2,[rsi+32]
   vfmadd213${f.s} xmm0,xmm1,xmm2\n  mov${f.s} [rdi],xmm0`,

@@ -78,10 +78,11 @@ async function test(way: Way, rc: number, option: string): Promise<Tally> {
 
 function compare(way: Way, batch: Batch, line: string, i: number, tally: Tally): void {
   const fields = line.split(" ");
-  const want = fields[way.operands.length].padStart(way.result * 2, "0");
+  const instead = way.instead?.(fields.slice(0, way.operands.length));
+  const want = (instead?.[0] ?? fields[way.operands.length]).padStart(way.result * 2, "0");
   // With PE set before, inexactness is there in any case.
   const inexact = way.sticky ? 1 : 0;
-  const wantFlags = Number.parseInt(fields[way.operands.length + 1], 16) | inexact;
+  const wantFlags = (instead?.[1] ?? Number.parseInt(fields[way.operands.length + 1], 16)) | inexact;
   const at = Batch.resultAt(i);
   const flags = flagsOf(batch.results.getUint32(Batch.flagsAt(i), true)) | inexact;
   let got = get(batch.results, at, way.result);
