@@ -6,6 +6,7 @@ import { SnapshotFields } from "../io/snapshotFields.ts";
 import { ATTENTION, type Field, SEG_INDEX, STATS, VCPU } from "../shared/layout.ts";
 import type { CoreExports } from "../vcpu/core.ts";
 import { getSegment, type StructView, setSegment } from "../vcpu/view.ts";
+import { forgetInterrupted } from "../vmm/answer.ts";
 import { type CpuidEntry, getCpuid, setCpuid } from "../vmm/cpuid.ts";
 import { cpl } from "../vmm/cpuMode.ts";
 import { FPU_SIZE, getFpu, setFpu } from "../vmm/fpu.ts";
@@ -164,17 +165,7 @@ export function importVcpu(core: CoreExports, view: StructView, state: VcpuV1): 
   state.stats.forEach((n, i) => {
     view.set(VCPU.stats, n, i);
   });
-  for (const f of [
-    VCPU.slow,
-    VCPU.replayCount,
-    VCPU.replayNext,
-    VCPU.stageCount,
-    VCPU.stageNext,
-    VCPU.hits,
-    VCPU.task,
-  ]) {
-    view.set(f, 0);
-  }
+  forgetInterrupted(view);
   core.setRflags(view.base, state.rflags);
   view.set(VCPU.cpl, cpl(view));
   // What was there before goes; what is due is looked for again, and no code of the old memory stays.

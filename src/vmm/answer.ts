@@ -13,8 +13,8 @@ export interface Answered {
 
 const DONE: Answered = {};
 
-/** Lets go of the instruction that an exit has interrupted: it has not happened. */
-export function abandon(view: StructView): void {
+/** No instruction is half done: nothing staged, nothing to replay. */
+export function forgetInterrupted(view: StructView): void {
   for (const f of [
     VCPU.slow,
     VCPU.replayCount,
@@ -26,6 +26,11 @@ export function abandon(view: StructView): void {
   ]) {
     view.set(f, 0);
   }
+}
+
+/** Lets go of the instruction that an exit has interrupted: it has not happened. */
+export function abandon(view: StructView): void {
+  forgetInterrupted(view);
   // What the core does with an answer (assembly/index.ts) must not put it into the replay log.
   view.set(VCPU.exitB, view.get(VCPU.exitB) | EXIT_WRITE);
 }
