@@ -4,7 +4,7 @@
  */
 import {
   RUN_SLICE, RUN_EXIT, RUN_HALT, RUN_TRIPLE_FAULT, RUN_STOP, RUN_SPIN, Vcpu, AREA_SCRATCH, ATTENTION_STOP, ATTENTION_INIT, ATTENTION_POSTED, ATTENTION_NMI, ATTENTION_DROP, ATTENTION_FLUSH, ATTENTION_EXCLUSIVE,
-  ATTENTION_INJECT, CAP_MTRAP_EXIT, EXIT_MTRAP, V_UNDO, V_RIP, V_RFLAGS,
+  ATTENTION_INJECT, CAP_EXCEPTION_EXIT, CAP_MTRAP_EXIT, EXIT_MTRAP, EXIT_VMX, V_UNDO, V_RIP, V_RFLAGS,
   STATUS_BUDGET, STATUS_FAULT, STATUS_SLOW, STATUS_EXIT, STATUS_RESUME, V_ATTENTION, V_DEVICE_DEADLINE, V_NMI_POSTED, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
   STAT_INTERRUPTS, STAT_EXITS, EXIT_INTA, EXIT_INIT, RUN_STATE_HALTED, RUN_STATE_RUNNING, RUN_STATE_SHUTDOWN, RUN_STATE_WAIT_FOR_SIPI,
 } from "./gen/layout";
@@ -16,7 +16,7 @@ import { resetArena, takeDrops } from "./decode/pages";
 import { beginExclusive, endExclusive, enterGuest, leaveGuest } from "./mem/exclusive";
 import { emptyTlb, flushAll } from "./mem/tlb";
 import { go } from "./gen/dispatch";
-import { KIND_EXCEPTION, KIND_EXTERNAL, KIND_SOFTWARE, NMI } from "./exception";
+import { DB, KIND_EXCEPTION, KIND_EXTERNAL, KIND_SOFTWARE, NMI, PF } from "./exception";
 import { ARMED_CODE, armedBy } from "./mem/watch";
 import { codeBreakpoint, DR6_BS, raiseDebug } from "./sys/debug";
 import { deliver, escalate, KIND_ICEBP } from "./sys/deliver";
@@ -31,6 +31,7 @@ import { compileWaiting } from "./jit/tier";
 
 export { compileAt } from "./jit/tier";
 export { getMsr, setMsr } from "./sys/msr";
+export { readCpuid } from "./sys/cpuid";
 export { gla2gpa } from "./mem/walk";
 export * from "./jit/helpers";
 
@@ -299,7 +300,25 @@ function fault(c: Vcpu): i32 {
     c.excError = c.debug;
     c.debug = 0;
   }
-  return deliverNow(c);
+  return c.caps & CAP_EXCEPTION_EXIT && c.excKind == KIND_EXCEPTION ? tellException(c) : deliverNow(c);
+}
+
+/**
+ * Leaves with an exception that is to be delivered (SDM vol. 3, 26.2: the exception bitmap): exitA = basic exit reason 0,
+ * exitData = qualification and interruption information. The hypervisor's user has it injected, or not.
+ */
+function tellException(c: Vcpu): i32 {
+  const error: u32 = c.excHasError || c.excVector == DB ? c.excError : 0;
+  keep(c);
+  c.slow = 0;
+  c.replayCount = 0;
+  c.exitLength = 0;
+  c.exitCode = EXIT_VMX;
+  c.exitA = 0;
+  c.exitB = 1;
+  c.set_exitData(0, c.excVector == PF ? c.excCr2 : c.excVector == DB ? error : 0);
+  c.set_exitData(1, <u64>error << 32 | 0x80000300 | <u64>c.excHasError << 11 | c.excVector);
+  return exited(c);
 }
 
 /** Delivers the traps that the last instruction has met. They end HLT. */
@@ -308,7 +327,7 @@ function debugTrap(c: Vcpu): i32 {
   c.debug = 0;
   c.runState = RUN_STATE_RUNNING;
   raiseDebug(c, bits);
-  return deliverNow(c);
+  return c.caps & CAP_EXCEPTION_EXIT ? tellException(c) : deliverNow(c);
 }
 
 function deliverNow(c: Vcpu): i32 {

@@ -111,6 +111,9 @@ export const CAP_MTRAP_EXIT: u32 = 2;
 export const CAP_PAUSE_EXIT: u32 = 4;
 export const CAP_MSR_EXIT: u32 = 8;
 export const CAP_RESTRICTED: u32 = 16;
+export const CAP_TASK_SWITCH_EXIT: u32 = 32;
+export const CAP_EXCEPTION_EXIT: u32 = 64;
+export const CAP_WBINVD_EXIT: u32 = 128;
 export const STAT_BLOCKS_BUILT: usize = 4760;
 export const STAT_BLOCKS_DROPPED: usize = 4768;
 export const STAT_LOOKUPS: usize = 4776;
@@ -560,13 +563,15 @@ export const C_PAGE_WORDS: usize = 16;
 export const C_BACKING_END: usize = 20;
 export const C_A20_MASK: usize = 24;
 export const C_VCPU_COUNT: usize = 28;
-export const C_TSC_HZ: usize = 32;
-export const C_TIME_BASE: usize = 40;
-export const C_TSC_FLOOR: usize = 48;
-export const C_DIRTY_BYTES: usize = 56;
-export const C_PORT_HOOKS: usize = 60;
-export const C_PARALLEL: usize = 124;
-export const C_EXCLUSIVE: usize = 128;
+export const C_THREADS_PER_CORE: usize = 32;
+export const C_CORES_PER_PACKAGE: usize = 36;
+export const C_TSC_HZ: usize = 40;
+export const C_TIME_BASE: usize = 48;
+export const C_TSC_FLOOR: usize = 56;
+export const C_DIRTY_BYTES: usize = 64;
+export const C_PORT_HOOKS: usize = 68;
+export const C_PARALLEL: usize = 132;
+export const C_EXCLUSIVE: usize = 136;
 
 /** A pointer to the VM control page (src/shared/layout.ts). */
 @unmanaged export class Control {
@@ -586,18 +591,22 @@ export const C_EXCLUSIVE: usize = 128;
   @inline set a20Mask(value: u32) { store<u32>(changetype<usize>(this), value, 24); }
   @inline get vcpuCount(): u32 { return load<u32>(changetype<usize>(this), 28); }
   @inline set vcpuCount(value: u32) { store<u32>(changetype<usize>(this), value, 28); }
-  @inline get tscHz(): u64 { return load<u64>(changetype<usize>(this), 32); }
-  @inline set tscHz(value: u64) { store<u64>(changetype<usize>(this), value, 32); }
-  @inline get timeBase(): f64 { return load<f64>(changetype<usize>(this), 40); }
-  @inline set timeBase(value: f64) { store<f64>(changetype<usize>(this), value, 40); }
-  @inline get tscFloor(): u64 { return load<u64>(changetype<usize>(this), 48); }
-  @inline set tscFloor(value: u64) { store<u64>(changetype<usize>(this), value, 48); }
-  @inline get dirtyBytes(): u32 { return load<u32>(changetype<usize>(this), 56); }
-  @inline set dirtyBytes(value: u32) { store<u32>(changetype<usize>(this), value, 56); }
-  @inline portHooksAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 60); }
-  @inline set_portHooks(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 60); }
-  @inline get parallel(): u32 { return load<u32>(changetype<usize>(this), 124); }
-  @inline set parallel(value: u32) { store<u32>(changetype<usize>(this), value, 124); }
-  @inline get exclusive(): i32 { return load<i32>(changetype<usize>(this), 128); }
-  @inline set exclusive(value: i32) { store<i32>(changetype<usize>(this), value, 128); }
+  @inline get threadsPerCore(): u32 { return load<u32>(changetype<usize>(this), 32); }
+  @inline set threadsPerCore(value: u32) { store<u32>(changetype<usize>(this), value, 32); }
+  @inline get coresPerPackage(): u32 { return load<u32>(changetype<usize>(this), 36); }
+  @inline set coresPerPackage(value: u32) { store<u32>(changetype<usize>(this), value, 36); }
+  @inline get tscHz(): u64 { return load<u64>(changetype<usize>(this), 40); }
+  @inline set tscHz(value: u64) { store<u64>(changetype<usize>(this), value, 40); }
+  @inline get timeBase(): f64 { return load<f64>(changetype<usize>(this), 48); }
+  @inline set timeBase(value: f64) { store<f64>(changetype<usize>(this), value, 48); }
+  @inline get tscFloor(): u64 { return load<u64>(changetype<usize>(this), 56); }
+  @inline set tscFloor(value: u64) { store<u64>(changetype<usize>(this), value, 56); }
+  @inline get dirtyBytes(): u32 { return load<u32>(changetype<usize>(this), 64); }
+  @inline set dirtyBytes(value: u32) { store<u32>(changetype<usize>(this), value, 64); }
+  @inline portHooksAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 68); }
+  @inline set_portHooks(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 68); }
+  @inline get parallel(): u32 { return load<u32>(changetype<usize>(this), 132); }
+  @inline set parallel(value: u32) { store<u32>(changetype<usize>(this), value, 132); }
+  @inline get exclusive(): i32 { return load<i32>(changetype<usize>(this), 136); }
+  @inline set exclusive(value: i32) { store<i32>(changetype<usize>(this), value, 136); }
 }

@@ -1,6 +1,6 @@
 /** Control and debug registers, descriptor-table registers, and the rest of the system instructions (SDM vol. 3, 2.5 and 2.8). */
 import {
-  Vcpu, CAP_HALT_EXIT, CAP_PAUSE_EXIT, CAP_RESTRICTED, EXIT_HLT, EXIT_PAUSE, MODE_CODE64, MODE_LONG, RUN_STATE_HALTED, SEG_CS,
+  Vcpu, CAP_HALT_EXIT, CAP_PAUSE_EXIT, CAP_RESTRICTED, CAP_WBINVD_EXIT, EXIT_HLT, EXIT_PAUSE, EXIT_VMX, MODE_CODE64, MODE_LONG, RUN_STATE_HALTED, SEG_CS,
 } from "../gen/layout";
 import { GP, raise, raiseError, UD } from "../exception";
 import { apicReadTpr, apicWriteTpr } from "../apic";
@@ -271,8 +271,13 @@ export function invpcid(c: Vcpu, u: usize): bool {
   return true;
 }
 
+/** Basic exit reason of INVD and WBINVD (SDM vol. 3, appendix C). */
+const REASON_WBINVD: u64 = 54;
+
 /** INVD and WBINVD: there is no cache to write back. */
-export function wbinvd(c: Vcpu, u: usize): bool { return privileged(c); }
+export function wbinvd(c: Vcpu, u: usize): bool {
+  return privileged(c) && (!(c.caps & CAP_WBINVD_EXIT) || deviceRead(c, EXIT_VMX, REASON_WBINVD, 1));
+}
 
 /** The answer to a HALT_EXIT is 0: wait for an event; anything else: go on. */
 export function hlt(c: Vcpu, u: usize): bool {

@@ -1,5 +1,5 @@
 /** CPUID (SDM vol. 2, CPUID): leaves from the model's features (./model.ts) and from the machine's size. */
-import { Vcpu, AREA_CPUID, CONTROL_BASE, C_VCPU_COUNT } from "../gen/layout";
+import { Vcpu, AREA_CPUID, CONTROL_BASE, C_CORES_PER_PACKAGE, C_THREADS_PER_CORE } from "../gen/layout";
 import { tscHz } from "../time";
 import { compactedSize, componentAt, componentSize, standardSize, xcr0Supported } from "../simd/xsave";
 import { CPU_LA57, CPU_SPEC_CTRL, CPU_XSAVE, CRYSTAL_HZ, features, hasFeature, isAmd, SIGNATURE } from "./model";
@@ -32,16 +32,28 @@ export function cpuid(c: Vcpu, u: usize): bool {
   return true;
 }
 
-function vcpus(): u32 { return load<u32>(CONTROL_BASE, C_VCPU_COUNT); }
+/** The answer for a vCPU that does not run, in exitData: EAX, EBX, ECX, EDX. */
+export function readCpuid(vcpu: usize, function_: u32, index: u32): void {
+  const c = changetype<Vcpu>(vcpu);
+  leaf(c, function_, index);
+  c.set_exitData(0, a);
+  c.set_exitData(1, b);
+  c.set_exitData(2, x);
+  c.set_exitData(3, d);
+}
+
+function threads(): u32 { return load<u32>(CONTROL_BASE, C_THREADS_PER_CORE); }
+/** Logical processors of a package. */
+function processors(): u32 { return threads() * load<u32>(CONTROL_BASE, C_CORES_PER_PACKAGE); }
 
 /** OSPKE follows CR4, as OSXSAVE does. */
 function osPke(c: Vcpu): u32 { return c.cr4 & CR4_PKE ? 1 << 4 : 0; }
 
-/** Bits of an APIC ID that tell the vCPUs of the package apart. */
-function coreBits(): u32 {
-  const n = vcpus();
-  return n <= 1 ? 0 : 32 - <u32>clz<u32>(n - 1);
-}
+/** Bits that tell `n` things apart. */
+function bitsFor(n: u32): u32 { return n <= 1 ? 0 : 32 - <u32>clz<u32>(n - 1); }
+/** Bits of an APIC id that tell the threads of a core apart, and the logical processors of a package. */
+function threadBits(): u32 { return bitsFor(threads()); }
+function packageBits(): u32 { return bitsFor(processors()); }
 
 /**
  * The hypervisor's user may have given a table (the seeds' vcpu_cpuid_config): 32-byte entries
@@ -103,15 +115,14 @@ function basic(c: Vcpu, n: u32, sub: u32): void {
   switch (n) {
     case 0: a = BASIC_MAX; vendor(c); break;
     case 1: {
-      const count = vcpus();
       a = SIGNATURE;
-      b = (c.vcpuid << 24) | (max<u32>(<u32>1 << coreBits(), 1) << 16) | (8 << 8);
+      b = (c.vcpuid << 24) | (<u32>1 << packageBits() << 16) | (8 << 8);
       x = features(c, 0);
       // OSXSAVE follows CR4.
       if (c.cr4 & (1 << 18)) x |= 1 << 27;
       d = features(c, 1);
       if (!((c.apicBase >> 11) & 1)) d &= ~(<u32>1 << 9);
-      if (count > 1) d |= 1 << 28;
+      if (processors() > 1) d |= 1 << 28;
       break;
     }
     // No descriptors here: leaf 4 has the caches.
@@ -126,8 +137,8 @@ function basic(c: Vcpu, n: u32, sub: u32): void {
     case 0xb:
       x = sub & 0xff;
       d = c.vcpuid;
-      if (sub == 0) { b = 1; x |= 1 << 8; }
-      else if (sub == 1) { a = coreBits(); b = vcpus(); x |= 2 << 8; }
+      if (sub == 0) { a = threadBits(); b = threads(); x |= 1 << 8; }
+      else if (sub == 1) { a = packageBits(); b = processors(); x |= 2 << 8; }
       break;
     case 0xd: if (hasFeature(c, CPU_XSAVE)) extendedState(c, sub); break;
     case 0x15: a = 1; b = <u32>(tscHz() / CRYSTAL_HZ); x = <u32>CRYSTAL_HZ; break;
@@ -152,13 +163,15 @@ function extendedState(c: Vcpu, sub: u32): void {
   }
 }
 
-/** Deterministic cache parameters: 32 KiB of L1 data and instructions, 1 MiB of L2, 8 MiB of L3 for all. */
+/** Deterministic cache parameters: 32 KiB of L1 data and instructions, 1 MiB of L2 of a core, 8 MiB of L3 of a package. */
 function cache(sub: u32): void {
-  const cores = max<u32>(<u32>1 << coreBits(), 1) - 1;
+  // Highest ids: of cores in the package, and of logical processors that share a cache.
+  const cores = (<u32>1 << (packageBits() - threadBits())) - 1;
+  const sharing = (<u32>1 << (sub == 3 ? packageBits() : threadBits())) - 1;
   if (sub > 3) return;
   const level: u32 = sub < 2 ? 1 : sub;
   const type: u32 = sub == 0 ? 1 : sub == 1 ? 2 : 3;
-  a = type | (level << 5) | (1 << 8) | ((sub == 3 ? cores : 0) << 14) | (cores << 26);
+  a = type | (level << 5) | (1 << 8) | (sharing << 14) | (cores << 26);
   const ways: u32 = sub < 2 ? 8 : 16;
   b = 63 | ((ways - 1) << 22);
   x = sub < 2 ? 63 : sub == 2 ? 1023 : 8191;

@@ -8,10 +8,12 @@
  * any device is, and may then be read twice.
  */
 import {
-  Vcpu, AREA_SCRATCH, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_LDTR, SEG_SS, SEG_TR, STATUS_SLOW,
+  Vcpu, AREA_SCRATCH, CAP_TASK_SWITCH_EXIT, EXIT_TASK_SWITCH, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_LDTR, SEG_SS, SEG_TR, STATUS_EXIT,
+  STATUS_SLOW,
 } from "../gen/layout";
 import { GP, KIND_EXCEPTION, KIND_SOFTWARE, NP, raiseError, SS, TS } from "../exception";
 import { sysRead, sysWrite, value } from "../mem/access";
+import { deviceRead } from "../mem/stage";
 import { AR_UNUSABLE, segAr, segBase, segLimit, segSelector, setSeg } from "../mem/segment";
 import { CR0_PG } from "../mem/walk";
 import { ARITH, setArithmeticFlags } from "../sem/flags";
@@ -87,6 +89,7 @@ export function taskSwitch(c: Vcpu, selector: u32, reason: u32, rip: u64, flags:
   if (!isPresent(d)) return raiseError(c, NP, selector & 0xfffc);
   const wide = (type & 8) != 0, base = baseOf(d), size = wide ? WIDE_SIZE : NARROW_SIZE;
   if (limitOf(d) < size - 1) return raiseError(c, TS, selector & 0xfffc);
+  if (c.caps & CAP_TASK_SWITCH_EXIT && !tellTaskSwitch(c, selector, reason)) return false;
   for (let i: u32 = 0; i < size; i += 4) {
     if (!sysRead(c, base + i, 2)) return false;
     store<u32>(gathered(c) + i, <u32>value);
@@ -112,6 +115,25 @@ export function taskSwitch(c: Vcpu, selector: u32, reason: u32, rip: u64, flags:
   c.single = 0;
   c.shadow = 0;
   return true;
+}
+
+/** Bits of exitB of a TASK_SWITCH exit, beside the reason in 2:1: an external event's, with an error code (exitData). */
+const EXIT_EXTERNAL: u64 = 8;
+const EXIT_ERROR: u64 = 16;
+
+/** Lets the hypervisor's user see the switch. An answer means that the core is to carry it out. */
+function tellTaskSwitch(c: Vcpu, selector: u32, reason: u32): bool {
+  if (deviceRead(c, EXIT_TASK_SWITCH, selector, 1)) return true;
+  if (c.status != STATUS_EXIT) return false;
+  c.exitB |= <u64>reason << 1;
+  if (reason == TSR_IDT_GATE) {
+    if (c.excKind != KIND_SOFTWARE) c.exitB |= EXIT_EXTERNAL;
+    if (c.excHasError) {
+      c.exitB |= EXIT_ERROR;
+      c.set_exitData(0, c.excError);
+    }
+  }
+  return false;
 }
 
 /** The running task's state into its TSS. LDTR and CR3 are not saved. */

@@ -6,8 +6,6 @@ import { MmioBus } from "../bus/mmio.ts";
 import { PortBus } from "../bus/pio.ts";
 import { PortHooks } from "../bus/portHooks.ts";
 import { AcpiPm } from "../io/acpiPm.ts";
-import { ApicBus } from "../io/apicBus.ts";
-import { ApicPage } from "../io/apicPage.ts";
 import { DebugExit, Testdev } from "../io/debugExit.ts";
 import { DebugPort } from "../io/debugPort.ts";
 import { I8042 } from "../io/i8042.ts";
@@ -15,15 +13,9 @@ import type { PortRange } from "../io/portRange.ts";
 import { PostCode } from "../io/postCode.ts";
 import { ResetControl } from "../io/resetControl.ts";
 import { Uart16550 } from "../io/uart16550.ts";
-import { Vatpic } from "../io/vatpic.ts";
-import { Vatpit } from "../io/vatpit.ts";
-import { Vhpet } from "../io/vhpet.ts";
-import { Vioapic } from "../io/vioapic.ts";
-import { Vlapic } from "../io/vlapic.ts";
-import { Vpmtmr } from "../io/vpmtmr.ts";
-import { Vrtc } from "../io/vrtc.ts";
+import type { Vlapic } from "../io/vlapic.ts";
 import type { Device, InterruptPin, Log, Timers } from "../shared/device.ts";
-import { vcpuBase } from "../vcpu/view.ts";
+import { Chipset } from "../vmm/chipset.ts";
 import type { MachineMemory } from "../vmm/memory.ts";
 import { FwCfg } from "./fwCfg.ts";
 import { e820Map } from "./loader/e820.ts";
@@ -58,59 +50,14 @@ export interface BoardOptions {
   readonly log: (channel: string) => Log;
 }
 
-/** An input that several outputs drive: asserted while any of them is. */
-class SharedWire {
-  readonly #to: readonly InterruptPin[];
-  #count = 0;
-
-  constructor(to: readonly InterruptPin[]) {
-    this.#to = to;
-  }
-
-  /** One more output. */
-  output(): InterruptPin {
-    let mine = false;
-    return {
-      set: (asserted) => {
-        if (asserted === mine) return;
-        mine = asserted;
-        this.#count += asserted ? 1 : -1;
-        if (this.#count === (asserted ? 1 : 0)) for (const pin of this.#to) pin.set(asserted);
-      },
-    };
-  }
-}
-
-/** A wire with a switch in it. */
-class SwitchedWire implements InterruptPin {
-  readonly #to: InterruptPin;
-  #level = false;
-  #on = true;
-
-  constructor(to: InterruptPin) {
-    this.#to = to;
-  }
-
-  set(asserted: boolean): void {
-    this.#level = asserted;
-    if (this.#on) this.#to.set(asserted);
-  }
-
-  connect(on: boolean): void {
-    if (on === this.#on) return;
-    this.#on = on;
-    this.#to.set(on && this.#level);
-  }
-}
-
 export class Board {
   readonly ports: PortBus;
   readonly mmio: MmioBus;
+  /** What the vmm itself has. */
+  readonly chips: Chipset;
   readonly apics: readonly Vlapic[];
-  readonly pic: Vatpic;
   readonly com1: Uart16550;
   readonly acpi: AcpiPm;
-  readonly apicBus: ApicBus;
   /** Everything with state, in the order of restoring: interrupt controllers before what drives their pins. */
   readonly saved: readonly Device<{ version: number }>[];
   /** Every chip, in the order of reset. */
@@ -120,45 +67,19 @@ export class Board {
     const { timers, log, memory } = options;
     this.ports = new PortBus(log("port"));
     this.mmio = new MmioBus(log("mmio"));
-    this.apicBus = new ApicBus(log("apic"));
-    const apicBus = this.apicBus;
-    this.apics = Array.from(
-      { length: options.vcpus },
-      (_, id) =>
-        new Vlapic({
-          id,
-          bsp: id === 0,
-          page: new ApicPage(memory.memory, vcpuBase(id), () => options.kick(id)),
-          clock: timers,
-          bus: apicBus,
-          onInit: () => options.onInit(id),
-          onStartup: (vector) => options.onStartup(id, vector),
-          log: log("vlapic"),
-        }),
+    const chips = new Chipset({ ...options, memory: memory.memory });
+    this.chips = chips;
+    this.apics = chips.apics;
+    chips.rtc.setMemorySize(
+      Math.min(options.ramSize, map.PCI_HOLE_BASE),
+      Math.max(0, options.ramSize - map.PCI_HOLE_BASE),
     );
-    const ioapic = new Vioapic(apicBus, log("vioapic"));
-    // INTR of the 8259 pair reaches the boot processor's LINT0 (virtual wire mode).
-    this.pic = new Vatpic(this.apics[0].lint0, log("vatpic"));
-
-    const isa = Array.from({ length: 16 }, (_, irq) => {
-      const pins: InterruptPin[] = [];
-      if (irq !== 2) pins.push(this.pic.pin(irq));
-      pins.push(ioapic.pin(irq === 0 ? map.PIT_GSI : irq));
-      return new SharedWire(irq === 2 ? [] : pins);
-    });
-    const gsi = Array.from({ length: map.IOAPIC_PINS }, (_, n) => new SharedWire([ioapic.pin(n)]));
-    const pitOut = new SwitchedWire(isa[0].output());
-    const rtcOut = new SwitchedWire(isa[map.RTC_IRQ].output());
-
-    const pit = new Vatpit(timers, pitOut);
-    const rtc = new Vrtc({ timers, irq8: rtcOut, wallClockSeconds: options.wallClockSeconds, log: log("vrtc") });
-    rtc.setMemorySize(Math.min(options.ramSize, map.PCI_HOLE_BASE), Math.max(0, options.ramSize - map.PCI_HOLE_BASE));
     const hooks = new PortHooks(memory.control);
     const a20 = { keyboard: true, fast: false };
     const moveA20 = () => options.onA20(a20.keyboard || a20.fast);
     const i8042 = new I8042({
-      irq1: isa[1].output(),
-      irq12: isa[12].output(),
+      irq1: chips.isa(1),
+      irq12: chips.isa(12),
       onReset: options.onReset,
       onA20: (on) => {
         a20.keyboard = on;
@@ -175,20 +96,8 @@ export class Board {
       },
     });
     const post = new PostCode(log("post"));
-    const pmTimer = new Vpmtmr(timers);
-    this.acpi = new AcpiPm(isa[map.SCI_IRQ].output(), pmTimer, options.onPowerOff, log("acpi"));
-    const hpet = new Vhpet(
-      timers,
-      { pin: (n) => gsi[n].output(), legacyPin: (irq) => isa[irq].output() },
-      log("vhpet"),
-      {
-        onLegacyReplacement: (on) => {
-          pitOut.connect(!on);
-          rtcOut.connect(!on);
-        },
-      },
-    );
-    this.com1 = new Uart16550(isa[map.COM_IRQS[0]].output(), options.serial, timers, log("uart"), {
+    this.acpi = new AcpiPm(chips.isa(map.SCI_IRQ), chips.pmTimer, options.onPowerOff, log("acpi"));
+    this.com1 = new Uart16550(chips.isa(map.COM_IRQS[0]), options.serial, timers, log("uart"), {
       name: "com1",
       onRoom: options.serialRoom,
       publish: (register, value) => hooks.publish(map.COM_PORTS[0] + register, value),
@@ -205,9 +114,9 @@ export class Board {
         kind === "io" ? this.ports.attach(base, size, handler) : this.mmio.attach(base, size, handler),
     };
     const resetPorts = reset.handlers.find((r) => r.base === map.RESET_CONTROL_PORT);
-    const pirqIsa = (irq: number): InterruptPin => this.pic.pin(irq);
+    const pirqIsa = (irq: number): InterruptPin => chips.pic.pin(irq);
     const pirqs = new IsaBridgePiix3({
-      gsi: (n) => ioapic.pin(map.PIRQ_GSI_BASE + n),
+      gsi: (n) => chips.ioapic.pin(map.PIRQ_GSI_BASE + n),
       isa: pirqIsa,
       routes: map.PIRQ_ISA_IRQS,
     });
@@ -233,38 +142,25 @@ export class Board {
         if (r.base !== map.RESET_CONTROL_PORT) this.ports.attach(r.base, r.length, r.handler);
       }
     };
-    for (const chip of [this.pic, pit, rtc, i8042, reset, post]) attach(chip.handlers);
+    attach(chips.ports);
+    for (const chip of [i8042, reset, post]) attach(chip.handlers);
     this.ports.attach(map.COM_PORTS[0], 8, this.com1);
     this.ports.attach(map.PCI_CONFIG_PORT, 8, pci);
     this.ports.attach(map.FW_CFG_PORT, 2, fwCfg);
     this.ports.attach(map.SMI_CMD_PORT, 2, this.acpi.smi);
     this.ports.attach(map.DEBUG_CONSOLE_PORT, 1, new DebugPort(options.debugPort));
     this.ports.attach(map.BOCHS_CONSOLE_PORT, 1, new DebugPort(options.debugPort));
-    this.mmio.attach(map.IOAPIC_BASE, map.IOAPIC_SIZE, ioapic);
-    this.mmio.attach(map.HPET_BASE, map.HPET_SIZE, hpet);
+    for (const r of chips.mmio) this.mmio.attach(r.base, r.length, r.handler);
     if (options.onDebugExit) {
       this.ports.attach(map.DEBUG_EXIT_PORT, 4, new DebugExit(options.onDebugExit));
-      const testdev = new Testdev((n) => gsi[n].output(), log("testdev"));
+      const testdev = new Testdev((n) => chips.gsi(n), log("testdev"));
       this.ports.attach(map.TESTDEV_IOPORT, 4, testdev.scratch);
       this.ports.attach(map.TESTDEV_IRQ_PORT, map.IOAPIC_PINS, testdev.irq);
       this.mmio.attach(map.TESTDEV_IOMEM_BASE, 0x1_0000, testdev.iomem);
     }
-    this.devices = [
-      ...this.apics,
-      ioapic,
-      this.pic,
-      pit,
-      rtc,
-      i8042,
-      reset,
-      post,
-      pmTimer,
-      this.acpi,
-      hpet,
-      this.com1,
-      fwCfg,
-      pci,
-    ] as readonly Device<{ version: number }>[];
+    this.devices = [...chips.devices, i8042, reset, post, this.acpi, this.com1, fwCfg, pci] as readonly Device<{
+      version: number;
+    }>[];
     this.saved = [...this.devices, host, pirqs, piix4] as readonly Device<{ version: number }>[];
     this.resetChipset = () => {
       for (const f of [host, pirqs, piix4]) f.reset();

@@ -3,7 +3,7 @@ import { SEG_INDEX, VCPU } from "../shared/layout.ts";
 import { type StructView, setSegment } from "../vcpu/view.ts";
 import type { CpuState } from "./loader/types.ts";
 
-export { CPU_SIGNATURE, initVcpu, resetVcpu } from "../vmm/vcpuReset.ts";
+export { CPU_SIGNATURE, resetVcpu } from "../vmm/vcpuReset.ts";
 
 /** IA32_MTRR_DEF_TYPE: E, FE and the default type; V in IA32_MTRR_PHYSMASKn. */
 const MTRR_ENABLE = 0x800n;

@@ -23,6 +23,7 @@ import { ThreadedEngine, type WorkerThread } from "../vcpu/threaded.ts";
 import { type StructView, vcpuView } from "../vcpu/view.ts";
 import { VirtualClock } from "../vcpu/virtualClock.ts";
 import { MachineMemory, type MemoryRegion } from "../vmm/memory.ts";
+import { MachineTimers, NEVER } from "../vmm/timers.ts";
 import { acpiTables } from "./acpi.ts";
 import { Board } from "./board.ts";
 import { applyCpuState, CPU_SIGNATURE, resetVcpu, setFirmwareMtrrs } from "./cpuReset.ts";
@@ -35,7 +36,6 @@ import type { LoadedKernel } from "./loader/types.ts";
 import { COM_PORTS, HIGH_RAM_BASE, PCI_HOLE_BASE, VGA_BASE, VGA_END } from "./memoryMap.ts";
 import { mpTables } from "./mpTable.ts";
 import { exportMachine, importMachine, type SavedConfig, type SavedParts } from "./snapshot.ts";
-import { MachineTimers, NEVER } from "./timers.ts";
 import { triggerYield } from "./yield.ts";
 
 export type MachineState = "ready" | "running" | "paused" | "off" | "failed";
@@ -402,7 +402,7 @@ export class Machine implements DeviceSide {
 
   drain(): boolean {
     const all = drainRing(this.memory.control, (kind, _vcpu, low, high) => {
-      if (kind === RING_EOI) this.board.apicBus.eoi(low);
+      if (kind === RING_EOI) this.board.chips.apicBus.eoi(low);
       else if (kind === RING_PORT) this.board.ports.write(high, 1, low);
     });
     this.#flushSerial();

@@ -36,12 +36,19 @@ export const PCI_HOLE_END = 0xfec0_0000;
 /** RAM that the hole displaced starts here. */
 export const HIGH_RAM_BASE = 0x1_0000_0000;
 
-export const IOAPIC_BASE = 0xfec0_0000;
-export const IOAPIC_SIZE = 0x1000;
-export const HPET_BASE = 0xfed0_0000;
-export const HPET_SIZE = 0x400;
-export const LAPIC_BASE = 0xfee0_0000;
-export const LAPIC_SIZE = 0x1000;
+// The chips of the vmm.
+export {
+  HPET_BASE,
+  HPET_SIZE,
+  IOAPIC_BASE,
+  IOAPIC_PINS,
+  IOAPIC_SIZE,
+  LAPIC_BASE,
+  LAPIC_SIZE,
+  PIT_GSI,
+  RTC_IRQ,
+} from "../vmm/chipset.ts";
+
 /** pc-testdev's scratch memory (only with --debug-exit). */
 export const TESTDEV_IOMEM_BASE = 0xff00_0000;
 
@@ -61,13 +68,10 @@ export const TESTDEV_IRQ_PORT = 0x2000;
 export const COM_PORTS = [0x3f8, 0x2f8, 0x3e8, 0x2e8] as const;
 export const COM_IRQS = [4, 3, 4, 3] as const;
 
-/** ISA interrupts that are special: the timer reaches the IOAPIC on input 2, the SCI is level-triggered. */
-export const PIT_GSI = 2;
+/** The SCI is level-triggered. */
 export const SCI_IRQ = 9;
-export const RTC_IRQ = 8;
 
 /** IOAPIC inputs: 0–15 ISA, 16–19 PIRQA#–PIRQD#, 20–23 free for the HPET. */
-export const IOAPIC_PINS = 24;
 export const PIRQ_GSI_BASE = 16;
 /** ISA interrupts that PIRQA#–PIRQD# are steered to while the guest runs on the 8259s. */
 export const PIRQ_ISA_IRQS = [10, 11, 10, 11] as const;

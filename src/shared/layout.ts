@@ -96,6 +96,9 @@ export const CONTROL = layOut({
   /** A20 gate: mask for physical address bits below 2^32. */
   a20Mask: ["u32"],
   vcpuCount: ["u32"],
+  /** Topology: threads of a core, cores of a package. APIC ids are vCPU numbers (assembly/sys/cpuid.ts). */
+  threadsPerCore: ["u32"],
+  coresPerPackage: ["u32"],
   /** Frequency of the guest's TSC in Hz; guest time zero in host milliseconds. */
   tscHz: ["u64"],
   /** Host milliseconds (the core's `now()` import) at guest time zero; shifted by pauses and frozen tabs. */
@@ -167,7 +170,16 @@ export const SEG_INDEX = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR
 const UNDO_WORDS = 23;
 
 /** Bits of `Vcpu.caps` (src/vmm/capability.ts): what leaves with an exit; RESTRICTED: CR0.PE and PG cannot be cleared. */
-export const CAP = { HALT_EXIT: 1, MTRAP_EXIT: 2, PAUSE_EXIT: 4, MSR_EXIT: 8, RESTRICTED: 16 } as const;
+export const CAP = {
+  HALT_EXIT: 1,
+  MTRAP_EXIT: 2,
+  PAUSE_EXIT: 4,
+  MSR_EXIT: 8,
+  RESTRICTED: 16,
+  TASK_SWITCH_EXIT: 32,
+  EXCEPTION_EXIT: 64,
+  WBINVD_EXIT: 128,
+} as const;
 
 /**
  * A virtual CPU's page. The hot words come first, so that offsets are short. `zero` is never written: a micro-op

@@ -30,7 +30,7 @@ const LIMITS: Partial<Record<(typeof WORDS)[number], number>> = {
   nmiPending: 2,
   runState: 3,
   startup: 0x3ff,
-  caps: 0x1f,
+  caps: 0xff,
 };
 
 type Segments = Record<keyof typeof SEG_INDEX, { selector: number; base: bigint; limit: number; access: number }>;

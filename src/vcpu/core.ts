@@ -11,6 +11,8 @@ export interface CoreExports {
   /** MSRs of a vCPU that does not run, value in exitData[0]: 0 done, 1 #GP, 2 not the core's. */
   getMsr(vcpu: number, msr: number): number;
   setMsr(vcpu: number, msr: number, value: bigint): number;
+  /** CPUID of a vCPU that does not run: EAX, EBX, ECX, EDX in exitData. */
+  readCpuid(vcpu: number, func: number, index: number): void;
   /** gpa of a linear address for ACCESS_* of assembly/mem/walk.ts; -1n: page fault, its error code in excError. */
   gla2gpa(vcpu: number, linear: bigint, access: number): bigint;
   /** Runs at most about `slice` instructions; returns one of RUN (src/shared/exit.ts). */

@@ -115,6 +115,8 @@ export class MachineMemory implements GuestMemory {
     this.control.set(CONTROL.backingEnd, end);
     this.control.set(CONTROL.a20Mask, 0xffff_ffff);
     this.control.set(CONTROL.vcpuCount, config.vcpus);
+    this.control.set(CONTROL.threadsPerCore, 1);
+    this.control.set(CONTROL.coresPerPackage, config.vcpus);
     this.control.set(CONTROL.parallel, config.shared && config.vcpus > 1 ? 1 : 0);
     for (const r of regions) this.map(r.gpa, r.length, this.allocate(r.length), !r.readOnly);
   }
