@@ -11,7 +11,7 @@ import {
   ACT_OPREG, ACT_IMM, ACT_REL, ACT_MOFFS, ACT_FIXED, ACT_CONST, ACT_NUMBER, ACT_MMX, ACT_MMXRM, ACT_XMM, ACT_XMMRM,
   ACT_FAR, ACT_STI, ACT_MEM, ACT_GPRRM, ACT_NUMBERCONST, ACT_VVVV, ACT_VEXXMM, ACT_IS4, SZ_B, SZ_W, SZ_D, SZ_Q, SZ_V, SZ_Z, SZ_Y, SZ_O, SZ_P, SZ_T, SZ_X,
   SLOT_D, SLOT_S, SLOT_IMM, SLOT_IMM2, SLOT_LEFT, ATTR_D64, ATTR_F64, ATTR_LOCK, ATTR_LOCKED, ATTR_END, ATTR_BR, ATTR_EV, ATTR_PROT, ATTR_FPU,
-  ATTR_MMX, ATTR_SSE, ATTR_MODRM, ATTR_MEMW, ATTR_ALIAS, ATTR_ALIGNED, ATTR_LATE, ATTR_AVX, ATTR_OWN, ATTR_VSIBO, ATTR_VSIBX, OP_RAISE, OP_EASEG,
+  ATTR_MMX, ATTR_SSE, ATTR_MODRM, ATTR_MEMW, ATTR_ALIAS, ATTR_ALIGNED, ATTR_LATE, ATTR_AVX, ATTR_OWN, ATTR_VSIBO, ATTR_VSIBX, ATTR_NOMOD, OP_RAISE, OP_EASEG,
 } from "../gen/decode";
 import { UD, GP, NM } from "../exception";
 import { parallel } from "../mem/exclusive";
@@ -63,8 +63,9 @@ let stackDefault: bool = false;
   return z == 0 && !anyRex && r >= 4 && r < 8 ? gpr(r - 4) + 1 : gpr(r);
 }
 
-function readModrm(address: u32): bool {
-  const m: u32 = load<u8>(at);
+/** `registers`: ModRM.mod counts as 3, whatever it is. */
+function readModrm(address: u32, registers: bool): bool {
+  const m = <u32>load<u8>(at) | (registers ? 0xc0 : 0);
   at++;
   mod = m >> 6;
   reg = ((m >> 3) & 7) | ((rex & 4) << 1);
@@ -286,7 +287,7 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
   const hasModrm = (attr & ATTR_MODRM) != 0 || (form & FORM_MODRM) != 0;
   if (hasModrm) {
     if (!need(1)) return 0;
-    if (!readModrm(address)) return 0;
+    if (!readModrm(address, (attr & ATTR_NOMOD) != 0)) return 0;
   } else { mod = 3; baseOff = 0; idxOff = 0; scale = 0; disp = 0; ripRelative = false; stackDefault = false; reg = 0; rm = 0; }
   // Operand size.
   let osize: u32 = wide ? (rex & 8 ? 3 : o16 ? 1 : 2) : ((mode & MODE_CODE32) != 0) != o16 ? 2 : 1;

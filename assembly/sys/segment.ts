@@ -79,16 +79,12 @@ export function movSE(c: Vcpu, u: usize): bool {
 
 /** MOV from a segment register: memory gets 16 bits, a register as many as the operand size has. */
 export function movRS(c: Vcpu, u: usize): bool {
-  const s = <u32>uS(u) & 7;
-  if (s > 5) return raise(c, UD);
-  putReg(c, uD(u), uSize(u), segSelector(c, s));
+  putReg(c, uD(u), uSize(u), segSelector(c, <u32>uS(u) & 7));
   return true;
 }
 
 export function movMS(c: Vcpu, u: usize): bool {
-  const s = <u32>uS(u) & 7;
-  if (s > 5) return raise(c, UD);
-  return writeMem(c, u, 0, 1, segSelector(c, s));
+  return writeMem(c, u, 0, 1, segSelector(c, <u32>uS(u) & 7));
 }
 
 /** PUSH of a segment register: a 32-bit push writes only the lower 16 bits (as Intel CPUs do), 64 bits all. */

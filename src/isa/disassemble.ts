@@ -205,8 +205,7 @@ class Instruction {
     if (this.#mode === 64) {
       this.#rex = (first === 0xc5 ? (~one & 0x80) >> 5 : (~one & 0xe0) >> 5) | (w << 3);
     }
-    const vvvv = (~last >> 3) & (this.#mode === 64 ? 15 : 7);
-    this.#vex = { l: (last >> 2) & 1, w, vvvv };
+    this.#vex = { l: (last >> 2) & 1, w, vvvv: (~last >> 3) & 15 };
     return { map, pp: last & 3 };
   }
 
@@ -269,7 +268,7 @@ class Instruction {
     if (this.#vectorIndex >= 0) {
       // Destination, mask and index of a gather are three registers.
       const reg = ((this.#modrm >> 3) & 7) | (this.#rex & 4 ? 8 : 0);
-      if (new Set([reg, this.#vex?.vvvv, this.#vectorIndex]).size < 3) throw BAD;
+      if (new Set([reg, this.#vvvv, this.#vectorIndex]).size < 3) throw BAD;
     }
     for (const o of this.row.operands) {
       const { letter } = operandCode(o);
@@ -282,6 +281,11 @@ class Instruction {
   /** Width of an operand. */
   #bits(code: OperandCode): number {
     return operandBits(code, this.#z, this.#vex?.l);
+  }
+
+  /** The register in VEX.vvvv: outside 64-bit mode there are eight. What names none must be 1111 in any mode. */
+  get #vvvv(): number {
+    return (this.#vex?.vvvv ?? 0) & (this.#mode === 64 ? 15 : 7);
   }
 
   #hasMemory(): boolean {
@@ -361,13 +365,13 @@ class Instruction {
       case "U":
         return this.#hasMemory() ? () => this.#memoryText(code, all) : fixed(vectorName(rm, bits));
       case "H":
-        return fixed(vectorName(this.#vex?.vvvv ?? 0, bits));
+        return fixed(vectorName(this.#vvvv, bits));
       case "L":
         return fixed(vectorName((this.#u8() >> 4) & (this.#mode === 64 ? 15 : 7), bits));
       case "G":
         return fixed(gprName(reg, bits, this.#rex !== 0));
       case "B":
-        return fixed(gprName(this.#vex?.vvvv ?? 0, bits, true));
+        return fixed(gprName(this.#vvvv, bits, true));
       case "P":
         return fixed(`mm${reg & 7}`);
       case "V":
@@ -378,8 +382,10 @@ class Instruction {
         if ((reg & 7) > 5) throw BAD;
         return fixed(SEGMENT_NAMES[reg & 7]);
       case "C":
+        if (![0, 2, 3, 4, 8].includes(reg)) throw BAD;
         return fixed(`cr${reg}`);
       case "D":
+        if (reg > 7) throw BAD;
         return fixed(`dr${reg}`);
       case "I":
         return fixed(this.#immediate(code, all));

@@ -1,6 +1,7 @@
 /** Text of assembly/gen/decode.ts: the decoder's tables. */
 import { buildDecodeTree, NODE } from "./decodeTree.ts";
 import { featureNamed, featureNumber } from "./features.ts";
+import { ignoresMod } from "./operand.ts";
 import { SEMANTICS } from "./semantics.ts";
 import { ADDRESS, STRUCTURE, specialise } from "./specialise.ts";
 import type { Row } from "./table/grammar.ts";
@@ -75,6 +76,8 @@ export const ATTR = {
   VSIBX: 1048576,
   ALIGNED: 2097152,
   LATE: 4194304,
+  /** ModRM.rm is a register whatever ModRM.mod says. */
+  NOMOD: 8388608,
 } as const;
 
 /** Where an operand goes in the micro-op. */
@@ -200,6 +203,7 @@ function rowBytes(row: Row): number[] {
   const mayBeUnaligned = row.vex ? !ALIGNED.test(row.meaning) : UNALIGNED.test(row.meaning);
   if (row.operands.some((o) => /^[WM][ox]$/.test(o)) && !mayBeUnaligned) attr |= ATTR.ALIGNED;
   if (row.attrs.has("fpu") || row.attrs.has("mmx") || LATE.test(row.meaning)) attr |= ATTR.LATE;
+  if (ignoresMod(row)) attr |= ATTR.NOMOD;
   const feature = row.values.get("cpuid");
   const bytes = [
     operands.length,

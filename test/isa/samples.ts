@@ -89,7 +89,10 @@ function* vexSamples(row: Row, mode: Width): Generator<Uint8Array> {
         for (const rest of row.values.has("vsib") ? vsibBodies(row, mode) : bodies(row, mode)) {
           const vvvv = usesVvvv ? [1, 5, mode === 64 ? 12 : 3][n % 3] : 0;
           const last = (w << 7) | ((~vvvv & 15) << 3) | (l << 2) | pp;
-          const tail = TAILS[n++ % TAILS.length];
+          // A register in the immediate leaves its low bits without meaning.
+          const tail = TAILS[n++ % TAILS.length].map((b) =>
+            row.operands.some((o) => /^L[a-z]$/.test(o)) ? b & 0xf0 : b,
+          );
           yield Uint8Array.from([0xc4, ((~rxb & 7) << 5) | row.map, last, ...rest, ...tail]);
           if (row.map === 1 && w === 0 && rxb === 0) yield Uint8Array.from([0xc5, 0x80 | last, ...rest, ...tail]);
         }
@@ -119,7 +122,9 @@ function* bodies(row: Row, mode: Width, asize: Width = mode): Generator<number[]
   const memory =
     row.mod !== "reg" && row.rm < 0 && !row.operands.some((o) => /^[RNU][a-z]$/.test(o)) && !ignoresMod(row);
   for (const reg of regs) {
-    if (registers) for (const rm of row.rm >= 0 ? [row.rm] : [1, 6]) yield [row.opcode, 0xc0 | (reg << 3) | rm];
+    if (registers)
+      for (const rm of row.rm >= 0 ? [row.rm] : row.operands.length ? [1, 6] : [0, 6])
+        yield [row.opcode, 0xc0 | (reg << 3) | rm];
   }
   if (!memory) return;
   let n = 0;

@@ -12,6 +12,10 @@ export const SYSTEM = `
 # Segment registers
 8c /r reg | MOV Rv,Sw | @movRS |
 8c /r mem | MOV Mw,Sw | @movMS |
+8c /6 reg | MOV Rv,Sw | #UD |
+8c /6 mem | MOV Mw,Sw | #UD |
+8c /7 reg | MOV Rv,Sw | #UD |
+8c /7 mem | MOV Mw,Sw | #UD |
 8e /r | MOV Sw,Ew | @movSE | end
 8e /1 | MOV Sw,Ew | #UD |
 8e /6 | MOV Sw,Ew | #UD |
@@ -146,10 +150,10 @@ f4 | HLT | @hlt | end ev
 0f 31 | RDTSC | @rdtsc | w=ax,dx
 0f 32 | RDMSR | @rdmsr | r=cx w=ax,dx
 0f 33 | RDPMC | @rdpmc | r=cx w=ax,dx
-0f 01 /1 reg rm=0 | MONITOR | @monitor | cpuid=monitor r=ax,cx,dx
-0f 01 /1 reg rm=1 | MWAIT | @mwait | cpuid=monitor r=ax,cx
-0f 01 /1 reg rm=2 | CLAC | @clac | cpuid=smap
-0f 01 /1 reg rm=3 | STAC | @stac | cpuid=smap
+np 0f 01 /1 reg rm=0 | MONITOR | @monitor | cpuid=monitor r=ax,cx,dx
+np 0f 01 /1 reg rm=1 | MWAIT | @mwait | cpuid=monitor r=ax,cx
+np 0f 01 /1 reg rm=2 | CLAC | @clac | cpuid=smap
+np 0f 01 /1 reg rm=3 | STAC | @stac | cpuid=smap
 np 0f 01 /2 reg rm=0 | XGETBV | @xgetbv | cpuid=xsave r=cx w=ax,dx
 np 0f 01 /2 reg rm=1 | XSETBV | @xsetbv | end cpuid=xsave r=ax,cx,dx
 np 0f 01 /5 reg rm=6 | RDPKRU | @rdpkru | cpuid=pku r=cx w=ax,dx
