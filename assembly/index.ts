@@ -32,6 +32,7 @@ import { compileWaiting } from "./jit/tier";
 export { compileAt } from "./jit/tier";
 export { getMsr, setMsr } from "./sys/msr";
 export { readCpuid } from "./sys/cpuid";
+export { inflate } from "./mem/inflate";
 export { gla2gpa } from "./mem/walk";
 export * from "./jit/helpers";
 

@@ -10,6 +10,9 @@ export const GRANULE_F: usize = 4;
 export const GRANULE_S: usize = 8;
 export const RING_BASE: usize = 1114112;
 export const RING_SIZE: usize = 65536;
+export const INFLATE_INPUT: usize = 1179648;
+export const INFLATE_OUTPUT: usize = 1253376;
+export const INFLATE_TABLES: usize = 1327104;
 export const VCPU_BASE: usize = 2097152;
 export const VCPU_STRIDE: usize = 25165824;
 export const TLB_ENTRIES: usize = 2048;
@@ -114,6 +117,9 @@ export const CAP_RESTRICTED: u32 = 16;
 export const CAP_TASK_SWITCH_EXIT: u32 = 32;
 export const CAP_EXCEPTION_EXIT: u32 = 64;
 export const CAP_WBINVD_EXIT: u32 = 128;
+export const PAGE_BYTE_DIRTY: u32 = 1;
+export const PAGE_BYTE_TOUCHED: u32 = 2;
+export const PAGE_BYTE_ABSENT: u32 = 4;
 export const STAT_BLOCKS_BUILT: usize = 4760;
 export const STAT_BLOCKS_DROPPED: usize = 4768;
 export const STAT_LOOKUPS: usize = 4776;
@@ -568,10 +574,12 @@ export const C_CORES_PER_PACKAGE: usize = 36;
 export const C_TSC_HZ: usize = 40;
 export const C_TIME_BASE: usize = 48;
 export const C_TSC_FLOOR: usize = 56;
-export const C_DIRTY_BYTES: usize = 64;
+export const C_PAGE_BYTES: usize = 64;
 export const C_PORT_HOOKS: usize = 68;
 export const C_PARALLEL: usize = 132;
 export const C_EXCLUSIVE: usize = 136;
+export const C_ABSENT: usize = 140;
+export const C_UNPACKING: usize = 144;
 
 /** A pointer to the VM control page (src/shared/layout.ts). */
 @unmanaged export class Control {
@@ -601,12 +609,16 @@ export const C_EXCLUSIVE: usize = 136;
   @inline set timeBase(value: f64) { store<f64>(changetype<usize>(this), value, 48); }
   @inline get tscFloor(): u64 { return load<u64>(changetype<usize>(this), 56); }
   @inline set tscFloor(value: u64) { store<u64>(changetype<usize>(this), value, 56); }
-  @inline get dirtyBytes(): u32 { return load<u32>(changetype<usize>(this), 64); }
-  @inline set dirtyBytes(value: u32) { store<u32>(changetype<usize>(this), value, 64); }
+  @inline get pageBytes(): u32 { return load<u32>(changetype<usize>(this), 64); }
+  @inline set pageBytes(value: u32) { store<u32>(changetype<usize>(this), value, 64); }
   @inline portHooksAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 68); }
   @inline set_portHooks(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 68); }
   @inline get parallel(): u32 { return load<u32>(changetype<usize>(this), 132); }
   @inline set parallel(value: u32) { store<u32>(changetype<usize>(this), value, 132); }
   @inline get exclusive(): i32 { return load<i32>(changetype<usize>(this), 136); }
   @inline set exclusive(value: i32) { store<i32>(changetype<usize>(this), value, 136); }
+  @inline get absent(): i32 { return load<i32>(changetype<usize>(this), 140); }
+  @inline set absent(value: i32) { store<i32>(changetype<usize>(this), value, 140); }
+  @inline get unpacking(): i32 { return load<i32>(changetype<usize>(this), 144); }
+  @inline set unpacking(value: i32) { store<i32>(changetype<usize>(this), value, 144); }
 }

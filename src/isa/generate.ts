@@ -42,6 +42,9 @@ function layoutText(): string {
     GRANULE_S: layout.GRANULE_S,
     RING_BASE: layout.RING_BASE,
     RING_SIZE: layout.RING_SIZE,
+    INFLATE_INPUT: layout.INFLATE.INPUT,
+    INFLATE_OUTPUT: layout.INFLATE.OUTPUT,
+    INFLATE_TABLES: layout.INFLATE.TABLES,
     VCPU_BASE: layout.VCPU_BASE,
     VCPU_STRIDE: layout.VCPU_STRIDE,
     TLB_ENTRIES: layout.TLB_ENTRIES,
@@ -62,6 +65,7 @@ function layoutText(): string {
     EXIT,
     RUN,
     CAP: layout.CAP,
+    PAGE_BYTE: layout.PAGE_BYTE,
   };
   for (const [name, value] of Object.entries(consts)) out.push(`export const ${name}: usize = ${value};`);
   out.push(`export const GPA_LIMIT: u64 = ${layout.GPA_LIMIT};`);

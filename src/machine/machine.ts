@@ -12,11 +12,13 @@ import { DEFAULT } from "../isa/features.ts";
 import { EXIT } from "../shared/exit.ts";
 import { ATTENTION, CONTROL, STATS, VCPU } from "../shared/layout.ts";
 import { pack, type Snapshot, unpack } from "../snapshot/container.ts";
+import { PageCopy, packMemory } from "../snapshot/ram.ts";
 import { requestStop } from "../vcpu/attention.ts";
 import { type CoreExports, instantiateCore, unshared } from "../vcpu/core.ts";
 import type { DeviceSide, Engine } from "../vcpu/engine.ts";
 import { InlineEngine } from "../vcpu/inline.ts";
-import { type EngineKind, HEAT } from "../vcpu/jit.ts";
+import { type EngineKind, HEAT, RegionCompiler } from "../vcpu/jit.ts";
+import { PageLoader } from "../vcpu/pages.ts";
 import { drainRing, RING_EOI, RING_PORT } from "../vcpu/ring.ts";
 import { postInit, postSipi } from "../vcpu/startup.ts";
 import { ThreadedEngine, type WorkerThread } from "../vcpu/threaded.ts";
@@ -35,6 +37,7 @@ import { placeRom, ROM_REGION } from "./loader/rom.ts";
 import type { LoadedKernel } from "./loader/types.ts";
 import { COM_PORTS, HIGH_RAM_BASE, PCI_HOLE_BASE, VGA_BASE, VGA_END } from "./memoryMap.ts";
 import { mpTables } from "./mpTable.ts";
+import { Scrollback } from "./scrollback.ts";
 import { exportMachine, importMachine, type SavedConfig, type SavedParts } from "./snapshot.ts";
 import { triggerYield } from "./yield.ts";
 
@@ -93,6 +96,8 @@ export interface MachineStats {
   readonly exits: Record<string, number>;
   /** The core's own counters (STATS in src/shared/layout.ts). */
   readonly counters: Record<string, number>;
+  /** Milliseconds that the guest has stood still for the last `save`; undefined: there was none. */
+  readonly standstillMs: number | undefined;
 }
 
 /** TSC and invariant clock: one tick a nanosecond, stated in CPUID 15h and 16h. */
@@ -101,6 +106,9 @@ const TSC_HZ = 1_000_000_000;
 const WORD_1_EDX = 1;
 /** MAXPHYADDR of the modelled CPU (assembly/mem/walk.ts). */
 const PHYSICAL_BITS = 40;
+
+/** Between two chunks of a snapshot that are fetched without need. */
+const FETCH_MS = 5;
 
 function hostCores(): number {
   const { navigator } = globalThis as { navigator?: { hardwareConcurrency?: number } };
@@ -129,6 +137,11 @@ export class Machine implements DeviceSide {
   #serialOut: number[] = [];
   #serialIn: Uint8Array[] = [];
   #stopping: StopReason | undefined;
+  readonly #scrollback = new Scrollback();
+  readonly #pages: PageLoader;
+  /** Fetches what is absent, little by little. */
+  #fetching: ReturnType<typeof setTimeout> | undefined;
+  #standstillMs: number | undefined;
   /** Life-cycle operations run one after another. */
   #queue: Promise<unknown> = Promise.resolve();
 
@@ -142,6 +155,8 @@ export class Machine implements DeviceSide {
     if (config.bios) regions.push(ROM_REGION);
     this.memory = new MachineMemory({ regions, vcpus, shared: config.transport === "threaded" });
     this.memory.unmap(VGA_BASE, VGA_END - VGA_BASE);
+    this.#pages = new PageLoader(this.memory.memory);
+    this.memory.fetchPage = this.#pages.fetchPage;
     this.memory.control.set64(CONTROL.tscHz, BigInt(TSC_HZ));
     this.#views = Array.from({ length: vcpus }, (_, id) => vcpuView(this.memory.memory.buffer, id));
     if (config.deterministic) {
@@ -195,22 +210,26 @@ export class Machine implements DeviceSide {
     machine.#boot();
     const { vcpus = 1 } = config;
     const memory = machine.memory.memory;
+    const pages = machine.#pages;
+    const core = (module: WebAssembly.Module): CoreExports =>
+      instantiateCore(module, memory, () => performance.now(), undefined, new RegionCompiler(memory), pages);
     if (config.transport === "threaded") {
       if (!config.spawn) throw new TypeError("the threaded transport needs spawn");
       const module = await WebAssembly.compile(config.core as BufferSource);
-      machine.#core = instantiateCore(module, memory, () => performance.now());
+      machine.#core = core(module);
       machine.#engine = await ThreadedEngine.create(
         { module, memory, vcpus, cores: config.hostCores ?? hostCores(), spawn: config.spawn, yieldTo: triggerYield },
         machine,
       );
     } else {
       const module = await WebAssembly.compile(unshared(config.core) as BufferSource);
-      machine.#core = instantiateCore(module, memory, () => performance.now());
+      machine.#core = core(module);
       machine.#engine = new InlineEngine(
         {
           module,
           memory,
           vcpus,
+          pages,
           now: machine.#hostNow,
           yieldTo: triggerYield,
           ...(machine.#clock && { clock: machine.#clock, random: repeatableRandom() }),
@@ -276,23 +295,31 @@ export class Machine implements DeviceSide {
 
   /**
    * The machine's state as a file (src/snapshot/container.ts). The guest stands still while its memory is copied, and goes
-   * on while that is compressed.
+   * on while that is compressed; MachineStats.standstillMs says how long it stood.
    *
    * @param progress gets the share of memory that is compressed
    * @throws Error when the machine is off or has failed
    */
   async save(progress?: (share: number) => void): Promise<Uint8Array> {
-    let parts: ReturnType<typeof exportMachine> | undefined;
+    while (this.#pages.step()) await new Promise<void>(triggerYield);
+    const copy = new PageCopy(this.memory);
+    let state: ReturnType<typeof exportMachine> | undefined;
     await this.#serially(async () => {
       if (this.#state === "off" || this.#state === "failed") throw new Error(`the machine is ${this.#state}`);
+      // A restore may have come in between.
+      while (this.#pages.step());
+      const from = performance.now();
       await this.#halt();
-      const pending = Uint8Array.from(this.#serialIn.flatMap((bytes) => [...bytes]));
-      parts = exportMachine(this.#parts(), this.#savedConfig(), this.now(), pending);
+      const console = {
+        serialInput: Uint8Array.from(this.#serialIn.flatMap((bytes) => [...bytes])),
+        scrollback: this.#scrollback.bytes,
+      };
+      state = exportMachine(this.#parts(), this.#savedConfig(), this.now(), console, copy);
       // What has stopped the guest meanwhile is next in the queue.
       if (this.#state === "running" && !this.#stopping) this.#go();
+      this.#standstillMs = performance.now() - from;
     });
-    const { state, pages } = parts as ReturnType<typeof exportMachine>;
-    return pack(state, pages, progress);
+    return pack(state, await packMemory(copy, progress));
   }
 
   /**
@@ -306,13 +333,23 @@ export class Machine implements DeviceSide {
       await this.#halt();
       const running = this.#state === "running";
       try {
-        const { serialInput } = importMachine(this.#parts(), this.#savedConfig(), snapshot, (now) => {
-          const host = this.#pausedAt as number;
-          // Half a nanosecond more, so that rounding gives this one again.
-          this.memory.control.set(CONTROL.timeBase, host - (Number(now) + 0.5) / 1e6);
-        });
+        const { serialInput, scrollback, pages } = importMachine(
+          this.#parts(),
+          this.#savedConfig(),
+          snapshot,
+          (now) => {
+            const host = this.#pausedAt as number;
+            // Half a nanosecond more, so that rounding gives this one again.
+            this.memory.control.set(CONTROL.timeBase, host - (Number(now) + 0.5) / 1e6);
+          },
+        );
         this.#stopping = undefined;
         this.#serialIn = serialInput.length ? [serialInput] : [];
+        this.#serialOut = [];
+        this.#scrollback.replace(scrollback);
+        this.#pages.use(pages);
+        await this.#engine.usePages(pages);
+        this.#fetchLater();
         await Promise.all(this.#views.map((_, id) => this.#engine.refresh(id)));
         this.#setState("paused");
       } catch (error) {
@@ -320,6 +357,29 @@ export class Machine implements DeviceSide {
         throw error;
       }
     });
+  }
+
+  /** The last that COM1 has written, for whoever shows it next: 128 KiB at least, if there was as much. */
+  get scrollback(): Uint8Array {
+    return this.#scrollback.bytes;
+  }
+
+  /**
+   * Fetches the pages that nobody has needed yet, a chunk at a time, so that the snapshot's memory can go; slow enough to
+   * leave this thread to the guest.
+   */
+  #fetchLater(): void {
+    clearTimeout(this.#fetching);
+    this.#fetching = setTimeout(() => {
+      try {
+        if (this.#pages.step()) return this.#fetchLater();
+      } catch (error) {
+        return this.failed(0, error);
+      }
+      this.#pages.use(undefined);
+      // Workers hear of it when they stop for the next time.
+      void this.#engine.usePages(undefined);
+    }, FETCH_MS);
   }
 
   #parts(): SavedParts {
@@ -333,6 +393,7 @@ export class Machine implements DeviceSide {
 
   destroy(): Promise<void> {
     return this.#serially(async () => {
+      clearTimeout(this.#fetching);
       await this.#engine.destroy();
       this.#stopping = undefined;
       this.#state = "off";
@@ -371,7 +432,8 @@ export class Machine implements DeviceSide {
     STATS.forEach((name, i) => {
       counters[name] = this.#views.reduce((n, view) => n + view.get(VCPU.stats, i), 0);
     });
-    return { state: this.#state, instructions, vcpuSeconds: ms / 1000, exits, counters };
+    const standstillMs = this.#standstillMs;
+    return { state: this.#state, instructions, vcpuSeconds: ms / 1000, exits, counters, standstillMs };
   }
 
   // DeviceSide
@@ -552,6 +614,7 @@ export class Machine implements DeviceSide {
     if (!this.#serialOut.length) return;
     const bytes = Uint8Array.from(this.#serialOut);
     this.#serialOut = [];
+    this.#scrollback.push(bytes);
     this.config.serial(bytes);
   }
 }

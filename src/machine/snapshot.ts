@@ -3,9 +3,10 @@ import { SnapshotFields } from "../io/snapshotFields.ts";
 import type { Device } from "../shared/device.ts";
 import { CONTROL } from "../shared/layout.ts";
 import type { Snapshot } from "../snapshot/container.ts";
-import { collectPages, readRuns } from "../snapshot/ram.ts";
+import { type PageCopy, type Ram, readMemory, replaceMemory } from "../snapshot/ram.ts";
 import { checkVcpu, exportVcpu, importVcpu, type VcpuV1 } from "../snapshot/vcpu.ts";
 import type { CoreExports } from "../vcpu/core.ts";
+import type { PageSource } from "../vcpu/pages.ts";
 import type { StructView } from "../vcpu/view.ts";
 import type { MachineMemory } from "../vmm/memory.ts";
 
@@ -19,8 +20,8 @@ export interface SavedConfig {
   readonly firmware: boolean;
 }
 
-export interface MachineV1 {
-  readonly version: 1;
+export interface MachineV2 {
+  readonly version: 2;
   readonly config: SavedConfig;
   /** Guest nanoseconds since power-on, and the largest TSC that has been read. */
   readonly now: bigint;
@@ -29,11 +30,13 @@ export interface MachineV1 {
   readonly devices: Readonly<Record<string, { version: number }>>;
   /** Bytes for COM1 that its receiver has not taken. */
   readonly serialInput: Uint8Array;
+  /** The last that COM1 has written (src/machine/scrollback.ts). */
+  readonly scrollback: Uint8Array;
 }
 
 /** The parts of a machine whose vCPUs stand still. */
 export interface SavedParts {
-  readonly memory: MachineMemory;
+  readonly memory: MachineMemory & Ram;
   readonly core: CoreExports;
   readonly views: readonly StructView[];
   readonly devices: readonly Device<{ version: number }>[];
@@ -41,28 +44,30 @@ export interface SavedParts {
 
 const U64 = 0xffff_ffff_ffff_ffffn;
 
+/** The state of a machine; its memory goes into `copy`. */
 export function exportMachine(
   parts: SavedParts,
   config: SavedConfig,
   now: bigint,
-  serialInput: Uint8Array,
-): { state: MachineV1; pages: Uint8Array[] } {
-  const state: MachineV1 = {
-    version: 1,
+  console: { serialInput: Uint8Array; scrollback: Uint8Array },
+  copy: PageCopy,
+): MachineV2 {
+  copy.take(parts.memory);
+  return {
+    version: 2,
     config,
     now,
     tscFloor: parts.memory.control.get64(CONTROL.tscFloor),
     vcpus: parts.views.map((view) => exportVcpu(parts.core, view)),
     devices: Object.fromEntries(parts.devices.map((d) => [d.name, d.export()])),
-    serialInput,
+    ...console,
   };
-  return { state, pages: collectPages(parts.memory.backing) };
 }
 
 /** What a snapshot's machine was made with. @throws SnapshotError */
 export function savedConfig(snapshot: Snapshot): SavedConfig {
-  const config = new SnapshotFields("machine", snapshot.state).version(1).child("config");
-  const { cpu } = (snapshot.state as MachineV1).config;
+  const config = new SnapshotFields("machine", snapshot.state).version(2).child("config");
+  const { cpu } = (snapshot.state as MachineV2).config;
   if (typeof cpu !== "string") config.fail("cpu", "not a text");
   return {
     memoryBytes: config.int("memoryBytes", 0x10_0000, 3 * 2 ** 30),
@@ -83,8 +88,8 @@ export function importMachine(
   config: SavedConfig,
   snapshot: Snapshot,
   setNow: (now: bigint) => void,
-): { serialInput: Uint8Array } {
-  const from = new SnapshotFields("machine", snapshot.state).version(1);
+): { serialInput: Uint8Array; scrollback: Uint8Array; pages: PageSource } {
+  const from = new SnapshotFields("machine", snapshot.state).version(2);
   const saved = savedConfig(snapshot);
   for (const key of Object.keys(saved) as (keyof SavedConfig)[]) {
     if (saved[key] !== config[key]) from.fail(`config.${key}`, `${saved[key]}, this machine has ${config[key]}`);
@@ -93,12 +98,12 @@ export function importMachine(
   const tscFloor = from.bigint("tscFloor", 0n, U64);
   const vcpus = from.array("vcpus", parts.views.length, parts.views.length).map((v, i) => checkVcpu(parts.views[i], v));
   from.child("devices");
-  const devices = (snapshot.state as MachineV1).devices;
+  const devices = (snapshot.state as MachineV2).devices;
   for (const d of parts.devices) if (!(d.name in devices)) from.fail(`devices.${d.name}`, "is missing");
-  const { serialInput } = snapshot.state as MachineV1;
+  const { serialInput, scrollback } = snapshot.state as MachineV2;
   if (!(serialInput instanceof Uint8Array)) from.fail("serialInput", "not bytes");
-  const backing = parts.memory.backing;
-  const runs = readRuns(snapshot.memory, backing.length / 4096);
+  if (!(scrollback instanceof Uint8Array)) from.fail("scrollback", "not bytes");
+  const image = readMemory(snapshot.memory, parts.memory.pageBytes.length);
 
   const before = parts.devices.map((d) => d.export());
   const clock = parts.memory.control.get(CONTROL.timeBase);
@@ -112,16 +117,11 @@ export function importMachine(
     });
     throw error;
   }
-  let at = 0;
-  for (const { page, bytes } of runs) {
-    backing.fill(0, at, page * 4096);
-    backing.set(bytes, page * 4096);
-    at = page * 4096 + bytes.length;
-  }
-  backing.fill(0, at);
+  const pages = replaceMemory(parts.memory, image);
+  parts.memory.control.store(CONTROL.absent, pages.starts.length - 1);
   parts.memory.control.set64(CONTROL.tscFloor, tscFloor);
   vcpus.forEach((state, i) => {
     importVcpu(parts.core, parts.views[i], state);
   });
-  return { serialInput };
+  return { serialInput, scrollback, pages };
 }

@@ -9,6 +9,7 @@
  *     0x101000  granule table: guest physical address -> place in this memory
  *     0x106000  finer tables, for granules that are not one piece
  *     0x110000  ring of coalesced writes, from every vCPU to the device thread
+ *     0x120000  pages of a snapshot on their way into memory
  *     0x200000  vCPU areas, VCPU_STRIDE each
  *      …        page words: one u32 per 4 KiB page of backing memory
  *      …        guest memory segments, 64 KiB aligned
@@ -56,6 +57,10 @@ export const FINE_TABLES = 20;
 export const FINE_TABLE_SIZE = 2048;
 export const RING_BASE = 0x11_0000;
 export const RING_SIZE = 0x1_0000;
+/** Compressed bytes, what they unpack to, and tables (assembly/mem/inflate.ts); of whoever has CONTROL.unpacking. */
+export const INFLATE = { INPUT: 0x12_0000, OUTPUT: 0x13_2000, TABLES: 0x14_4000, END: 0x14_8000 } as const;
+/** Pages that are compressed together. */
+export const CHUNK_PAGES = 16;
 export const VCPU_BASE = 0x20_0000;
 
 /** Guest physical addresses the granule table can name: 8 GiB. */
@@ -105,15 +110,24 @@ export const CONTROL = layOut({
   timeBase: ["f64"],
   /** Largest TSC any vCPU has read: keeps RDTSC monotonic across vCPUs. */
   tscFloor: ["u64"],
-  /** Base of one byte for each page of backing memory: 1 = written since the host last asked (assembly/mem/dirty.ts). */
-  dirtyBytes: ["u32"],
+  /** Base of one byte for each page of backing memory: bits of PAGE_BYTE. */
+  pageBytes: ["u32"],
   /** Ports whose writes are coalesced or whose value is published: see assembly/ports.ts. */
   portHooks: ["u32", 16],
   /** 1: there are several vCPUs, each on a thread of its own. Locked instructions are then real atomic operations. */
   parallel: ["u32"],
   /** The vCPU that runs alone, or is about to, plus 1; 0 = none (assembly/mem/exclusive.ts). */
   exclusive: ["i32"],
+  /** Chunks of a snapshot whose pages are not in memory yet, and whether one is being unpacked (src/vcpu/pages.ts). */
+  absent: ["i32"],
+  unpacking: ["i32"],
 });
+
+/**
+ * What is known of a page of backing memory. DIRTY: written since the host last asked. TOUCHED: written at all; any other
+ * page is zeros. ABSENT: its bytes are still in a snapshot.
+ */
+export const PAGE_BYTE = { DIRTY: 1, TOUCHED: 2, ABSENT: 4 } as const;
 
 /** What `Vcpu.status` says when the interpreter comes back to the outer loop. */
 export const STATUS = {

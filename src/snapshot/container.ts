@@ -2,16 +2,20 @@
  * The snapshot file:
  *
  *      0 "TABHYVE\0"   8 schema u32   12 bytes of state u32   16 bytes of memory u32   20 zero u32
- *     24 SHA-256 of bytes 0 to 23 and of all from 56 on       56 state, memory: each a deflate stream
+ *     24 SHA-256 of bytes 0 to 23 and the SHA-256 of all from 56 on
+ *     56 state: a deflate stream; memory: see ram.ts
+ *
+ * In schema 1 the checksum was of bytes 0 to 23 and all from 56 on, and memory one deflate stream.
  *
  * State is JSON; what JSON does not have is an object with one key: {"$n": "ff"} a bigint in hexadecimal, {"$b": "00ff"}
  * bytes, {"$u": 0} undefined.
  */
 import { SnapshotError } from "../shared/device.ts";
-import { compress, inflate } from "./ram.ts";
+import { deflate, inflate } from "./deflate.ts";
+import { memoryOfSchema1 } from "./ram.ts";
 
 /** The schema that this build writes. Raise it with every change of a state's meaning, and add a migration. */
-export const SCHEMA = 1;
+export const SCHEMA = 2;
 const MAGIC = "TABHYVE\0";
 const HEAD = 56;
 const CHECKED_HEAD = 24;
@@ -19,11 +23,14 @@ const CHECKED_HEAD = 24;
 /** State of schema n to state of schema n + 1. */
 export type Migration = (state: unknown) => unknown;
 /** MIGRATIONS[n] leads on from schema n; schema 1 is the oldest there is. */
-const MIGRATIONS: Readonly<Record<number, Migration>> = {};
+const MIGRATIONS: Readonly<Record<number, Migration>> = {
+  // The console's scrollback goes along.
+  1: (state) => ({ ...(state as object), version: 2, scrollback: new Uint8Array(0) }),
+};
 
 export interface Snapshot {
   readonly state: unknown;
-  /** As collectPages makes it. */
+  /** As packMemory makes it. */
   readonly memory: Uint8Array;
 }
 
@@ -64,29 +71,30 @@ function revive(value: unknown): unknown {
   return Object.fromEntries(entries.map(([key, v]) => [key, revive(v)]));
 }
 
+const sha256 = async (bytes: Uint8Array): Promise<Uint8Array> =>
+  new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource));
+
+/** The checksum that belongs at byte 24. */
 async function digest(file: Uint8Array): Promise<Uint8Array> {
-  const covered = new Uint8Array(CHECKED_HEAD + file.length - HEAD);
+  const schema = new DataView(file.buffer, file.byteOffset).getUint32(8, true);
+  const rest = schema === 1 ? file.subarray(HEAD) : await sha256(file.subarray(HEAD));
+  const covered = new Uint8Array(CHECKED_HEAD + rest.length);
   covered.set(file.subarray(0, CHECKED_HEAD));
-  covered.set(file.subarray(HEAD), CHECKED_HEAD);
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", covered));
+  covered.set(rest, CHECKED_HEAD);
+  return sha256(covered);
 }
 
-/** Packs a snapshot; `memory` is what collectPages gave. `progress` gets the share that is done. */
-export async function pack(
-  state: unknown,
-  memory: readonly Uint8Array[],
-  progress?: (share: number) => void,
-): Promise<Uint8Array> {
-  const stateBytes = await compress([new TextEncoder().encode(toJson(state))]);
-  const memoryBytes = await compress(memory, progress);
-  const file = new Uint8Array(HEAD + stateBytes.length + memoryBytes.length);
+/** Packs a snapshot; `memory` is what packMemory gave. */
+export async function pack(state: unknown, memory: Uint8Array): Promise<Uint8Array> {
+  const stateBytes = await deflate(new TextEncoder().encode(toJson(state)));
+  const file = new Uint8Array(HEAD + stateBytes.length + memory.length);
   const view = new DataView(file.buffer);
   file.set(new TextEncoder().encode(MAGIC));
   view.setUint32(8, SCHEMA, true);
   view.setUint32(12, stateBytes.length, true);
-  view.setUint32(16, memoryBytes.length, true);
+  view.setUint32(16, memory.length, true);
   file.set(stateBytes, HEAD);
-  file.set(memoryBytes, HEAD + stateBytes.length);
+  file.set(memory, HEAD + stateBytes.length);
   file.set(await digest(file), CHECKED_HEAD);
   return file;
 }
@@ -113,11 +121,13 @@ export async function unpack(file: Uint8Array, migrations = MIGRATIONS, schemaNo
   if (!sum.every((b, i) => b === file[CHECKED_HEAD + i])) bad("the checksum is wrong: the file is damaged");
   let schema = view.getUint32(8, true);
   if (schema > schemaNow) bad(`schema ${schema} is newer than this build's ${schemaNow}`);
+  const body = file.subarray(HEAD + stateLength);
+  const memory = schema === 1 ? memoryOfSchema1(await inflate(body)) : body;
   let state = fromJson(new TextDecoder().decode(await inflate(file.subarray(HEAD, HEAD + stateLength))));
   for (; schema < schemaNow; schema++) {
     const step = migrations[schema];
     if (!step) bad(`schema ${schema} cannot be read any more`);
     state = step(state);
   }
-  return { state, memory: await inflate(file.subarray(HEAD + stateLength)) };
+  return { state, memory };
 }

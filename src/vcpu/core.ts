@@ -1,5 +1,6 @@
 /** The compiled core: its exports, and instantiating one binary for shared and for unshared memory. */
 import { type JitExports, RegionCompiler } from "./jit.ts";
+import { PageLoader } from "./pages.ts";
 
 /** Exports of assembly/index.ts. `vcpu` is the address of a vCPU's area. */
 export interface CoreExports {
@@ -15,6 +16,8 @@ export interface CoreExports {
   readCpuid(vcpu: number, func: number, index: number): void;
   /** gpa of a linear address for ACCESS_* of assembly/mem/walk.ts; -1n: page fault, its error code in excError. */
   gla2gpa(vcpu: number, linear: bigint, access: number): bigint;
+  /** Unpacks bytes at INFLATE.INPUT to INFLATE.OUTPUT; 0 unless that makes exactly `size` (assembly/mem/inflate.ts). */
+  inflate(length: number, size: number): number;
   /** Runs at most about `slice` instructions; returns one of RUN (src/shared/exit.ts). */
   run(vcpu: number, slice: bigint): number;
 }
@@ -29,7 +32,7 @@ const hostRandom: HostRandom = () => crypto.getRandomValues(new BigInt64Array(1)
 
 /**
  * An instance of the core on a machine's memory. `random` is the host's generator unless a run is to be repeatable,
- * `jit` what compiles regions for its vCPUs.
+ * `jit` what compiles regions for its vCPUs, `pages` what fetches pages of a snapshot.
  */
 export function instantiateCore(
   module: WebAssembly.Module,
@@ -37,15 +40,18 @@ export function instantiateCore(
   now: HostNow,
   random: HostRandom = hostRandom,
   jit: RegionCompiler = new RegionCompiler(memory),
+  pages: PageLoader = new PageLoader(memory),
 ): CoreExports {
   const abort = (_message: number, _file: number, line: number, column: number): never => {
     throw new Error(`the core failed an assertion (line ${line}, column ${column})`);
   };
   const compileRegions = (vcpu: number, at: number, count: number) => jit.compileRegions(vcpu, at, count);
   const forgetRegions = (vcpu: number) => jit.forgetRegions(vcpu);
-  const env = { memory, abort, now, random, compileRegions, forgetRegions };
+  const { fetchPage } = pages;
+  const env = { memory, abort, now, random, compileRegions, forgetRegions, fetchPage };
   const exports = new WebAssembly.Instance(module, { env }).exports as unknown as CoreExports & JitExports;
   jit.attach(exports);
+  pages.attach(exports);
   return exports;
 }
 

@@ -3,6 +3,7 @@
  * (everything on this thread). Device models cannot tell which one serves them.
  */
 import type { RUN } from "../shared/exit.ts";
+import type { PageSource } from "./pages.ts";
 
 export type RunResult = (typeof RUN)[keyof typeof RUN];
 
@@ -44,5 +45,7 @@ export interface Engine {
   refresh(id: number): Promise<void>;
   /** RFLAGS of a vCPU that does not run. */
   rflags(id: number): Promise<bigint>;
+  /** After `stop`: where absent pages come from; undefined: nowhere. */
+  usePages(source: PageSource | undefined): Promise<void>;
   destroy(): Promise<void>;
 }

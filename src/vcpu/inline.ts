@@ -12,6 +12,8 @@ import { clearStop } from "./attention.ts";
 import { type CoreExports, type HostNow, type HostRandom, instantiateCore } from "./core.ts";
 import { postDrop } from "./drop.ts";
 import type { DeviceSide, Engine } from "./engine.ts";
+import { RegionCompiler } from "./jit.ts";
+import type { PageLoader, PageSource } from "./pages.ts";
 import { type StructView, vcpuBase, vcpuView } from "./view.ts";
 import type { VirtualClock } from "./virtualClock.ts";
 
@@ -29,6 +31,8 @@ export interface InlineOptions {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly vcpus: number;
+  /** Fetches absent pages for every vCPU. */
+  readonly pages: PageLoader;
   readonly now: HostNow;
   /** Time by instructions; `now` is its. */
   readonly clock?: VirtualClock;
@@ -53,7 +57,8 @@ export class InlineEngine implements Engine {
     this.#devices = devices;
     this.#views = Array.from({ length: options.vcpus }, (_, id) => vcpuView(options.memory.buffer, id));
     this.#cores = this.#views.map((_, id) => {
-      const core = instantiateCore(options.module, options.memory, options.now, options.random);
+      const { module, memory, now, random, pages } = options;
+      const core = instantiateCore(module, memory, now, random, new RegionCompiler(memory), pages);
       core.init(vcpuBase(id));
       return core;
     });
@@ -90,6 +95,10 @@ export class InlineEngine implements Engine {
 
   async rflags(id: number): Promise<bigint> {
     return this.#cores[id].rflags(vcpuBase(id));
+  }
+
+  async usePages(source: PageSource | undefined): Promise<void> {
+    this.#options.pages.use(source);
   }
 
   async destroy(): Promise<void> {

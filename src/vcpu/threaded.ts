@@ -9,6 +9,7 @@ import { armDeadline, clearStop, keepDeadline, requestStop } from "./attention.t
 import { postDrop } from "./drop.ts";
 import type { DeviceSide, Engine } from "./engine.ts";
 import { answerExit, postAgain, ringDoorbell, takeExits } from "./exitWord.ts";
+import type { PageSource } from "./pages.ts";
 import { controlView, type StructView, vcpuView } from "./view.ts";
 import type { VcpuWorker, WorkerStop } from "./worker.ts";
 
@@ -133,6 +134,10 @@ export class ThreadedEngine implements Engine {
 
   rflags(id: number): Promise<bigint> {
     return this.#threads[id].remote.rflags();
+  }
+
+  async usePages(source: PageSource | undefined): Promise<void> {
+    await Promise.all(this.#threads.map((t) => t.remote.usePages(source)));
   }
 
   async destroy(): Promise<void> {

@@ -11,6 +11,8 @@ import { CONTROL, VCPU } from "../shared/layout.ts";
 import { sleepInHalt } from "./attention.ts";
 import { type CoreExports, instantiateCore } from "./core.ts";
 import { awaitAnswer, postExit } from "./exitWord.ts";
+import { RegionCompiler } from "./jit.ts";
+import { PageLoader, type PageSource } from "./pages.ts";
 import { controlView, type StructView, vcpuBase, vcpuView } from "./view.ts";
 
 export interface WorkerInit {
@@ -36,6 +38,7 @@ export class VcpuWorker {
   #core!: CoreExports;
   #view!: StructView;
   #control!: StructView;
+  #pages!: PageLoader;
   #base = 0;
   #now: () => number = () => performance.now();
   /** More vCPUs than the host has cores. */
@@ -44,10 +47,12 @@ export class VcpuWorker {
   init(options: WorkerInit): void {
     const shift = performance.timeOrigin - options.origin;
     this.#now = () => performance.now() + shift;
-    this.#core = instantiateCore(options.module, options.memory, this.#now);
+    const { module, memory } = options;
+    this.#pages = new PageLoader(memory);
+    this.#core = instantiateCore(module, memory, this.#now, undefined, new RegionCompiler(memory), this.#pages);
     this.#base = vcpuBase(options.id);
-    this.#view = vcpuView(options.memory.buffer, options.id);
-    this.#control = controlView(options.memory.buffer);
+    this.#view = vcpuView(memory.buffer, options.id);
+    this.#control = controlView(memory.buffer);
     this.#crowded = this.#control.get(CONTROL.vcpuCount) > options.cores;
     this.#core.init(this.#base);
   }
@@ -58,6 +63,10 @@ export class VcpuWorker {
 
   rflags(): bigint {
     return this.#core.rflags(this.#base);
+  }
+
+  usePages(source: PageSource | undefined): void {
+    this.#pages.use(source);
   }
 
   /** Runs until told to stop. */

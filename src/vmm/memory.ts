@@ -13,6 +13,7 @@ import {
   GRANULE_S,
   GRANULE_W,
   GRANULES_BASE,
+  PAGE_BYTE,
   PAGE_SIZE,
   VCPU_BASE,
   VCPU_STRIDE,
@@ -64,12 +65,15 @@ export class MachineMemory implements GuestMemory {
   readonly backing: Uint8Array;
   /** Called with the backing page after the host has written to a page that holds code. */
   onCodeWrite: (hostPage: number) => void = () => {};
+  /** Called with a place in a page that is absent (PAGE_BYTE), which is there afterwards. */
+  fetchPage: (host: number) => void = () => {};
   readonly #granules: Uint32Array;
   readonly #fine: Uint32Array;
   readonly #fineFree = Array.from({ length: FINE_TABLES }, (_, i) => i);
   readonly #pageWords: Int32Array;
-  /** One byte for each backing page, 1 = written. */
-  readonly #dirty: Uint8Array;
+  /** PAGE_BYTE of each page from address 0 on, and of those of `backing`. */
+  readonly #pageBytes: Uint8Array;
+  readonly pageBytes: Uint8Array;
   /** Backing memory nobody has, in order of address. */
   #free: { at: number; length: number }[];
 
@@ -88,8 +92,8 @@ export class MachineMemory implements GuestMemory {
       regions.reduce((n, r) => n + roundUp(r.length, GRANULE_SIZE), 0) + roundUp(config.reserve ?? 0, PAGE_SIZE);
     // One word and one byte for each page there will be, those of the words and the areas before them included.
     const most = Math.ceil((pageWordsBase + total + 4 * GRANULE_SIZE) / PAGE_SIZE + total / PAGE_SIZE / 512);
-    const dirtyBase = pageWordsBase + most * 4;
-    const start = roundUp(dirtyBase + most, GRANULE_SIZE);
+    const pageBytesBase = pageWordsBase + most * 4;
+    const start = roundUp(pageBytesBase + most, GRANULE_SIZE);
     const end = start + total;
     if (end > 2 ** 32) throw new OutOfMemoryError(end);
     try {
@@ -109,9 +113,10 @@ export class MachineMemory implements GuestMemory {
     this.#pageWords = new Int32Array(buffer, pageWordsBase);
     this.backing = this.bytes.subarray(start, end);
     this.#free = [{ at: start, length: total }];
-    this.#dirty = new Uint8Array(buffer, dirtyBase, most);
+    this.#pageBytes = new Uint8Array(buffer, pageBytesBase, most);
+    this.pageBytes = this.#pageBytes.subarray(start / PAGE_SIZE, end / PAGE_SIZE);
     this.control.set(CONTROL.pageWords, pageWordsBase);
-    this.control.set(CONTROL.dirtyBytes, dirtyBase);
+    this.control.set(CONTROL.pageBytes, pageBytesBase);
     this.control.set(CONTROL.backingEnd, end);
     this.control.set(CONTROL.a20Mask, 0xffff_ffff);
     this.control.set(CONTROL.vcpuCount, config.vcpus);
@@ -221,11 +226,13 @@ export class MachineMemory implements GuestMemory {
     return this.#fine[fineTable(e) * 512 + ((gpa % GRANULE_SIZE) >> 12)];
   }
 
-  /** Backing address of a gpa, or -1. */
+  /** Backing address of a gpa, or -1. Its page is there. */
   hostAddress(gpa: number): number {
     const e = this.#entry(gpa);
     if (!(e & GRANULE_P)) return -1;
-    return ((e & ~0xfff) >>> 0) + (gpa % (e & GRANULE_S ? PAGE_SIZE : GRANULE_SIZE));
+    const host = ((e & ~0xfff) >>> 0) + (gpa % (e & GRANULE_S ? PAGE_SIZE : GRANULE_SIZE));
+    if (this.#pageBytes[Math.floor(host / PAGE_SIZE)] & PAGE_BYTE.ABSENT) this.fetchPage(host);
+    return host;
   }
 
   /** Whether the guest may write there. */
@@ -252,7 +259,7 @@ export class MachineMemory implements GuestMemory {
   /** The host has written to the backing page of `host`: it is dirty, and code of it is to be dropped. */
   hostWritten(host: number): void {
     const page = Math.floor(host / PAGE_SIZE);
-    this.#dirty[page] = 1;
+    this.#pageBytes[page] = PAGE_BYTE.DIRTY | PAGE_BYTE.TOUCHED;
     // A read-modify-write, not a load: the bytes must be out before the word is looked at (assembly/mem/pageword.ts).
     if (Atomics.or(this.#pageWords, page, 0) >>> 16) this.onCodeWrite(page * PAGE_SIZE);
   }
@@ -263,8 +270,8 @@ export class MachineMemory implements GuestMemory {
    */
   takeDirty(host: number): boolean {
     const page = Math.floor(host / PAGE_SIZE);
-    const dirty = this.#dirty[page] !== 0;
-    this.#dirty[page] = 0;
+    const dirty = (this.#pageBytes[page] & PAGE_BYTE.DIRTY) !== 0;
+    this.#pageBytes[page] &= ~PAGE_BYTE.DIRTY;
     return dirty;
   }
 

@@ -147,7 +147,7 @@ export const SEEDS: Readonly<Record<string, SeedRow>> = {
   vm_denormalize_hrtime: ["Vm.denormalizeHrtime", vm, life],
   vmm_data_read: ["exportMachine", "machine/snapshot.ts", "snapshot/machine.test.ts"],
   vmm_data_write: ["importMachine", "machine/snapshot.ts", "snapshot/machine.test.ts"],
-  vmm_data_req: ["MachineV1", "machine/snapshot.ts", "snapshot/machine.test.ts"],
+  vmm_data_req: ["MachineV2", "machine/snapshot.ts", "snapshot/machine.test.ts"],
   vmm_data_version_entry: ["SavedParts.devices", "machine/snapshot.ts", "snapshot/machine.test.ts"],
   vmm_data_vcpu_readf_t: ["exportVcpu", "snapshot/vcpu.ts", "snapshot/machine.test.ts"],
   vmm_data_vcpu_writef_t: ["importVcpu", "snapshot/vcpu.ts", "snapshot/machine.test.ts"],

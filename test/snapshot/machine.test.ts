@@ -22,6 +22,9 @@ beforeAll(async () => {
 });
 afterAll(cleanUp);
 
+/** The memory of a machine in which all is zeros. */
+const NO_MEMORY = new Uint8Array(8);
+
 /** A state as data. */
 // biome-ignore lint/suspicious/noExplicitAny: what is spoiled has no type
 type Plain = any;
@@ -126,6 +129,20 @@ describe("a machine that runs", { timeout: 240_000 }, () => {
     expect(plain((await unpack(await two.machine.save())).state)).not.toEqual(plain(a.state));
   });
 
+  it("takes what its console has shown along, the last of it", async () => {
+    const one = await booted("inline");
+    const shown = new TextDecoder().decode(one.machine.scrollback);
+    expect(shown).toMatch(/for the commands.*tabhyve> $/s);
+    const two = await Console.on("threaded");
+    await two.machine.restore(await one.machine.save());
+    expect(new TextDecoder().decode(two.machine.scrollback)).toBe(shown);
+    // It is not shown again: whoever shows the console asks for it.
+    expect(two.text).toBe("");
+    await two.machine.resume();
+    await two.command("p");
+    expect(new TextDecoder().decode(two.machine.scrollback).startsWith(`${shown}p`)).toBe(true);
+  });
+
   it("is small: pages of zeros are left out, the rest is compressed", async () => {
     const one = await booted("inline");
     const file = await one.machine.save();
@@ -170,7 +187,10 @@ describe("files that cannot be used", { timeout: 240_000 }, () => {
     const before = await unpack(await two.machine.save());
     const spoil: ((s: Plain) => void)[] = [
       (s) => {
-        s.version = 2;
+        s.version = 77;
+      },
+      (s) => {
+        s.scrollback = "text";
       },
       (s) => {
         delete s.devices.vhpet;
@@ -195,22 +215,40 @@ describe("files that cannot be used", { timeout: 240_000 }, () => {
     for (const bad of spoil) {
       const changed = structuredClone(state);
       bad(changed);
-      const made = await pack(changed, [new Uint8Array(Uint32Array.of(0xffff_ffff).buffer)]);
+      const made = await pack(changed, NO_MEMORY);
       await expect(two.machine.restore(made)).rejects.toBeInstanceOf(SnapshotError);
       const after = await unpack(await two.machine.save());
       expect(plain(after.state)).toEqual(plain(before.state));
       expect(Buffer.compare(before.memory, after.memory)).toBe(0);
     }
     // A run of pages beyond the memory.
-    const beyond = await pack(state, [new Uint8Array(Uint32Array.of(0x10_0000, 1).buffer), new Uint8Array(4096)]);
+    const run = Uint32Array.of(1, 1, 0x10_0000, 1, 0, 1);
+    const beyond = await pack(state, new Uint8Array([...new Uint8Array(run.buffer), 0]));
     await expect(two.machine.restore(beyond)).rejects.toThrow(/memory/);
     await two.machine.resume();
     expect(await two.command("help")).toMatch(/help/);
     expect(two.machine.view().get(VCPU.slow)).toBe(0);
   });
 
+  it("of schema 1, as it was written then: the guest goes on", async () => {
+    // The embedded guest, with "hel" typed at its prompt, saved by the last build before schema 2.
+    const file = readFileSync(join(import.meta.dirname, "data/schema1.snapshot"));
+    expect(new DataView(file.buffer, file.byteOffset).getUint32(8, true)).toBe(1);
+    for (const transport of ["inline", "threaded"] as const) {
+      const one = await Console.on(transport, { memoryBytes: 4 << 20, vcpus: 2 });
+      await one.machine.restore(file);
+      expect(one.machine.scrollback).toHaveLength(0);
+      await one.machine.resume();
+      expect(await one.command("p")).toMatch(/this list/);
+    }
+    const damaged = Uint8Array.from(file);
+    damaged[damaged.length - 9] ^= 4;
+    const one = await Console.on("inline", { memoryBytes: 4 << 20, vcpus: 2 });
+    await expect(one.machine.restore(damaged)).rejects.toThrow(/checksum/);
+  });
+
   it("of an older schema are migrated step by step, of a newer one refused", async () => {
-    const file = await pack({ version: 1, ticks: 5n }, [new Uint8Array(Uint32Array.of(0xffff_ffff).buffer)]);
+    const file = await pack({ version: 1, ticks: 5n }, NO_MEMORY);
     const steps = {
       [SCHEMA]: (s: Plain) => ({ ...s, ticks: undefined, timers: [s.ticks] }),
       [SCHEMA + 1]: (s: Plain) => ({ ...s, timers: (s.timers as bigint[]).map((at) => ({ at })) }),
