@@ -1,6 +1,7 @@
 /** 32-bit protected mode and virtual-8086 mode: gates, stacks of inner levels, returns to outer ones. */
 import { beforeAll, expect, test } from "vitest";
 import { loadCore, runGuest } from "./guest.ts";
+import { idtGate, protectedGuest, taskGate } from "./protectedGuest.ts";
 
 beforeAll(loadCore, 180_000);
 
@@ -9,49 +10,19 @@ beforeAll(loadCore, 180_000);
  * with two parameters, 38 a task gate. Exceptions 6 and 13 and interrupts 40h (DPL 3), 41h come to `handler`, which writes
  * number, error code (0 if there is none), CS and ESP to port 10h and goes to [resume] on the same stack.
  */
-const guest = (body: string, gate = ""): string => `
-bits 16
-org 0x1000
-  cli
-  xor ax,ax
-  mov ds,ax
-  lgdt [gdtr]
-  lidt [idtr]
-  mov eax,cr0
-  or eax,1
-  mov cr0,eax
-  jmp 8:start
-gdtr: dw 0x3f
-  dd gdt
-idtr: dw 0x41*8+7
-  dd 0x8000
-align 8
-gdt: dq 0,0x00cf9b000000ffff,0x00cf93000000ffff,0x00cffb000000ffff,0x00cff3000000ffff
+const guest = (body: string, gate = ""): string =>
+  protectedGuest({
+    gdt: `  dq 0x00cffb000000ffff,0x00cff3000000ffff
   dw 0x67,tss
   db 0,0x89,0,0
   dw gate,8
   db 2,0xec,0,0
-  dw 0,0x28,0xe500,0
-bits 32
-start:
-  mov eax,0x10
-  mov ds,eax
-  mov es,eax
-  mov ss,eax
-  mov esp,0x6000
-  mov eax,0x28
-  ltr ax
-  mov dword [tss+4],0x7000
+  dw 0,0x28,0xe500,0`,
+    tr: 0x28,
+    idt: [idtGate(6, "h6"), idtGate(13, "h13"), idtGate(0x40, "h40", 0xee), taskGate(0x41, 8)],
+    body: `  mov dword [tss+4],0x7000
   mov dword [tss+8],0x10
   mov word [tss+0x66],0x68
-  mov dword [0x8000+6*8],0x80000+h6
-  mov dword [0x8000+6*8+4],0x8e00
-  mov dword [0x8000+13*8],0x80000+h13
-  mov dword [0x8000+13*8+4],0x8e00
-  mov dword [0x8000+0x40*8],0x80000+h40
-  mov dword [0x8000+0x40*8+4],0xee00
-  mov dword [0x8000+0x41*8],0x80000+h40
-  mov dword [0x8000+0x41*8+4],0x8500
 ${body}
 finish:
   cli
@@ -92,8 +63,8 @@ ${gate}
 align 4
 resume: dd finish
 tss: times 0x68 db 0
-  db 0xff
-`;
+  db 0xff`,
+  });
 
 test("a call gate copies parameters to the inner stack; RET n gives both back", () => {
   const r = runGuest(

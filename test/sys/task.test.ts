@@ -1,6 +1,7 @@
 /** Hardware task switches: what is saved, loaded and checked, and in which task a fault is met (SDM vol. 3, chapter 8). */
 import { beforeAll, describe, expect, test } from "vitest";
 import { loadCore, runGuest } from "./guest.ts";
+import { idtGate, protectedGuest, taskGate } from "./protectedGuest.ts";
 
 beforeAll(loadCore, 180_000);
 
@@ -9,25 +10,9 @@ beforeAll(loadCore, 180_000);
  * b, 30 a 16-bit TSS `n`, 38 an LDT, 40 user code, 48 user data, 50 a 16-bit stack. Task b starts at `tb`, n at `tn`.
  * Exceptions 1, 10 to 13 note "vector error TR" and end. Interrupt 40h and exception 14 have task gates to b.
  */
-const guest = (body: string, tb = "", tn = ""): string => `
-bits 16
-org 0x1000
-  cli
-  xor ax,ax
-  mov ds,ax
-  lgdt [gdtr]
-  lidt [idtr]
-  mov eax,cr0
-  or eax,1
-  mov cr0,eax
-  jmp 8:start
-gdtr: dw 0x57
-  dd gdt
-idtr: dw 0x40*8+7
-  dd 0x8000
-align 8
-gdt: dq 0,0x00cf9b000000ffff,0x00cf93000000ffff
-  dw 0x67,a
+const guest = (body: string, tb = "", tn = ""): string =>
+  protectedGuest({
+    gdt: `  dw 0x67,a
   db 0,0x89,0,0
   dw 0x67,b
   db 0,0x89,0,0
@@ -36,32 +21,14 @@ gdt: dq 0,0x00cf9b000000ffff,0x00cf93000000ffff
   db 0,0x81,0,0
   dw 7,ldt
   db 0,0x82,0,0
-  dq 0x00cffb000000ffff,0x00cff3000000ffff,0x000093000000ffff
-ldt: dq 0x00cf93000000ffff
-bits 32
-start:
-  mov eax,0x10
-  mov ds,eax
-  mov es,eax
-  mov ss,eax
-  mov esp,0x6000
-  mov eax,0x18
-  ltr ax
-  mov dword [0x8000+1*8],0x80000+h1
-  mov dword [0x8000+1*8+4],0x8e00
-  mov dword [0x8000+10*8],0x80000+h10
-  mov dword [0x8000+10*8+4],0x8e00
-  mov dword [0x8000+11*8],0x80000+h11
-  mov dword [0x8000+11*8+4],0x8e00
-  mov dword [0x8000+12*8],0x80000+h12
-  mov dword [0x8000+12*8+4],0x8e00
-  mov dword [0x8000+13*8],0x80000+h13
-  mov dword [0x8000+13*8+4],0x8e00
-  mov dword [0x8000+14*8],0x200000
-  mov dword [0x8000+14*8+4],0x8500
-  mov dword [0x8000+0x40*8],0x200000
-  mov dword [0x8000+0x40*8+4],0x8500
-${body}
+  dq 0x00cffb000000ffff,0x00cff3000000ffff,0x000093000000ffff`,
+    tr: 0x18,
+    idt: [
+      ...[1, 10, 11, 12, 13].map((vector) => idtGate(vector, `h${vector}`)),
+      taskGate(14, 0x20),
+      taskGate(0x40, 0x20),
+    ],
+    body: `${body}
 finish:
   cli
   hlt
@@ -93,12 +60,13 @@ tn:
 ${tn}
   jmp finish
 align 4
+ldt: dq 0x00cf93000000ffff
 a: times 0x68 db 0
 b: dd 0,0,0,0,0,0,0,0,tb,0x2002,0xb0,0xb1,0xb2,0xb3,0x5000,0xb5,0xb6,0xb7,0x10,8,0x10,0x10,0,0,0
   dw 0,0x68
 n: dw 0,0,0,0,0,0,0,tn,2,0x10,0x11,0x12,0x13,0x4000,0x15,0x16,0x17,0x10,8,0x50,0x10,0
-  dw 0
-`;
+  dw 0`,
+  });
 
 const out = (body: string, tb = "", tn = ""): string[] => {
   const r = runGuest(guest(body, tb, tn), { ram: 0x80_0000 });
@@ -219,10 +187,10 @@ describe("faults", () => {
     expect(spoilt("", "call 0x18:0")).toBe("d 18 18");
     // Through a gate: not to an LDT's selector, not beyond the GDT; EXT for an exception, not for INT n.
     expect(spoilt("  mov byte [gdt+0x2a],0x24", "jmp 0x28:0")).toBe("d 24 18");
-    const gate = (vector: number) =>
+    const idtGate = (vector: number) =>
       `  mov dword [0x8000+${vector}*8],0x580000\n  mov dword [0x8000+${vector}*8+4],0x8500`;
-    expect(spoilt(gate(0x40), "int 0x40")).toBe("d 58 18");
-    expect(spoilt(gate(6), "ud2")).toBe("d 59 18");
+    expect(spoilt(idtGate(0x40), "int 0x40")).toBe("d 58 18");
+    expect(spoilt(idtGate(6), "ud2")).toBe("d 59 18");
   });
 
   test("IRET wants a busy TSS, and says #TS", () => {

@@ -1,6 +1,7 @@
 /** The virtual interrupt flag and the redirection of INT n: CR4.VME in virtual-8086 mode, CR4.PVI in ring 3 (SDM vol. 3, 21). */
 import { beforeAll, describe, expect, test } from "vitest";
 import { loadCore, runGuest } from "./guest.ts";
+import { idtGate, protectedGuest } from "./protectedGuest.ts";
 
 beforeAll(loadCore, 180_000);
 
@@ -20,46 +21,18 @@ const iopl = (n: number): number => n << 12;
  */
 const run = (cr4: number, flags: number, code: string, in86 = ""): string[] => {
   const bits = flags & VM ? 16 : 32;
-  const r = runGuest(`
-bits 16
-org 0x1000
-  cli
-  xor ax,ax
-  mov ds,ax
-  lgdt [gdtr]
-  lidt [idtr]
-  mov word [0x41*4],handler86-0x1000
+  const r = runGuest(
+    protectedGuest({
+      real: `  mov word [0x41*4],handler86-0x1000
   mov word [0x41*4+2],0x100
   mov eax,${cr4}
-  mov cr4,eax
-  mov eax,cr0
-  or eax,1
-  mov cr0,eax
-  jmp 8:start
-gdtr: dw 0x2f
-  dd gdt
-idtr: dw 0x41*8+7
-  dd 0x8000
-align 8
-gdt: dq 0,0x00cf9b000000ffff,0x00cf93000000ffff,0x00cffb000000ffff,0x00cff3000000ffff
+  mov cr4,eax`,
+      gdt: `  dq 0x00cffb000000ffff,0x00cff3000000ffff
   dw 0x90,tss
-  db 0,0x89,0,0
-bits 32
-start:
-  mov eax,0x10
-  mov ds,eax
-  mov es,eax
-  mov ss,eax
-  mov esp,0x6000
-  mov eax,0x28
-  ltr ax
-  mov dword [0x8000+13*8],0x80000+h13
-  mov dword [0x8000+13*8+4],0x8e00
-  mov dword [0x8000+0x40*8],0x80000+h40
-  mov dword [0x8000+0x40*8+4],0xee00
-  mov dword [0x8000+0x41*8],0x80000+h40
-  mov dword [0x8000+0x41*8+4],0xee00
-  push 0
+  db 0,0x89,0,0`,
+      tr: 0x28,
+      idt: [idtGate(13, "h13"), idtGate(0x40, "h40", 0xee), idtGate(0x41, "h40", 0xee)],
+      body: `  push 0
   push 0
   push ${bits === 16 ? 0 : "0x23"}
   push ${bits === 16 ? 0 : "0x23"}
@@ -96,8 +69,9 @@ tss: dd 0,0x7000,0x10
   times 8 db 0xff
   db 0xfd
   times 23 db 0xff
-  times 16 db 0xff
-`);
+  times 16 db 0xff`,
+    }),
+  );
   const value = (port: number) =>
     r.out.filter((o) => o.startsWith(`${port.toString(16)}=`)).map((o) => Number.parseInt(o.slice(3), 16));
   return [
