@@ -118,15 +118,17 @@ export function exhaust(make: () => Scenario, preemptions: number, limit = 100_0
   }
 }
 
-/** The schedule that breaks a protocol, or undefined if none was found: for showing that a check can fail. */
-export function findFault(make: () => Scenario, count = 3000): Counterexample | undefined {
-  try {
-    explore(make, count);
-  } catch (error) {
-    if (error instanceof Counterexample) return error;
-    throw error;
+/** Shows that a protocol's checks can fail: throws unless each of `faults` breaks it under some schedule. */
+export function findFaults<F>(faults: readonly F[], make: (fault: F) => Scenario, count = 3000): void {
+  for (const fault of faults) {
+    try {
+      explore(() => make(fault), count);
+    } catch (error) {
+      if (error instanceof Counterexample) continue;
+      throw error;
+    }
+    throw new Error(`nothing noticed ${JSON.stringify(fault)}`);
   }
-  return undefined;
 }
 
 // Real code

@@ -3,7 +3,7 @@
  * (assembly/mem/pageword.ts); this is its state machine, step by step, with ways to get it wrong.
  */
 import { describe, expect, it } from "vitest";
-import { exhaust, explore, findFault, type Scenario, type Steps, same } from "./interleave.ts";
+import { exhaust, explore, findFaults, type Scenario, type Steps, same } from "./interleave.ts";
 
 interface Fault {
   /** noteWritable looks for code first and sets its bit later. */
@@ -248,11 +248,6 @@ describe("the page word among vCPUs", () => {
       [{ deaf: true }, "CIRCLE"],
       [{ earlyWord: true }, "THREE"],
     ];
-    for (const [fault, name] of faults) {
-      expect(
-        findFault(() => scenario(scripts[name](), fault), 10_000),
-        JSON.stringify(fault),
-      ).toBeDefined();
-    }
+    findFaults(faults, ([fault, name]) => scenario(scripts[name](), fault), 10_000);
   });
 });
