@@ -10,7 +10,7 @@ const { buildNode } = await import("./build-node.mjs");
 await buildCore();
 await buildNode();
 must("node", ["scripts/guests.mjs", "--optional"]);
-must("node", ["scripts/browser.mjs"]);
+must("node", ["scripts/test-tools.mjs"]);
 if (!process.argv.includes("--no-lint")) must("npm", ["run", "-s", "check"]);
 must(join(root, "node_modules/.bin/vitest"), ["run", ...process.argv.slice(2).filter((a) => a !== "--no-lint")]);
 if (!existsSync(join(root, "guests/manifest.json"))) {
