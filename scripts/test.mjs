@@ -9,7 +9,7 @@ const { buildCore } = await import("./build-core.mjs");
 const { buildNode } = await import("./build-node.mjs");
 await buildCore();
 await buildNode();
-must("node", ["scripts/guests.mjs", "--optional"]);
+must("node", ["scripts/guests.mjs", "--optional", "cloud", "vmlinux"]);
 must("node", ["scripts/test-tools.mjs"]);
 if (!process.argv.includes("--no-lint")) must("npm", ["run", "-s", "check"]);
 must(join(root, "node_modules/.bin/vitest"), ["run", ...process.argv.slice(2).filter((a) => a !== "--no-lint")]);
