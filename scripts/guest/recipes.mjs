@@ -3,9 +3,9 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { gunzipSync, gzipSync } from "node:zlib";
+import { gzipSync } from "node:zlib";
+import { installPackages } from "../prepare.mjs";
 import { character, cpio, directory, file, symlink } from "./cpio.mjs";
-import { isLegacyFrame, unpackLegacyFrame } from "./lz4.mjs";
 
 export const DEFAULT = "cloud";
 
@@ -72,15 +72,18 @@ const linux = (title, name, architecture, dependency, memory) => ({
 const CLOUD = ["linux-image-cloud-amd64", "amd64", /^linux-image-\d.*-cloud-amd64$/];
 const I386 = ["linux-image-686", "i386", /^linux-image-\d.*-686$/];
 
-/** The kernel proper out of a bzImage: the payload that its setup header names (boot.rst: payload_offset). */
-function vmlinux(image) {
-  const view = new DataView(image.buffer, image.byteOffset, image.length);
-  const system = ((view.getUint8(0x1f1) || 4) + 1) * 512;
-  const payload = image.subarray(system + view.getUint32(0x248, true)).subarray(0, view.getUint32(0x24c, true));
-  if (isLegacyFrame(payload)) return unpackLegacyFrame(payload);
-  // Linux appends the unpacked size to whatever the packer made; gunzip takes that for trailing junk.
-  if (payload[0] === 0x1f && payload[1] === 0x8b) return gunzipSync(payload.subarray(0, -4));
-  throw new Error("the kernel in the bzImage is packed neither by LZ4 nor by gzip");
+/** The kernel proper out of a bzImage, by the machine's own loader. */
+async function vmlinux(shop, image) {
+  installPackages();
+  const { runnerImport } = await import("vite");
+  const load = async (name) =>
+    (await runnerImport(join(shop.root, `src/machine/loader/${name}.ts`), { configFile: false, root: shop.root }))
+      .module;
+  const { parseSetupHeader } = await load("bzImage");
+  const { unpackKernel } = await load("payload");
+  const kernel = unpackKernel(image, parseSetupHeader(image));
+  if (!kernel) throw new Error("the kernel in the bzImage is not packed by LZ4");
+  return kernel.file;
 }
 
 function compile(shop, output, options) {
@@ -118,7 +121,7 @@ export const RECIPES = {
     async make(shop) {
       const { image, about } = await kernel(shop, ...CLOUD);
       const { initrd, about: userland } = await shell(shop, "amd64");
-      const record = shop.write("vmlinux-cloud-amd64", vmlinux(image));
+      const record = shop.write("vmlinux-cloud-amd64", await vmlinux(shop, image));
       return { kernel: record, initrd, append: APPEND, memory: "256M", packages: [about, userland] };
     },
   },

@@ -94,3 +94,9 @@ export function cpuToggles(text: string): number[] {
   while (toggles.length < VENDOR_WORD) toggles.push(0);
   return [...toggles, vendor];
 }
+
+/** Whether a CPU with these toggles (see `cpuToggles`) has a feature. */
+export function hasFeature(toggles: readonly number[], name: string): boolean {
+  const { word, bit } = featureNamed(name);
+  return (((DEFAULT[word] ^ toggles[word]) >>> bit) & 1) !== 0;
+}

@@ -7,7 +7,7 @@
  *                              off | failed | (reset: boots again)
  */
 import { DebugLog, type LogSink } from "../debug/log.ts";
-import { cpuToggles } from "../isa/cpuModel.ts";
+import { cpuToggles, hasFeature } from "../isa/cpuModel.ts";
 import { DEFAULT } from "../isa/features.ts";
 import { EXIT } from "../shared/exit.ts";
 import { ATTENTION, CONTROL, STATS, VCPU } from "../shared/layout.ts";
@@ -580,6 +580,7 @@ export class Machine implements DeviceSide {
       kernel: config.kernel,
       ramSize: config.memoryBytes,
       acpiRsdp: acpi[0].gpa,
+      la57: hasFeature(this.#cpuToggles, "la57"),
       ...(config.kernelName !== undefined && { kernelName: config.kernelName }),
       ...(config.initrd && { initrd: config.initrd }),
       ...(config.append !== undefined && { append: config.append }),

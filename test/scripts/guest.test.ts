@@ -14,35 +14,6 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(scratch, { recursive: true }));
 
-describe("LZ4 legacy frames", () => {
-  const block = (bytes: number[]): number[] => [bytes.length, 0, 0, 0, ...bytes];
-  const MAGIC = [0x02, 0x21, 0x4c, 0x18];
-
-  it("unpacks literals, matches that overlap themselves, and long lengths", async () => {
-    const { unpackLegacyFrame } = await load("lz4");
-    // 2 literals "ab", match of 4 + 15 + 255 + 6 = 280 at offset 2; then 16 literals (15 + 1).
-    const sequence = [0x2f, 0x61, 0x62, 2, 0, 255, 6];
-    const tail = Array.from("0123456789ABCDEF", (c) => c.charCodeAt(0));
-    const frame = [...MAGIC, ...block([...sequence, 0xf0, 1, ...tail]), ...block([0x10, 0x7a])];
-    expect(unpackLegacyFrame(Uint8Array.from(frame)).toString()).toBe(`${"ab".repeat(141)}0123456789ABCDEFz`);
-  });
-
-  it("ends where Linux has appended the unpacked size", async () => {
-    const { unpackLegacyFrame } = await load("lz4");
-    const frame = Uint8Array.from([...MAGIC, ...block([0x10, 0x7a]), 1, 0, 0, 0]);
-    expect(unpackLegacyFrame(frame).toString()).toBe("z");
-  });
-
-  it("refuses what is damaged", async () => {
-    const { unpackLegacyFrame } = await load("lz4");
-    const frame = (bytes: number[]) => () => unpackLegacyFrame(Uint8Array.from([...MAGIC, ...bytes]));
-    expect(() => unpackLegacyFrame(Uint8Array.of(1, 2, 3, 4, 5))).toThrow(/not an LZ4/);
-    expect(frame([100, 0, 0, 0, 0x10])).toThrow(/exceeds the data/);
-    expect(frame(block([0x50, 1, 2]))).toThrow(/literals/);
-    expect(frame(block([0x10, 1, 9, 0, 0]))).toThrow(/match/);
-  });
-});
-
 describe("cpio", () => {
   it("writes what the cpio program reads", async () => {
     const { cpio, directory, file, symlink, character } = await load("cpio");

@@ -1,6 +1,7 @@
 /**
  * Linux's bzImage, by the kernel's boot protocol (Documentation/arch/x86/boot.rst): the 64-bit entry where the
- * kernel has one, else the 32-bit entry. The real-mode part of the file is used only for its setup header.
+ * kernel has one, else the 32-bit entry; of the kernel proper where it can be unpacked here (payload.ts), else of the
+ * decompressor. The real-mode part of the file is used only for its setup header.
  *
  * Not done: zImages (loaded low), kernels before protocol 2.05 (Linux 2.6.20), EFI handover, setup_data.
  */
@@ -8,6 +9,7 @@
 import type { GuestMemory } from "../../shared/device.ts";
 import { bytes, type E820Entry, EBDA_BASE, HIMEM_BASE, hex, PCI_HOLE_BASE } from "./e820.ts";
 import { bootGdt, identityTables, long64, protected32 } from "./entry.ts";
+import { unpackKernel } from "./payload.ts";
 import { alignUp, cString, Placer } from "./placer.ts";
 import { type LoadConfig, type LoadedKernel, LoaderError } from "./types.ts";
 
@@ -165,7 +167,12 @@ export function loadBzImage(memory: GuestMemory, config: LoadConfig): LoadedKern
   }
   const name = header.kernelVersion === "" ? "kernel" : `kernel ${header.kernelVersion.split(" ")[0]}`;
   placer.claim(name, loadAddress, kernelEnd - loadAddress);
-  memory.write(loadAddress, system);
+  // Its own decompressor is also what turns on five-level paging, where the CPU has it.
+  const unpacked = config.la57 ? undefined : unpackKernel(file, header);
+  const inside = unpacked?.elf.load.every((s) => s.paddr >= runAddress && s.paddr + s.memorySize <= kernelEnd);
+  const kernel = inside ? unpacked : undefined;
+  if (!kernel) memory.write(loadAddress, system);
+  else for (const s of kernel.elf.load) memory.write(s.paddr, kernel.file.subarray(s.offset, s.offset + s.fileSize));
 
   const initrd = config.initrd;
   const initrdAt =
@@ -183,12 +190,13 @@ export function loadBzImage(memory: GuestMemory, config: LoadConfig): LoadedKern
 
   const entry = { registers: { RSI: ZERO_PAGE_GPA }, gdt: GDT_GPA };
   if (header.is64) placer.put("page tables", PAGE_TABLES_GPA, identityTables(PAGE_TABLES_GPA));
+  const at = (offset: number): number => (kernel ? Number(kernel.elf.entry) : loadAddress + offset);
   const cpu = header.is64
-    ? long64({ ...entry, rip: loadAddress + STARTUP_64_OFFSET, cr3: PAGE_TABLES_GPA })
-    : protected32({ ...entry, rip: loadAddress });
+    ? long64({ ...entry, rip: at(STARTUP_64_OFFSET), cr3: PAGE_TABLES_GPA })
+    : protected32({ ...entry, rip: at(0) });
   return {
     format: "bzImage",
-    description: `bzImage ${header.kernelVersion || "of unknown version"}, ${header.is64 ? 64 : 32}-bit entry (${bytes(file.length)})`,
+    description: `bzImage ${header.kernelVersion || "of unknown version"}, ${header.is64 ? 64 : 32}-bit entry${kernel ? ", unpacked" : ""} (${bytes(file.length)})`,
     cpu,
     placed: placer.placed,
     e820: placer.map,

@@ -72,6 +72,8 @@ export interface LoadConfig {
   readonly ramSize: number;
   /** Guest-physical address of the ACPI RSDP, where the board has put tables. */
   readonly acpiRsdp?: number;
+  /** Whether the CPU has five-level paging. Default false. */
+  readonly la57?: boolean;
   /** Memory map to hand over. Default: e820Map(ramSize). */
   readonly e820?: readonly E820Entry[];
 }

@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { GPR } from "../../../src/machine/loader/entry.ts";
 import { loadKernel } from "../../../src/machine/loader/load.ts";
-import { type BzImageOptions, bzImage, MIB, Ram } from "./images.ts";
+import { type BzImageOptions, bzImage, elf, lz4Frame, MIB, Ram } from "./images.ts";
 
 const ZERO_PAGE = 0x2000;
 
 function load(
   image: BzImageOptions,
-  rest: { ram?: number; initrd?: Uint8Array; append?: string; acpiRsdp?: number } = {},
+  rest: { ram?: number; initrd?: Uint8Array; append?: string; acpiRsdp?: number; la57?: boolean } = {},
 ) {
   const { ram = 64 * MIB, ...config } = rest;
   const memory = new Ram(ram);
@@ -113,6 +113,39 @@ describe("bzImage, 32-bit entry", () => {
     expect(cpu).toMatchObject({ mode: "protected32", rip: 0x100000n });
     expect(placed).toContainEqual({ what: "kernel 6.1.0-test", gpa: 0x100000, size: 0x1000 });
     expect(() => load({ version: 0x205, relocatable: false }, { append: "x".repeat(256) })).toThrow(/at most 255/);
+  });
+});
+
+describe("bzImage with a kernel that can be unpacked here", () => {
+  const text = new Uint8Array(600).map((_, i) => i * 7);
+  const kernel = (bits: 32 | 64, paddr = 0x1000000): Uint8Array =>
+    elf({ bits, text, paddr, entry: BigInt(paddr + 0x70) });
+
+  it.each([
+    [64, 0x7f, "long64"],
+    [32, 0, "protected32"],
+  ] as const)("places its segments and enters it: %i-bit", (bits, xloadflags, mode) => {
+    const { memory, cpu, placed, description } = load({ xloadflags, payload: lz4Frame(kernel(bits)) });
+    expect(description).toContain(`${bits}-bit entry, unpacked (`);
+    expect(cpu).toMatchObject({ mode, rip: 0x1000070n });
+    expect(cpu.gprs[GPR.RSI]).toBe(BigInt(ZERO_PAGE));
+    expect(memory.bytes.subarray(0x1000000, 0x1000000 + text.length)).toEqual(text);
+    // What the decompressor would have had is kept free for it all the same.
+    expect(placed).toContainEqual({ what: "kernel 6.1.0-test", gpa: 0x1000000, size: 0x400000 });
+  });
+
+  it.each<[string, Uint8Array, boolean]>([
+    ["five-level paging is the decompressor's to turn on", lz4Frame(kernel(64)), true],
+    ["no ELF", lz4Frame(text), false],
+    ["an ELF cut short", lz4Frame(kernel(64).subarray(0, 0x210)), false],
+    ["a damaged frame", Uint8Array.of(2, 0x21, 0x4c, 0x18, 200, 0, 0, 0, 1, 2, 3), false],
+    ["a segment outside the kernel's own memory", lz4Frame(kernel(64, 0x1400000)), false],
+    ["another packer", Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0), false],
+  ])("leaves it to the guest: %s", (_, payload, la57) => {
+    const { memory, cpu, description } = load({ payload }, { la57 });
+    expect(description).not.toContain("unpacked");
+    expect(cpu.rip).toBe(0x1000200n);
+    expect([...memory.bytes.subarray(0x1000000, 0x1000004)]).toEqual([0, 1, 2, 3]);
   });
 });
 

@@ -40,11 +40,13 @@ export interface BzImageOptions {
   initrdAddrMax?: number;
   loadflags?: number;
   systemSize?: number;
+  /** What payload_offset names, instead of more of the same. */
+  payload?: Uint8Array;
 }
 
-/** One sector of setup code, then `systemSize` bytes that count up. */
+/** One sector of setup code, then `systemSize` bytes that count up, a payload from 300h of them on. */
 export function bzImage(o: BzImageOptions = {}): Uint8Array {
-  const systemSize = o.systemSize ?? 0x1000;
+  const systemSize = o.systemSize ?? Math.max(0x1000, (0x300 + ((o.payload?.length ?? 0) + 15)) & ~15);
   const file = new Uint8Array(1024 + systemSize);
   const view = new DataView(file.buffer);
   file[0x1f1] = 1;
@@ -61,14 +63,28 @@ export function bzImage(o: BzImageOptions = {}): Uint8Array {
   view.setUint16(0x236, o.xloadflags ?? 0x7f, true);
   view.setUint32(0x238, o.cmdlineSize ?? 2047, true);
   view.setUint32(0x248, 0x300, true);
-  view.setUint32(0x24c, systemSize - 0x400, true);
+  view.setUint32(0x24c, o.payload?.length ?? systemSize - 0x400, true);
   view.setBigUint64(0x258, o.prefAddress ?? 0x1000000n, true);
   view.setUint32(0x260, o.initSize ?? 0x400000, true);
   // Code that follows the header; it may not end up in the zero page.
   file.fill(0xf4, 0x268, 0x300);
   file.set(new TextEncoder().encode("6.1.0-test (someone@somewhere) #1 SMP\0"), 0x300);
   for (let i = 0; i < systemSize; i++) file[1024 + i] = i & 0xff;
+  if (o.payload) file.set(o.payload, 1024 + 0x300);
   return file;
+}
+
+/** `data` as an LZ4 legacy frame of literals, with the unpacked size behind it, as Linux's build does. */
+export function lz4Frame(data: Uint8Array): Uint8Array {
+  const more: number[] = [];
+  let rest = data.length - 15;
+  for (; rest >= 255; rest -= 255) more.push(255);
+  more.push(rest);
+  const size = new DataView(new ArrayBuffer(8));
+  size.setUint32(0, 1 + more.length + data.length, true);
+  size.setUint32(4, data.length, true);
+  const bytes = new Uint8Array(size.buffer);
+  return Uint8Array.of(2, 0x21, 0x4c, 0x18, ...bytes.subarray(0, 4), 0xf0, ...more, ...data, ...bytes.subarray(4));
 }
 
 export interface ElfOptions {
