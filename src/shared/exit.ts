@@ -24,6 +24,10 @@ export const EXIT = {
   INTA: 32,
   /** Not of the seeds: INIT has arrived; the vCPU and its local APIC are to be reset (src/vcpu/startup.ts). */
   INIT: 33,
+  /** Of the illumos header, which does not show their numbers: the vmm's own, never the core's. */
+  DEBUG: 34,
+  REQIDLE: 35,
+  RUN_STATE: 36,
 } as const;
 
 /** What the core's `run` came back with (assembly/index.ts). SPIN: the guest waits for another vCPU. */

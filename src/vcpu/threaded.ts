@@ -26,6 +26,8 @@ export interface ThreadedOptions {
   /** Cores of the host; default: enough. */
   readonly cores?: number;
   readonly spawn: () => WorkerThread;
+  /** Which vCPUs look at the clock for the device thread: the first (default), or all, where the first may be out. */
+  readonly deadlines?: "first" | "all";
   /** Runs `callback` after pending events. */
   readonly yieldTo: (callback: () => void) => void;
 }
@@ -121,7 +123,13 @@ export class ThreadedEngine implements Engine {
   }
 
   deadlineChanged(at: bigint): void {
-    armDeadline(this.#threads[0].view, at);
+    for (const view of this.#clocks) armDeadline(view, at);
+  }
+
+  /** vCPUs that look at the clock for this thread. */
+  get #clocks(): readonly StructView[] {
+    const views = this.#threads.map((t) => t.view);
+    return this.#options.deadlines === "all" ? views : views.slice(0, 1);
   }
 
   dropCode(hostPage: number): void {
@@ -181,7 +189,7 @@ export class ThreadedEngine implements Engine {
     } else if (posted) postAgain(this.#control, posted);
     const next = devices.nextDeadline();
     if (next <= devices.now()) this.#guarded(0, () => devices.fireTimers());
-    else keepDeadline(this.#threads[0].view, next);
+    else for (const view of this.#clocks) keepDeadline(view, next);
   }
 
   /** A device model that throws ends the machine, not this loop: vCPUs still get their answers, so that they stop. */

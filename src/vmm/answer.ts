@@ -2,13 +2,16 @@
 import { VCPU } from "../shared/layout.ts";
 import type { StructView } from "../vcpu/view.ts";
 import { VmError } from "./error.ts";
-import type { VmEntry, VmExit } from "./exit.ts";
+import { EXIT_REASON_EXCEPTION, EXIT_REASON_WBINVD, type VmEntry, type VmExit } from "./exit.ts";
 import { EXIT_WRITE } from "./exitRecord.ts";
+import { IDT, intinfoVector } from "./intinfo.ts";
 import type { MachineMemory } from "./memory.ts";
 
-/** How a vCPU goes on: an exception may have to be injected. */
+/** How a vCPU goes on: an exception or event may have to be injected. */
 export interface Answered {
   readonly gp?: true;
+  /** An event that goes on being delivered. */
+  readonly event?: bigint;
 }
 
 const DONE: Answered = {};
@@ -122,8 +125,17 @@ export function answer(view: StructView, memory: MachineMemory, exit: VmExit, en
       if (entry.cmd === "discardInstr" && view.get(VCPU.runState) === 1) view.set(VCPU.runState, 0);
       return reply(entry.cmd === "discardInstr" ? 1n : 0n);
     case "TASK_SWITCH":
+      if (entry.cmd === "default") return reply(0n);
+      if (entry.cmd !== "discardInstr") return wrong(exit, entry);
       abandon(view);
-      return entry.cmd === "default" ? DONE : wrong(exit, entry);
+      return DONE;
+    case "VMX":
+      if (entry.cmd !== "default" && entry.cmd !== "discardInstr") return wrong(exit, entry);
+      if (exit.vmx.exitReason === EXIT_REASON_WBINVD) return reply(0n);
+      if (exit.vmx.exitReason !== EXIT_REASON_EXCEPTION) return entry.cmd === "default" ? DONE : wrong(exit, entry);
+      if (entry.cmd === "discardInstr") return DONE;
+      if (intinfoVector(exit.vmx.intInfo) === IDT.PF) view.set64(VCPU.cr2, exit.vmx.exitQualification);
+      return { event: exit.vmx.intInfo };
     default:
       return entry.cmd === "default" ? DONE : wrong(exit, entry);
   }

@@ -4,7 +4,10 @@ import { CAP, VCPU } from "../shared/layout.ts";
 import type { StructView } from "../vcpu/view.ts";
 import { VmError } from "./error.ts";
 
-/** MSR_EXIT is not of the seeds: there, MSRs that the kernel does not know always reach the caller. */
+/**
+ * The last four are not of the seeds' enum: there, MSRs that the kernel does not know and task switches always reach the
+ * caller, and tracing is asked for by vcpu_trace_exceptions and vcpu_trap_wbinvd.
+ */
 export const VM_CAPS = [
   "HALT_EXIT",
   "MTRAP_EXIT",
@@ -12,6 +15,9 @@ export const VM_CAPS = [
   "UNRESTRICTED_GUEST",
   "ENABLE_INVPCID",
   "MSR_EXIT",
+  "TASK_SWITCH_EXIT",
+  "TRACE_EXCEPTIONS",
+  "TRAP_WBINVD",
 ] as const;
 export type VmCap = (typeof VM_CAPS)[number];
 
@@ -20,6 +26,9 @@ const BIT: Partial<Record<VmCap, number>> = {
   MTRAP_EXIT: CAP.MTRAP_EXIT,
   PAUSE_EXIT: CAP.PAUSE_EXIT,
   MSR_EXIT: CAP.MSR_EXIT,
+  TASK_SWITCH_EXIT: CAP.TASK_SWITCH_EXIT,
+  TRACE_EXCEPTIONS: CAP.EXCEPTION_EXIT,
+  TRAP_WBINVD: CAP.WBINVD_EXIT,
 };
 
 /** The feature word and bit of INVPCID, by what `-invpcid` changes; undefined: the model does not have it at all. */
@@ -47,6 +56,9 @@ function invpcid(): { word: number; bit: number } | undefined {
  * | UNRESTRICTED_GUEST | real mode and no paging; without, entering them is #GP(0) and a VM entry in them fails | set |
  * | ENABLE_INVPCID | INVPCID is there; without, #UD and not in CPUID | as the CPU model has it |
  * | MSR_EXIT | an MSR that the model does not have leaves with RDMSR or WRMSR; without, #GP(0) | clear |
+ * | TASK_SWITCH_EXIT | a hardware task switch leaves with TASK_SWITCH; without, it is made | clear |
+ * | TRACE_EXCEPTIONS | a fault or debug trap leaves with VMX, reason 0, before its delivery; not INT n, INT1, INT3, INTO | clear |
+ * | TRAP_WBINVD | WBINVD and INVD at CPL 0 leave with VMX, reason 54 | clear |
  */
 export function getCapability(view: StructView, cap: VmCap): boolean {
   const caps = view.get(VCPU.caps);

@@ -21,6 +21,8 @@ import { EXIT } from "../shared/exit.ts";
 import { RUN_STATE, VCPU } from "../shared/layout.ts";
 import { finishInit } from "../vcpu/startup.ts";
 import { type StructView, vcpuBase } from "../vcpu/view.ts";
+import type { VmMsrResult } from "./exit.ts";
+import type { MsrValue } from "./msr.ts";
 import { CPU_SIGNATURE, initVcpu } from "./vcpuReset.ts";
 
 export const IOAPIC_BASE = 0xfec0_0000;
@@ -193,6 +195,20 @@ export class Chipset {
     for (const device of this.devices) device.reset();
   }
 
+  /** RDMSR and WRMSR of a local APIC's registers; undefined: another MSR. */
+  readMsr(id: number, msr: number): MsrValue | undefined {
+    if (!isApicMsr(msr)) return undefined;
+    const lapic = this.apics[id];
+    const r = msr === MSR_APIC_BASE ? { ok: lapic.readApicBase() } : lapic.readMsr(msr);
+    return "ok" in r ? { result: "OK", value: r.ok } : { result: "GP" };
+  }
+  writeMsr(id: number, msr: number, value: bigint): VmMsrResult | undefined {
+    if (!isApicMsr(msr)) return undefined;
+    const lapic = this.apics[id];
+    const r = msr === MSR_APIC_BASE ? lapic.writeApicBase(value) : lapic.writeMsr(msr, value);
+    return "ok" in r ? "OK" : "GP";
+  }
+
   /**
    * Carries out an exit that is the interrupt controllers' own: the local APIC's page and MSRs, an interrupt acknowledge
    * cycle, INIT. False: it is somebody else's. (The IOAPIC's registers are among `mmio`.)
@@ -216,15 +232,12 @@ export class Chipset {
         return true;
       }
       case EXIT.RDMSR: {
-        if (!isApicMsr(where)) return false;
-        const r = where === MSR_APIC_BASE ? { ok: lapic.readApicBase() } : lapic.readMsr(where);
-        return answer("ok" in r ? r.ok : 0n);
+        const r = this.readMsr(id, where);
+        return r !== undefined && answer(r.result === "OK" ? r.value : 0n);
       }
       case EXIT.WRMSR: {
-        if (!isApicMsr(where)) return false;
-        const value = view.get64(VCPU.exitData);
-        const r = where === MSR_APIC_BASE ? lapic.writeApicBase(value) : lapic.writeMsr(where, value);
-        return answer("ok" in r ? MSR_OK : MSR_GP);
+        const r = this.writeMsr(id, where, view.get64(VCPU.exitData));
+        return r !== undefined && answer(r === "OK" ? MSR_OK : MSR_GP);
       }
       case EXIT.INTA:
         return answer(BigInt(this.pic.acknowledge()));

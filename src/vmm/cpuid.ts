@@ -1,5 +1,6 @@
 /** What CPUID tells a vCPU's guest (the seeds' vcpu_cpuid_config), and which XCR0 values it may have. */
 import { AREA, VCPU } from "../shared/layout.ts";
+import type { CoreExports } from "../vcpu/core.ts";
 import type { StructView } from "../vcpu/view.ts";
 import { VmError } from "./error.ts";
 
@@ -73,6 +74,85 @@ export function getCpuid(view: StructView): CpuidConfig {
     return { func: word(0), ...indexed, eax: word(4), ebx: word(5), ecx: word(6), edx: word(7) };
   });
   return { entries };
+}
+
+export interface CpuidRegisters {
+  readonly eax: number;
+  readonly ebx: number;
+  readonly ecx: number;
+  readonly edx: number;
+}
+
+/** vcpu_emulate_cpuid: what CPUID would answer a vCPU that does not run. */
+export function emulateCpuid(core: CoreExports, view: StructView, func: number, index = 0): CpuidRegisters {
+  if (![func, index].every(isU32)) throw new VmError("EINVAL", `CPUID ${func}/${index}: values have 32 bits`);
+  // The exit record may hold an exit that waits for its answer.
+  const words = [0, 1, 2, 3];
+  const kept = words.map((i) => view.get64(VCPU.exitData, i));
+  core.readCpuid(view.base, func, index);
+  const [eax, ebx, ecx, edx] = words.map((i) => view.get(VCPU.exitData, i));
+  for (const i of words) view.set64(VCPU.exitData, kept[i], i);
+  return { eax, ebx, ecx, edx };
+}
+
+/** Functions whose answer depends on the index, and the first index that has none. */
+function indices(read: (func: number, index: number) => CpuidRegisters, func: number): number {
+  if (func === 4) {
+    let n = 0;
+    while (read(4, n).eax & 31) n++;
+    return n + 1;
+  }
+  if (func === 7) return read(7, 0).eax + 1;
+  if (func === 0xb) return 3;
+  if (func === 0xd) return 64;
+  return 0;
+}
+
+/**
+ * vcpu_cpuid_init: what the CPU model answers, as entries: a configuration to change and to set. Sizes in function 0Dh, and
+ * OSPKE in function 7, are those of now.
+ */
+export function cpuidInit(core: CoreExports, view: StructView): { readonly entries: CpuidEntry[] } {
+  const count = view.get(VCPU.cpuidCount);
+  view.set(VCPU.cpuidCount, 0);
+  try {
+    const read = (func: number, index: number): CpuidRegisters => emulateCpuid(core, view, func, index);
+    const entries: CpuidEntry[] = [];
+    for (const first of [0, 0x4000_0000, 0x8000_0000]) {
+      const last = read(first, 0).eax;
+      // No hypervisor's functions: the highest basic one answers.
+      if (last < first) continue;
+      for (let func = first; func <= last; func++) {
+        const n = indices(read, func);
+        if (n === 0) entries.push({ func, ...read(func, 0) });
+        for (let index = 0; index < n; index++) {
+          const r = read(func, index);
+          if (index === 0 || func === 0xb || r.eax || r.ebx || r.ecx || r.edx) entries.push({ func, index, ...r });
+        }
+      }
+    }
+    return { entries };
+  } finally {
+    view.set(VCPU.cpuidCount, count);
+  }
+}
+
+/** `enum vm_cpuid_capability`: NO_EXECUTE (EFER.NXE), FFXSR (fast FXSAVE), TCE (translation cache extension). */
+export type CpuidCapability = "NONE" | "NO_EXECUTE" | "FFXSR" | "TCE";
+
+/** Register and bit of CPUID 80000001h (AMD APM vol. 3, appendix E). */
+const CAPABILITY_BIT: Readonly<Record<Exclude<CpuidCapability, "NONE">, readonly ["ecx" | "edx", number]>> = {
+  NO_EXECUTE: ["edx", 20],
+  FFXSR: ["edx", 25],
+  TCE: ["ecx", 17],
+};
+
+/** vm_cpuid_capability: whether a vCPU's CPUID has it. NONE: false. @throws VmError EINVAL */
+export function cpuidCapability(core: CoreExports, view: StructView, cap: CpuidCapability): boolean {
+  if (cap === "NONE") return false;
+  if (!Object.hasOwn(CAPABILITY_BIT, cap)) throw new VmError("EINVAL", `no CPUID capability is called ${String(cap)}`);
+  const [register, bit] = CAPABILITY_BIT[cap];
+  return (emulateCpuid(core, view, 0x8000_0001)[register] & (1 << bit)) !== 0;
 }
 
 /** XCR0 bits (SDM vol. 1, 13.3). */

@@ -11,6 +11,7 @@
  * | EFAULT | no guest memory at this address, or not with these rights |
  * | ENOMEM, ENOSPC | out of the memory reserved for the machine; out of table entries |
  * | ENXIO | the virtual machine is destroyed |
+ * | EIO | the host failed in the middle of an instruction (VmTrap) |
  * | EOPNOTSUPP | this CPU model or transport has no such thing |
  */
 export type VmErrno =
@@ -24,6 +25,7 @@ export type VmErrno =
   | "ENOMEM"
   | "ENOSPC"
   | "ENXIO"
+  | "EIO"
   | "EOPNOTSUPP";
 
 /** A call that the vmm refuses. Nothing has changed. */
@@ -34,5 +36,20 @@ export class VmError extends Error {
     super(`${code}: ${what}`);
     this.name = "VmError";
     this.code = code;
+  }
+}
+
+/**
+ * The host has failed while it executed guest code (the seeds' vmm_call_trap hands the host's trap to the host): the
+ * instruction under way is lost, so the vCPU runs no more until `reinit`. `cause` is what was thrown.
+ */
+export class VmTrap extends VmError {
+  readonly vcpu: number;
+
+  constructor(vcpu: number, cause: unknown) {
+    super("EIO", `vCPU ${vcpu}: ${cause instanceof Error ? cause.message : String(cause)}`);
+    this.name = "VmTrap";
+    this.vcpu = vcpu;
+    this.cause = cause;
   }
 }

@@ -8,6 +8,7 @@
 import type { VmGuestPaging } from "./cpuMode.ts";
 import type { VmReg } from "./registers.ts";
 import type { SegDesc } from "./segment.ts";
+import type { VmRunState } from "./vcpuState.ts";
 import type { Vie } from "./vie.ts";
 
 /** `enum vm_exitcode`, with its numbers. INTA is not of the seeds. */
@@ -54,11 +55,19 @@ export interface VmInstEmul {
   readonly value: bigint;
 }
 
+/** `enum task_switch_reason`. */
+export const TASK_SWITCH_REASONS = ["CALL", "IRET", "JMP", "IDT_GATE"] as const;
+export type TaskSwitchReason = (typeof TASK_SWITCH_REASONS)[number];
+
+/** A hardware task switch that has passed the checks of the new TSS, and has changed nothing (TASK_SWITCH_EXIT). */
 export interface VmTaskSwitch {
+  /** Selector of the new TSS. */
   readonly tsssel: number;
+  /** An event that is not the program's own doing caused it. */
   readonly ext: boolean;
+  /** Error code to be pushed on the new stack; undefined: none. */
   readonly errcode: number | undefined;
-  readonly reason: "CALL" | "IRET" | "JMP" | "IDT_GATE";
+  readonly reason: TaskSwitchReason;
   readonly paging: VmGuestPaging;
 }
 
@@ -69,10 +78,15 @@ export interface VmVmx {
   readonly exitQualification: bigint;
   readonly instType: number;
   readonly instError: number;
+  /** EXIT_REASON_EXCEPTION: the event, as VM_INTINFO has it; of a #DB the bits for DR6 in 63:32. Else 0. */
+  readonly intInfo: bigint;
   /** What is wrong with the guest's state, in words. */
   readonly detail: string;
 }
 
+/** Basic exit reasons (SDM vol. 3, appendix C). Qualification of an exception: CR2's value, the bits for DR6, or 0. */
+export const EXIT_REASON_EXCEPTION = 0;
+export const EXIT_REASON_WBINVD = 54;
 /** Basic exit reason 33 with bit 31, "VM-entry failure": invalid guest state. */
 export const EXIT_REASON_INVALID_GUEST_STATE = 0x8000_0021;
 
@@ -85,9 +99,12 @@ export const EXIT_REASON_INVALID_GUEST_STATE = 0x8000_0021;
  * | RDMSR, WRMSR | fulfillMsr | |
  * | INTA | fulfillVector | |
  * | HLT | default: go on waiting; discardInstr: go on | |
- * | PAUSE, MTRAP, BOGUS, DEBUG, RENDEZVOUS, IOAPIC_EOI, SPINUP_AP, TASK_SWITCH | default | |
+ * | TASK_SWITCH | default: the switch is made; discardInstr: the caller has made it | |
+ * | PAUSE, MTRAP, BOGUS, DEBUG, RENDEZVOUS, IOAPIC_EOI, SPINUP_AP | default | |
  * | SUSPENDED | nothing: it comes again until `reinit` | |
- * | VMX | default, when the state has been put right | |
+ * | REQIDLE | what the exit before is to be answered with: that was not taken | |
+ * | RUN_STATE | default, when there is a start-up IPI or another run state | |
+ * | VMX | default: when the state has been put right; an exception is delivered. discardInstr: the exception is not | |
  */
 export type VmExit = { readonly rip: bigint; readonly instLength: number } & (
   | { readonly exitcode: "INOUT"; readonly inout: VmInout }
@@ -104,13 +121,20 @@ export type VmExit = { readonly rip: bigint; readonly instLength: number } & (
   /** Memory is there, but not with these rights. */
   | { readonly exitcode: "PAGING"; readonly paging: { readonly gpa: number; readonly faultType: "read" | "write" } }
   | { readonly exitcode: "INST_EMUL"; readonly instEmul: VmInstEmul }
+  /** A start-up IPI for a vCPU that is not active (with chips): activate it and let it begin at `rip`, in real mode. */
   | { readonly exitcode: "SPINUP_AP"; readonly spinupAp: { readonly vcpu: number; readonly rip: bigint } }
+  /** smpRendezvous wants, or wanted, this vCPU out of guest code. */
   | { readonly exitcode: "RENDEZVOUS" }
+  /** EOI of a level-triggered vector, where no IOAPIC of the vm takes it. */
   | { readonly exitcode: "IOAPIC_EOI"; readonly ioapicEoi: { readonly vector: number } }
   | { readonly exitcode: "SUSPENDED"; readonly suspended: { readonly how: VmSuspendHow } }
   | { readonly exitcode: "TASK_SWITCH"; readonly taskSwitch: VmTaskSwitch }
   /** suspendCpu has taken this vCPU out. */
   | { readonly exitcode: "DEBUG" }
+  /** blockRun keeps this vCPU out of guest code (inline; a worker waits inside `run`). */
+  | { readonly exitcode: "REQIDLE" }
+  /** It executes nothing in this run state: HALT, or it waits for a start-up IPI (a worker waits for that in `run`). */
+  | { readonly exitcode: "RUN_STATE"; readonly runState: VmRunState }
   /** An interrupt acknowledge cycle: which vector does the interrupt controller give? */
   | { readonly exitcode: "INTA" }
 );

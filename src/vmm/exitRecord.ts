@@ -5,7 +5,14 @@ import type { CoreExports } from "../vcpu/core.ts";
 import { getSegment, type StructView } from "../vcpu/view.ts";
 import { codeWidth, cpuMode, guestPaging } from "./cpuMode.ts";
 import { VmError } from "./error.ts";
-import type { VmExit, VmInout, VmInstEmul, VmTaskSwitch } from "./exit.ts";
+import {
+  TASK_SWITCH_REASONS,
+  type VmExit,
+  type VmInout,
+  type VmInstEmul,
+  type VmTaskSwitch,
+  type VmVmx,
+} from "./exit.ts";
 import type { MachineMemory } from "./memory.ts";
 import { VM_REG_GUEST } from "./registers.ts";
 import { getSegDesc } from "./segment.ts";
@@ -76,8 +83,6 @@ function inout(view: StructView): VmInout {
   };
 }
 
-const TASK_SWITCH_REASONS = ["CALL", "IRET", "JMP", "IDT_GATE"] as const;
-
 function taskSwitch(view: StructView): VmTaskSwitch {
   const how = view.get(VCPU.exitB);
   return {
@@ -86,6 +91,19 @@ function taskSwitch(view: StructView): VmTaskSwitch {
     errcode: how & 16 ? Number(view.get64(VCPU.exitData)) : undefined,
     reason: TASK_SWITCH_REASONS[(how >> 1) & 3],
     paging: guestPaging(view),
+  };
+}
+
+/** Exits by EXIT.VMX: an exception that is to be delivered, WBINVD. */
+function vmx(view: StructView): VmVmx {
+  return {
+    status: 0,
+    exitReason: view.get(VCPU.exitA),
+    exitQualification: exitWrites(view) ? view.get64(VCPU.exitData, 0) : 0n,
+    instType: 0,
+    instError: 0,
+    intInfo: exitWrites(view) ? view.get64(VCPU.exitData, 1) : 0n,
+    detail: "",
   };
 }
 
@@ -148,6 +166,8 @@ export function readExit(core: CoreExports, view: StructView, memory: MachineMem
       return { ...head, exitcode: "MTRAP" };
     case EXIT.PAUSE:
       return { ...head, exitcode: "PAUSE" };
+    case EXIT.VMX:
+      return { ...head, exitcode: "VMX", vmx: vmx(view) };
     case EXIT.INTA:
       return { ...head, exitcode: "INTA" };
     case EXIT.TASK_SWITCH:

@@ -2,14 +2,17 @@
 export { VM_MAXCPU } from "../shared/layout.ts";
 export type { WorkerThread } from "../vcpu/threaded.ts";
 export { VM_CAPS, type VmCap } from "./capability.ts";
+export { HPET_BASE, IOAPIC_BASE, LAPIC_BASE } from "./chipset.ts";
 export {
   CPUID_MAX_ENTRIES,
+  type CpuidCapability,
   type CpuidConfig,
   type CpuidEntry,
+  type CpuidRegisters,
   validateGuestXcr0,
 } from "./cpuid.ts";
 export type { VmCpuMode, VmGuestPaging, VmPagingMode } from "./cpuMode.ts";
-export { type VmErrno, VmError } from "./error.ts";
+export { type VmErrno, VmError, VmTrap } from "./error.ts";
 export type { EventInjectState } from "./events.ts";
 export * from "./exit.ts";
 export { FPU_SIZE } from "./fpu.ts";
@@ -30,8 +33,11 @@ export {
 export type { MsrValue } from "./msr.ts";
 export { VM_REG_GUEST, VM_REG_LAST, type VmReg, vmSegmentName } from "./registers.ts";
 export * from "./segment.ts";
+export type { VmTopology } from "./topology.ts";
 export type { Running, RunOptions, Transport } from "./types.ts";
 export { type InjectOptions, Vcpu, type VcpuStats } from "./vcpu.ts";
-export { VCPU_USTATES, type VcpuState, type VcpuUstate, VRS } from "./vcpuState.ts";
+export { VCPU_USTATES, type VcpuRunState, type VcpuState, type VcpuUstate, type VmRunState, VRS } from "./vcpuState.ts";
 export { VIE_INST_SIZE, type Vie, type VieOp, vieDecode } from "./vie.ts";
 export { Vm, type VmConfig } from "./vm.ts";
+export { PM_TIMER_PORT, VmChips, type VmIntrTrigger } from "./vmChips.ts";
+export type { X2apicState } from "./x2apic.ts";

@@ -38,6 +38,47 @@ export class IoPorts {
     return cookie;
   }
 
+  /**
+   * A device's run of ports, each with a handler. A wide access that leaves the run becomes byte accesses, each to whoever
+   * has that port; a byte that nobody has reads as ones.
+   *
+   * @returns what takes it out again. @throws VmError EEXIST, EINVAL: nothing is attached
+   */
+  attachRange(base: number, length: number, device: IoHandler): () => void {
+    const cookies: IoCookie[] = [];
+    const detach = (): void => {
+      for (const cookie of cookies) this.detach(cookie);
+    };
+    try {
+      for (let port = base; port < base + length; port++) {
+        cookies.push(this.attach(port, (access) => this.#device(access, base, length, device)));
+      }
+    } catch (error) {
+      detach();
+      throw error;
+    }
+    return detach;
+  }
+
+  #device(access: Parameters<IoportHandler>[0], base: number, length: number, device: IoHandler): number {
+    const { in: isIn, port, bytes, value } = access;
+    if (port + bytes <= base + length) {
+      if (isIn) return device.read(port - base, bytes);
+      device.write(port - base, bytes, value);
+      return 0;
+    }
+    let all = 0;
+    for (let i = 0; i < bytes; i++) {
+      const at = (port + i) & 0xffff;
+      const one = at >= base && at < base + length;
+      const byte = (value >>> (8 * i)) & 0xff;
+      if (!isIn && one) device.write(at - base, 1, byte);
+      else if (!isIn) this.access(false, at, 1, byte);
+      else all += (one ? device.read(at - base, 1) : (this.access(true, at, 1, 0) ?? 0xff)) * 2 ** (8 * i);
+    }
+    return all;
+  }
+
   /** vm_ioport_detach. @returns the handler. @throws VmError ENOENT: not attached (any more) */
   detach(cookie: IoCookie): IoportHandler {
     if (this.#handlers.get(cookie.port) !== cookie) throw new VmError("ENOENT", "no such handler");

@@ -120,10 +120,15 @@ export class MachineMemory implements GuestMemory {
     this.control.set(CONTROL.backingEnd, end);
     this.control.set(CONTROL.a20Mask, 0xffff_ffff);
     this.control.set(CONTROL.vcpuCount, config.vcpus);
-    this.control.set(CONTROL.threadsPerCore, 1);
-    this.control.set(CONTROL.coresPerPackage, config.vcpus);
+    this.setTopology(config.vcpus, 1);
     this.control.set(CONTROL.parallel, config.shared && config.vcpus > 1 ? 1 : 0);
     for (const r of regions) this.map(r.gpa, r.length, this.allocate(r.length), !r.readOnly);
+  }
+
+  /** What CPUID says of cores in a package and threads in a core. */
+  setTopology(cores: number, threads: number): void {
+    this.control.set(CONTROL.coresPerPackage, cores);
+    this.control.set(CONTROL.threadsPerCore, threads);
   }
 
   /**

@@ -19,6 +19,10 @@ const cpuid = "vmm/cpuid.test.ts";
 const segs = "vmm/memseg.ts";
 const state = "vmm/vcpuState.ts";
 const io = "vmm/io.ts";
+const chips = "vmm/vmChips.ts";
+const chipTest = "vmm/chips.test.ts";
+const holds = "vmm/holds.test.ts";
+const trace = "vmm/trace.test.ts";
 
 export const SEEDS: Readonly<Record<string, SeedRow>> = {
   vm_create: ["Vm.create", vm, life],
@@ -163,5 +167,34 @@ export const SEEDS: Readonly<Record<string, SeedRow>> = {
   vmi_set_desc_t: ["setSegDesc", "vmm/segment.ts", regs],
   vmi_get_cap_t: ["getCapability", "vmm/capability.ts", exits],
   vmi_set_cap_t: ["setCapability", "vmm/capability.ts", exits],
+  vm_lapic: ["VmChips.lapic", chips, chipTest],
+  vm_ioapic: ["VmChips.ioapic", chips, chipTest],
+  vm_hpet: ["VmChips.hpet", chips, chipTest],
+  vm_atpic: ["VmChips.atpic", chips, chipTest],
+  vm_atpit: ["VmChips.atpit", chips, chipTest],
+  vm_pmtmr: ["VmChips.pmtmr", chips, chipTest],
+  vm_rtc: ["VmChips.rtc", chips, chipTest],
+  vm_intr_trigger: ["VmIntrTrigger", chips, chipTest],
+  x2apic_state: ["X2apicState", "vmm/x2apic.ts", chipTest],
+  vm_get_x2apic_state: ["Vcpu.getX2apicState", vcpu, chipTest],
+  vm_set_x2apic_state: ["Vcpu.setX2apicState", vcpu, chipTest],
+  vcpu_run_state_pending: ["Vcpu.runStatePending", vcpu, chipTest],
+  vm_exit_run_state: ["VmExit RUN_STATE", "vmm/exit.ts", chipTest],
+  vm_exit_reqidle: ["VmExit REQIDLE", "vmm/exit.ts", holds],
+  vm_exit_rendezvous: ["VmExit RENDEZVOUS", "vmm/exit.ts", holds],
+  vcpu_rendezvous_pending: ["Vcpu.rendezvousPending", vcpu, holds],
+  vcpu_should_yield: ["Vcpu.shouldYield", vcpu, holds],
+  vcpu_tsc_offset: ["Vcpu.tscOffset, Vcpu.setTscOffset", vcpu, holds],
+  vmm_call_trap: ["Vcpu.callTrap, VmTrap", vcpu, holds],
+  vm_task_switch: ["VmTaskSwitch", "vmm/exit.ts", trace],
+  task_switch_reason: ["TaskSwitchReason", "vmm/exit.ts", trace],
+  vcpu_trace_exceptions: ["Vcpu.traceExceptions", vcpu, trace],
+  vcpu_trap_wbinvd: ["Vcpu.trapWbinvd", vcpu, trace],
+  vcpu_emulate_cpuid: ["Vcpu.emulateCpuid", vcpu, trace],
+  vcpu_cpuid_init: ["Vcpu.cpuidInit", vcpu, trace],
+  vcpu_cpuid_cleanup: ["Vcpu.cpuidCleanup", vcpu, trace],
+  vm_cpuid_capability: ["Vcpu.cpuidCapability", vcpu, trace],
+  vm_get_topology: ["Vm.topology", vm, trace],
+  vm_set_topology: ["Vm.setTopology", vm, trace],
   validate_guest_xcr0: ["validateGuestXcr0", "vmm/cpuid.ts", cpuid],
 };

@@ -11,11 +11,9 @@ import { ThreadedEngine, type ThreadedOptions } from "../vcpu/threaded.ts";
 import { abandon } from "./answer.ts";
 import { VmError } from "./error.ts";
 import type { VmEntry, VmExit } from "./exit.ts";
-import type { InlineServices } from "./inlineDriver.ts";
-import type { Driver, VmContext } from "./types.ts";
+import type { DriverServices } from "./inlineDriver.ts";
+import type { Driver, HoldReason, Notice, RunOptions, VmContext } from "./types.ts";
 import type { Vcpu } from "./vcpu.ts";
-
-const NEVER = 0xffff_ffff_ffff_ffffn;
 
 interface Pending {
   readonly vcpu: Vcpu<"threaded">;
@@ -26,13 +24,10 @@ interface Pending {
   since: number;
 }
 
-export interface ThreadedServices extends InlineServices {
-  now(): bigint;
-}
-
 export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
   readonly #vm: VmContext<"threaded">;
-  readonly #services: ThreadedServices;
+  readonly #services: DriverServices;
+  /** Not there yet while the chips of the vm are made. */
   #engine!: ThreadedEngine;
   readonly #pending = new Map<number, Pending>();
   /** vCPUs that must not execute, by how many have asked for it. */
@@ -44,24 +39,28 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
   /** Who waits for a vCPU to stop. */
   #still: (() => void)[] = [];
 
-  private constructor(vm: VmContext<"threaded">, services: ThreadedServices) {
+  private constructor(vm: VmContext<"threaded">, services: DriverServices) {
     this.#vm = vm;
     this.#services = services;
   }
 
   static async create(
     vm: VmContext<"threaded">,
-    services: ThreadedServices,
+    services: DriverServices,
     options: ThreadedOptions,
   ): Promise<ThreadedDriver> {
     const driver = new ThreadedDriver(vm, services);
-    driver.#engine = await ThreadedEngine.create(options, driver);
+    // Any vCPU may be with its caller, so the deadlines are every one's.
+    driver.#engine = await ThreadedEngine.create({ ...options, deadlines: "all" }, driver);
     return driver;
   }
 
-  async run(vcpu: Vcpu<"threaded">, entry: VmEntry, options: { instructions?: bigint }): Promise<VmExit> {
-    if (options.instructions !== undefined) throw new VmError("EOPNOTSUPP", "a worker does not count instructions");
-    const early = vcpu.enter(entry);
+  async run(vcpu: Vcpu<"threaded">, entry: VmEntry, options: RunOptions): Promise<VmExit> {
+    if (options.instructions !== undefined || options.milliseconds !== undefined) {
+      throw new VmError("EOPNOTSUPP", "a worker runs until there is an exit");
+    }
+    const early =
+      vcpu.enter(entry) ?? (vcpu.notices.length && !vcpu.waiting ? vcpu.leave(this.#bogus(vcpu)) : undefined);
     if (early) return early;
     return new Promise<VmExit>((resolve, reject) => {
       this.#pending.set(vcpu.id, { vcpu, resolve, reject, runMs: 0, since: 0 });
@@ -76,8 +75,10 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
     pending.since = this.#vm.hostNow();
     vcpu.states.set("RUNNING");
     vcpu.states.ustate("RUN");
-    if (vcpu.takeWaiting()) this.#engine.answer(vcpu.id);
-    else this.#engine.startVcpu(vcpu.id);
+    if (vcpu.takeWaiting()) {
+      if (vcpu.notices.length) requestStop(vcpu.view);
+      this.#engine.answer(vcpu.id);
+    } else this.#engine.startVcpu(vcpu.id);
   }
 
   /** The vCPU executes nothing any more; what it slept in HLT is told apart from what it ran. */
@@ -96,7 +97,11 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
     requestStop(pending.vcpu.view);
   }
 
-  async hold(ids: readonly number[]): Promise<void> {
+  shouldYield(id: number): boolean {
+    return this.#kicked.has(id);
+  }
+
+  async hold(ids: readonly number[], _why: HoldReason): Promise<void> {
     for (const id of ids) {
       this.#held.set(id, (this.#held.get(id) ?? 0) + 1);
       const pending = this.#pending.get(id);
@@ -106,16 +111,22 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
     while (executing()) await new Promise<void>((resolve) => this.#still.push(resolve));
   }
 
-  release(ids: readonly number[]): void {
+  release(ids: readonly number[], _why: HoldReason, notice?: Notice): void {
     for (const id of ids) {
       const n = (this.#held.get(id) ?? 1) - 1;
       this.#held.set(id, n);
       const pending = this.#pending.get(id);
       if (n > 0 || !pending || !this.#parked.delete(id)) continue;
-      const gone = this.#vm.mustLeave(id);
-      if (gone && !pending.vcpu.waiting) this.#resolve(pending, () => pending.vcpu.leave(gone));
-      else this.#go(pending.vcpu);
+      const { vcpu } = pending;
+      if (notice) vcpu.notices.push(notice);
+      const gone = this.#vm.mustLeave(id) ?? (vcpu.notices.length ? this.#bogus(vcpu) : undefined);
+      if (gone && !vcpu.waiting) this.#resolve(pending, () => vcpu.leave(gone));
+      else this.#go(vcpu);
     }
+  }
+
+  #bogus(vcpu: Vcpu<"threaded">): VmExit {
+    return { exitcode: "BOGUS", rip: vcpu.view.get64(VCPU.rip), instLength: 0 };
   }
 
   async abandonAll(vcpus: readonly Vcpu<"threaded">[]): Promise<void> {
@@ -137,8 +148,8 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
     this.#pending.clear();
   }
 
-  dropCode(hostPage: number): void {
-    this.#engine.dropCode(hostPage);
+  deadlineChanged(at: bigint): void {
+    this.#engine?.deadlineChanged(at);
   }
 
   #resolve(pending: Pending, exit: () => VmExit): void {
@@ -163,7 +174,17 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
     // Without a run nobody has let it go: it was abandoned and stops.
     if (!pending) return true;
     this.#came(pending);
-    if (this.#services.serve(id)) {
+    let served: boolean;
+    try {
+      served = this.#services.serve(id);
+    } catch (error) {
+      // A handler that throws has not answered: the exit stays with the caller.
+      pending.vcpu.left();
+      this.#reject(pending, error);
+      return false;
+    }
+    if (served) {
+      if (pending.vcpu.notices.length) requestStop(pending.vcpu.view);
       pending.vcpu.states.set("RUNNING");
       pending.vcpu.states.ustate("RUN");
       pending.since = this.#vm.hostNow();
@@ -180,12 +201,11 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
     const { vcpu } = pending;
     this.#came(pending);
     const gone = this.#vm.mustLeave(id);
-    const bogus: VmExit = { exitcode: "BOGUS", rip: vcpu.view.get64(VCPU.rip), instLength: 0 };
     if (gone) this.#resolve(pending, () => vcpu.leave(gone));
     else if (this.#held.get(id)) {
       this.#parked.add(id);
       this.#wakeHolders();
-    } else if (this.#kicked.has(id) || vcpu.eois.length) this.#resolve(pending, () => vcpu.leave(bogus));
+    } else if (this.#kicked.has(id) || vcpu.notices.length) this.#resolve(pending, () => vcpu.leave(this.#bogus(vcpu)));
     else this.#go(vcpu);
   }
 
@@ -199,27 +219,35 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
       this.#resolve(pending, () => pending.vcpu.leave(gone));
       return;
     }
-    this.#pending.delete(id);
     pending.vcpu.states.set("IDLE");
-    pending.reject(error instanceof Error ? error : new Error(String(error)));
+    this.#reject(pending, pending.vcpu.callTrap(error));
+  }
+
+  #reject(pending: Pending, error: unknown): void {
+    this.#pending.delete(pending.vcpu.id);
+    this.#kicked.delete(pending.vcpu.id);
+    pending.reject(error as Error);
     this.#wakeHolders();
   }
 
   drain(): boolean {
     const all = this.#services.drain();
     for (const { vcpu } of this.#pending.values()) {
-      if (vcpu.eois.length && vcpu.states.state === "RUNNING") requestStop(vcpu.view);
+      if (vcpu.notices.length && vcpu.states.state === "RUNNING") requestStop(vcpu.view);
     }
     return all;
   }
 
-  fireTimers(): void {}
+  fireTimers(): void {
+    this.#services.fireTimers();
+    this.#engine.deadlineChanged(this.nextDeadline());
+  }
 
   now(): bigint {
     return this.#services.now();
   }
 
   nextDeadline(): bigint {
-    return NEVER;
+    return this.#services.nextDeadline();
   }
 }

@@ -3,16 +3,27 @@
  * but for an exit that waits for its answer: then the instruction named by the exit is not done.
  */
 
-import { ATTENTION, VCPU } from "../shared/layout.ts";
+import { ATTENTION, CONTROL, RUN_STATE, VCPU } from "../shared/layout.ts";
 import { clearStop } from "../vcpu/attention.ts";
 import { postInit, postSipi } from "../vcpu/startup.ts";
 import type { StructView } from "../vcpu/view.ts";
 import { abandon, answer, skip, undoRegisters } from "./answer.ts";
 import { getCapability, setCapability, type VmCap } from "./capability.ts";
-import { type CpuidConfig, getCpuid, setCpuid } from "./cpuid.ts";
+import type { Chipset } from "./chipset.ts";
+import {
+  type CpuidCapability,
+  type CpuidConfig,
+  type CpuidEntry,
+  type CpuidRegisters,
+  cpuidCapability,
+  cpuidInit,
+  emulateCpuid,
+  getCpuid,
+  setCpuid,
+} from "./cpuid.ts";
 import { cpl } from "./cpuMode.ts";
 import { invalidGuestState } from "./entryChecks.ts";
-import { VmError } from "./error.ts";
+import { VmError, VmTrap } from "./error.ts";
 import { type EventInjectState, VcpuEvents } from "./events.ts";
 import { EXIT_REASON_INVALID_GUEST_STATE, type VmEntry, type VmExit, type VmMsrResult } from "./exit.ts";
 import { exitWrites, readExit } from "./exitRecord.ts";
@@ -23,9 +34,18 @@ import { PROT } from "./memseg.ts";
 import { getMsr, type MsrValue, setMsr } from "./msr.ts";
 import { getRegister, setRegister, VM_REG_GUEST, type VmReg } from "./registers.ts";
 import { getSegDesc, type SegDesc, setSegDesc } from "./segment.ts";
-import type { Running, RunOptions, Transport, VmContext } from "./types.ts";
-import { type VcpuState, VcpuStateMachine, type VcpuUstate, VRS } from "./vcpuState.ts";
+import type { Notice, Running, RunOptions, Transport, VmContext } from "./types.ts";
+import {
+  runStateOf,
+  type VcpuRunState,
+  type VcpuState,
+  VcpuStateMachine,
+  type VcpuUstate,
+  type VmRunState,
+  VRS,
+} from "./vcpuState.ts";
 import type { Vie } from "./vie.ts";
+import { getX2apicState, setX2apicState, type X2apicState } from "./x2apic.ts";
 
 const DEFAULT: VmEntry = { cmd: "default" };
 
@@ -51,8 +71,9 @@ export class Vcpu<T extends Transport = Transport> {
   readonly view: StructView;
   /** @internal */
   readonly states: VcpuStateMachine;
-  /** @internal EOIs of level-triggered vectors that no interrupt controller here has taken. */
-  readonly eois: number[] = [];
+  /** @internal What it is to leave with as soon as it stands between two instructions. */
+  readonly notices: Notice[] = [];
+  #trap: VmTrap | undefined;
   readonly #vm: VmContext<T>;
   readonly #events: VcpuEvents;
   /** The exit that `run` has come back with and that is not answered; whether the core waits for it. */
@@ -104,8 +125,8 @@ export class Vcpu<T extends Transport = Transport> {
     this.#still();
     setRegister(this.#vm.core, this.view, reg, value);
     if (reg === VM_REG_GUEST.RIP) {
-      if (this.#waiting && this.#exit) this.#letGo();
-      if (this.view.get(VCPU.runState) === 1) this.view.set(VCPU.runState, 0);
+      if (this.#waiting && (this.#exit || this.#deferred)) this.#letGo();
+      if (this.view.get(VCPU.runState) === RUN_STATE.HALTED) this.view.set(VCPU.runState, RUN_STATE.RUNNING);
     }
     this.#changed = true;
   }
@@ -138,21 +159,27 @@ export class Vcpu<T extends Transport = Transport> {
   /** An MSR's value as RDMSR would read it at CPL 0. */
   getMsr(msr: number): MsrValue {
     this.#still();
-    return getMsr(this.#vm.core, this.view, msr);
+    const r = getMsr(this.#vm.core, this.view, msr);
+    return r.result === "UNHANDLED" ? (this.#vm.chipset?.readMsr(this.id, msr) ?? r) : r;
   }
 
   /** Writes an MSR as WRMSR would at CPL 0. */
   setMsr(msr: number, value: bigint): VmMsrResult {
     this.#still();
     this.#changed = true;
-    return setMsr(this.#vm.core, this.view, msr, value);
+    const r = setMsr(this.#vm.core, this.view, msr, value);
+    return r === "UNHANDLED" ? (this.#vm.chipset?.writeMsr(this.id, msr, value) ?? r) : r;
   }
 
   /** vm_get_run_state. HLT counts as RUN: it ends by itself. */
-  getRunState(): { readonly state: (typeof VRS)[keyof typeof VRS]; readonly sipiVector: number } {
+  getRunState(): VmRunState {
     this.#still();
-    const s = this.view.get(VCPU.runState);
-    return { state: s === 2 ? VRS.INIT : s === 3 ? VRS.HALT : VRS.RUN, sipiVector: 0 };
+    return runStateOf(this.view);
+  }
+
+  /** vcpu_run_state_pending: an INIT or a start-up IPI has come that it has not taken. May be asked while it runs. */
+  get runStatePending(): boolean {
+    return this.view.load(VCPU.startup) !== 0;
   }
 
   /**
@@ -164,15 +191,15 @@ export class Vcpu<T extends Transport = Transport> {
    * | INIT | waits for a start-up IPI |
    * | RUN | executes; with a vector, from vector << 12 in real mode, as after that IPI |
    */
-  setRunState(state: (typeof VRS)[keyof typeof VRS], sipiVector?: number): void {
+  setRunState(state: VcpuRunState, sipiVector?: number): void {
     this.#still();
     if (sipiVector !== undefined && !(Number.isInteger(sipiVector) && sipiVector >= 0 && sipiVector <= 0xff)) {
       throw new VmError("EINVAL", `no start-up vector ${sipiVector}`);
     }
-    if (state === VRS.HALT) this.view.set(VCPU.runState, 3);
-    else if (state === VRS.INIT) this.view.set(VCPU.runState, 2);
+    if (state === VRS.HALT) this.view.set(VCPU.runState, RUN_STATE.SHUTDOWN);
+    else if (state === VRS.INIT) this.view.set(VCPU.runState, RUN_STATE.WAIT_FOR_SIPI);
     else if (state === VRS.RUN) {
-      this.view.set(VCPU.runState, 0);
+      this.view.set(VCPU.runState, RUN_STATE.RUNNING);
       if (sipiVector !== undefined) {
         this.setRegister(VM_REG_GUEST.CS, BigInt(sipiVector) << 8n);
         this.setSegDesc(VM_REG_GUEST.CS, { base: BigInt(sipiVector) << 12n, limit: 0xffff, access: 0x9b });
@@ -192,6 +219,17 @@ export class Vcpu<T extends Transport = Transport> {
     setCapability(this.view, cap, on);
   }
 
+  /** vm_get_x2apic_state, vm_set_x2apic_state (x2apic.ts). @throws VmError EOPNOTSUPP: the vm has no chips */
+  getX2apicState(): X2apicState {
+    this.#chipset();
+    return getX2apicState(this.view);
+  }
+  setX2apicState(state: X2apicState): void {
+    this.#still();
+    setX2apicState(this.#chipset(), this.view, this.id, state);
+    this.#changed = true;
+  }
+
   /** vm_get_cpuid. */
   getCpuid(): CpuidConfig {
     return getCpuid(this.view);
@@ -201,6 +239,29 @@ export class Vcpu<T extends Transport = Transport> {
   setCpuid(config: CpuidConfig): void {
     this.#still();
     setCpuid(this.view, config);
+  }
+
+  /** vcpu_emulate_cpuid: what CPUID answers now. */
+  emulateCpuid(func: number, index = 0): CpuidRegisters {
+    this.#still();
+    return emulateCpuid(this.#vm.core, this.view, func, index);
+  }
+
+  /** vcpu_cpuid_init: the CPU model's answers as entries, to change and to set. */
+  cpuidInit(): { readonly entries: CpuidEntry[] } {
+    this.#still();
+    return cpuidInit(this.#vm.core, this.view);
+  }
+
+  /** vcpu_cpuid_cleanup: the entries go, the CPU model answers. */
+  cpuidCleanup(): void {
+    this.setCpuid({ legacy: true });
+  }
+
+  /** vm_cpuid_capability. */
+  cpuidCapability(cap: CpuidCapability): boolean {
+    this.#still();
+    return cpuidCapability(this.#vm.core, this.view, cap);
   }
 
   /**
@@ -388,6 +449,45 @@ export class Vcpu<T extends Transport = Transport> {
     } else if (type === "EXIT" && this.isRunning) this.#vm.kick(this.id);
   }
 
+  /** vcpu_should_yield: a handler that takes long may ask whether `run` is to come back as soon as it can. */
+  get shouldYield(): boolean {
+    return this.#vm.shouldYield(this.id);
+  }
+
+  /** vcpu_rendezvous_pending: smpRendezvous waits for this vCPU, or works on it. */
+  get rendezvousPending(): boolean {
+    return this.#vm.rendezvousPending(this.id);
+  }
+
+  /** vcpu_trace_exceptions, vcpu_trap_wbinvd: whether these leave `run` (capability.ts). */
+  get traceExceptions(): boolean {
+    return this.getCapability("TRACE_EXCEPTIONS");
+  }
+  get trapWbinvd(): boolean {
+    return this.getCapability("TRAP_WBINVD");
+  }
+
+  /**
+   * vcpu_tsc_offset: what is added to the machine's TSC for this vCPU, IA32_TSC_ADJUST not counted.
+   *
+   * @param physAdj to the host's clock instead (hostNow in nanoseconds, of which the TSC has one a tick): with it the
+   * guest's TSC is the host's clock plus this
+   */
+  tscOffset(physAdj = false): bigint {
+    const { view } = this;
+    const offset = BigInt.asIntN(64, view.get64(VCPU.tscOffset));
+    return physAdj ? offset - BigInt(Math.round(this.#vm.memory.control.get(CONTROL.timeBase) * 1e6)) : offset;
+  }
+
+  /** Sets the offset. @throws VmError EINVAL: not 64 bits, signed; EBUSY */
+  setTscOffset(offset: bigint): void {
+    this.#still();
+    if (typeof offset !== "bigint" || BigInt.asIntN(64, offset) !== offset) {
+      throw new VmError("EINVAL", `${String(offset)} is not a signed value of 64 bits`);
+    }
+    this.view.set64(VCPU.tscOffset, offset);
+  }
+
   /** vcpu_stats, vmm_kstat_update_vcpu. */
   stats(): VcpuStats {
     return {
@@ -417,6 +517,7 @@ export class Vcpu<T extends Transport = Transport> {
    * IDLE with an exit or when it throws.
    */
   enter(entry: VmEntry): VmExit | undefined {
+    if (this.#trap) throw this.#trap;
     this.states.set("FROZEN", true);
     try {
       const exit = this.#enter(entry);
@@ -438,10 +539,14 @@ export class Vcpu<T extends Transport = Transport> {
       this.#exit = undefined;
       this.#vie = undefined;
       if (done.gp) this.#events.inject(IDT.GP, 0);
+      if (done.event) this.#events.exitIntinfo(done.event);
     } else if (entry.cmd !== "default") throw new VmError("EINVAL", `${entry.cmd} answers nothing`);
     const deferred = this.#deferred;
     this.#deferred = undefined;
     if (deferred) return deferred;
+    if (this.view.get(VCPU.runState) === RUN_STATE.SHUTDOWN && !this.runStatePending) {
+      return { exitcode: "RUN_STATE", rip: this.view.get64(VCPU.rip), instLength: 0, runState: runStateOf(this.view) };
+    }
     const wrong = invalidGuestState(this.view);
     if (wrong) {
       return {
@@ -454,6 +559,7 @@ export class Vcpu<T extends Transport = Transport> {
           exitQualification: 0n,
           instType: 0,
           instError: 0,
+          intInfo: 0n,
           detail: wrong,
         },
       };
@@ -492,19 +598,35 @@ export class Vcpu<T extends Transport = Transport> {
   /** @internal `run` comes back with `exit`; state becomes IDLE. */
   leave(exit: VmExit): VmExit {
     let out = exit;
-    const eoi = exit.exitcode === "SUSPENDED" ? undefined : this.eois.shift();
-    if (eoi !== undefined) {
+    const notice = exit.exitcode === "SUSPENDED" ? undefined : this.notices.shift();
+    if (notice) {
       this.#deferred = exit.exitcode === "BOGUS" ? undefined : exit;
-      out = { exitcode: "IOAPIC_EOI", rip: exit.rip, instLength: 0, ioapicEoi: { vector: eoi } };
+      out = { ...notice, rip: exit.rip, instLength: 0 };
     }
     if (this.states.state !== "FROZEN") this.states.set("FROZEN");
     this.states.set("IDLE");
     this.states.ustate("EMU_USER");
-    this.#exits[out.exitcode] = (this.#exits[out.exitcode] ?? 0) + 1;
-    // What comes again by itself needs no answer.
-    this.#exit = out.exitcode === "SUSPENDED" || out.exitcode === "IOAPIC_EOI" ? this.#exit : out;
+    this.#count(out);
+    // What comes again by itself, or before something else, needs no answer.
+    if (!notice && out.exitcode !== "SUSPENDED") this.#exit = out;
     this.#vie = out.exitcode === "INST_EMUL" ? out.instEmul.vie : undefined;
     return out;
+  }
+
+  /** @internal `run` comes back with `exit` and has taken nothing. */
+  turnedAway(exit: VmExit): VmExit {
+    this.#count(exit);
+    return exit;
+  }
+
+  /** @internal vmm_call_trap: the host has failed in guest code; what is to be thrown, from now on by every `run`. */
+  callTrap(error: unknown): VmTrap {
+    this.#trap = new VmTrap(this.id, error);
+    return this.#trap;
+  }
+
+  #count(exit: VmExit): void {
+    this.#exits[exit.exitcode] = (this.#exits[exit.exitcode] ?? 0) + 1;
   }
 
   /** @internal Back to the state after RESET, whose registers the vm has written. */
@@ -515,7 +637,8 @@ export class Vcpu<T extends Transport = Transport> {
     this.#deferred = undefined;
     this.#vie = undefined;
     this.#changed = true;
-    this.eois.length = 0;
+    this.notices.length = 0;
+    this.#trap = undefined;
     clearStop(this.view);
   }
 
@@ -524,9 +647,16 @@ export class Vcpu<T extends Transport = Transport> {
     this.#changed = true;
   }
 
+  #chipset(): Chipset {
+    const chips = this.#vm.chipset;
+    if (!chips) throw new VmError("EOPNOTSUPP", "this virtual machine was made without chips");
+    return chips;
+  }
+
   #letGo(): void {
     abandon(this.view);
     this.#exit = undefined;
+    this.#deferred = undefined;
   }
 
   #still(): void {

@@ -8,6 +8,8 @@
  *     RUNNING   executes guest code
  *     SLEEPING  waits in HLT, inside `run`
  */
+import { RUN_STATE, STARTUP, VCPU } from "../shared/layout.ts";
+import type { StructView } from "../vcpu/view.ts";
 import { VmError } from "./error.ts";
 
 export type VcpuState = "IDLE" | "FROZEN" | "RUNNING" | "SLEEPING";
@@ -82,5 +84,22 @@ export class VcpuStateMachine {
   }
 }
 
-/** The seeds' VRS_*: what a vCPU waits for. PEND_* are not here: an INIT or SIPI takes effect when it comes. */
+/** The seeds' VRS_*: what a vCPU waits for. PEND_* are Vcpu.runStatePending. */
 export const VRS = { HALT: 0, INIT: 1, RUN: 2 } as const;
+export type VcpuRunState = (typeof VRS)[keyof typeof VRS];
+
+/** The vcpu_run_state of a vCPU, and the vector of a start-up IPI that it has not taken. */
+export interface VmRunState {
+  readonly state: VcpuRunState;
+  readonly sipiVector: number;
+}
+
+/** HLT counts as RUN: it ends by itself. */
+export function runStateOf(view: StructView): VmRunState {
+  const s = view.get(VCPU.runState);
+  const startup = view.load(VCPU.startup);
+  return {
+    state: s === RUN_STATE.WAIT_FOR_SIPI ? VRS.INIT : s === RUN_STATE.SHUTDOWN ? VRS.HALT : VRS.RUN,
+    sipiVector: startup & STARTUP.SIPI ? startup & STARTUP.VECTOR : 0,
+  };
+}

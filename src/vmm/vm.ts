@@ -16,24 +16,28 @@ import { CONTROL, VCPU, VM_MAXCPU } from "../shared/layout.ts";
 import { type CoreExports, instantiateCore, unshared } from "../vcpu/core.ts";
 import { postDrop } from "../vcpu/drop.ts";
 import { drainRing, RING_EOI, RING_PORT } from "../vcpu/ring.ts";
-import { finishInit } from "../vcpu/startup.ts";
+import { finishInit, postInit, postSipi } from "../vcpu/startup.ts";
 import type { WorkerThread } from "../vcpu/threaded.ts";
 import { type StructView, vcpuView } from "../vcpu/view.ts";
+import type { Chipset } from "./chipset.ts";
 import { VmError } from "./error.ts";
 import type { VmEntry, VmExit, VmSuspendHow } from "./exit.ts";
 import { exitSize, exitWrites, translate } from "./exitRecord.ts";
-import { InlineDriver } from "./inlineDriver.ts";
+import { type DriverServices, InlineDriver } from "./inlineDriver.ts";
 import { IoPorts, MmioRegions } from "./io.ts";
 import { MachineMemory } from "./memory.ts";
 import { MemorySegments, PROT_ALL } from "./memseg.ts";
 import { ThreadedDriver } from "./threadedDriver.ts";
+import { checkTopology, type VmTopology } from "./topology.ts";
 import type { Driver, Running, RunOptions, Transport, VmContext } from "./types.ts";
 import { Vcpu } from "./vcpu.ts";
 import { CPU_SIGNATURE, initVcpu, resetVcpu } from "./vcpuReset.ts";
+import { VmChips } from "./vmChips.ts";
 
 /** Longest name (VM_MAX_NAMELEN, with the terminator). */
 const VM_MAX_NAMELEN = 32;
 const TSC_HZ = 1_000_000_000n;
+const NEVER = 0xffff_ffff_ffff_ffffn;
 
 export interface VmConfig<T extends Transport> {
   /** 1 to 31 characters. */
@@ -52,6 +56,10 @@ export interface VmConfig<T extends Transport> {
   readonly memoryBytes?: number;
   /** Bytes for segments that are allocated later; default none. */
   readonly reserveBytes?: number;
+  /** The chips of a PC that a vmm has itself (vmChips.ts): interrupt controllers, timers, RTC. Default: none. */
+  readonly chips?:
+    | boolean
+    | { /** Seconds since 1970 for the RTC; default: now. */ readonly wallClockSeconds?: number };
   /** 64 random bits for RDRAND and RDSEED; default: the host's generator. Inline only. */
   readonly random?: () => bigint;
   /** Host time in milliseconds; default performance.now. Inline only: workers have their own. */
@@ -76,6 +84,13 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
   readonly #active = new Set<number>([0]);
   readonly #debug = new Set<number>();
   readonly #seenSuspend = new Set<number>();
+  readonly #chips: VmChips | undefined;
+  #topology: VmTopology;
+  /** vCPUs that a rendezvous has not finished with. */
+  readonly #rendezvous = new Set<number>();
+  readonly #blocked = new Map<number, number>();
+  /** The vCPU whose exit is being answered. */
+  #serving: number | undefined;
   #how: VmSuspendHow | undefined;
   #pausedAt: number | undefined;
   #destroyed = false;
@@ -112,6 +127,20 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
       this.segments.alloc(0, config.memoryBytes, true);
       this.segments.mmap(0, 0, 0, config.memoryBytes, PROT_ALL);
     }
+    this.#topology = { sockets: 1, cores: vcpus, threads: 1, maxcpus: vcpus };
+    if (config.chips) {
+      const options = {
+        ...(typeof config.chips === "object" && config.chips),
+        memory: memory.memory,
+        vcpus,
+        now: () => this.now(),
+        kick: (id: number) => this.#views[id].notify(VCPU.attention),
+        onInit: (id: number) => this.#onInit(id),
+        onStartup: (id: number, vector: number) => this.#onStartup(id, vector),
+      };
+      this.#chips = new VmChips(options, this.ports, this.mmio);
+      this.#chips.timers.onNext = (at) => this.#driver.deadlineChanged(at);
+    }
   }
 
   /**
@@ -136,10 +165,12 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
   }
 
   async #drivenBy(config: VmConfig<T>, module: WebAssembly.Module): Promise<void> {
-    const services = {
-      serve: (id: number) => this.#serve(id),
+    const services: DriverServices = {
+      serve: (id) => this.#serve(id),
       drain: () => this.#drain(),
       now: () => this.now(),
+      nextDeadline: () => this.#chips?.timers.next ?? NEVER,
+      fireTimers: () => this.#chips?.timers.fire(),
     };
     if (config.transport === "inline") {
       const cores = this.#views.map((view) => {
@@ -182,6 +213,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
       resetVcpu(vcpu.view, vcpu.id, CPU_SIGNATURE);
       vcpu.reset();
     }
+    this.#chips?.set.reset();
   }
 
   /**
@@ -215,7 +247,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
     this.alive();
     if (this.#pausedAt !== undefined) throw new VmError("EALREADY", "paused");
     this.#pausedAt = this.hostNow();
-    await this.#driver.hold([...this.vcpus.keys()]);
+    await this.#driver.hold([...this.vcpus.keys()], "PAUSE");
     this.#pausedAt = this.hostNow();
   }
 
@@ -226,7 +258,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
     const { control } = this.memory;
     control.set(CONTROL.timeBase, control.get(CONTROL.timeBase) + this.hostNow() - this.#pausedAt);
     this.#pausedAt = undefined;
-    this.#driver.release([...this.vcpus.keys()]);
+    this.#driver.release([...this.vcpus.keys()], "PAUSE");
   }
 
   /** vm_is_paused. */
@@ -246,6 +278,40 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
   }
   denormalizeHrtime(guestNs: number): number {
     return guestNs / 1e6 + this.memory.control.get(CONTROL.timeBase);
+  }
+
+  /** The chips. @throws VmError EOPNOTSUPP: made without */
+  get chips(): VmChips {
+    if (!this.#chips) throw new VmError("EOPNOTSUPP", "this virtual machine was made without chips");
+    return this.#chips;
+  }
+
+  /** @internal */
+  get chipset(): Chipset | undefined {
+    return this.#chips?.set;
+  }
+
+  /** vm_get_topology. Without setTopology: one socket, a core for each vCPU. */
+  get topology(): VmTopology {
+    return this.#topology;
+  }
+
+  /**
+   * vm_set_topology: what CPUID's leaves 1, 4 and 0Bh tell the guest (SDM vol. 3, 10.9). APIC ids are vCPU numbers, and are
+   * taken apart by bits.
+   *
+   * | | outcome |
+   * |---|---|
+   * | sockets · cores · threads is not the number of vCPUs; maxcpus neither 0 nor that | EINVAL |
+   * | threads no power of two with several cores; threads · cores neither with several sockets | EINVAL |
+   * | a vCPU runs | EBUSY |
+   */
+  setTopology(sockets: number, cores: number, threads: number, maxcpus = 0): void {
+    const count = this.vcpus.length;
+    checkTopology({ sockets, cores, threads, maxcpus: maxcpus || count }, count);
+    this.#frozen();
+    this.#topology = { sockets, cores, threads, maxcpus: count };
+    this.memory.setTopology(cores, threads);
   }
 
   /** vm_get_maxcpus. */
@@ -290,31 +356,53 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
     return new Set(this.#debug);
   }
 
-  /** vcpu_block_run: resolves when the vCPU executes nothing; it does not until unblockRun. Counts. */
+  /**
+   * vcpu_block_run: resolves when the vCPU executes nothing; it does not until unblockRun. Counts. Inline, `run` comes back
+   * with REQIDLE meanwhile; threaded, it comes back later.
+   */
   async blockRun(id: number): Promise<void> {
     this.#checkId(id);
-    await this.#driver.hold([id]);
+    this.#blocked.set(id, (this.#blocked.get(id) ?? 0) + 1);
+    await this.#driver.hold([id], "REQIDLE");
   }
 
-  /** vcpu_unblock_run. */
+  /** vcpu_unblock_run. @throws VmError EINVAL: it is not blocked */
   unblockRun(id: number): void {
     this.#checkId(id);
-    this.#driver.release([id]);
+    const times = this.#blocked.get(id) ?? 0;
+    if (times === 0) throw new VmError("EINVAL", `vCPU ${id} is not blocked`);
+    this.#blocked.set(id, times - 1);
+    this.#driver.release([id], "REQIDLE");
   }
 
   /**
-   * vm_smp_rendezvous: with all of `dest` standing still, calls `work` for each. The guest sees nothing of it.
+   * vm_smp_rendezvous: with all of `dest` standing still, calls `work` for each. The guest sees nothing of it. A vCPU whose
+   * `run` is under way goes on with it; inline, or with `exit`, it comes back from it with RENDEZVOUS.
    *
    * @param dest ids; all must be active
+   * @throws VmError EINVAL; EBUSY: another rendezvous is under way for one of them
    */
-  async smpRendezvous(dest: Iterable<number>, work: (vm: Vm<T>, id: number) => void): Promise<void> {
-    const ids = [...dest];
-    for (const id of ids) if (!this.#active.has(id)) throw new VmError("EINVAL", `vCPU ${id} is not active`);
-    await this.#driver.hold(ids);
+  async smpRendezvous(
+    dest: Iterable<number>,
+    work: (vm: Vm<T>, id: number) => void,
+    options: { readonly exit?: boolean } = {},
+  ): Promise<void> {
+    this.alive();
+    const ids = [...new Set(dest)];
+    for (const id of ids) {
+      if (!this.#active.has(id)) throw new VmError("EINVAL", `vCPU ${id} is not active`);
+      if (this.#rendezvous.has(id)) throw new VmError("EBUSY", `vCPU ${id} is in a rendezvous`);
+    }
+    for (const id of ids) this.#rendezvous.add(id);
     try {
-      for (const id of ids) work(this, id);
+      await this.#driver.hold(ids, "RENDEZVOUS");
+      for (const id of ids) {
+        work(this, id);
+        this.#rendezvous.delete(id);
+      }
     } finally {
-      this.#driver.release(ids);
+      for (const id of ids) this.#rendezvous.delete(id);
+      this.#driver.release(ids, "RENDEZVOUS", options.exit ? { exitcode: "RENDEZVOUS" } : undefined);
     }
   }
 
@@ -372,6 +460,16 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
   }
 
   /** @internal */
+  shouldYield(id: number): boolean {
+    return this.#driver.shouldYield(id);
+  }
+
+  /** @internal */
+  rendezvousPending(id: number): boolean {
+    return this.#rendezvous.has(id);
+  }
+
+  /** @internal */
   alive(): void {
     if (this.#destroyed) throw new VmError("ENXIO", "the virtual machine is destroyed");
   }
@@ -401,13 +499,48 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
 
   #drain(): boolean {
     return drainRing(this.memory.control, (kind, vcpu, low, high) => {
-      if (kind === RING_EOI) this.vcpus[vcpu]?.eois.push(low);
+      if (kind === RING_EOI) this.#eoi(vcpu, low);
       else if (kind === RING_PORT) this.ports.access(false, high, 1, low);
     });
   }
 
+  /** EOI of a level-triggered vector: the IOAPIC's, or the caller's of `run`. */
+  #eoi(id: number, vector: number): void {
+    if (this.#chips) this.#chips.set.apicBus.eoi(vector);
+    else this.vcpus[id]?.notices.push({ exitcode: "IOAPIC_EOI", ioapicEoi: { vector } });
+  }
+
+  /** INIT for a vCPU. One that is not active runs nothing that could be interrupted. */
+  #onInit(id: number): void {
+    if (this.#active.has(id)) postInit(this.#views[id]);
+    else {
+      initVcpu(this.#views[id], CPU_SIGNATURE);
+      this.#chips?.set.apics[id].initReset();
+    }
+  }
+
+  /** A start-up IPI: whoever runs the sender hears of one for a vCPU that is not active. */
+  #onStartup(id: number, vector: number): void {
+    if (this.#active.has(id) || this.#serving === undefined) postSipi(this.#views[id], vector);
+    else {
+      this.vcpus[this.#serving].notices.push({
+        exitcode: "SPINUP_AP",
+        spinupAp: { vcpu: id, rip: BigInt(vector) << 12n },
+      });
+    }
+  }
+
   /** Answers an exit by what is attached; false: nobody does. */
   #serve(id: number): boolean {
+    this.#serving = id;
+    try {
+      return this.#chips?.set.serve(this.#views[id], id) || this.#attached(id);
+    } finally {
+      this.#serving = undefined;
+    }
+  }
+
+  #attached(id: number): boolean {
     const view = this.#views[id];
     const code = view.get(VCPU.exitCode);
     if (code === EXIT.INIT) {
