@@ -39,6 +39,8 @@ const LCR_PARITY = 0x08;
 const LCR_STOP = 0x04;
 const LCR_WLS = 0x03;
 
+export const MCR_DTR = 0x01;
+export const MCR_RTS = 0x02;
 export const MCR_LOOP = 0x10;
 export const MCR_MASK = 0x1f;
 

@@ -16,9 +16,12 @@ export { type VmErrno, VmError, VmTrap } from "./error.ts";
 export type { EventInjectState } from "./events.ts";
 export * from "./exit.ts";
 export { FPU_SIZE } from "./fpu.ts";
+export { HostGlue, type HostServices } from "./glue.ts";
 export { copyin, copyout, type GuestFault, type Translation, type VmCopyinfo } from "./guestCopy.ts";
 export { IDT, type NestedOutcome, nestedFault, VM_INTINFO } from "./intinfo.ts";
 export { type IoCookie, IoPorts, type IoportHandler, MmioRegions } from "./io.ts";
+export { IommuDomain } from "./iommu.ts";
+export { kstatLines, type VcpuKstats, VMM_KSTAT_CLASS, type VmmKstats } from "./kstats.ts";
 export { type MachineMemory, OutOfMemoryError } from "./memory.ts";
 export {
   type GpaHold,
@@ -30,7 +33,9 @@ export {
   VM_MAX_MEMMAPS,
   VM_MAX_MEMSEGS,
 } from "./memseg.ts";
+export { VmmModule } from "./module.ts";
 export type { MsrValue } from "./msr.ts";
+export { isPptdev, type PptDevice, PptDevices, type PptHost, type PptPlace } from "./ppt.ts";
 export { VM_REG_GUEST, VM_REG_LAST, type VmReg, vmSegmentName } from "./registers.ts";
 export * from "./segment.ts";
 export type { VmTopology } from "./topology.ts";
@@ -40,4 +45,6 @@ export { VCPU_USTATES, type VcpuRunState, type VcpuState, type VcpuUstate, type 
 export { VIE_INST_SIZE, type Vie, type VieOp, vieDecode } from "./vie.ts";
 export { Vm, type VmConfig } from "./vm.ts";
 export { PM_TIMER_PORT, VmChips, type VmIntrTrigger } from "./vmChips.ts";
+export { VmClient, VmPage, Vmspace } from "./vmspace.ts";
+export { type SerialPortLike, type SerialSettings, WebSerialDevice } from "./webSerial.ts";
 export type { X2apicState } from "./x2apic.ts";

@@ -187,6 +187,25 @@ export class MemorySegments {
   }
 
   /**
+   * vmm_contig_alloc, of a segment: it is one piece of host memory, wherever it is mapped, or nowhere. For a device that
+   * shares a ring or a picture with the guest; `written` says that the host has written to a part. Freed with the segment.
+   *
+   * @throws VmError EINVAL: no such segment
+   */
+  contig(segid: number): { readonly bytes: Uint8Array; written(offset: number, length: number): void } {
+    const { host, length: size } = this.#segment(segid);
+    const bytes = this.#memory.bytes.subarray(host, host + size);
+    return {
+      bytes,
+      written: (offset, length) => {
+        if (!(offset >= 0 && length >= 0 && offset + length <= size)) throw new VmError("EINVAL", "not of the segment");
+        const first = offset - (offset % PAGE_SIZE);
+        for (let at = first; at < offset + length; at += PAGE_SIZE) this.#memory.hostWritten(host + at);
+      },
+    };
+  }
+
+  /**
    * vm_track_dirty_pages: which pages of a range may have been written since the last call, one bit each, lowest first;
    * they count as clean from now on. Holes are clean. Every vCPU must be frozen.
    *

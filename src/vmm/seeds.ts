@@ -19,6 +19,7 @@ const cpuid = "vmm/cpuid.test.ts";
 const segs = "vmm/memseg.ts";
 const state = "vmm/vcpuState.ts";
 const io = "vmm/io.ts";
+const host = "vmm/host.test.ts";
 const chips = "vmm/vmChips.ts";
 const chipTest = "vmm/chips.test.ts";
 const holds = "vmm/holds.test.ts";
@@ -196,5 +197,21 @@ export const SEEDS: Readonly<Record<string, SeedRow>> = {
   vm_cpuid_capability: ["Vcpu.cpuidCapability", vcpu, trace],
   vm_get_topology: ["Vm.topology", vm, trace],
   vm_set_topology: ["Vm.setTopology", vm, trace],
+  vm_get_vmspace: ["Vm.vmspace, Vmspace", vm, host],
+  vm_get_vmclient: ["Vm.vmclient, VmClient", vm, host],
+  vmm_kstats: ["Vm.kstats, VmmKstats", vm, host],
+  vmm_contig_alloc: ["MemorySegments.alloc, MemorySegments.contig", segs, host],
+  vmm_contig_free: ["MemorySegments.free", segs, host],
+  vmm_mod_load: ["VmmModule.load", "vmm/module.ts", host],
+  vmm_mod_unload: ["VmmModule.unload", "vmm/module.ts", host],
+  vmm_resume_func_t: ["VmmModule.resume", "vmm/module.ts", host],
+  vmm_cleanup_func_t: ["VmmModule.unload", "vmm/module.ts", host],
+  vmm_sol_glue_init: ["HostGlue.constructor", "vmm/glue.ts", host],
+  vmm_sol_glue_cleanup: ["HostGlue.cleanup", "vmm/glue.ts", host],
+  vm_assign_pptdev: ["PptDevices.assign", "vmm/ppt.ts", host],
+  vm_unassign_pptdev: ["PptDevices.unassign", "vmm/ppt.ts", host],
+  vmm_is_pptdev: ["isPptdev", "vmm/ppt.ts", host],
+  vm_iommu_domain: ["PptDevices.iommuDomain, IommuDomain", "vmm/ppt.ts", host],
+  vmm_check_iommu: ["PptDevices.checkIommu", "vmm/ppt.ts", host],
   validate_guest_xcr0: ["validateGuestXcr0", "vmm/cpuid.ts", cpuid],
 };

@@ -13,42 +13,42 @@ import { cpuToggles } from "../isa/cpuModel.ts";
 import type { Width } from "../shared/device.ts";
 import { EXIT } from "../shared/exit.ts";
 import { CONTROL, VCPU, VM_MAXCPU } from "../shared/layout.ts";
-import { type CoreExports, instantiateCore, unshared } from "../vcpu/core.ts";
+import { type CoreExports, instantiateCore } from "../vcpu/core.ts";
 import { postDrop } from "../vcpu/drop.ts";
 import { drainRing, RING_EOI, RING_PORT } from "../vcpu/ring.ts";
 import { finishInit, postInit, postSipi } from "../vcpu/startup.ts";
-import type { WorkerThread } from "../vcpu/threaded.ts";
 import { type StructView, vcpuView } from "../vcpu/view.ts";
 import type { Chipset } from "./chipset.ts";
 import { VmError } from "./error.ts";
 import type { VmEntry, VmExit, VmSuspendHow } from "./exit.ts";
 import { exitSize, exitWrites, translate } from "./exitRecord.ts";
+import { HostGlue, type HostServices } from "./glue.ts";
 import { type DriverServices, InlineDriver } from "./inlineDriver.ts";
 import { IoPorts, MmioRegions } from "./io.ts";
+import { VMM_KSTAT_CLASS, type VmmKstats, vcpuKstats } from "./kstats.ts";
 import { MachineMemory } from "./memory.ts";
 import { MemorySegments, PROT_ALL } from "./memseg.ts";
+import { type ModuleMember, VmmModule } from "./module.ts";
+import { PptDevices } from "./ppt.ts";
 import { ThreadedDriver } from "./threadedDriver.ts";
 import { checkTopology, type VmTopology } from "./topology.ts";
 import type { Driver, Running, RunOptions, Transport, VmContext } from "./types.ts";
 import { Vcpu } from "./vcpu.ts";
 import { CPU_SIGNATURE, initVcpu, resetVcpu } from "./vcpuReset.ts";
 import { VmChips } from "./vmChips.ts";
+import { type VmClient, Vmspace } from "./vmspace.ts";
 
 /** Longest name (VM_MAX_NAMELEN, with the terminator). */
 const VM_MAX_NAMELEN = 32;
 const TSC_HZ = 1_000_000_000n;
 const NEVER = 0xffff_ffff_ffff_ffffn;
 
-export interface VmConfig<T extends Transport> {
+export interface VmConfig<T extends Transport> extends HostServices {
   /** 1 to 31 characters. */
   readonly name: string;
-  /** The compiled core (dist/core/core.wasm). */
-  readonly core: Uint8Array;
+  /** The compiled core (dist/core/core.wasm), or the module that has loaded it for several virtual machines. */
+  readonly core: Uint8Array | VmmModule;
   readonly transport: T;
-  /** Makes the workers; only, and needed, when threaded. */
-  readonly spawn?: () => WorkerThread;
-  /** Runs `callback` after pending events; only when threaded. Default: setTimeout. */
-  readonly yieldTo?: (callback: () => void) => void;
   readonly vcpus?: number;
   /** CPU model and features (src/isa/cpuModel.ts); default: max. */
   readonly cpu?: string;
@@ -60,13 +60,9 @@ export interface VmConfig<T extends Transport> {
   readonly chips?:
     | boolean
     | { /** Seconds since 1970 for the RTC; default: now. */ readonly wallClockSeconds?: number };
-  /** 64 random bits for RDRAND and RDSEED; default: the host's generator. Inline only. */
-  readonly random?: () => bigint;
-  /** Host time in milliseconds; default performance.now. Inline only: workers have their own. */
-  readonly now?: () => number;
 }
 
-export class Vm<T extends Transport = Transport> implements VmContext<T> {
+export class Vm<T extends Transport = Transport> implements VmContext<T>, ModuleMember {
   readonly name: string;
   readonly transport: T;
   /** Guest physical memory, as the host reads and writes it. */
@@ -75,10 +71,18 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
   readonly ports = new IoPorts();
   readonly mmio: MmioRegions;
   readonly vcpus: readonly Vcpu<T>[];
+  /** vm_get_vmspace. */
+  readonly vmspace: Vmspace;
+  /** Devices of the host that are passed through. */
+  readonly pptdevs: PptDevices;
   /** @internal */
   readonly core: CoreExports;
   /** @internal */
   readonly hostNow: () => number;
+  readonly #glue: HostGlue;
+  readonly #module: VmmModule;
+  readonly #instance: number;
+  readonly #clients: readonly VmClient[];
   readonly #views: readonly StructView[];
   #driver!: Driver<T>;
   readonly #active = new Set<number>([0]);
@@ -95,11 +99,12 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
   #pausedAt: number | undefined;
   #destroyed = false;
 
-  private constructor(config: VmConfig<T>, module: WebAssembly.Module) {
+  private constructor(config: VmConfig<T>, vmm: VmmModule, module: WebAssembly.Module, glue: HostGlue) {
     const vcpus = config.vcpus ?? 1;
     this.name = config.name;
     this.transport = config.transport;
-    this.hostNow = config.now ?? (() => performance.now());
+    this.#glue = glue;
+    this.hostNow = glue.now;
     this.memory = new MachineMemory({
       vcpus,
       reserve: (config.memoryBytes ?? 0) + (config.reserveBytes ?? 0) + (config.memoryBytes ? 2 ** 21 : 0),
@@ -108,7 +113,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
     const { memory } = this;
     memory.control.set64(CONTROL.tscHz, TSC_HZ);
     memory.control.set(CONTROL.timeBase, this.hostNow());
-    this.core = instantiateCore(module, memory.memory, this.hostNow, config.random);
+    this.core = instantiateCore(module, memory.memory, glue.now, glue.random);
     this.#views = Array.from({ length: vcpus }, (_, id) => vcpuView(memory.memory.buffer, id));
     const toggles = cpuToggles(config.cpu ?? "max");
     this.vcpus = this.#views.map((view, id) => {
@@ -120,6 +125,9 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
     });
     this.segments = new MemorySegments(memory, () => this.#frozen());
     this.mmio = new MmioRegions(this.segments);
+    this.vmspace = new Vmspace(this.segments);
+    this.#clients = this.#views.map(() => this.vmspace.clientAlloc());
+    this.pptdevs = new PptDevices(() => this.chips, this.ports, memory, this.segments);
     memory.onCodeWrite = (page) => {
       for (const view of this.#views) postDrop(view, page);
     };
@@ -141,6 +149,8 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
       this.#chips = new VmChips(options, this.ports, this.mmio);
       this.#chips.timers.onNext = (at) => this.#driver.deadlineChanged(at);
     }
+    this.#module = vmm;
+    this.#instance = vmm.join(this);
   }
 
   /**
@@ -157,14 +167,21 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
     if (!name || name.length >= VM_MAX_NAMELEN) throw new VmError("EINVAL", `a name of ${name.length} characters`);
     if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > VM_MAXCPU) throw new VmError("EINVAL", `${vcpus} vCPUs`);
     if (transport === "threaded" && !config.spawn) throw new VmError("EINVAL", "the threaded transport needs spawn");
-    const bytes = transport === "threaded" ? config.core : unshared(config.core);
-    const module = await WebAssembly.compile(bytes as BufferSource);
-    const vm = new Vm<T>(config, module);
-    await vm.#drivenBy(config, module);
+    const vmm = config.core instanceof VmmModule ? config.core : await VmmModule.load(config.core);
+    const module = await vmm.compiled(transport);
+    const glue = new HostGlue(config);
+    const vm = new Vm<T>(config, vmm, module, glue);
+    try {
+      await vm.#drivenBy(module);
+    } catch (error) {
+      glue.cleanup();
+      vmm.leave(vm);
+      throw error;
+    }
     return vm;
   }
 
-  async #drivenBy(config: VmConfig<T>, module: WebAssembly.Module): Promise<void> {
+  async #drivenBy(module: WebAssembly.Module): Promise<void> {
     const services: DriverServices = {
       serve: (id) => this.#serve(id),
       drain: () => this.#drain(),
@@ -172,9 +189,10 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
       nextDeadline: () => this.#chips?.timers.next ?? NEVER,
       fireTimers: () => this.#chips?.timers.fire(),
     };
-    if (config.transport === "inline") {
+    const glue = this.#glue;
+    if (this.transport === "inline") {
       const cores = this.#views.map((view) => {
-        const core = instantiateCore(module, this.memory.memory, this.hostNow, config.random);
+        const core = instantiateCore(module, this.memory.memory, glue.now, glue.random);
         core.init(view.base);
         return core;
       });
@@ -185,8 +203,8 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
       module,
       memory: this.memory.memory,
       vcpus: this.vcpus.length,
-      spawn: config.spawn as () => WorkerThread,
-      yieldTo: config.yieldTo ?? ((callback) => void setTimeout(callback)),
+      spawn: () => glue.spawn(),
+      yieldTo: glue.yieldTo,
     })) as unknown as Driver<T>;
   }
 
@@ -195,6 +213,10 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
     this.alive();
     this.#destroyed = true;
     await this.#driver.destroy(this.vcpus);
+    for (const client of this.#clients) client.destroy();
+    await this.pptdevs.unassignAll();
+    this.#glue.cleanup();
+    this.#module.leave(this);
   }
 
   /**
@@ -289,6 +311,23 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
   /** @internal */
   get chipset(): Chipset | undefined {
     return this.#chips?.set;
+  }
+
+  /** vm_get_vmclient: what vCPU `id` holds of guest memory for emulation; released when the vm is destroyed. */
+  vmclient(id: number): VmClient {
+    this.#checkId(id);
+    return this.#clients[id];
+  }
+
+  /** vmm_kstats. */
+  kstats(): VmmKstats {
+    return {
+      module: "vmm",
+      instance: this.#instance,
+      class: VMM_KSTAT_CLASS,
+      name: this.name,
+      vcpus: this.vcpus.map((vcpu) => vcpuKstats(vcpu.stats(), vcpu.view)),
+    };
   }
 
   /** vm_get_topology. Without setTopology: one socket, a core for each vCPU. */
@@ -457,6 +496,13 @@ export class Vm<T extends Transport = Transport> implements VmContext<T> {
   /** @internal */
   kick(id: number): void {
     this.#driver.kick(id);
+  }
+
+  /** @internal VmmModule.resume: host time that has not been, for the guest. */
+  hostSlept(ms: number): void {
+    if (this.isPaused) return;
+    const { control } = this.memory;
+    control.set(CONTROL.timeBase, control.get(CONTROL.timeBase) + ms);
   }
 
   /** @internal */
