@@ -6,6 +6,8 @@
  *
  * Before an entry the two become one (intinfo.ts, nestedFault), which the core delivers before anything else.
  */
+
+import { SnapshotFields } from "../io/snapshotFields.ts";
 import { ATTENTION, VCPU } from "../shared/layout.ts";
 import type { StructView } from "../vcpu/view.ts";
 import { VmError } from "./error.ts";
@@ -38,6 +40,40 @@ export interface EventInjectState {
 }
 
 const RFLAGS_IF = 0x200n;
+
+/** Saved events of a vCPU: as VM_INTINFO has them, 0 for none. What the core has taken already is in its state. */
+export interface VcpuEventsV1 {
+  readonly version: 1;
+  readonly exitIntinfo: bigint;
+  readonly exception: bigint;
+  /** Level of the wire of an 8259. */
+  readonly extint: boolean;
+}
+
+/** @throws SnapshotError */
+export function checkEvents(state: unknown): VcpuEventsV1 {
+  const from = new SnapshotFields("events", state).version(1);
+  const event = (field: string, exception: boolean): bigint => {
+    const info = from.bigint(field, 0n, 0xffff_ffff_ffff_ffffn);
+    if (info && !isEvent(info, exception)) from.fail(field, `0x${info.toString(16)} is no event`);
+    return info;
+  };
+  return {
+    version: 1,
+    exitIntinfo: event("exitIntinfo", false),
+    exception: event("exception", true),
+    extint: from.bool("extint"),
+  };
+}
+
+/** Whether a value is an event as VM_INTINFO has it; `exception`: and an exception. */
+function isEvent(info: bigint, exception = false): boolean {
+  const type = info & VM_INTINFO.TYPE;
+  const vector = intinfoVector(info);
+  if (!(info & VM_INTINFO.VALID) || (info & VM_INTINFO.RSVD) !== 0n || info >> 64n !== 0n) return false;
+  if (type === VM_INTINFO.NMI && vector !== IDT.NMI) return false;
+  return type === VM_INTINFO.HWEXCEPTION ? vector < 32 : !exception;
+}
 
 export class VcpuEvents {
   readonly #view: StructView;
@@ -76,20 +112,33 @@ export class VcpuEvents {
     this.#view.set(VCPU.shadow, 0);
   }
 
+  export(): VcpuEventsV1 {
+    const v = this.#view;
+    // One that is on its way into the core has not been delivered.
+    const entering = v.load(VCPU.attention) & ATTENTION.INJECT ? v.get64(VCPU.entryInfo) : this.#exitIntinfo;
+    return {
+      version: 1,
+      exitIntinfo: entering,
+      exception: this.#exception ?? 0n,
+      extint: v.load(VCPU.extint) !== 0,
+    };
+  }
+
+  /** @throws SnapshotError; nothing has changed */
+  import(state: unknown): void {
+    const { exitIntinfo, exception, extint } = checkEvents(state);
+    this.#view.store(VCPU.extint, extint ? 1 : 0);
+    this.#view.and(VCPU.attention, ~ATTENTION.INJECT);
+    this.#view.or(VCPU.attention, ATTENTION.EXTINT);
+    this.#exitIntinfo = exitIntinfo;
+    this.#exception = exception || undefined;
+  }
+
   /** vm_exit_intinfo: the event whose delivery was interrupted; 0 (or one without VALID) = none. */
   exitIntinfo(info: bigint): void {
-    let next = info;
-    if (info & VM_INTINFO.VALID) {
-      const type = info & VM_INTINFO.TYPE;
-      const vector = intinfoVector(info);
-      const bad =
-        (type === VM_INTINFO.NMI && vector !== IDT.NMI) ||
-        (type === VM_INTINFO.HWEXCEPTION && vector >= 32) ||
-        (info & VM_INTINFO.RSVD) !== 0n ||
-        info >> 64n !== 0n;
-      if (bad) throw new VmError("EINVAL", `0x${info.toString(16)} is no event`);
-    } else next = 0n;
-    this.#exitIntinfo = next;
+    if (typeof info !== "bigint") throw new VmError("EINVAL", "no event");
+    if (info & VM_INTINFO.VALID && !isEvent(info)) throw new VmError("EINVAL", `0x${info.toString(16)} is no event`);
+    this.#exitIntinfo = info & VM_INTINFO.VALID ? info : 0n;
   }
 
   /** vm_get_intinfo: the interrupted event and the pending exception, 0 for none. */

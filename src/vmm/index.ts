@@ -1,4 +1,6 @@
 /** The seeds' interface: what a hypervisor in JavaScript is written against (package export `tabhyve/vmm`). */
+
+export { SnapshotError } from "../shared/device.ts";
 export { VM_MAXCPU } from "../shared/layout.ts";
 export type { WorkerThread } from "../vcpu/threaded.ts";
 export { VM_CAPS, type VmCap } from "./capability.ts";
@@ -12,6 +14,15 @@ export {
   validateGuestXcr0,
 } from "./cpuid.ts";
 export type { VmCpuMode, VmGuestPaging, VmPagingMode } from "./cpuMode.ts";
+export {
+  VMM_DATA_VERSIONS,
+  type VmmData,
+  type VmmDataClass,
+  type VmmDataReadf,
+  type VmmDataReq,
+  type VmmDataVersionEntry,
+  type VmmDataWritef,
+} from "./data.ts";
 export { type VmErrno, VmError, VmTrap } from "./error.ts";
 export type { EventInjectState } from "./events.ts";
 export * from "./exit.ts";

@@ -153,6 +153,18 @@ export class MachineMemory implements GuestMemory {
     throw new VmError("ENOMEM", `no ${length} bytes are left of the memory reserved for the machine`);
   }
 
+  /** Says anew what of the backing memory is allocated: pieces that do not overlap, by their place in `backing`. */
+  layOut(pieces: readonly { readonly at: number; readonly length: number }[]): void {
+    const start = this.backing.byteOffset;
+    this.#free = [];
+    let end = 0;
+    const last = { at: this.backing.length, length: 0 };
+    for (const { at, length } of [...pieces].sort((a, b) => a.at - b.at).concat(last)) {
+      if (at > end) this.#free.push({ at: start + end, length: at - end });
+      end = at + length;
+    }
+  }
+
   /** Gives backing memory back; it is cleared, and code of it dropped. It must not be mapped. */
   release(host: number, length: number): void {
     this.bytes.fill(0, host, host + length);

@@ -2,6 +2,8 @@
  * Guest memory as segments: named pieces of backing memory, and where in guest physical address space they are mapped.
  * One segment may be mapped several times, whole or in parts.
  */
+import { SnapshotFields } from "../io/snapshotFields.ts";
+import { SnapshotError } from "../shared/device.ts";
 import { PAGE_SIZE } from "../shared/layout.ts";
 import { VmError } from "./error.ts";
 import type { MachineMemory } from "./memory.ts";
@@ -37,12 +39,52 @@ export interface GpaHold {
   readonly prot: number;
 }
 
+/** Saved segments and maps. */
+export interface MemsegsV1 {
+  readonly version: 1;
+  readonly segments: readonly (Memseg & { readonly at: number })[];
+  readonly maps: readonly Memmap[];
+}
+
 interface Segment extends Memseg {
   readonly host: number;
 }
 
 const aligned = (...values: number[]): boolean =>
   values.every((v) => Number.isSafeInteger(v) && v >= 0 && v % PAGE_SIZE === 0);
+
+/** Checks saved segments for `bytes` of backing memory; whether the maps can be is for mmap to say. */
+function checkMemsegs(state: unknown, bytes: number): MemsegsV1 {
+  const from = new SnapshotFields("segments", state).version(1);
+  const pages = (f: SnapshotFields, field: string, most: number): number => {
+    const n = f.int(field, 0, most);
+    if (n % PAGE_SIZE) f.fail(field, `${n} is not pages`);
+    return n;
+  };
+  const segments = from
+    .children("segments", from.array("segments", 0, VM_MAX_MEMSEGS).length)
+    .map((s) => ({
+      segid: s.int("segid", 0, VM_MAX_MEMSEGS - 1),
+      length: pages(s, "length", bytes),
+      sysmem: s.bool("sysmem"),
+      at: pages(s, "at", bytes),
+    }))
+    .sort((a, b) => a.at - b.at);
+  let end = 0;
+  for (const s of segments) {
+    if (s.length === 0 || s.at < end || s.at + s.length > bytes) from.fail("segments", `${s.segid} is out of place`);
+    end = s.at + s.length;
+  }
+  if (new Set(segments.map((s) => s.segid)).size !== segments.length) from.fail("segments", "two of one number");
+  const maps = from.children("maps", from.array("maps", 0, VM_MAX_MEMMAPS).length).map((m) => ({
+    gpa: pages(m, "gpa", Number.MAX_SAFE_INTEGER),
+    length: pages(m, "length", bytes),
+    segid: m.int("segid", 0, VM_MAX_MEMSEGS - 1),
+    segoff: pages(m, "segoff", bytes),
+    prot: m.int("prot", 0, PROT_ALL),
+  }));
+  return { version: 1, segments, maps };
+}
 
 export class MemorySegments {
   readonly #memory: MachineMemory;
@@ -77,6 +119,45 @@ export class MemorySegments {
       throw new VmError(same ? "EEXIST" : "EINVAL", `segment ${segid} is there already`);
     }
     this.#segments.set(segid, { segid, length, sysmem, host: this.#memory.allocate(length) });
+  }
+
+  /** Segments and maps, as saved state: `at` is a segment's place in the backing memory. */
+  export(): MemsegsV1 {
+    const start = this.#memory.backing.byteOffset;
+    return {
+      version: 1,
+      segments: [...this.#segments.values()].map(({ host, ...s }) => ({ ...s, at: host - start })),
+      maps: this.#maps.map((m) => ({ ...m })),
+    };
+  }
+
+  /**
+   * Puts saved segments and maps in the place of those that there are. What the memory holds is not looked at.
+   *
+   * @throws SnapshotError: they cannot be, here; VmError EBUSY: memory is held, or a vCPU runs; nothing has changed
+   */
+  import(state: unknown): void {
+    const next = checkMemsegs(state, this.#memory.backing.length);
+    if (this.#holds.size) throw new VmError("EBUSY", "memory is held");
+    this.#change();
+    const before = this.export();
+    try {
+      this.#replace(next);
+    } catch (error) {
+      this.#replace(before);
+      if (error instanceof SnapshotError) throw error;
+      throw new SnapshotError("segments", (error as Error).message);
+    }
+  }
+
+  #replace(state: MemsegsV1): void {
+    for (const m of this.#maps) this.#memory.unmap(m.gpa, m.length);
+    this.#maps = [];
+    this.#segments.clear();
+    this.#memory.layOut(state.segments);
+    const start = this.#memory.backing.byteOffset;
+    for (const { at, ...s } of state.segments) this.#segments.set(s.segid, { ...s, host: start + at });
+    for (const m of state.maps) this.mmap(m.gpa, m.segid, m.segoff, m.length, m.prot);
   }
 
   /** vm_get_memseg. @throws VmError EINVAL: no such segment */

@@ -19,6 +19,8 @@ const cpuid = "vmm/cpuid.test.ts";
 const segs = "vmm/memseg.ts";
 const state = "vmm/vcpuState.ts";
 const io = "vmm/io.ts";
+const data = "vmm/data.ts";
+const save = "vmm/save.test.ts";
 const host = "vmm/host.test.ts";
 const chips = "vmm/vmChips.ts";
 const chipTest = "vmm/chips.test.ts";
@@ -150,12 +152,14 @@ export const SEEDS: Readonly<Record<string, SeedRow>> = {
   vcpu_suspended: ["Vm.suspended", vm, life],
   vm_normalize_hrtime: ["Vm.normalizeHrtime", vm, life],
   vm_denormalize_hrtime: ["Vm.denormalizeHrtime", vm, life],
-  vmm_data_read: ["exportMachine", "machine/snapshot.ts", "snapshot/machine.test.ts"],
-  vmm_data_write: ["importMachine", "machine/snapshot.ts", "snapshot/machine.test.ts"],
-  vmm_data_req: ["MachineV2", "machine/snapshot.ts", "snapshot/machine.test.ts"],
-  vmm_data_version_entry: ["SavedParts.devices", "machine/snapshot.ts", "snapshot/machine.test.ts"],
-  vmm_data_vcpu_readf_t: ["exportVcpu", "snapshot/vcpu.ts", "snapshot/machine.test.ts"],
-  vmm_data_vcpu_writef_t: ["importVcpu", "snapshot/vcpu.ts", "snapshot/machine.test.ts"],
+  vmm_data_read: ["Vm.dataRead", vm, save],
+  vmm_data_write: ["Vm.dataWrite", vm, save],
+  vmm_data_req: ["VmmDataReq", data, save],
+  vmm_data_version_entry: ["VmmDataVersionEntry", data, save],
+  vmm_data_vcpu_readf_t: ["VmmDataReadf", data, save],
+  vmm_data_vcpu_writef_t: ["VmmDataWritef", data, save],
+  vmm_data_readf_t: ["VmmDataReadf", data, save],
+  vmm_data_writef_t: ["VmmDataWritef", data, save],
   vmm_ops: ["CoreExports", "vcpu/core.ts", exits],
   vmm_init_func_t: ["instantiateCore", "vcpu/core.ts", exits],
   vmi_init_func_t: ["CoreExports.init", "vcpu/core.ts", exits],

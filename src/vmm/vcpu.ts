@@ -75,7 +75,8 @@ export class Vcpu<T extends Transport = Transport> {
   readonly notices: Notice[] = [];
   #trap: VmTrap | undefined;
   readonly #vm: VmContext<T>;
-  readonly #events: VcpuEvents;
+  /** @internal */
+  readonly events: VcpuEvents;
   /** The exit that `run` has come back with and that is not answered; whether the core waits for it. */
   #exit: VmExit | undefined;
   #waiting = false;
@@ -91,7 +92,7 @@ export class Vcpu<T extends Transport = Transport> {
     this.#vm = vm;
     this.id = id;
     this.view = view;
-    this.#events = new VcpuEvents(view);
+    this.events = new VcpuEvents(view);
     this.states = new VcpuStateMachine(vm.hostNow);
   }
 
@@ -272,7 +273,7 @@ export class Vcpu<T extends Transport = Transport> {
    */
   injectException(vector: number, errcode?: number, options: InjectOptions = {}): void {
     this.#still();
-    this.#events.inject(vector, errcode);
+    this.events.inject(vector, errcode);
     const exit = this.#exit;
     if (!this.#waiting || !exit) return;
     if (options.restartInstruction ?? true) {
@@ -326,43 +327,43 @@ export class Vcpu<T extends Transport = Transport> {
 
   /** vm_inject_nmi. May be called while the vCPU runs. */
   injectNmi(): void {
-    this.#events.injectNmi();
+    this.events.injectNmi();
   }
   /** vm_nmi_pending, vm_nmi_clear. */
   get nmiPending(): boolean {
-    return this.#events.nmiPending;
+    return this.events.nmiPending;
   }
   clearNmi(): void {
-    this.#events.clearNmi();
+    this.events.clearNmi();
   }
 
   /** vm_inject_extint: as an 8259 does. The guest takes it with an INTA exit, if no 8259 here answers that. */
   injectExtint(): void {
-    this.#events.injectExtint();
+    this.events.injectExtint();
   }
   /** vm_extint_pending, vm_extint_clear. */
   get extintPending(): boolean {
-    return this.#events.extintPending;
+    return this.events.extintPending;
   }
   clearExtint(): void {
-    this.#events.clearExtint();
+    this.events.clearExtint();
   }
 
   /** vm_exit_intinfo: an event whose delivery was interrupted, to be delivered (again) at the next entry. */
   exitIntinfo(info: bigint): void {
     this.#still();
-    this.#events.exitIntinfo(info);
+    this.events.exitIntinfo(info);
   }
 
   /** vm_get_intinfo: interrupted event and pending exception; 0 = none. */
   getIntinfo(): { readonly exit: bigint; readonly exception: bigint } {
-    return this.#events.intinfo;
+    return this.events.intinfo;
   }
 
   /** vm_entry_intinfo: takes what the next entry would inject; `run` calls it itself. A triple fault suspends the vm. */
   entryIntinfo(): bigint | undefined {
     this.#still();
-    const event = this.#events.takeEntryIntinfo();
+    const event = this.events.takeEntryIntinfo();
     if (!event) return undefined;
     if ("inject" in event) return event.inject;
     this.#vm.suspend("TRIPLEFAULT");
@@ -371,7 +372,7 @@ export class Vcpu<T extends Transport = Transport> {
 
   /** Whether an interrupt could be injected now (`enum event_inject_state`). */
   get eventInjectState(): EventInjectState {
-    return this.#events.injectState();
+    return this.events.injectState();
   }
 
   /**
@@ -535,11 +536,11 @@ export class Vcpu<T extends Transport = Transport> {
     const answered = this.#exit;
     if (answered) {
       const done = answer(this.view, this.#vm.memory, answered, entry);
-      if (answered.exitcode === "INTA") this.#events.clearExtint();
+      if (answered.exitcode === "INTA") this.events.clearExtint();
       this.#exit = undefined;
       this.#vie = undefined;
-      if (done.gp) this.#events.inject(IDT.GP, 0);
-      if (done.event) this.#events.exitIntinfo(done.event);
+      if (done.gp) this.events.inject(IDT.GP, 0);
+      if (done.event) this.events.exitIntinfo(done.event);
     } else if (entry.cmd !== "default") throw new VmError("EINVAL", `${entry.cmd} answers nothing`);
     const deferred = this.#deferred;
     this.#deferred = undefined;
@@ -564,7 +565,7 @@ export class Vcpu<T extends Transport = Transport> {
         },
       };
     }
-    const event = this.#events.takeEntryIntinfo();
+    const event = this.events.takeEntryIntinfo();
     if (event && !this.#inject(event)) return this.#vm.mustLeave(this.id);
     this.#settle();
     return undefined;
@@ -631,20 +632,21 @@ export class Vcpu<T extends Transport = Transport> {
 
   /** @internal Back to the state after RESET, whose registers the vm has written. */
   reset(): void {
-    abandon(this.view);
-    this.#events.reset();
-    this.#exit = undefined;
-    this.#deferred = undefined;
-    this.#vie = undefined;
-    this.#changed = true;
-    this.notices.length = 0;
-    this.#trap = undefined;
+    this.forget();
+    this.events.reset();
     clearStop(this.view);
   }
 
-  /** @internal Registers were written from outside. */
-  changed(): void {
+  /** @internal Its state is replaced: what it was doing is forgotten. */
+  forget(): void {
+    abandon(this.view);
+    this.#exit = undefined;
+    this.#deferred = undefined;
+    this.#vie = undefined;
+    this.#waiting = false;
     this.#changed = true;
+    this.#trap = undefined;
+    this.notices.length = 0;
   }
 
   #chipset(): Chipset {

@@ -13,12 +13,16 @@ import { cpuToggles } from "../isa/cpuModel.ts";
 import type { Width } from "../shared/device.ts";
 import { EXIT } from "../shared/exit.ts";
 import { CONTROL, VCPU, VM_MAXCPU } from "../shared/layout.ts";
+import { pack, unpack } from "../snapshot/container.ts";
+import { PageCopy, packMemory } from "../snapshot/ram.ts";
+import { exportVm, importVm, type SavedVm } from "../snapshot/vm.ts";
 import { type CoreExports, instantiateCore } from "../vcpu/core.ts";
 import { postDrop } from "../vcpu/drop.ts";
 import { drainRing, RING_EOI, RING_PORT } from "../vcpu/ring.ts";
 import { finishInit, postInit, postSipi } from "../vcpu/startup.ts";
 import { type StructView, vcpuView } from "../vcpu/view.ts";
 import type { Chipset } from "./chipset.ts";
+import { readData, type VmmData, type VmmDataReq, writeData } from "./data.ts";
 import { VmError } from "./error.ts";
 import type { VmEntry, VmExit, VmSuspendHow } from "./exit.ts";
 import { exitSize, exitWrites, translate } from "./exitRecord.ts";
@@ -257,6 +261,101 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
   /** Why it is suspended; undefined: it is not. */
   get suspended(): VmSuspendHow | undefined {
     return this.#how;
+  }
+
+  /**
+   * The whole state as a file (src/snapshot/container.ts): classes of data, segments, memory; not handlers, nor devices that
+   * are passed through. Calls of `run` go on; the guest stands still while its memory is copied, and runs while that is
+   * compressed.
+   *
+   * @param progress gets the share of memory that is compressed
+   * @throws VmError EBUSY: an exit waits for its answer (inline, a `run` with `instructions: 0n` answers it and executes
+   * nothing more), or a device is passed through
+   */
+  async save(progress?: (share: number) => void): Promise<Uint8Array> {
+    this.alive();
+    const busy = (what: string): never => {
+      throw new VmError("EBUSY", what);
+    };
+    if (this.pptdevs.assigned.length) busy("a device is passed through");
+    const copy = new PageCopy(this.memory);
+    const state = await this.#standing(() => {
+      for (const vcpu of this.vcpus) if (vcpu.waiting) busy(`vCPU ${vcpu.id} waits for the answer to its exit`);
+      const { topology } = this;
+      const saved = exportVm(this.#parts, { topology, active: [...this.#active], debug: [...this.#debug] });
+      copy.take(this.memory);
+      return saved;
+    });
+    return pack(state, await packMemory(copy, progress));
+  }
+
+  /**
+   * Puts a file of `save` into this vm, which must have been made with as many vCPUs and as much memory, the same CPU and
+   * chips or none. What was suspended is not any more; exits that wait are forgotten.
+   *
+   * @throws SnapshotError: not such a file; VmError EBUSY: a vCPU is in `run`, memory is held. The vm is as it was before
+   */
+  async restore(file: Uint8Array): Promise<void> {
+    this.alive();
+    if (!(file instanceof Uint8Array)) throw new VmError("EINVAL", "a snapshot is bytes");
+    const snapshot = await unpack(file);
+    this.#frozen();
+    if (this.pptdevs.assigned.length) throw new VmError("EBUSY", "a device is passed through");
+    await this.#standing(() =>
+      importVm(this.#parts, snapshot, {
+        abandon: () => this.#driver.abandonAll(this.vcpus),
+        commit: ({ topology, active, debug }) => {
+          this.#how = undefined;
+          this.#seenSuspend.clear();
+          this.#active.clear();
+          this.#debug.clear();
+          for (const id of active) this.#active.add(id);
+          for (const id of debug) this.#debug.add(id);
+          this.#topology = topology;
+          this.memory.setTopology(topology.cores, topology.threads);
+        },
+      }),
+    );
+  }
+
+  /** vmm_data_read: the state of one chip or vCPU (data.ts). @throws VmError EINVAL, EOPNOTSUPP, EBUSY: a vCPU runs */
+  dataRead(req: VmmDataReq): VmmData {
+    this.#stopped();
+    return readData(this.#parts, req);
+  }
+
+  /** vmm_data_write. @throws VmError as dataRead; SnapshotError: the data cannot be its; nothing has changed */
+  dataWrite(req: VmmDataReq, data: unknown): void {
+    this.#stopped();
+    writeData(this.#parts, req, data);
+  }
+
+  /** With no vCPU executing. */
+  async #standing<R>(work: () => R | Promise<R>): Promise<R> {
+    const ids = [...this.vcpus.keys()];
+    await this.#driver.hold(ids, "PAUSE");
+    try {
+      this.#drain();
+      return await work();
+    } finally {
+      this.#driver.release(ids, "PAUSE");
+    }
+  }
+
+  get #parts(): SavedVm {
+    return {
+      memory: this.memory,
+      core: this.core,
+      vcpus: this.vcpus as readonly Vcpu[],
+      chipset: this.chipset,
+      segments: this.segments,
+      now: () => this.now(),
+      setNow: (now) => {
+        const host = this.#pausedAt ?? this.hostNow();
+        // Half a nanosecond more, so that rounding gives this one again.
+        this.memory.control.set(CONTROL.timeBase, host - (Number(now) + 0.5) / 1e6);
+      },
+    };
   }
 
   /**
@@ -534,12 +633,17 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
     return [id];
   }
 
-  /** Refuses unless no vCPU runs; then each will drop its translations before it goes on. */
-  #frozen(): void {
+  /** Refuses unless no vCPU runs. */
+  #stopped(): void {
     this.alive();
     for (const vcpu of this.vcpus) {
       if (vcpu.isRunning && !this.isPaused) throw new VmError("EBUSY", `vCPU ${vcpu.id} is running`);
     }
+  }
+
+  /** The same; then each will drop its translations before it goes on. */
+  #frozen(): void {
+    this.#stopped();
     for (const view of this.#views) this.core.refresh(view.base);
   }
 
