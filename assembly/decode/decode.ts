@@ -34,6 +34,8 @@ let end: usize = 0;
 let rex: u32 = 0;
 /** Opcode map of a VEX prefix, 0 if there is none; the register in VEX.vvvv (not inverted), VEX.L, .W and .pp. */
 let vexMap: u32 = 0;
+/** Maps that a CPU reads on for, by the low three bits: 1 to 3, and 5 to 7, in which nothing is. */
+@inline function isMap(map: u32): bool { return (map & 3) != 0; }
 let vvvv: u32 = 0;
 let vexL: u32 = 0;
 let vexW: u32 = 0;
@@ -127,19 +129,28 @@ function lookup(mode: u32, prefix: u32, rep: u32): u32 {
   let map = vexMap;
   let opcode: u32 = load<u8>(at);
   at++;
-  if (map) {
+  if (map > 3) {
     lastOpcode = opcode;
-    if (map > 3) { lastMap = 2; return 0; }
-  } else if (opcode == 0x0f) {
+    map &= 7;
+    lastMap = map <= 3 ? map : map == 7 ? 3 : 2;
+    return 0;
+  }
+  if (!map && opcode == 0x0f) {
     if (!need(1)) return 0;
     opcode = load<u8>(at);
     at++;
     map = 1;
-    if (opcode == 0x38 || opcode == 0x3a) {
-      map = opcode == 0x38 ? 2 : 3;
+    // 38 to 3F lead to further maps, of which CPUs have two.
+    if ((opcode & 0xf8) == 0x38) {
+      map = opcode & 2 ? 3 : 2;
+      const there = (opcode & 5) == 0;
       if (!need(1)) return 0;
       opcode = load<u8>(at);
       at++;
+      if (!there) {
+        lastMap = map;
+        return 0;
+      }
     }
   }
   lastOpcode = opcode;
@@ -177,11 +188,13 @@ function readVex(wide: bool): bool {
     vexW = 0;
     at += 2;
   } else {
-    if (!need(3)) return false;
     rex = (~b & 0xe0) >> 5;
-    // 4 stands for every map that does not exist.
-    const m = b & 31;
-    vexMap = m >= 1 && m <= 3 ? m : 4;
+    vexMap = b & 31;
+    if (!isMap(vexMap)) {
+      at += 2;
+      return true;
+    }
+    if (!need(3)) return false;
     b = load<u8>(at, 2);
     vexW = b >> 7;
     rex |= vexW << 3;
@@ -265,7 +278,12 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
     if (!need(2)) return 0;
     if (wide || load<u8>(at, 1) >= 0xc0) {
       bad = o16 || rep != 0 || lock || anyRex;
-      if (!readVex(wide) || !need(1)) return 0;
+      if (!readVex(wide)) return 0;
+      if (!isMap(vexMap)) {
+        length = <u32>(at - from);
+        return length > 15 ? tooLong(u, off) : raiseOp(u, off, UD);
+      }
+      if (!need(1)) return 0;
       o16 = vexPp == 1;
       rep = vexPp == 2 ? 0xf3 : vexPp == 3 ? 0xf2 : 0;
     }
@@ -392,7 +410,9 @@ export function decode(c: Vcpu, from: usize, limit: usize, off: u32, u: usize): 
     }
   }
   if (form & (FORM_IMM8 | FORM_IMMZ | FORM_SELECTOR)) {
-    const bytes: u32 = (form & FORM_IMM8 ? 1 : 0) + (form & FORM_IMMZ ? (osize == 1 ? 2 : 4) : 0) + (form & FORM_SELECTOR ? 2 : 0);
+    // What VEX.pp stands for does not count here.
+    const short = vexMap ? !wide && !(mode & MODE_CODE32) : osize == 1;
+    const bytes: u32 = (form & FORM_IMM8 ? 1 : 0) + (form & FORM_IMMZ ? (short ? 2 : 4) : 0) + (form & FORM_SELECTOR ? 2 : 0);
     if (!need(bytes)) return 0;
     at += bytes;
   }
@@ -505,16 +525,25 @@ const FORM_SELECTOR: u32 = 8;
 
 /**
  * FORM_* bits of an opcode that is undefined. CPUs fetch all of an instruction before they refuse it, so at the end of
- * a page the page fault comes first.
+ * a page the page fault comes first. With a VEX prefix an opcode of map 1 is as long as it is without.
  */
 function undefinedForm(): u32 {
   const op = lastOpcode;
   if (lastMap == 3) return FORM_MODRM | FORM_IMM8;
   if (lastMap == 2) return FORM_MODRM;
   if (lastMap == 1) {
-    // Without ModRM: 04 to 0C, 0E, 24 to 27, 30 to 3F, AA.
-    if ((op >= 0x04 && op <= 0x0c) || op == 0x0e || op == 0xaa || (op >= 0x24 && op <= 0x27) || (op >= 0x30 && op <= 0x3f)) return 0;
-    return (op >= 0x70 && op <= 0x73) || op == 0xba || op == 0x0f ? FORM_MODRM | FORM_IMM8 : FORM_MODRM;
+    switch (op >> 3) {
+      case 0: return op >= 4 ? 0 : FORM_MODRM;
+      case 1: return op == 0x0d ? FORM_MODRM : 0;
+      case 4: return op >= 0x24 ? 0 : FORM_MODRM;
+      case 6: case 7: case 25: return 0;
+      case 14: return op == 0x77 ? 0 : op <= 0x73 ? FORM_MODRM | FORM_IMM8 : FORM_MODRM;
+      case 16: case 17: return FORM_IMMZ;
+      case 20: case 21: return (op & 7) <= 2 ? 0 : (op & 7) == 4 ? FORM_MODRM | FORM_IMM8 : FORM_MODRM;
+      case 23: return op == 0xba ? FORM_MODRM | FORM_IMM8 : FORM_MODRM;
+      case 24: return op == 0xc2 || (op >= 0xc4 && op <= 0xc6) ? FORM_MODRM | FORM_IMM8 : FORM_MODRM;
+      default: return FORM_MODRM;
+    }
   }
   switch (op) {
     case 0x9a: case 0xea: return FORM_IMMZ | FORM_SELECTOR;

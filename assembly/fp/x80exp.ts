@@ -86,6 +86,8 @@ function finish(sign: u32, exp: i32, fcw: u32): u64 {
 /** |log2| of the last log2Ratio or log2Of as wHi:wLo * 2^(logExp - 128), with its sign. */
 let logExp: i32 = 0;
 let logNeg: bool = false;
+/** It is a whole number, and exact. */
+let logExact: bool = false;
 
 /**
  * log2((1 + z) / (1 - z)) = 2/ln 2 * (z + z^3/3 + z^5/5 ...) for 0 < z < 0.172, z = wHi:wLo * 2^(ze - 128) normalized.
@@ -140,7 +142,8 @@ function log2Of(mh: u64, ml: u64, e: i32): bool {
     nl = ml;
     dh = 0x4000000000000000 + (mh >> 1);
   }
-  if ((nh | nl) == 0) {
+  logExact = (nh | nl) == 0;
+  if (logExact) {
     logNeg = e < 0;
     if (e == 0) return false;
     const a: u64 = u64(abs<i32>(e));
@@ -170,7 +173,7 @@ function log2Of(mh: u64, ml: u64, e: i32): bool {
 }
 
 /** y * log, rounded; y is finite and not zero. */
-function timesLog(ym: u64, ye: u32, exact: bool, fcw: u32): u64 {
+function timesLog(ym: u64, ye: u32, fcw: u32): u64 {
   const n: i32 = i32(clz(ym));
   const e: i32 = max<i32>(ye & 0x7fff, 1) - n - 0x3fff;
   wMul(wHi, wLo, ym << n, 0);
@@ -178,7 +181,7 @@ function timesLog(ym: u64, ye: u32, exact: bool, fcw: u32): u64 {
   const sign: u32 = (ye & 0x8000) ^ (logNeg ? 0x8000 : 0);
   // The processor reports PE even for an exact logarithm.
   fpFlags |= FP_PE;
-  return roundPackX(sign, e + logExp - s + 0x3fff, wHi, exact ? wLo : wLo | 1, fcw | FCW_PC);
+  return roundPackX(sign, e + logExp - s + 0x3fff, wHi, logExact ? wLo : wLo | 1, fcw | FCW_PC);
 }
 
 /** FYL2X: y * log2(x); y = ST(1), x = ST(0). */
@@ -207,7 +210,7 @@ export function fxYl2x(xm: u64, xe: u32, ym: u64, ye: u32, fcw: u32): u64 {
   }
   const n: i32 = i32(clz(xm));
   log2Of(xm << n, 0, max<i32>(xe, 1) - n - 0x3fff);
-  return timesLog(ym, ye, xm << n == X_INT, fcw);
+  return timesLog(ym, ye, fcw);
 }
 
 /** FYL2XP1: y * log2(x + 1); y = ST(1), x = ST(0). */
@@ -241,7 +244,7 @@ export function fxYl2xp1(xm: u64, xe: u32, ym: u64, ye: u32, fcw: u32): u64 {
   } else {
     log2Near(m, e, neg);
   }
-  return timesLog(ym, ye, false, fcw);
+  return timesLog(ym, ye, fcw);
 }
 
 /** log2(1 + x) for 1/4 <= x, or -1 < x <= -1/4, |x| = m * 2^(e - 63). */
@@ -282,5 +285,6 @@ function log2Near(m: u64, e: i32, neg: bool): void {
   }
   wDiv(m >> 1, m << 63, dh, dl);
   log2Ratio(e + i32(neg) - wNorm(wHi, wLo));
+  logExact = false;
   logNeg = neg;
 }

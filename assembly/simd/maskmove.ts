@@ -14,22 +14,30 @@ const RDI: usize = V_GPR + 56;
   return overriding ? overriding - 1 : SEG_DS;
 }
 
+/** Linear address of the half that `open` has admitted. */
+let half: u64 = 0;
+
+/** Half of the operand, `plus` bytes from rDI, whose sum wraps around the address size: within the segment, and writable. */
+function open(c: Vcpu, u: usize, plus: u64): bool {
+  const address = uAddr(u), offset = load<u64>(changetype<usize>(c), RDI) + plus;
+  const wrapped = address == 0 ? offset & 0xffff : address == 1 ? offset & 0xffffffff : offset;
+  half = segmentLinear(c, dataSegment(u), wrapped, 8, true);
+  c.stackFault = 0;
+  return (half != ~0 || (c.mode & MODE_CODE64) != 0) && probeWrite(c, half, 8);
+}
+
 /**
- * The whole range must be writable, whatever the mask chooses, and the upper half is asked first, as recorded on a real
+ * Both halves must be writable, whatever the mask chooses, and the upper one is asked first, as recorded on a real
  * CPU. Then the bytes are written one by one, so that what another processor writes between them stays.
  */
 function storeMasked(c: Vcpu, u: usize, mask: u32, size: u32): bool {
-  const address = uAddr(u), rdi = load<u64>(changetype<usize>(c), RDI);
-  const offset = address == 0 ? rdi & 0xffff : address == 1 ? rdi & 0xffffffff : rdi;
-  const linear = segmentLinear(c, dataSegment(u), offset, size, true);
-  if (linear == ~0 && !(c.mode & MODE_CODE64)) return false;
-  c.stackFault = 0;
-  if (size == 16 && !probeWrite(c, linear + 8, 8)) return false;
-  if (!probeWrite(c, linear, 8)) return false;
-  const from = dst(c, u);
+  if (size == 16 && !open(c, u, 8)) return false;
+  const high = half;
+  if (!open(c, u, 0)) return false;
+  const low = half, from = dst(c, u);
   for (let i: u32 = 0; i < size; i++) {
     if (!((mask >> i) & 1)) continue;
-    const p = writePtr(c, linear + i, 1, WRITE);
+    const p = writePtr(c, i < 8 ? low + i : high + (i - 8), 1, WRITE);
     if (!p) return false;
     store<u8>(p, load<u8>(from + i));
   }

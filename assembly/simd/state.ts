@@ -2,7 +2,7 @@
 import { Vcpu, V_YMM } from "../gen/layout";
 import { raiseError, GP } from "../exception";
 import {
-  area, loadX87, loadXmm, MXCSR_MASK, newMxcsr, openImage, readMxcsr, storeMxcsr, storeX87, storeXmm, xmmCount,
+  loadX87, loadXmm, MXCSR_MASK, newMxcsr, openImage, readMxcsr, storeMxcsr, storeX87, storeXmm, xmmCount,
 } from "./area";
 import { enterMmx, mmxReady, readMem, scratch, writeMem } from "./operand";
 
@@ -52,15 +52,13 @@ export function mfence(c: Vcpu, u: usize): bool {
 
 export function fxsave(c: Vcpu, u: usize): bool {
   if (!openImage(c, u, true)) return false;
-  const at = area;
-  return storeX87(c, u, at) && storeMxcsr(c, at) && storeXmm(c, at);
+  return storeX87(c, u) && storeMxcsr(c) && storeXmm(c);
 }
 
 /** On the careful path an execution may stop half-way to wait for a device; the next one loads every register again. */
 export function fxrstor(c: Vcpu, u: usize): bool {
   if (!openImage(c, u, false)) return false;
-  const at = area;
-  if (!readMxcsr(c, at)) return false;
+  if (!readMxcsr(c)) return false;
   c.mxcsr = newMxcsr;
-  return loadX87(c, u, at) && loadXmm(c, at);
+  return loadX87(c, u) && loadXmm(c);
 }

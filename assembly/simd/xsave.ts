@@ -26,8 +26,8 @@ import { CPU_AVX, CPU_PKU, CPU_XGETBV1, CPU_XSAVEC, hasFeature } from "../sys/mo
 import { CR0_TS, CR4_OSXSAVE, updateMode } from "../sys/mode";
 import { initialize } from "../x87/control";
 import {
-  area, LEGACY_SIZE, loadX87, loadXmm, loadYmmHigh, newMxcsr, openArea, readMxcsr, storeMxcsr, storeX87,
-  storeXmm, storeYmmHigh, xmmCount,
+  LEGACY_SIZE, loadX87, loadXmm, loadYmmHigh, newMxcsr, openArea, openEnd, part, readMxcsr, storeMxcsr, storeX87, storeXmm,
+  storeYmmHigh, xmmCount,
 } from "./area";
 
 const X87: u64 = 1;
@@ -101,10 +101,9 @@ function inUse(c: Vcpu): u64 {
 
 /** Stores `components`; component 9 at `pkruAt`. */
 function storeExtended(c: Vcpu, components: u64, pkruAt: u32): bool {
-  const at = area;
-  if (components & AVX && !storeYmmHigh(c, at + FIRST)) return false;
+  if (components & AVX && !storeYmmHigh(c, FIRST)) return false;
   if (!(components & PKRU)) return true;
-  const p = writePtr(c, at + pkruAt, PKRU_SIZE, WRITE);
+  const p = writePtr(c, part(pkruAt), PKRU_SIZE, WRITE);
   if (p) store<u64>(p, c.pkru);
   return p != 0;
 }
@@ -113,16 +112,15 @@ function saveStandard(c: Vcpu, u: usize, optimised: bool): bool {
   if (!usable(c)) return false;
   const wanted = requested(c, c.xcr0), size = standardSize(wanted);
   if (!openArea(c, u, 64, size, true)) return false;
-  const at = area;
-  if (!probeWrite(c, at + size - 1, 1)) return false;
+  if (!probeWrite(c, part(size - 1), 1)) return false;
   const used = inUse(c), saved = optimised ? wanted & used : wanted;
-  if (saved & X87 && !storeX87(c, u, at)) return false;
-  if (wanted & (SSE | AVX) && !storeMxcsr(c, at)) return false;
-  if (saved & SSE && !storeXmm(c, at)) return false;
+  if (saved & X87 && !storeX87(c, u)) return false;
+  if (wanted & (SSE | AVX) && !storeMxcsr(c)) return false;
+  if (saved & SSE && !storeXmm(c)) return false;
   if (!storeExtended(c, saved, PKRU_AT)) return false;
-  const p = readPtr(c, at + XSTATE_BV, 8);
+  const p = readPtr(c, part(XSTATE_BV), 8);
   if (!p) return false;
-  const bv = (load<u64>(p) & ~wanted) | (used & wanted), w = writePtr(c, at + XSTATE_BV, 8, WRITE);
+  const bv = (load<u64>(p) & ~wanted) | (used & wanted), w = writePtr(c, part(XSTATE_BV), 8, WRITE);
   if (w) store<u64>(w, bv);
   return w != 0;
 }
@@ -133,13 +131,12 @@ export function xsaveopt(c: Vcpu, u: usize): bool { return saveStandard(c, u, tr
 function saveCompacted(c: Vcpu, u: usize, enabled: u64): bool {
   const wanted = requested(c, enabled), size = compactedSize(wanted);
   if (!openArea(c, u, 64, size, true)) return false;
-  const at = area;
-  if (!probeWrite(c, at + size - 1, 1)) return false;
+  if (!probeWrite(c, part(size - 1), 1)) return false;
   const saved = wanted & inUse(c);
-  if (saved & X87 && !storeX87(c, u, at)) return false;
-  if (saved & SSE && (!storeMxcsr(c, at) || !storeXmm(c, at))) return false;
+  if (saved & X87 && !storeX87(c, u)) return false;
+  if (saved & SSE && (!storeMxcsr(c) || !storeXmm(c))) return false;
   if (!storeExtended(c, saved, size - PKRU_SIZE)) return false;
-  const p = writePtr(c, at + XSTATE_BV, 16, WRITE);
+  const p = writePtr(c, part(XSTATE_BV), 16, WRITE);
   if (p) v128.store(p, i64x2(saved, wanted | COMPACTED));
   return p != 0;
 }
@@ -159,7 +156,7 @@ export function xrstors(c: Vcpu, u: usize): bool {
 /** True if `size` bytes (a multiple of 8) are zero; false with #GP(0) or another exception recorded. */
 function reservedZero(c: Vcpu, at: u64, size: u32): bool {
   for (let i: u32 = 0; i < size; i += 8) {
-    const p = readPtr(c, at + i, 8);
+    const p = readPtr(c, part(at + i), 8);
     if (!p) return false;
     if (load<u64>(p)) return raiseError(c, GP, 0);
   }
@@ -168,38 +165,38 @@ function reservedZero(c: Vcpu, at: u64, size: u32): bool {
 
 function restore(c: Vcpu, u: usize, enabled: u64, compactedOnly: bool): bool {
   if (!openArea(c, u, 64, FIRST, false)) return false;
-  const at = area, wanted = requested(c, enabled);
-  let p = readPtr(c, at + XCOMP_BV, 8);
+  const wanted = requested(c, enabled);
+  let p = readPtr(c, part(XCOMP_BV), 8);
   if (!p) return false;
   const format = load<u64>(p), compacted = (format & COMPACTED) != 0;
   const size = compacted ? compactedSize(format, wanted) : standardSize(wanted);
-  if (size > FIRST && (!openArea(c, u, 64, size, false) || !readPtr(c, at + size - 1, 1))) return false;
-  p = readPtr(c, at + XSTATE_BV, 8);
+  if (size > FIRST && (!openEnd(c, u, size, false) || !readPtr(c, part(size - 1), 1))) return false;
+  p = readPtr(c, part(XSTATE_BV), 8);
   if (!p) return false;
   const bv = load<u64>(p);
   if (compacted) {
     if (!hasFeature(c, CPU_XSAVEC) || format & ~(enabled | COMPACTED) || bv & ~format) return raiseError(c, GP, 0);
-    if (!reservedZero(c, at + XCOMP_BV + 8, HEADER_SIZE - 16)) return false;
+    if (!reservedZero(c, XCOMP_BV + 8, HEADER_SIZE - 16)) return false;
   } else {
     if (compactedOnly || format || bv & ~enabled) return raiseError(c, GP, 0);
-    if (!reservedZero(c, at + XCOMP_BV + 8, 8)) return false;
+    if (!reservedZero(c, XCOMP_BV + 8, 8)) return false;
   }
   const loaded = wanted & bv, cleared = wanted & ~bv;
   // MXCSR goes with SSE in the compacted format; in the standard format it is loaded whatever XSTATE_BV says.
   const withMxcsr = compacted ? (loaded & SSE) != 0 : (wanted & (SSE | AVX)) != 0;
-  if (withMxcsr && !readMxcsr(c, at)) return false;
+  if (withMxcsr && !readMxcsr(c)) return false;
   const mxcsr = withMxcsr ? newMxcsr : wanted & SSE ? MXCSR_INITIAL : c.mxcsr;
   // What else is loaded lies on pages that have been read.
-  if (loaded & X87 && !readPtr(c, at, 16)) return false;
+  if (loaded & X87 && !readPtr(c, part(0), 16)) return false;
   c.mxcsr = mxcsr;
-  if (loaded & X87 && !loadX87(c, u, at)) return false;
+  if (loaded & X87 && !loadX87(c, u)) return false;
   if (cleared & X87) clearX87(c);
-  if (loaded & SSE && !loadXmm(c, at)) return false;
+  if (loaded & SSE && !loadXmm(c)) return false;
   if (cleared & SSE) clearHalves(c, 0);
-  if (loaded & AVX && !loadYmmHigh(c, at + FIRST)) return false;
+  if (loaded & AVX && !loadYmmHigh(c, FIRST)) return false;
   if (cleared & AVX) clearHalves(c, 16);
   if (loaded & PKRU) {
-    p = readPtr(c, at + (compacted ? size - PKRU_SIZE : PKRU_AT), 4);
+    p = readPtr(c, part(compacted ? size - PKRU_SIZE : PKRU_AT), 4);
     if (!p) return false;
     setPkru(c, load<u32>(p));
   } else if (cleared & PKRU) setPkru(c, 0);

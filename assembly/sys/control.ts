@@ -18,7 +18,7 @@ import {
 import { DR6_BD, raiseDebug, rearm } from "./debug";
 import { CPU_FSGSBASE, CPU_LA57, CPU_PCID, CPU_PKU, CPU_SMAP, CPU_SMEP, CPU_UMIP, CPU_XSAVE, CPU_VME, hasFeature } from "./model";
 import { AC, CR4_OSXSAVE, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_TS, CR4_PVI, CR4_VME, EFER_LMA, EFER_LME, updateMode } from "./mode";
-import { getReg, operand, putReg, readMem, readOperand, writeMem } from "./operand";
+import { getReg, operand, putReg, readOperand, readPiece, writeMem, writePiece } from "./operand";
 import { umipAllows } from "./segment";
 
 const CR0_NW: u64 = 1 << 29;
@@ -216,7 +216,7 @@ export function sidt(c: Vcpu, u: usize): bool { return storeTable(c, u, c.idtLim
 
 function storeTable(c: Vcpu, u: usize, limit: u32, base: u64): bool {
   if (!umipAllows(c)) return false;
-  return writeMem(c, u, 0, 1, limit) && writeMem(c, u, 2, width(c), base);
+  return writePiece(c, u, 0, 1, limit) && writePiece(c, u, 2, width(c), base);
 }
 
 export function lgdt(c: Vcpu, u: usize): bool {
@@ -237,10 +237,10 @@ let tableBase: u64 = 0;
 /** Reads limit and base; a 16-bit operand size leaves 24 bits of base. */
 function loadTable(c: Vcpu, u: usize): bool {
   if (!privileged(c)) return false;
-  if (!readMem(c, u, 0, 1)) return false;
+  if (!readPiece(c, u, 0, 1)) return false;
   tableLimit = <u32>operand;
   const z = width(c);
-  if (!readMem(c, u, 2, z)) return false;
+  if (!readPiece(c, u, 2, z)) return false;
   tableBase = z == 2 && uSize(u) == 1 ? operand & 0xffffff : operand;
   if (z == 3 && !canonicalBase(c, tableBase)) return raiseError(c, GP, 0);
   return true;

@@ -23,7 +23,7 @@ import {
   maskOf, moveSp, popped, stackRead,
 } from "./frame";
 import { updateMode } from "./mode";
-import { operand, readMem } from "./operand";
+import { operand, readPiece } from "./operand";
 import { dropInnerSegments } from "./segment";
 import { taskSwitch, TSR_CALL, TSR_JMP } from "./task";
 import { canonical } from "../mem/linear";
@@ -46,9 +46,9 @@ export function callFarM(c: Vcpu, u: usize): bool {
 
 function farMemory(c: Vcpu, u: usize, call: bool): bool {
   const z = uSize(u);
-  if (!readMem(c, u, 0, z)) return false;
+  if (!readPiece(c, u, 0, z)) return false;
   const offset = operand;
-  if (!readMem(c, u, <u64>1 << z, 1)) return false;
+  if (!readPiece(c, u, <u64>1 << z, 1)) return false;
   return far(c, u, <u32>operand, offset, call);
 }
 
@@ -233,9 +233,9 @@ export function returnedSp(c: Vcpu, sp: u64, long: bool): u64 {
 
 export function retFar(c: Vcpu, u: usize): bool {
   const z = uSize(u), size = <u64>1 << z, release = uImm(u) & 0xffff;
-  // The selector first, as Intel CPUs do: CR2 shows it.
-  if (!stackRead(c, size, z)) return false;
-  const selector = <u32>popped & 0xffff;
+  // The selector first, and no more of its slot than that, as Intel CPUs do: page faults show it.
+  if (!stackRead(c, size, 1)) return false;
+  const selector = <u32>popped;
   if (!stackRead(c, 0, z)) return false;
   const rip = popped;
   if (!(c.mode & MODE_PROTECTED)) {
@@ -253,8 +253,8 @@ export function retFar(c: Vcpu, u: usize): bool {
   } else {
     if (!stackRead(c, 2 * size + release, z)) return false;
     const sp = popped;
-    if (!stackRead(c, 3 * size + release, z)) return false;
-    const ss = <u32>popped & 0xffff;
+    if (!stackRead(c, 3 * size + release, 1)) return false;
+    const ss = <u32>popped;
     if (!returnStack(c, ss, cpl, long)) return false;
     if (!touchDescriptor(c, d, at)) return false;
     c.set_gpr(4, returnedSp(c, sp + release, long));

@@ -10,7 +10,7 @@ import { KIND_ICEBP } from "./deliver";
 import { loadRealCs } from "./far";
 import { frameHere, framePush, frameSp } from "./frame";
 import { CR4_VME, IF, RF, TF, VIF } from "./mode";
-import { getGpr, getReg, operand, putGpr, readMem } from "./operand";
+import { getGpr, getReg, operand, putGpr, readPiece } from "./operand";
 import { v86Below, virtualFlags } from "./rflags";
 
 function software(c: Vcpu, u: usize, vector: u32, kind: u32): bool {
@@ -71,11 +71,12 @@ export function into(c: Vcpu, u: usize): bool {
 
 export function bound(c: Vcpu, u: usize): bool {
   const z = uSize(u), shift: u64 = z == 1 ? 48 : 32;
-  if (!readMem(c, u, 0, z)) return false;
-  const low = <i64>(operand << shift);
-  if (!readMem(c, u, <u64>1 << z, z)) return false;
-  const high = <i64>(operand << shift), v = <i64>(getReg(c, uD(u), z) << shift);
-  return v < low || v > high ? raise(c, BR) : true;
+  if (!readPiece(c, u, 0, z)) return false;
+  const v = <i64>(getReg(c, uD(u), z) << shift);
+  // Below the lower bound the upper one is not read, as in Intel CPUs.
+  if (v < <i64>(operand << shift)) return raise(c, BR);
+  if (!readPiece(c, u, <u64>1 << z, z)) return false;
+  return v > <i64>(operand << shift) ? raise(c, BR) : true;
 }
 
 export function ud(c: Vcpu, u: usize): bool { return raise(c, UD); }

@@ -38,16 +38,11 @@ export function iret(c: Vcpu, u: usize): bool {
   const below = v86Below(c);
   if (below && !v86Extended(c, z)) return false;
   if ((c.mode & MODE_PROTECTED) && (c.rflags & NT)) return nestedReturn(c, u);
-  // RFLAGS first and SS before RSP, as Intel CPUs do: CR2 shows it.
+  // RFLAGS first, SS before RSP, and no more of a selector's slot than that, as Intel CPUs do: page faults show it.
   if (!stackRead(c, 2 * size, z)) return false;
   const flags = popped;
-  let ss: u32 = 0;
-  if (c.mode & MODE_CODE64) {
-    if (!stackRead(c, 4 * size, z)) return false;
-    ss = <u32>popped & 0xffff;
-  }
-  if (!stackRead(c, size, z)) return false;
-  const selector = <u32>popped & 0xffff;
+  if (!stackRead(c, size, 1)) return false;
+  const selector = <u32>popped;
   if (!stackRead(c, 0, z)) return false;
   const rip = popped;
   if (!(c.mode & MODE_PROTECTED)) {
@@ -70,12 +65,10 @@ export function iret(c: Vcpu, u: usize): bool {
     if (!touchDescriptor(c, d, at)) return false;
     moveSp(c, 3 * size);
   } else {
+    if (!stackRead(c, 4 * size, 1)) return false;
+    const ss = <u32>popped;
     if (!stackRead(c, 3 * size, z)) return false;
     const sp = popped;
-    if (!(c.mode & MODE_CODE64)) {
-      if (!stackRead(c, 4 * size, z)) return false;
-      ss = <u32>popped & 0xffff;
-    }
     if (!returnStack(c, ss, cpl, long)) return false;
     if (!targetFits(c, d, rip)) return false;
     if (!touchDescriptor(c, d, at)) return false;

@@ -2,6 +2,7 @@
 import { Vcpu, V_GPR } from "../gen/layout";
 import { ea, uFlags, uOff, UF_STACK } from "../decode/uop";
 import { rdz, value, wrz } from "../mem/access";
+import { locate, located } from "../decode/address";
 import { ripMask } from "../decode/block";
 
 /** Zero-extended register at offset `at` of the page. */
@@ -40,6 +41,22 @@ export function readMem(c: Vcpu, u: usize, plus: u64, z: u32): bool {
   if (!rdz(c, ea(c, u) + plus, z)) return false;
   operand = value;
   return true;
+}
+
+/**
+ * The same for operands of several pieces, whose limits the decoder leaves to the meaning (ATTR_LATE): each piece is
+ * within the segment or not, and offsets wrap around.
+ */
+export function readPiece(c: Vcpu, u: usize, plus: u64, z: u32): bool {
+  c.stackFault = uFlags(u) & UF_STACK;
+  if (!locate(c, u, plus, <u32>1 << z, false) || !rdz(c, located, z)) return false;
+  operand = value;
+  return true;
+}
+
+export function writePiece(c: Vcpu, u: usize, plus: u64, z: u32, v: u64): bool {
+  c.stackFault = uFlags(u) & UF_STACK;
+  return locate(c, u, plus, <u32>1 << z, true) && wrz(c, located, z, v);
 }
 
 /** Writes an E operand. */

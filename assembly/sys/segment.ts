@@ -14,7 +14,7 @@ import { AR_UNUSABLE, segAr, segBase, segLimit, segmentLinear, segSelector, setS
 import { stackLinear, stackMask } from "../mem/stack";
 import { arithmeticFlags, setArithmeticFlags, ZF } from "../sem/flags";
 import { updateMode } from "./mode";
-import { operand, putReg, readMem, readOperand, writeMem } from "./operand";
+import { operand, putReg, readOperand, readPiece, writeMem } from "./operand";
 import {
   arOf, baseOf, desc, descAt, descHigh, dplOf, fetchDescriptor, fetchHigh, gpSelector, isConforming, isNull,
   isPresent, isReadable, isSystem, isWritable, limitOf, loadDescriptor, setNull, touchDescriptor, typeOf, TYPE_LDT,
@@ -115,9 +115,9 @@ export function popS(c: Vcpu, u: usize): bool {
 /** LES, LDS, LSS, LFS, LGS: offset, then selector. */
 function loadFar(c: Vcpu, u: usize, s: u32): bool {
   const z = uSize(u);
-  if (!readMem(c, u, 0, z)) return false;
+  if (!readPiece(c, u, 0, z)) return false;
   const offset = operand;
-  if (!readMem(c, u, <u64>1 << z, 1)) return false;
+  if (!readPiece(c, u, <u64>1 << z, 1)) return false;
   if (!loadSegment(c, s, <u32>operand)) return false;
   putReg(c, uD(u), z, offset);
   return true;

@@ -79,12 +79,11 @@ export function fstp(c: Vcpu, u: usize): bool {
   return finish(c, u, 0, FP_C1);
 }
 
-/** D9 D8+i: FSTP without the check for an empty register: of one, only the emptiness is copied. */
+/** D9 D8+i: FSTP without the check for an empty register: of one, nothing is copied, not even that. */
 export function fstpnce(c: Vcpu, u: usize): bool {
   if (!ready(c)) return false;
-  const i = <u32>uD(u), p = st(c, 0), empty = isEmpty(c, 0);
-  if (empty) release(c, i);
-  else put(c, i, mant(p), sexp(p));
+  const p = st(c, 0);
+  if (!isEmpty(c, 0)) put(c, <u32>uD(u), mant(p), sexp(p));
   release(c, 0);
   moveTop(c, 1);
   return finish(c, u, 0, FP_C1);

@@ -132,19 +132,19 @@ export class VectorMachine {
   readonly #segments: Readonly<Record<64 | 32 | 16, Uint8Array>>;
   readonly #xmm: Uint8Array;
   readonly #base = vcpuBase(0);
-  readonly #everything: boolean;
+  readonly #features: readonly number[];
   #core: CoreExports;
   #mode = 0;
 
   /**
    * @param module the compiled core (dist/core/core.wasm).
    * @param heat Vcpu.heat: executions after which a block is compiled, 0 = never.
-   * @param everything the CPU has every feature that is implemented, not only those that are on by default.
+   * @param features the CPU's feature words (src/isa/features.ts).
    */
-  constructor(module: WebAssembly.Module, heat = 0, everything = false) {
+  constructor(module: WebAssembly.Module, heat = 0, features: readonly number[] = IMPLEMENTED) {
     this.heat = heat;
     this.#module = module;
-    this.#everything = everything;
+    this.#features = features;
     this.#memory = new MachineMemory({ regions: [{ gpa: 0, length: RAM_SIZE }], vcpus: 1, shared: true });
     const buffer = this.#memory.memory.buffer;
     this.#view = vcpuView(buffer, 0);
@@ -152,8 +152,6 @@ export class VectorMachine {
     this.#pages = new Uint8Array(buffer, this.#memory.hostAddress(PROCESS), PROCESS_SIZE);
     this.#pristine = pristine();
     const v = this.#view;
-    // The recording CPU has all features, those too that a guest must ask for.
-    for (const [i, word] of IMPLEMENTED.entries()) v.set(VCPU.cpuToggle, (word ^ DEFAULT[i]) >>> 0, i);
     this.#memory.control.set(CONTROL.tscHz, 1_000_000_000);
     const image = (mode: 64 | 32 | 16): Uint8Array => {
       for (const [name, segment] of Object.entries(SEGMENTS[mode])) setSegment(v, name as keyof Segments, segment);
@@ -200,7 +198,7 @@ export class VectorMachine {
     v.set64(VCPU.idtBase, kernel(IDT));
     v.set(VCPU.idtLimit, 256 * 16 - 1);
     v.set(VCPU.a20Mask, 0xffff_ffff);
-    if (this.#everything) IMPLEMENTED.forEach((word, i) => void v.set(VCPU.cpuToggle, (word ^ DEFAULT[i]) >>> 0, i));
+    for (const [i, word] of this.#features.entries()) v.set(VCPU.cpuToggle, (word ^ DEFAULT[i]) >>> 0, i);
   }
 
   #write64(gpa: number, value: bigint): void {

@@ -1,5 +1,6 @@
 /**
- * The tolerance for transcendental x87 instructions (tier x87t). Intel promises an error below one unit in the last
+ * What CPUs may differ in: the last place of transcendental x87 instructions (tier x87t), estimates of reciprocals.
+ * Intel promises an error below one unit in the last
  * place (SDM vol. 1, 8.3.10), not which of the two neighbours comes out, so a result may be one unit off the recorded
  * one. C1 says to which side of the value stored the unrounded result lies, and is held to that: both unrounded results
  * must lie in the same or in adjacent intervals between representable values and, when rounding to nearest, the points
@@ -14,7 +15,8 @@ export interface FpuState {
   readonly r: readonly string[];
 }
 
-const C1 = 0x200;
+/** FSW.C1: the result was rounded up. */
+export const C1 = 0x200;
 const PE = 0x20;
 const RC = 0xc00;
 /** Bits of an 80-bit value but for its sign: equal steps are units in the last place, across powers of two too. */
@@ -46,14 +48,26 @@ export function within1Ulp(want: string, got: string): boolean {
 /**
  * True if C1 may differ as it does: the result is inexact, and the two unrounded results are neighbours.
  *
- * @param vector tells the instruction: FPTAN's C1 is that of ST(1), all others' that of ST(0).
+ * @param instruction FPTAN's C1 is that of ST(1), all others' that of ST(0).
  */
-export function c1Tolerable(vector: Vector, want: FpuState, got: FpuState): boolean {
+export function c1Tolerable(instruction: string, want: FpuState, got: FpuState): boolean {
   if (!(want.fsw & PE) || !(got.fsw & PE)) return false;
-  const p = (((want.fsw >> 11) & 7) + (splitId(vector.id).form.startsWith("fptan") ? 1 : 0)) & 7;
+  const p = (((want.fsw >> 11) & 7) + (/^fptan/i.test(instruction) ? 1 : 0)) & 7;
   if (!within1Ulp(want.r[p], got.r[p])) return false;
   if (want.fcw & RC) return true;
   const interval = (s: FpuState): bigint => 2n * ordinal(s.r[p]) - (s.fsw & C1 ? 1n : 0n);
   const d = interval(want) - interval(got);
   return d >= -1n && d <= 1n;
+}
+
+/** Relative error of RCP and RSQRT (SDM vol. 2, RCPPS). */
+const ESTIMATE = 1.5 * 2 ** -12;
+const single = new DataView(new ArrayBuffer(8));
+
+/** True if a single-precision number is as near to another as estimates must be. */
+export function nearSingle(want: number, got: number): boolean {
+  single.setUint32(0, want);
+  single.setUint32(4, got);
+  const [x, y] = [single.getFloat32(0), single.getFloat32(4)];
+  return Number.isFinite(x) && Number.isFinite(y) && Math.abs(y - x) <= Math.abs(x) * ESTIMATE;
 }

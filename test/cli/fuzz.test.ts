@@ -62,7 +62,7 @@ describe("a mistake in the reference", () => {
   let lines: string[] = [];
   beforeAll(() => {
     const engine = new CoreEngine(core, "interp");
-    const pair = new Pair(new Mistaken(), engine, new CoreEngine(core, "step"), engine.features());
+    const pair = new Pair(new Mistaken(), engine, new CoreEngine(core, "step"));
     const options: FuzzOptions = {
       ...OPTIONS,
       count: 450,
@@ -127,7 +127,7 @@ describe("our engines", () => {
         },
       };
       const options: FuzzOptions = { ...OPTIONS, seed, count: 90 };
-      new Fuzzer(new Pair(watch, engine, engine, engine.features()), options, () => {}).run();
+      new Fuzzer(new Pair(watch, engine, engine), options, () => {}).run();
       return seen.map((c) => Buffer.from(c.code).toString("hex")).join();
     };
     expect(take(3)).toBe(take(3));

@@ -227,9 +227,18 @@ const ARRANGE: readonly (readonly [RegExp, Arrange])[] = [
     // The components that both CPUs have.
     /^X(SAVE|RSTOR|SAVEC|SAVEOPT)/,
     (s, c) => {
-      s.gpr[0] = BigInt(s.r.below(8));
+      const { r } = s;
+      s.gpr[0] = BigInt(r.below(8));
       s.gpr[2] = 0n;
-      if (c.address !== undefined) s.poke(c.address & ~63n, s.xsave.slice(0, 512));
+      if (c.address === undefined) return;
+      const at = c.address & ~63n;
+      s.poke(at, s.xsave.slice(0, 512));
+      if (!r.percent(90)) return;
+      const components = BigInt(r.below(8));
+      const compacted = r.percent(40) ? (1n << 63n) | components | BigInt(r.below(8)) : 0n;
+      s.poke(at + 512n, new Uint8Array(64));
+      s.poke64(at + 512n, components);
+      s.poke64(at + 520n, compacted);
     },
   ],
 ];

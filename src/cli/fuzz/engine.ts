@@ -1,5 +1,5 @@
 /** What runs cases: the real CPU (./native.ts) and each of our ways to run code, behind one interface. */
-import { FEATURES } from "../../isa/features.ts";
+import { FEATURES, type Feature, featureWords } from "../../isa/features.ts";
 import { VCPU } from "../../shared/layout.ts";
 import { VectorMachine } from "../vectorMachine.ts";
 import { place, pristine } from "../vectorMemory.ts";
@@ -26,21 +26,22 @@ export interface Step {
   readonly bytes: Uint8Array;
 }
 
-/** A core of ours. Its CPU has every feature that is implemented. */
+/** A core of ours. */
 export class CoreEngine implements Engine {
   readonly name: EngineName;
+  /** Names (src/isa/features.ts) of what its CPU has. */
+  readonly features: ReadonlySet<string>;
   readonly #machine: VectorMachine;
   readonly #pristine = pristine();
 
-  constructor(module: WebAssembly.Module, name: EngineName) {
+  /** @param other names of the features that its CPU has, as far as they are implemented; by default all that are. */
+  constructor(module: WebAssembly.Module, name: EngineName, other?: ReadonlySet<string>) {
     this.name = name;
+    const has = (f: Feature): boolean =>
+      f.presence === "always" || (f.presence !== "absent" && (other?.has(f.name) ?? true));
+    this.features = new Set([...FEATURES.values()].filter(has).map((f) => f.name));
     // The second engine compiles what has run once.
-    this.#machine = new VectorMachine(module, name === "jit" ? 1 : 0, true);
-  }
-
-  /** Names (src/isa/features.ts) of what its CPU has. */
-  features(): Set<string> {
-    return new Set([...FEATURES.values()].filter((f) => f.presence !== "absent").map((f) => f.name));
+    this.#machine = new VectorMachine(module, name === "jit" ? 1 : 0, featureWords(has));
   }
 
   run(cases: readonly Case[]): Result[] {

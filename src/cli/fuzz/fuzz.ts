@@ -11,7 +11,7 @@ import type { Vector } from "../vectorFormat.ts";
 import type { Case, Result } from "./case.ts";
 import { differences } from "./compare.ts";
 import { existsIn } from "./encode.ts";
-import { CoreEngine, type Engine, type EngineName } from "./engine.ts";
+import { CoreEngine, type EngineName } from "./engine.ts";
 import { bytes, KINDS, type Kind, program, programRows, single } from "./generate.ts";
 import { OF_THE_HOST } from "./judge.ts";
 import { NativeEngine } from "./native.ts";
@@ -82,7 +82,7 @@ export class Fuzzer {
 
   #available(row: Row): boolean {
     const feature = row.values.get("cpuid");
-    if (feature && !this.#pair.features.has(feature)) return false;
+    if (feature && !this.#pair.engine.features.has(feature)) return false;
     return !OF_THE_HOST.has(row.mnemonic) && (this.#options.rows?.test(row.mnemonic) ?? true);
   }
 
@@ -185,17 +185,11 @@ function keyOf(d: Compared): string {
 
 /** The pair of engines that the options name. */
 export function pairOf(core: WebAssembly.Module, options: Pick<FuzzOptions, "engine" | "against">): Pair {
-  const engine = new CoreEngine(core, options.engine);
-  const stepper = new CoreEngine(core, "step");
   const native = options.against === "native" ? new NativeEngine() : undefined;
-  const reference: Engine = native ?? new CoreEngine(core, options.against as EngineName);
-  const ours = engine.features();
-  return new Pair(
-    reference,
-    engine,
-    stepper,
-    native ? new Set([...native.features()].filter((f) => ours.has(f))) : ours,
-  );
+  const theirs = native?.features();
+  const engine = new CoreEngine(core, options.engine, theirs);
+  const stepper = new CoreEngine(core, "step", theirs);
+  return new Pair(native ?? new CoreEngine(core, options.against as EngineName), engine, stepper);
 }
 
 /** Runs the command. Exit status: 0 no difference, 1 some. */

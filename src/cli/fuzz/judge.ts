@@ -10,6 +10,7 @@ import { CODE_BASE16 } from "../vectorMemory.ts";
 import { type Case, linearStart, type Result } from "./case.ts";
 import type { Mask } from "./compare.ts";
 import type { CoreEngine, Step } from "./engine.ts";
+import { isTolerant } from "./tolerance.ts";
 
 /** Instructions whose results tell one machine from another. */
 export const OF_THE_HOST = new Set(
@@ -18,8 +19,6 @@ export const OF_THE_HOST = new Set(
     "MONITOR MWAIT RDPKRU WRPKRU XSAVES XRSTORS"
   ).split(" "),
 );
-/** Results that the manual only bounds (SDM vol. 2, RCPPS; vol. 1, 8.3.10). */
-const APPROXIMATE = /^(V?R(CP|SQRT)[SP]S|F2XM1|FYL2X|FYL2XP1|FPTAN|FPATAN|FSIN|FCOS|FSINCOS)$/;
 /** Shifts leave flags as they are when the count is zero: what was undefined stays so. */
 const CONDITIONAL = /^(ROL|ROR|RCL|RCR|SHL|SHR|SAR|SHLD|SHRD|CMPS|SCAS)$/;
 
@@ -36,6 +35,8 @@ export interface Judgement {
   /** Why the difference does not count. */
   readonly drop?: string;
   readonly mask: Mask;
+  /** The one instruction of the path, if it leaves something to the CPU (./tolerance.ts). */
+  readonly tolerant?: string;
   readonly path: readonly Executed[];
 }
 
@@ -43,19 +44,14 @@ export interface Judgement {
 const PATH = 20_000;
 
 /** Looks at every instruction of the case as the engine runs it, one by one. */
-export function judge(
-  c: Case,
-  engine: CoreEngine,
-  want: Result,
-  got: Result,
-  features: ReadonlySet<string>,
-): Judgement {
+export function judge(c: Case, engine: CoreEngine, want: Result, got: Result): Judgement {
   const path: Executed[] = [];
   let drop: string | undefined;
   let undefinedFlags = 0;
+  let tolerant: string | undefined;
   let previous: Row | undefined;
   const start = linearStart(c);
-  engine.trace(c, (step) => {
+  engine.trace(c, (step, snapshot) => {
     // The INT3 that every case ends with.
     if (step.bytes[0] === 0xcc && (step.at < start || step.at >= start + c.code.length)) return true;
     const { row, text, length } = disassemble(step.bytes, 0, { mode: c.mode, ip: BigInt(step.at) });
@@ -65,13 +61,14 @@ export function judge(
     previous = row;
     if (path.length > PATH) drop ??= "too long";
     if (!row) return path.length > PATH;
-    const feature = row.values.get("cpuid");
-    if (feature && !features.has(feature)) drop ??= `only one CPU has ${feature}`;
     if (OF_THE_HOST.has(row.mnemonic)) drop ??= `${row.mnemonic.toLowerCase()} depends on the host`;
     if (/^INT$/.test(row.mnemonic) && step.bytes.subarray(0, length).includes(0x80)) drop ??= "int 0x80";
-    if (APPROXIMATE.test(row.mnemonic)) drop ??= "approximate results";
-    // Whether a component in its initial state counts as in use is the CPU's affair (SDM vol. 1, 13.6).
-    if (row.mnemonic.startsWith("XSAVE")) drop ??= "state in use";
+    if (isTolerant(row.mnemonic)) tolerant = row.mnemonic;
+    // EDX:EAX: state components that one CPU may not have, and what XCR0 has of them (SDM vol. 1, 13.3).
+    if (/^X(SAVE|RSTOR)/.test(row.mnemonic)) {
+      const { gpr } = snapshot();
+      if (gpr[0] & 0xffff_fff8n || gpr[2] & 0xffff_ffffn) drop ??= "further state components";
+    }
     if (undefinedFlags & flags(row.values.get("fr")) && !CONDITIONAL.test(row.mnemonic)) {
       drop ??= "depends on undefined flags";
     }
@@ -87,7 +84,14 @@ export function judge(
     const opcode = opcodeOf(last.bytes, c.mode);
     if (!opcode.row) drop ??= `not in the table: ${opcode.text}`;
   }
-  return { ...(drop !== undefined && { drop }), mask: { rflags: undefinedFlags }, path };
+  // What another instruction has made of a result that one CPU may choose cannot be told from a mistake.
+  if (tolerant && path.length > 1) drop ??= `works with results of ${tolerant.toLowerCase()}`;
+  return {
+    ...(drop !== undefined && { drop }),
+    mask: { rflags: undefinedFlags },
+    ...(tolerant && { tolerant }),
+    path,
+  };
 }
 
 /** The flags that are undefined after an instruction, of which `before` were so before it. */

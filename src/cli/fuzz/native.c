@@ -305,11 +305,11 @@ static void write_all(const void *from, size_t length) {
 
 /* EAX, EBX, ECX, EDX of the leaves that name features, as decimal text. */
 static int print_cpuid(void) {
-  const u32 leaves[] = { 1, 7, 0x80000001 };
+  const u32 leaves[][2] = { { 1, 0 }, { 7, 0 }, { 0xd, 1 }, { 0x80000001, 0 } };
   for (u32 i = 0; i < sizeof leaves / sizeof *leaves; i++) {
     u32 a = 0, b = 0, c = 0, d = 0;
-    __get_cpuid_count(leaves[i], 0, &a, &b, &c, &d);
-    printf("%u %u %u %u %u\n", leaves[i], a, b, c, d);
+    __get_cpuid_count(leaves[i][0], leaves[i][1], &a, &b, &c, &d);
+    printf("%u %u %u %u %u\n", leaves[i][0], a, b, c, d);
   }
   return 0;
 }

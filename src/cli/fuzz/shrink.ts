@@ -4,6 +4,7 @@ import { type Case, defaultXmm, linearStart, type Result, runs, X } from "./case
 import { differences } from "./compare.ts";
 import type { CoreEngine, Engine } from "./engine.ts";
 import { type Executed, type Judgement, judge } from "./judge.ts";
+import { settle } from "./tolerance.ts";
 
 export interface Compared {
   readonly case: Case;
@@ -19,13 +20,11 @@ export class Pair {
   readonly engine: CoreEngine;
   /** Runs instruction by instruction, for judgement. */
   readonly stepper: CoreEngine;
-  readonly features: ReadonlySet<string>;
 
-  constructor(reference: Engine, engine: CoreEngine, stepper: CoreEngine, features: ReadonlySet<string>) {
+  constructor(reference: Engine, engine: CoreEngine, stepper: CoreEngine) {
     this.reference = reference;
     this.engine = engine;
     this.stepper = stepper;
-    this.features = features;
   }
 
   /** The differences of each case that count. */
@@ -38,14 +37,15 @@ export class Pair {
     const live = this.engine.one(c);
     if (!differences(c, want, live).length) return undefined;
     const got = { ...live, memory: (live.memory as Uint8Array).slice() };
-    const judgement = judge(c, this.stepper, want, got, this.features);
+    const judgement = judge(c, this.stepper, want, got);
     if (judgement.drop !== undefined) {
       drop?.(judgement.drop);
       return undefined;
     }
-    const found = differences(c, want, got, judgement.mask);
+    const { tolerant, mask } = judgement;
+    const found = differences(c, want, tolerant ? settle(c, tolerant, want, got) : got, mask);
     if (!found.length) {
-      drop?.("undefined flags");
+      drop?.(tolerant ? `as ${tolerant.toLowerCase()} may` : "undefined flags");
       return undefined;
     }
     return { case: c, want, got, judgement, fields: found.map((d) => d.field) };
