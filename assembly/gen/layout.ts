@@ -28,6 +28,7 @@ export const STATUS_SLOW: i32 = 2;
 export const STATUS_EXIT: i32 = 3;
 export const STATUS_RESUME: i32 = 4;
 export const STATUS_REGION: i32 = 6;
+export const STATUS_REDO: i32 = 7;
 export const ATTENTION_POSTED: i32 = 1;
 export const ATTENTION_EXTINT: i32 = 2;
 export const ATTENTION_NMI: i32 = 4;

@@ -69,12 +69,12 @@ function truncate(v: u32, z: u32): u32 { return z == 3 ? v : and(v, ((<u64>1) <<
 @inline function bits(z: u32): u64 { return 8 << z; }
 
 /** The register at offset `off` of the vCPU page, sign-extended; AH, CH, DH, BH lie one byte up. */
-function readReg(off: u32, z: u32): u32 {
+export function readReg(off: u32, z: u32): u32 {
   const v = state((off - <u32>V_GPR) >> 3);
   return extend(off & 7 ? shiftRight(v, 8) : v, z);
 }
 
-function writeReg(off: u32, z: u32, v: u32): void {
+export function writeReg(off: u32, z: u32, v: u32): void {
   const r = (off - <u32>V_GPR) >> 3;
   if (z == 3) setState(r, v);
   else if (z == 2) setState(r, and(v, 0xffffffff));
@@ -86,8 +86,10 @@ function writeReg(off: u32, z: u32, v: u32): void {
   }
 }
 
+/** Node of Vcpu.ea. */
+export function addressNode(): u32 { return address; }
 /** base + (idx << scale) + disp */
-function linearOf(u: usize): u32 {
+export function linearOf(u: usize): u32 {
   const base: u32 = load<u16>(u, 6), idx: u32 = load<u16>(u, 8);
   let v = base == <u32>V_EA ? address : base == <u32>V_RIP_PAGE ? ripPage() : base ? readReg(base, 3) : k(0);
   if (idx) v = binary(I64_ADD, v, binary(I64_SHL, readReg(idx, 3), k(load<u8>(u, 10))));
@@ -95,7 +97,7 @@ function linearOf(u: usize): u32 {
 }
 
 /** Accesses with one key are likely to go to one page: see the page caches in ./lower.ts. */
-function keyOf(u: usize): u32 {
+export function keyOf(u: usize): u32 {
   const base: u32 = load<u16>(u, 6), idx: u32 = load<u16>(u, 8);
   if (base == <u32>V_EA) return addressKey;
   if (base == 0) return 0x800000 | ((load<u32>(u, 12) >> 12) & 0xffff);

@@ -1,5 +1,5 @@
 /** Running compiled regions, one after the other. */
-import { STAT_JIT_INSTRUCTIONS, STAT_REGION_ENTRIES, STATUS_BUDGET, STATUS_RESUME, Vcpu } from "../gen/layout";
+import { STAT_JIT_INSTRUCTIONS, STAT_REGION_ENTRIES, STATUS_BUDGET, STATUS_REDO, STATUS_RESUME, Vcpu } from "../gen/layout";
 import { OP_COLD, OP_REGION } from "../gen/decode";
 import { enter } from "../decode/block";
 import { uOff } from "../decode/uop";
@@ -44,6 +44,16 @@ export function runRegions(c: Vcpu, u: usize, budget: i64): usize {
       return 0;
     }
     budget = left;
+    if (c.status == STATUS_REDO) {
+      // In the middle of a region: its block, without its HEAD, as above.
+      u = enter(c);
+      budgetLeft = budget;
+      if (!u) return 0;
+      budgetLeft -= load<u32>(u, 12);
+      if (budgetLeft >= 0) return u + 32;
+      budgetLeft = headStop(c, u, budgetLeft);
+      return 0;
+    }
     if (c.status == STATUS_RESUME) {
       u = enter(c);
       if (u) continue;

@@ -1,13 +1,26 @@
 /** What compiled regions call (src/isa/jitHelpers.ts has the list and the signatures): exports of the core. */
+import { Vcpu } from "../gen/layout";
+import { readPtr, writePtr } from "../mem/access";
 import { signedDivideBad, signedQuotient, signedRemainder } from "../sem/wide";
 
 export { callHandler } from "../gen/dispatch";
 export { easeg } from "../decode/address";
-export { slowRead, slowWrite } from "../mem/access";
 export { conditionOf, carryOf, arithmeticOf } from "../sem/flags";
 export {
   mulHighU, mulHighS, divide128, remainder128, rotateCarryLeft, rotateCarryRight, shiftDoubleLeft, shiftDoubleRight,
 } from "../sem/wide";
+
+/** Host address for an access, 0 with c.status. `how`: size 7:0, stack 8, use (sem/kinds.ts) from 9 on. */
+export function regionRead(vcpu: usize, linear: u64, how: u32): usize {
+  const c = changetype<Vcpu>(vcpu);
+  c.stackFault = (how >> 8) & 1;
+  return readPtr(c, linear, how & 0xff);
+}
+export function regionWrite(vcpu: usize, linear: u64, how: u32): usize {
+  const c = changetype<Vcpu>(vcpu);
+  c.stackFault = (how >> 8) & 1;
+  return writePtr(c, linear, how & 0xff, how >> 9);
+}
 
 export function swap64(v: u64): u64 { return bswap<u64>(v); }
 

@@ -5,10 +5,14 @@
  *      0 kind u8   1 type u8 (1 = i32)   2 op u8 (Wasm opcode or function)   4 uses u16   6 local u16
  *      8 a u32    12 b u32              16 c u32                            20 d u32     24 imm u64
  *
- * Registers and flags stay in locals over a whole region; while a block is being built, `current` says which node each
- * of them holds (0: still what the local held at the block's start). Pure nodes may be computed anywhere in the block,
- * because their leaves do not change within it; effects (kind >= TRANSLATE) happen once, in order. An effect that can
- * leave the region keeps a snapshot of `current`, so what only a departure needs is computed only there.
+ * Registers and flags are at home in the vCPU page or, in small loops, in locals; while a block is being built,
+ * `current` says which node each of them holds (0: still what its home held at the block's start), and the block's end
+ * brings home what has changed. Pure nodes may be computed anywhere in the block, because their leaves do not change
+ * within it; effects (kind >= TRANSLATE) happen once, in order.
+ *
+ * An effect that can leave the region does so at the start of the block as long as nothing has been written: the homes
+ * are as they were, and the interpreter runs the block again (STATUS_REDO). Afterwards it leaves where it stands and
+ * keeps a snapshot of `current`, so that what only a departure needs is computed only there.
  */
 import { AREA_JIT, V_CC_A, V_CC_B, V_CC_D, V_CC_OP, V_EA, V_GPR, Vcpu } from "../gen/layout";
 import {
@@ -46,7 +50,7 @@ export const CHOOSE: u8 = 7;
 /** Function op of HELPERS (src/isa/jitHelpers.ts) without effects, called with a, b, c, d. */
 export const PURE_CALL: u8 = 8;
 // Effects
-/** Host address (i32) of the memory operand at linear address a; imm: see translate(); c = snapshot. */
+/** Host address (i32) of the memory operand at linear address a; imm: see translate(); c = snapshot; b, d: ./lower.ts. */
 export const TRANSLATE: u8 = 16;
 export const LOAD: u8 = 17;
 /** b to address a */
@@ -61,6 +65,11 @@ export const CALL: u8 = 21;
 export const RELOAD: u8 = 22;
 /** Leaves if CALL node a has given 0; imm as LEAVE, b as CALL, c = snapshot. */
 export const CHECK: u8 = 23;
+/**
+ * Vector instruction of kind op at offset d of the vCPU's area; a = host address of its memory operand or 0, b = value of a
+ * general register, imm: place and, in 63:40, a Wasm opcode; c = snapshot. See ./vector.ts.
+ */
+export const VECTOR: u8 = 24;
 
 /** Indices in `current` after the 16 registers. */
 export const FLAG_OP: u32 = 16;
@@ -92,8 +101,20 @@ export function useScratch(c: Vcpu): void { scratch = changetype<usize>(c) + ARE
 @inline export function kindOf(v: u32): u8 { return node(v).kind; }
 @inline export function isConst(v: u32): bool { return node(v).kind == CONST; }
 
-/** Begins a block. */
-export function beginIr(): void {
+/** Whether registers and flags of the block are at home in locals. */
+export let inLocals: bool = false;
+/** Nothing that the block has done can be seen from outside. */
+let clean: bool = false;
+/** Where the block begins, and its instructions. */
+export let blockPlace: u64 = 0;
+/** So many states are written to the vCPU page in passing, so that departures need not. */
+const MANY: u32 = 5;
+
+/** Begins a block: `locals`: its states' homes are locals. */
+export function beginIr(locals: bool, off: u32, n: u32): void {
+  inLocals = locals;
+  clean = true;
+  blockPlace = <u64>off | (<u64>n << 16);
   count = 1;
   snapshots = 0;
   memory.fill(scratch + CURRENT, 0, 0x180);
@@ -140,9 +161,13 @@ export function setState(i: u32, v: u32): void {
 /** States that are in the vCPU page, too, as they are now. */
 let synced: u32 = 0;
 
-export function snapshot(): u32 {
+/** The node that state i's home must get, 0: it has it. */
+export function pendingAt(i: u32): u32 { return inLocals || !(synced >> i & 1) ? currentAt(i) : 0; }
+
+/** What homes would have to get for a departure here. */
+function snapshot(): u32 {
   const s = snapshots++;
-  memory.copy(scratch + SNAPSHOTS + <usize>s * (STATES * 4), scratch + CURRENT, STATES * 4);
+  for (let i: u32 = 0; i < STATES; i++) store<u32>(scratch + SNAPSHOTS + <usize>s * (STATES * 4) + (<usize>i << 2), pendingAt(i));
   return s;
 }
 export function snapshotAt(s: u32, i: u32): u32 {
@@ -314,22 +339,37 @@ export function pureCall(helper: u32, type: u8, a: u32, b: u32, c: u32, d: u32, 
 
 // --- effects
 
-/** Where an effect stands: offset of its instruction in the page, instructions not retired if it leaves. */
+/** Where an effect stands: offset of its instruction in the page, instructions not retired if it leaves before it. */
 @inline export function place(u: usize): u64 { return <u64>load<u16>(u, 24) | (<u64>load<u16>(u, 26) << 16); }
 @inline export function placeOff(imm: u64): u32 { return <u32>imm & 0xffff; }
 @inline export function placeRest(imm: u64): u32 { return <u32>imm >> 16; }
 
-/** imm: place, z in bits 33:32, use in 35:34, stack in 36, key of the page cache in 63:40. */
+const REDO: u64 = 1 << 38;
+@inline export function placeRedo(imm: u64): bool { return (imm & REDO) != 0; }
+/** Whether a departure at `u` goes to the block's start. That is where the first instruction stands. */
+@inline function redoes(u: usize): bool { return clean && place(u) != blockPlace; }
+
+/** imm: place, z in bits 34:32, use in 36:35, stack in 37, REDO in 38, key of the page cache in 63:40. */
 export function translate(linear: u32, z: u32, use: i32, stack: bool, key: u32, u: usize): u32 {
-  return make(TRANSLATE, 1, 0, linear, 0, snapshot(), 0,
-    place(u) | (<u64>z << 32) | (<u64>use << 34) | (u64(stack) << 36) | (<u64>key << 40));
+  const redo = redoes(u);
+  if (!clean && !inLocals) {
+    let pending: u32 = 0;
+    for (let i: u32 = 0; i < STATES; i++) if (pendingAt(i)) pending |= 1 << i;
+    if (<u32>popcnt(pending) > MANY) spillStates(pending);
+  }
+  return make(TRANSLATE, 1, 0, linear, 0, redo ? 0 : snapshot(), 0,
+    place(u) | (<u64>z << 32) | (<u64>use << 35) | (u64(stack) << 37) | (redo ? REDO : 0) | (<u64>key << 40));
 }
 export function loadFrom(pointer: u32, op: u32): u32 { return make(LOAD, 0, op, pointer, 0, 0, 0, 0); }
-export function storeTo(pointer: u32, op: u32, v: u32): void { make(STORE, 0, op, pointer, v, 0, 0, 0); }
+export function storeTo(pointer: u32, op: u32, v: u32): void {
+  clean = false;
+  make(STORE, 0, op, pointer, v, 0, 0, 0);
+}
 /** Leaves for the careful path, before the instruction, if cond. */
 export function leaveIf(cond: u32, u: usize): void {
   if (isConst(cond) && !node(cond).imm) return;
-  make(LEAVE, 0, 0, cond, 0, snapshot(), 0, place(u));
+  const redo = redoes(u);
+  make(LEAVE, 0, 0, cond, 0, redo ? 0 : snapshot(), 0, place(u) | (redo ? REDO : 0));
 }
 
 const STATE_OFFSETS: StaticArray<usize> = [V_CC_OP, V_CC_D, V_CC_A, V_CC_B];
@@ -347,6 +387,8 @@ export const CALL_ADDRESS: u32 = 4;
 function spillStates(which: u32): void {
   for (let i: u32 = 0; i < STATES; i++) {
     if (!(which >> i & 1) || synced >> i & 1) continue;
+    if (!inLocals && !currentAt(i)) continue;
+    clean = false;
     make(SPILL, 0, 0, state(i), i + 1, 0, 0, offsetOfState(i));
     synced |= 1 << i;
   }
@@ -355,6 +397,7 @@ function spillStates(which: u32): void {
 /** Calls a micro-op's handler, which reads the states in `reads` and reads and writes those in `writes`. */
 export function callHandler(c: Vcpu, u: usize, reads: u32, writes: u32, how: u32): void {
   spillStates(reads | writes);
+  clean = false;
   const result = make(CALL, 1, 0, 0, how, 0, <u32>(u - changetype<usize>(c)), place(u));
   for (let i: u32 = 0; i < STATES; i++) {
     if (!(writes >> i & 1)) continue;
@@ -370,5 +413,17 @@ export function callAddress(c: Vcpu, u: usize, reads: u32): u32 {
   return make(RELOAD, 0, 0, 0, 0, 0, 0, V_EA);
 }
 
-/** A value that a handler looks for in the vCPU page. */
-export function spill(offset: usize, v: u32): void { make(SPILL, 0, 0, v, 0, 0, 0, offset); }
+/** A value that a handler looks for in the vCPU page, or a part of a vector register. */
+export function spill(offset: usize, v: u32): void {
+  if (offset != V_EA) clean = false;
+  make(SPILL, 0, 0, v, 0, 0, 0, offset);
+}
+/** The u64 at an offset of the vCPU page now. */
+export function reload(offset: usize): u32 { return make(RELOAD, 0, 0, 0, 0, 0, 0, offset); }
+
+/** Such as give a value do not write registers. */
+export function vector(c: Vcpu, kind: u32, pointer: u32, value: u32, op: u32, u: usize, calls: bool): u32 {
+  clean = false;
+  return make(VECTOR, 0, kind, pointer, value, calls ? snapshot() : 0, <u32>(u - changetype<usize>(c)), place(u) | (<u64>op << 40));
+}
+@inline export function uopOf(n: Node): usize { return scratch - AREA_JIT + n.d; }

@@ -1,29 +1,40 @@
 /**
  * From the nodes of a block (./ir.ts) to Wasm. The function of a region, `(vcpu i32, budget i64, entry i32) -> i64`,
- * keeps registers, flags and what it has learnt of the TLB in locals:
+ * finds registers and flags in the vCPU page, where each block reads what it needs and leaves what it has changed. That
+ * keeps live ranges short, on which the host's optimising compiler spends most of its time, and makes going in and out
+ * cheap. Small loops (groups, ./plan.ts) have them in locals: they are loaded on the way in and stored on the way out.
  *
  *     0 vcpu   1 budget   2 entry
- *     i64: registers in use, flag operands, RIP page, RIP on leaving, target of an indirect branch, page cache tags,
- *          temporaries
+ *     i64: registers of groups, flag operands, RIP page, RIP, how it leaves, target of an indirect branch, page cache
+ *          tags, temporaries
  *     i32: flag operation, condition, TLB entry, page cache addends, temporaries
  *
  * A region is written twice: the first time finds out how many of each there are.
  *
- * A page cache is the last page that accesses of one kind (same base and index register, read or write) went to: tag =
- * linear page, addend = host address minus linear address. It stays true while the region runs, because nothing in a
- * region takes translations away, and it saves the TLB's loads in loops.
+ * Accesses share translations. Outside of groups, those of one block whose addresses are the same value plus different
+ * constants look whether they go to the page of the first of them. In groups there are page caches: the last page that
+ * accesses of one kind (same base and index register, read or write) went to. Both are a tag (linear page) and an addend
+ * (host address minus linear address), and stay true while the region runs, because nothing in a region takes translations
+ * away. What is not aligned may cross the page's end and misses.
  */
-import { AREA_TLB_READ, AREA_TLB_WRITE, STATUS_RESUME, STATUS_SLOW, TLB_ENTRIES, V_CTX, V_RIP_PAGE, V_STACK_FAULT, V_STATUS } from "../gen/layout";
-import { H_ARITHMETIC_OF, H_CALL_HANDLER, H_CARRY_OF, H_CONDITION_OF, H_EASEG, H_SLOW_READ, H_SLOW_WRITE } from "../gen/helpers";
+import {
+  AREA_TLB_READ, AREA_TLB_WRITE, STATUS_REDO, STATUS_RESUME, STATUS_SLOW, TLB_ENTRIES, V_CTX, V_RIP, V_RIP_PAGE, V_STATUS,
+} from "../gen/layout";
+import {
+  H_ARITHMETIC_OF, H_CALL_HANDLER, H_CARRY_OF, H_CONDITION_OF, H_EASEG, H_REGION_READ, H_REGION_WRITE,
+} from "../gen/helpers";
 import { READ } from "../sem/kinds";
 import {
-  BINARY, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, CHOOSE, CONST, count, CPU, currentAt, FLAG_OP, kindOf, LEAVE, LOAD, Node, node, pageDelta, placeOff, placeRest,
-  PURE_CALL, RELOAD, RIP_PAGE, scratch, severalPages, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY,
+  BINARY, blockPlace, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, CHOOSE, CONST, count, CPU, currentAt, FLAG_OP,
+  inLocals, isConst, kindOf, LEAVE, LOAD, Node, node, offsetOfState, pageDelta, pendingAt, placeOff, placeRedo, placeRest,
+  PURE_CALL, RELOAD, RIP_PAGE, scratch, severalPages, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY, VECTOR,
 } from "./ir";
+import { lowerVector } from "./lowerVector";
 import {
   br, byte, call, close, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_GE_U, I32_LOAD, I32_SHL, I32_SHR_U, I32_STORE,
   I32_SUB, I32_WRAP, i32Const, I64_ADD, I64_AND, I64_EQ, I64_EXTEND32_S, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD,
-  I64_STORE, I64_SUB, I64_MUL, I64_NE, I64_OR, I64_SHL, I64_XOR, i64Const, IF, localGet, localSet, localTee, memory_, open, ELSE, SELECT,
+  I64_STORE, I64_SUB, I64_MUL, I64_NE, I64_OR, I64_SHL, I64_SHR_U, I64_XOR, i64Const, IF, localGet, localSet, localTee, memory_, open,
+  ELSE, SELECT,
 } from "./wasm";
 
 export const L_VCPU: u32 = 0;
@@ -33,16 +44,32 @@ const FIRST_LOCAL: u32 = 3;
 const MAX_CACHES: u32 = 16;
 const CACHES: usize = 0x3f000;
 const STATE_LOCALS: usize = 0x3f080;
+/** {states used u32, states written u32} of each group, by its header. */
+const GROUPS: usize = 0x3f100;
+/** No access looks for this page. */
+const NO_PAGE: i64 = 0x800;
 
-/** Label of the function's end, where registers go back to memory. */
-export let exitLabel: u32 = 0;
-export function setExitLabel(label: u32): void { exitLabel = label; }
+/** Where departures go: the end of the group, which stores its states, or of the region. */
+let leaveLabel: u32 = 0;
+/** The group (index of its header) of the block that is being written, or -1. */
+let group: i32 = -1;
+/** States that any block of the group writes, as far as is known. */
+let everWritten: u32 = 0;
+let again: bool = false;
+export function useGroup(g: i32, label: u32): void {
+  group = g;
+  leaveLabel = label;
+  if (g >= 0) everWritten = again ? writtenIn(g) : 0xfffff;
+}
 
 export let lRipPage: u32 = 0;
 export let lRip: u32 = 0;
+/** How the region is left: see leave(). */
+export let lLeave: u32 = 0;
 export let lTarget: u32 = 0;
 export let lCond: u32 = 0;
 export let lEntry: u32 = 0;
+let lOp: u32 = 0;
 let lAddend: u32 = 0;
 let firstTag: u32 = 0;
 let firstAddend: u32 = 0;
@@ -51,31 +78,40 @@ let first32: u32 = 0;
 let temps64: u32 = 0;
 let temps32: u32 = 0;
 
-/** States the region reads or writes, and those it writes. */
-export let used: u32 = 0;
-export let dirty: u32 = 0;
 export let caches: u32 = 0;
-/** States that any block of the region writes, as far as is known. */
-let everDirty: u32 = 0;
-let caching: bool = false;
+/** Caches that the region has in the end, as far as is known. */
+let allCaches: u32 = 0;
 let max64: u32 = 0;
 let max32: u32 = 0;
 /** Locals of type i64 and i32, for the function's declaration. */
 export let locals64: u32 = 0;
 export let locals32: u32 = 0;
 
-const FLAG_STATES: u32 = 0xf0000;
+@inline function groupAt(g: u32): usize { return scratch + GROUPS + (<usize>g << 3); }
+/** States that group g has in locals, and those of them that it writes. */
+export function statesOf(g: u32): u32 { return load<u32>(groupAt(g)) | load<u32>(groupAt(g), 4); }
+function writtenIn(g: u32): u32 { return load<u32>(groupAt(g), 4); }
 
-/** Begins the writing of a region; `again`: the counts of the first time hold. */
-export function beginLowering(again: bool, withCaches: bool): void {
-  const states: u32 = again ? (used | dirty) : 0xfffff;
+function note(i: u32, written: bool): void {
+  const p = groupAt(group) + (written ? 4 : 0);
+  store<u32>(p, load<u32>(p) | 1 << i);
+}
+
+/** Begins the writing of a region of `blocks` blocks; `second`: the counts of the first time hold. */
+export function beginLowering(second: bool, blocks: u32): void {
+  again = second;
+  let states: u32 = 0xfffff;
+  if (again) {
+    states = 0;
+    for (let g: u32 = 0; g < blocks; g++) states |= statesOf(g);
+  } else memory.fill(groupAt(0), 0, <usize>blocks << 3);
   let next = FIRST_LOCAL;
   for (let i: u32 = 0; i < STATES; i++) {
     if (i == FLAG_OP || !(states >> i & 1)) continue;
     store<u8>(scratch + STATE_LOCALS + i, <u8>next);
     next++;
   }
-  lRipPage = next++; lRip = next++; lTarget = next++;
+  lRipPage = next++; lRip = next++; lLeave = next++; lTarget = next++;
   firstTag = next;
   next += again ? caches : MAX_CACHES;
   first64 = next;
@@ -88,27 +124,47 @@ export function beginLowering(again: bool, withCaches: bool): void {
   first32 = next;
   next += again ? max32 : 1024;
   locals32 = next - FIRST_LOCAL - locals64;
-  everDirty = again ? dirty : 0xfffff;
-  used = 0; dirty = 0; caches = 0; max64 = 0; max32 = 0;
-  caching = withCaches;
-}
-let lOp: u32 = 0;
-
-/** What was found in the first writing decides the second: flags go together. */
-export function completeStates(): void {
-  if ((used | dirty) & FLAG_STATES) used |= FLAG_STATES;
-  if (dirty & FLAG_STATES) dirty |= FLAG_STATES;
+  allCaches = again ? caches : MAX_CACHES;
+  caches = 0; max64 = 0; max32 = 0;
 }
 
-export function localOfState(i: u32): u32 { return i == FLAG_OP ? lOp : load<u8>(scratch + STATE_LOCALS + i); }
-export function tagLocal(i: u32): u32 { return firstTag + i; }
+function localOfState(i: u32): u32 { return i == FLAG_OP ? lOp : load<u8>(scratch + STATE_LOCALS + i); }
 
-function temp64(): u32 {
+/** Pushes what the home of state i in a group holds. */
+export function pushHome(i: u32): void { note(i, false); localGet(localOfState(i)); }
+
+/** All page caches are empty. */
+export function emptyCaches(): void {
+  for (let i: u32 = 0; i < allCaches; i++) { i64Const(NO_PAGE); localSet(firstTag + i); }
+}
+
+/** Brings the states of a group into their locals. */
+export function loadStates(g: u32): void {
+  const states = statesOf(g);
+  for (let i: u32 = 0; i < STATES; i++) {
+    if (!(states >> i & 1)) continue;
+    localGet(L_VCPU);
+    memory_(i == FLAG_OP ? I32_LOAD : I64_LOAD, offsetOfState(i));
+    localSet(localOfState(i));
+  }
+}
+/** And those that it writes back into the vCPU page. */
+export function storeStates(g: u32): void {
+  const states = writtenIn(g);
+  for (let i: u32 = 0; i < STATES; i++) {
+    if (!(states >> i & 1)) continue;
+    localGet(L_VCPU);
+    localGet(localOfState(i));
+    memory_(i == FLAG_OP ? I32_STORE : I64_STORE, offsetOfState(i));
+  }
+}
+
+export function temp64(): u32 {
   const l = first64 + temps64++;
   if (temps64 > max64) max64 = temps64;
   return l;
 }
-function temp32(): u32 {
+export function temp32(): u32 {
   const l = first32 + temps32++;
   if (temps32 > max32) max32 = temps32;
   return l;
@@ -117,7 +173,7 @@ function temp32(): u32 {
 // --- values
 
 /** Pushes an i64. */
-function get(v: u32): void {
+export function get(v: u32): void {
   const n = node(v);
   if (n.local) localGet(n.local);
   else push(n);
@@ -135,7 +191,7 @@ function half(n: Node): u32 {
 }
 
 /** Pushes the low half as an i32. */
-function get32(v: u32): void {
+export function get32(v: u32): void {
   const n = node(v);
   if (n.kind == CONST) { i32Const(<i32>n.imm); return; }
   if (n.local) {
@@ -161,7 +217,7 @@ function get32(v: u32): void {
 function push(n: Node): void {
   switch (n.kind) {
     case CONST: i64Const(n.imm); return;
-    case STATE: used |= 1 << n.a; localGet(localOfState(n.a)); return;
+    case STATE: note(n.a, false); localGet(localOfState(n.a)); return;
     case RIP_PAGE: localGet(lRipPage); return;
     case CPU: localGet(L_VCPU); memory_(I64_LOAD, <usize>n.imm); return;
     case UNARY:
@@ -208,7 +264,7 @@ function pushCall(n: Node): void {
 function inLocal(v: u32): u32 {
   const n = node(v);
   if (n.local) return n.local;
-  if (n.kind == STATE && n.a != FLAG_OP) { used |= 1 << n.a; return localOfState(n.a); }
+  if (inLocals && n.kind == STATE && n.a != FLAG_OP) { note(n.a, false); return localOfState(n.a); }
   if (n.kind == RIP_PAGE) return lRipPage;
   get(v);
   const l = temp64();
@@ -219,34 +275,79 @@ function inLocal(v: u32): u32 {
 
 // --- leaving
 
-/** Writes states to their locals: snapshot `s`, or the current ones (-1). All are read before one is written. */
+/** Writes states to their homes: snapshot `s`, or the current ones (-1). All locals are read before one is written. */
 export function commit(s: i32): void {
-  for (let i: u32 = 0; i < STATES; i++) {
-    const v = s < 0 ? currentAt(i) : snapshotAt(s, i);
-    if (!v) continue;
-    if (i == FLAG_OP) get32(v); else get(v);
+  if (inLocals) {
+    for (let i: u32 = 0; i < STATES; i++) {
+      const v = s < 0 ? currentAt(i) : snapshotAt(s, i);
+      if (!v) continue;
+      if (i == FLAG_OP) get32(v); else get(v);
+    }
+    for (let i: i32 = STATES - 1; i >= 0; i--) {
+      const v = s < 0 ? currentAt(i) : snapshotAt(s, i);
+      if (!v) continue;
+      note(i, true);
+      localSet(localOfState(i));
+    }
+    return;
   }
-  for (let i: i32 = STATES - 1; i >= 0; i--) {
-    const v = s < 0 ? currentAt(i) : snapshotAt(s, i);
+  // What a state held at the block's start is in a temporary already.
+  for (let i: u32 = 0; i < STATES; i++) {
+    const v = s < 0 ? pendingAt(i) : snapshotAt(s, i);
     if (!v) continue;
-    dirty |= 1 << i;
-    localSet(localOfState(i));
+    localGet(L_VCPU);
+    if (i == FLAG_OP) { get32(v); memory_(I32_STORE, offsetOfState(i)); }
+    else { get(v); memory_(I64_STORE, offsetOfState(i)); }
   }
 }
 
-/** Leaves the region: RIP = page + off, `rest` instructions are given back, status unless it is set already (-1). */
-export function leave(off: u64, rest: u32, status: i32): void {
-  if (rest) { localGet(L_BUDGET); i64Const(rest); byte(I64_ADD); localSet(L_BUDGET); }
-  if (status >= 0) { localGet(L_VCPU); i32Const(status); memory_(I32_STORE, V_STATUS); }
-  localGet(lRipPage); i64Const(pageDelta + <i64>off); byte(I64_ADD); localSet(lRip);
-  br(exitLabel);
+/**
+ * Leaves the region: RIP = page + off, `rest` instructions are given back, status unless it is set already (-1). A
+ * departure is one word {rest + (status + 1 << 16), off i32}, which the region's end takes apart: there are many of them.
+ */
+export function leave(off: u32, rest: u32, status: i32): void {
+  const how = <u64>rest | (<u64>(status + 1) << 16);
+  i64Const((how << 32) | <u64><u32>(<i32>pageDelta + <i32>off)); localSet(lLeave);
+  br(leaveLabel);
+}
+/** Leaves from a group when RIP and status are set already. */
+export function leaveSet(): void {
+  i64Const(0); localSet(lLeave);
+  br(leaveLabel);
+}
+
+/** At the end of the region: what leave() wants. */
+export function writeLeaving(): void {
+  localGet(lLeave); i64Const(0); byte(I64_NE);
+  open(IF);
+  localGet(L_VCPU);
+  localGet(lRipPage); localGet(lLeave); byte(I64_EXTEND32_S); byte(I64_ADD);
+  memory_(I64_STORE, V_RIP);
+  localGet(L_BUDGET);
+  localGet(lLeave); i64Const(32); byte(I64_SHR_U); i64Const(0xffff); byte(I64_AND);
+  byte(I64_ADD); localSet(L_BUDGET);
+  localGet(lLeave); i64Const(48); byte(I64_SHR_U); byte(I32_WRAP); localTee(lEntry);
+  open(IF);
+  localGet(L_VCPU);
+  localGet(lEntry); i32Const(1); byte(I32_SUB);
+  memory_(I32_STORE, V_STATUS);
+  close();
+  close();
+}
+
+/** Leaves because of effect n. */
+export function leaveFor(n: Node, status: i32): void {
+  const imm = n.imm;
+  if (placeRedo(imm)) { leave(placeOff(blockPlace), placeRest(blockPlace), STATUS_REDO); return; }
+  commit(n.c);
+  leave(placeOff(imm), placeRest(imm), status);
 }
 
 // --- effects
 
 /** The page cache for accesses with this key, or -1. */
 function cacheOf(key: u32): i32 {
-  if (!caching) return -1;
+  if (group < 0) return -1;
   const p = scratch + CACHES;
   for (let i: u32 = 0; i < caches; i++) if (load<u32>(p + (i << 2)) == key) return i;
   if (caches == MAX_CACHES) return -1;
@@ -254,47 +355,129 @@ function cacheOf(key: u32): i32 {
   return caches++;
 }
 
-/** (linear + size - 1) & ~0xfff: differs from the page of the first byte if the access crosses its end. */
-function pushPage(linear: u32, size: u32): void {
-  localGet(linear);
-  if (size > 1) { i64Const(size - 1); byte(I64_ADD); }
-  i64Const(-4096); byte(I64_AND);
-}
+@inline function sizeOf(n: Node): u32 { return 1 << (<u32>(n.imm >> 32) & 7); }
+@inline function useOf(n: Node): i32 { return <i32>(n.imm >> 35) & 3; }
 
-function lowerTranslate(n: Node): void {
-  const imm = n.imm, size: u32 = 1 << (<u32>(imm >> 32) & 3), use = <i32>(imm >> 34) & 3;
-  const table = use == READ ? AREA_TLB_READ : AREA_TLB_WRITE;
-  const linear = inLocal(n.a), cache = cacheOf(<u32>(imm >> 40) | (use == READ ? 0 : 0x1000000));
-  const addend = cache < 0 ? lAddend : firstAddend + cache;
-  if (cache >= 0) { pushPage(linear, size); localGet(firstTag + cache); byte(I64_NE); open(IF); }
-  // Address of the TLB entry, but for the table's offset: page number * 16.
+/** Pushes whether the TLB has the page of an access, whose entry's place is then in lEntry. */
+function pushProbe(linear: u32, size: u32, table: usize): void {
+  // Address of the entry, but for the table's offset: page number * 16.
   localGet(linear); byte(I32_WRAP); i32Const(8); byte(I32_SHR_U); i32Const(<i32>(TLB_ENTRIES - 1) << 4); byte(I32_AND);
   localGet(L_VCPU); byte(I32_ADD);
   localTee(lEntry); memory_(I64_LOAD, table);
-  pushPage(linear, size);
+  // The page of the last byte: another one if the access crosses its end.
+  localGet(linear);
+  if (size > 1) { i64Const(size - 1); byte(I64_ADD); }
+  i64Const(-4096); byte(I64_AND);
   localGet(L_VCPU); memory_(I64_LOAD, V_CTX); byte(I64_OR);
   byte(I64_EQ);
+}
+
+/** Host address of the access into local `to`, by the core; leaves if there is none. */
+function writeSlow(n: Node, linear: u32, to: u32): void {
+  const use = useOf(n);
+  localGet(L_VCPU); localGet(linear); i32Const(sizeOf(n) | (<u32>(n.imm >> 37) & 1) << 8 | use << 9);
+  call(use == READ ? H_REGION_READ : H_REGION_WRITE);
+  localTee(to); byte(I32_EQZ);
+  open(IF);
+  leaveFor(n, -1);
+  close();
+}
+
+/** Opens an `if` for the case that an access goes to another page than tag says, or may cross its end. */
+function pushOther(linear: u32, size: u32, tag: u32): void {
+  localGet(linear); i64Const(<i64>(-4096 | <i64>(size - 1))); byte(I64_AND);
+  localGet(tag); byte(I64_NE);
+}
+
+/** Fills tag and addend, which the access at `linear` then uses. */
+function writeFill(n: Node, linear: u32, table: usize, tag: u32, addend: u32): void {
+  pushProbe(linear, sizeOf(n), table);
   open(IF);
   localGet(lEntry); memory_(I32_LOAD, table + 8); localSet(addend);
-  if (cache >= 0) { pushPage(linear, 1); localSet(firstTag + cache); }
+  localGet(linear); i64Const(-4096); byte(I64_AND); localSet(tag);
   byte(ELSE);
-  localGet(L_VCPU); i32Const(<i32>(imm >> 36) & 1); memory_(I32_STORE, V_STACK_FAULT);
-  localGet(L_VCPU); localGet(linear); i32Const(size);
-  if (use == READ) call(H_SLOW_READ);
-  else { i32Const(use); call(H_SLOW_WRITE); }
-  localTee(addend); byte(I32_EQZ);
-  open(IF);
-  commit(n.c);
-  leave(placeOff(imm), placeRest(imm), -1);
-  close();
+  writeSlow(n, linear, addend);
   localGet(addend); localGet(linear); byte(I32_WRAP); byte(I32_SUB); localSet(addend);
-  if (cache >= 0) { i64Const(1); localSet(firstTag + cache); }
+  i64Const(NO_PAGE); localSet(tag);
   close();
-  if (cache >= 0) close();
-  localGet(linear); byte(I32_WRAP); localGet(addend); byte(I32_ADD);
-  const l = temp32();
-  localSet(l);
-  n.local = <u16>l;
+}
+
+function lowerTranslate(n: Node): void {
+  const size = sizeOf(n), table = useOf(n) == READ ? AREA_TLB_READ : AREA_TLB_WRITE, linear = inLocal(n.a);
+  const cache = cacheOf(<u32>(n.imm >> 40) | (useOf(n) == READ ? 0 : 0x1000000));
+  const to = temp32();
+  n.local = <u16>to;
+  let addend = lAddend;
+  if (cache >= 0) {
+    addend = firstAddend + cache;
+    pushOther(linear, size, firstTag + cache);
+    open(IF);
+    writeFill(n, linear, table, firstTag + cache, addend);
+    close();
+  } else if (n.b == LEADS) {
+    // For those that follow: see shareTranslations.
+    const tag = temp64();
+    addend = temp32();
+    n.b = tag | addend << 16;
+    writeFill(n, linear, table, tag, addend);
+  } else if (n.d) {
+    const leader = node(n.d).b;
+    pushOther(linear, size, leader & 0xffff);
+    open(IF);
+    writeSlow(n, linear, to);
+    byte(ELSE);
+    localGet(linear); byte(I32_WRAP); localGet(leader >> 16); byte(I32_ADD); localSet(to);
+    close();
+    return;
+  } else {
+    pushProbe(linear, size, table);
+    open(IF);
+    localGet(linear); byte(I32_WRAP); localGet(lEntry); memory_(I32_LOAD, table + 8); byte(I32_ADD); localSet(to);
+    byte(ELSE);
+    writeSlow(n, linear, to);
+    close();
+    return;
+  }
+  localGet(linear); byte(I32_WRAP); localGet(addend); byte(I32_ADD); localSet(to);
+}
+
+/** In b of a translation: others use its page. */
+const LEADS: u32 = 1;
+/** Accesses share a page if their addresses are this close. */
+const CLOSE: i64 = 1024;
+/** How many translations back a leader is looked for. */
+const LOOK: u32 = 6;
+
+@inline function sumBase(v: u32): u32 {
+  const n = node(v);
+  return n.kind == BINARY && n.op == I64_ADD && isConst(n.b) ? n.a : isConst(v) ? 0 : v;
+}
+@inline function sumOffset(v: u32): i64 {
+  const n = node(v);
+  return n.kind == BINARY && n.op == I64_ADD && isConst(n.b) ? <i64>node(n.b).imm : isConst(v) ? <i64>n.imm : 0;
+}
+
+/** Finds for each translation of the block an earlier one near it: writes may lead reads, too. */
+function shareTranslations(): void {
+  let first: u32 = 1;
+  for (let v: u32 = 1; v < count; v++) {
+    const n = node(v);
+    if (n.kind == CALL && n.b & CALL_CONTEXT) first = v;
+    if (n.kind != TRANSLATE) continue;
+    const base = sumBase(n.a), offset = sumOffset(n.a);
+    let seen: u32 = 0;
+    for (let w = v - 1; w >= first && seen < LOOK; w--) {
+      const m = node(w);
+      if (m.kind != TRANSLATE) continue;
+      seen++;
+      const apart = offset - sumOffset(m.a);
+      if (m.d || sumBase(m.a) != base || apart > CLOSE || apart < -CLOSE) continue;
+      if (useOf(m) == READ && useOf(n) != READ) continue;
+      m.b = LEADS;
+      n.d = w;
+      break;
+    }
+  }
 }
 
 function lowerEffect(n: Node): void {
@@ -311,24 +494,19 @@ function lowerEffect(n: Node): void {
     case LEAVE:
       get32(n.a);
       open(IF);
-      commit(n.c);
-      leave(placeOff(n.imm), placeRest(n.imm), STATUS_SLOW);
+      leaveFor(n, STATUS_SLOW);
       close();
       return;
     case SPILL: lowerSpill(n); return;
+    case VECTOR: lowerVector(n); return;
     case CALL: {
-      // Handlers make RIP of it.
-      if (severalPages) {
-        localGet(L_VCPU);
-        localGet(lRipPage); i64Const(pageDelta); byte(I64_ADD);
-        memory_(I64_STORE, V_RIP_PAGE);
-      }
+      setRipPage();
       localGet(L_VCPU); localGet(L_VCPU); i32Const(n.d); byte(I32_ADD);
       call(n.b & CALL_ADDRESS ? H_EASEG : H_CALL_HANDLER);
       const l = temp32();
       localSet(l);
       n.local = <u16>l;
-      if (n.b & CALL_CONTEXT) for (let i: u32 = 0; i < caches; i++) { i64Const(1); localSet(firstTag + i); }
+      if (n.b & CALL_CONTEXT) emptyCaches();
       return;
     }
     case RELOAD: {
@@ -347,23 +525,29 @@ function lowerEffect(n: Node): void {
         localGet(L_VCPU); memory_(I32_LOAD, V_STATUS); i32Const(STATUS_RESUME); byte(I32_EQ); byte(I64_EXTEND_U);
         byte(I64_SUB); localSet(L_BUDGET);
       }
-      commit(n.c);
-      leave(placeOff(n.imm), placeRest(n.imm), -1);
+      leaveFor(n, -1);
       close();
       return;
     default: unreachable();
   }
 }
 
+/** Handlers make RIP of it. */
+export function setRipPage(): void {
+  if (!severalPages) return;
+  localGet(L_VCPU);
+  localGet(lRipPage); i64Const(pageDelta); byte(I64_ADD);
+  memory_(I64_STORE, V_RIP_PAGE);
+}
+
 function lowerSpill(n: Node): void {
-  // What the region never writes is in the vCPU page as it was.
+  // What a group never writes is in the vCPU page as it was.
   const v = node(n.a);
-  if (n.b && v.kind == STATE && v.a == n.b - 1 && !(everDirty >> v.a & 1)) return;
+  if (inLocals && n.b && v.kind == STATE && v.a == n.b - 1 && !(everWritten >> v.a & 1)) return;
   localGet(L_VCPU);
   if (n.b - 1 == FLAG_OP) { get32(n.a); memory_(I32_STORE, <usize>n.imm); }
   else { get(n.a); memory_(I64_STORE, <usize>n.imm); }
 }
-
 @inline function use(v: u32): void { if (v) { const n = node(v); n.uses = n.uses + 1; } }
 
 function countUses(end: u32): void {
@@ -373,7 +557,7 @@ function countUses(end: u32): void {
     const n = node(v), kind = n.kind;
     if (kind < TRANSLATE && !n.uses) continue;
     if (kind == CHOOSE || kind == PURE_CALL) { use(n.a); use(n.b); use(n.c); use(n.d); }
-    else if (kind == BINARY || kind == STORE) { use(n.a); use(n.b); }
+    else if (kind == BINARY || kind == STORE || kind == VECTOR) { use(n.a); use(n.b); }
     else if (kind == UNARY || kind >= TRANSLATE) use(n.a);
   }
 }
@@ -383,10 +567,17 @@ export function lowerBlock(end: u32, endLocal: u32): void {
   temps64 = 0;
   temps32 = 0;
   countUses(end);
+  if (group < 0) shareTranslations();
   for (let v: u32 = 1; v < count; v++) {
     const n = node(v);
     if (n.kind >= TRANSLATE) lowerEffect(n);
-    else if (n.uses > 1 && n.kind >= UNARY && !n.local) {
+    else if (n.kind == STATE) {
+      // Its home may get another value before the block's end: read it where it is first asked for.
+      if (inLocals) continue;
+      const l = n.type ? temp32() : temp64();
+      localGet(L_VCPU); memory_(n.type ? I32_LOAD : I64_LOAD, offsetOfState(n.a)); localSet(l);
+      n.local = <u16>l;
+    } else if (n.uses > 1 && n.kind >= UNARY && !n.local) {
       push(n);
       const l = n.type ? temp32() : temp64();
       localSet(l);
@@ -398,11 +589,4 @@ export function lowerBlock(end: u32, endLocal: u32): void {
     localSet(endLocal);
   }
   commit(-1);
-}
-
-/** Reads what the region needs from the vCPU page; written before the body. */
-export function pushStateLoad(i: u32, offset: usize): void {
-  localGet(L_VCPU);
-  memory_(i == FLAG_OP ? I32_LOAD : I64_LOAD, offset);
-  localSet(localOfState(i));
 }

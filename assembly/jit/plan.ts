@@ -9,6 +9,8 @@
  * nest. Every block can then be written once, in order, inside Wasm's blocks and loops. What cannot be reached that way
  * (entries from outside into the middle, returns, irreducible edges) goes through a dispatch at the head of each loop
  * around the target: such targets are `marked`.
+ *
+ * A group is a loop, with all that is in it, that is small enough for registers and flags to be kept in locals.
  */
 import { AREA_JIT, MODE_CODE64, UOP_SIZE, Vcpu } from "../gen/layout";
 import { OP_COLD, OP_EASEG, OP_HEAD, OP_NEXT, OP_REGION } from "../gen/decode";
@@ -24,6 +26,8 @@ const EAGER: u32 = 2;
  * four times as long for a boot. The longest way from check to check must be well below the budget of a run, too.
  */
 const MAX_INSTRUCTIONS: u32 = 320;
+/** Instructions of a group. */
+const MAX_GROUP: u32 = 100;
 
 @unmanaged export class Block {
   head: u32;
@@ -43,9 +47,13 @@ const MAX_INSTRUCTIONS: u32 = 320;
   loopEnd: u32;
   /** Instructions that may run from here to the next check of the budget. */
   need: u32;
+  /** Header of the group that it is in, or -1. */
+  group: i32;
   /** Labels while the block's surroundings are written, -1: of the block's start for jumps from before, of its loop. */
   forward: i32;
   loop: i32;
+  /** Label of the end of the group whose header this is. */
+  leaving: u32;
   isReturn: bool;
   /** Ends in an indirect branch, which may go to any return site. */
   indirect: bool;
@@ -64,7 +72,7 @@ export const NOWHERE: i32 = i32.MIN_VALUE;
 /** How far from its first page a region may go. */
 const REACH: i64 = 1 << 30;
 const MAX_PAGES: u32 = 6;
-const BLOCK_SIZE: usize = 64;
+const BLOCK_SIZE: usize = 72;
 const FOUND: usize = 0x40000;
 const ORDERED: usize = 0x42000;
 /** {delta i32, host page u32} of each page. */
@@ -223,6 +231,7 @@ export function collect(c: Vcpu, head: usize): bool {
     store<u8>(area + INDEX + (<usize>b.page << 12) + b.off, <u8>(at + 1));
   }
   findLoops();
+  findGroups();
   markTargets();
   findNeeds();
   return true;
@@ -262,6 +271,20 @@ function findLoops(): void {
         if (inner != NO_LOOP && inner > outer.loopEnd) { outer.loopEnd = inner; changed = true; }
       }
     }
+  }
+}
+
+/** Outermost loops first. */
+function findGroups(): void {
+  let k: u32 = 0;
+  while (k < blocks) {
+    const end = block(k).loopEnd;
+    let size: u32 = 0;
+    block(k).group = -1;
+    if (end != NO_LOOP) for (let i = k; i <= end; i++) size += block(i).n;
+    if (size == 0 || size > MAX_GROUP) { k++; continue; }
+    const header = k;
+    for (; k <= end; k++) block(k).group = header;
   }
 }
 

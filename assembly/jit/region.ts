@@ -11,27 +11,28 @@
  * attention only when it is entered, because a budget is a few microseconds.
  */
 import {
-  AREA_JIT, AREA_TLB_EXEC, MODE_CODE32, MODE_CODE64, MODE_FLAT, MODE_FLATCS, MODE_STACK32, STATUS_BUDGET, STATUS_RESUME, STATUS_SLOW,
-  SEG_CS, SEG_OFF_BASE, SEG_STRIDE, TLB_ENTRIES, UOP_SIZE, V_CTX, V_RIP, V_RIP_PAGE, V_SEG, V_STATUS, Vcpu,
+  AREA_JIT, AREA_TLB_EXEC, MODE_CODE32, MODE_CODE64, MODE_FLAT, MODE_FLATCS, MODE_STACK32, STATUS_BUDGET, STATUS_RESUME,
+  STATUS_SLOW, SEG_CS, SEG_OFF_BASE, SEG_STRIDE, TLB_ENTRIES, UOP_SIZE, V_CTX, V_RIP, V_RIP_PAGE, V_SEG, V_STATUS, Vcpu,
 } from "../gen/layout";
 import { OP_EASEG } from "../gen/decode";
-import { CALL_REGISTERS, emitMeaning, META, META_CALL } from "../gen/emit";
+import { CALL_REGISTERS, emitMeaning, META, META_CALL, VECTORS } from "../gen/emit";
 import { uOff, uRest } from "../decode/uop";
-import { beginIr, FLAG_OP, offsetOfState, roomForInstruction, STATES, usePage, useScratch } from "./ir";
+import { emitVector } from "./vector";
+import { beginIr, roomForInstruction, usePage, useScratch } from "./ir";
 import {
   beginBlock, BRANCH, Emit, emitAddress, emitCall, endKind, endValue, INDIRECT, JUMP, useMeta, useMode, useUop,
 } from "./emit";
 import {
-  beginLowering, caches, completeStates, dirty, L_BUDGET, L_ENTRY, L_VCPU, lCond, leave, lEntry, locals32, locals64,
-  localOfState, lowerBlock, lRip, lRipPage, lTarget, pushStateLoad, setExitLabel, tagLocal, used, exitLabel,
+  beginLowering, emptyCaches, L_BUDGET, L_ENTRY, L_VCPU, lCond, leave, leaveSet, lEntry, loadStates, locals32, locals64,
+  lowerBlock, lRip, lRipPage, lTarget, storeStates, useGroup, writeLeaving,
 } from "./lower";
 import {
   Block, block, blocks, checks, collect, dispatches, hostPageOf, indexOf, NO_LOOP, NOWHERE, pages, placeFrom,
 } from "./plan";
 import {
-  at, BLOCK, BR_TABLE, br, byte, close, depth, END, I32, I32_ADD, I32_AND, I32_EQ, I32_LOAD, I32_SHR_U, I32_STORE, I32_SUB, I32_WRAP, i32Const, I64, I64_ADD, I64_AND, I64_EQ,
-  I64_LOAD, I64_LT_S, I64_NE, I64_OR, I64_SHL, I64_SHR_S, I64_STORE, I64_SUB, i64Const, IF, localGet, localSet, localTee, LOOP, memory_,
-  open, overflow, resetDepth, unsigned, writeTo,
+  at, BLOCK, BR_TABLE, br, byte, close, depth, END, I32, I32_ADD, I32_AND, I32_EQ, I32_LOAD, I32_SHR_U, I32_STORE, I32_SUB,
+  I32_WRAP, i32Const, I64, I64_ADD, I64_AND, I64_EQ, I64_LOAD, I64_LT_S, I64_NE, I64_OR, I64_SHL, I64_SHR_S, I64_STORE,
+  I64_SUB, i64Const, IF, localGet, localSet, localTee, LOOP, memory_, open, overflow, resetDepth, unsigned, writeTo,
 } from "./wasm";
 
 const BODY: usize = 0x46000;
@@ -46,9 +47,13 @@ let cpu: Vcpu = changetype<Vcpu>(0);
 
 @inline function setEntry(t: u32): void { i32Const(t); localSet(L_ENTRY); }
 
-/** Jumps to block t. */
-function goto(t: u32): void {
+/** Jumps from block `from` to block t. */
+function goto(from: Block, t: u32): void {
   const b = block(t);
+  if (from.group != b.group) {
+    if (from.group >= 0) storeStates(from.group);
+    if (b.group >= 0) loadStates(b.group);
+  }
   if (b.forward >= 0) { br(b.forward); return; }
   if (b.loop >= 0) {
     if (dispatches(t, b.loopEnd)) setEntry(t);
@@ -76,24 +81,28 @@ function gotoOutside(b: Block, off: i64, u: usize): void {
     // A branch to where no code can be faults at the branch.
     localGet(lRip); i64Const(16); byte(I64_SHL); i64Const(16); byte(I64_SHR_S); localGet(lRip); byte(I64_NE);
     open(IF);
-    leave(uOff(u), uRest(u), STATUS_SLOW);
+    leave(<u32>uOff(u), uRest(u), STATUS_SLOW);
     close();
   }
-  resume();
+  resume(b, lRip);
 }
 
-function resume(): void {
+/** Leaves from block b for the instruction at the RIP in a local. */
+function resume(b: Block, rip: u32): void {
+  localGet(L_VCPU); localGet(rip); memory_(I64_STORE, V_RIP);
   localGet(L_VCPU); i32Const(STATUS_RESUME); memory_(I32_STORE, V_STATUS);
-  br(exitLabel);
+  if (b.group >= 0) leaveSet();
+  else br(exitLabel);
 }
+let exitLabel: u32 = 0;
 
 /** Goes to `off` bytes from the start of b's page. */
 function gotoOffset(b: Block, off: i64, u: usize): void {
   const t = indexOf(placeFrom(b, off));
   if (t >= 0) {
-    if (block(t).page == b.page) { goto(t); return; }
+    if (block(t).page == b.page) { goto(b, t); return; }
     guard(block(t));
-    goto(t);
+    goto(b, t);
     close();
   }
   gotoOutside(b, off, u);
@@ -129,18 +138,17 @@ function writeIndirect(from: Block): void {
     if (!(cpu.mode & MODE_CODE64)) { i64Const(0xffffffff); byte(I64_AND); }
     byte(I64_EQ);
     open(IF);
-    if (b.page == from.page) goto(r);
+    if (b.page == from.page) goto(from, r);
     else {
       localGet(lTarget); localSet(lRip);
       guard(b);
-      goto(r);
+      goto(from, r);
       close();
-      resume();
+      resume(from, lRip);
     }
     close();
   }
-  localGet(lTarget); localSet(lRip);
-  resume();
+  resume(from, lTarget);
 }
 
 // --- blocks
@@ -148,6 +156,7 @@ function writeIndirect(from: Block): void {
 function writeBlock(k: u32): void {
   const b = block(k), e = changetype<Emit>(0);
   usePage(b.delta, pages > 1);
+  useGroup(b.group, b.group >= 0 ? block(b.group).leaving : leaveLabel);
   if (checks(b)) {
     localGet(L_BUDGET); i64Const(b.need); byte(I64_LT_S);
     open(IF);
@@ -155,7 +164,7 @@ function writeBlock(k: u32): void {
     close();
   }
   localGet(L_BUDGET); i64Const(b.n); byte(I64_SUB); localSet(L_BUDGET);
-  beginIr();
+  beginIr(b.group >= 0, b.off, b.n);
   beginBlock();
   let u = <usize>b.head + UOP_SIZE, cut: usize = b.cut;
   for (; u < cut; u += UOP_SIZE) {
@@ -163,7 +172,11 @@ function writeBlock(k: u32): void {
     if (load<u16>(u) == OP_EASEG) emitAddress(cpu, u);
     else {
       const op = load<u16>(u), meta = unchecked(META[op]);
-      if (meta & META_CALL) { emitCall(cpu, u, meta, unchecked(CALL_REGISTERS[op])); continue; }
+      if (meta & META_CALL) {
+        const how = unchecked(VECTORS[op]);
+        if (!how || !emitVector(cpu, u, how, cpu.mode)) emitCall(cpu, u, meta, unchecked(CALL_REGISTERS[op]));
+        continue;
+      }
       useMeta(meta);
       useUop(u);
       emitMeaning(e, u, meta);
@@ -186,8 +199,10 @@ function writeBlock(k: u32): void {
   lowerBlock(0, 0);
   if (b.next != NOWHERE && cut == b.cut) gotoOffset(b, load<u16>(u, 2), u);
   else if (u == <usize>load<u32>(b.head - 20) - UOP_SIZE) gotoOutside(b, load<u16>(u, 2), u);
-  else leave(uOff(u), uRest(u), STATUS_RESUME);
+  else leave(<u32>uOff(u), uRest(u), STATUS_RESUME);
 }
+/** Where departures outside of groups go. */
+let leaveLabel: u32 = 0;
 
 /** Last block of the item (a loop or a block) that starts at k, inside a loop with header `around`. */
 @inline function itemEnd(k: u32, around: i32): u32 {
@@ -222,10 +237,17 @@ function writeRange(lo: u32, hi: u32, around: i32): void {
       if (k != lo || around < 0) block(k).forward = -1;
     }
     if (<i32>k != around && block(k).loopEnd != NO_LOOP) {
-      block(k).loop = open(LOOP);
+      const header = block(k), group = header.group == <i32>k;
+      if (group) header.leaving = open(BLOCK);
+      header.loop = open(LOOP);
       writeRange(k, end, k);
       close();
-      block(k).loop = -1;
+      header.loop = -1;
+      if (group) {
+        close();
+        storeStates(k);
+        br(leaveLabel);
+      }
     } else writeBlock(k);
     k = end + 1;
   }
@@ -248,15 +270,29 @@ function writeDispatch(lo: u32, hi: u32, around: i32): void {
   unsigned(depth - 1 - first);
 }
 
-function writeBody(c: Vcpu, again: bool, loops: bool): void {
-  beginLowering(again, loops);
+function writeBody(c: Vcpu, again: bool): void {
+  beginLowering(again, blocks);
   writeTo(changetype<usize>(c) + AREA_JIT + BODY, changetype<usize>(c) + AREA_JIT + FUNCTION);
   resetDepth();
-  setExitLabel(open(BLOCK));
+  exitLabel = open(BLOCK);
+  leaveLabel = open(BLOCK);
   topLoop = open(LOOP);
   writeRange(0, blocks - 1, -1);
   close();
   close();
+  writeLeaving();
+  close();
+}
+
+/** The interpreter comes in anywhere: groups that it comes into find their states in their locals. */
+function loadEntered(): void {
+  let last: i32 = -1;
+  for (let k: u32 = 0; k < blocks; k++) {
+    const b = block(k);
+    if (!b.entry || b.group < 0 || b.group == last) continue;
+    last = b.group;
+    loadStates(last);
+  }
 }
 
 /**
@@ -270,32 +306,21 @@ export function writeRegion(c: Vcpu, head: usize): usize {
   cpu = c;
   useScratch(c);
   useMode(mode);
-  let loops = false;
-  for (let k: u32 = 0; k < blocks; k++) if (block(k).loopEnd != NO_LOOP) loops = true;
-  writeBody(c, false, loops);
+  writeBody(c, false);
   if (overflow) return 0;
-  completeStates();
-  writeBody(c, true, loops);
+  writeBody(c, true);
   const body = vcpu + AREA_JIT + BODY, bodyEnd = at, start = vcpu + AREA_JIT + FUNCTION;
-  completeStates();
   writeTo(start + 4, vcpu + AREA_JIT + END_OF_AREA);
   unsigned(2);
   unsigned(locals64); byte(I64);
   unsigned(locals32); byte(I32);
-  for (let i: u32 = 0; i < STATES; i++) if ((used | dirty) >> i & 1) pushStateLoad(i, offsetOfState(i));
   localGet(L_VCPU); memory_(I64_LOAD, V_RIP_PAGE); localSet(lRipPage);
-  for (let i: u32 = 0; i < caches; i++) { i64Const(1); localSet(tagLocal(i)); }
+  loadEntered();
+  emptyCaches();
   const length = bodyEnd - body;
   if (at + length + 256 > vcpu + AREA_JIT + END_OF_AREA) return 0;
   memory.copy(at, body, length);
   writeTo(at + length, vcpu + AREA_JIT + END_OF_AREA);
-  for (let i: u32 = 0; i < STATES; i++) {
-    if (!(dirty >> i & 1)) continue;
-    localGet(L_VCPU);
-    localGet(localOfState(i));
-    memory_(i == FLAG_OP ? I32_STORE : I64_STORE, offsetOfState(i));
-  }
-  localGet(L_VCPU); localGet(lRip); memory_(I64_STORE, V_RIP);
   localGet(L_BUDGET);
   byte(END);
   if (overflow) return 0;

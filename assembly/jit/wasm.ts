@@ -28,7 +28,9 @@ export const I32_CONST: u32 = 0x41;
 export const I64_CONST: u32 = 0x42;
 export const I32_EQZ: u32 = 0x45;
 export const I32_EQ: u32 = 0x46;
+export const I32_LT_U: u32 = 0x49;
 export const I32_GE_U: u32 = 0x4f;
+export const I64_EQZ: u32 = 0x50;
 export const I64_EQ: u32 = 0x51;
 export const I64_NE: u32 = 0x52;
 export const I64_LT_S: u32 = 0x53;
@@ -114,6 +116,8 @@ export function localGet(i: u32): void { byte(LOCAL_GET); unsigned(i); }
 export function localSet(i: u32): void { byte(LOCAL_SET); unsigned(i); }
 export function localTee(i: u32): void { byte(LOCAL_TEE); unsigned(i); }
 export function call(f: u32): void { byte(CALL); unsigned(f); }
+/** An instruction of the vector extension. */
+export function simd(op: u32): void { byte(0xfd); unsigned(op); }
 /** A load or store; the alignment hint is "any". */
 export function memory_(op: u32, offset: usize): void { byte(op); byte(0); unsigned(<u32>offset); }
 

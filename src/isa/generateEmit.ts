@@ -1,6 +1,7 @@
 /** Text of assembly/gen/emit.ts and helpers.ts: the meanings for the backend that writes Wasm, one instantiation each. */
 import { jitCalls } from "./jitCalls.ts";
 import { JIT_HELPERS } from "./jitHelpers.ts";
+import { JIT_VECTORS, VECTOR_KINDS } from "./jitVectors.ts";
 import { SEMANTICS } from "./semantics.ts";
 import { type Kind, type MicroOp, specialise } from "./specialise.ts";
 import type { Row } from "./table/grammar.ts";
@@ -47,6 +48,7 @@ export function emitText(rows: readonly Row[], sem: Map<string, string>): string
   const meta = new Array<number>(Math.max(...ops.map((op) => op.id)) + 1).fill(0);
   for (const op of served) meta[op.id] = metaOf(op, names);
   const registers = new Array<number>(meta.length).fill(0);
+  const vectors = new Array<number>(meta.length).fill(0);
   for (const [id, call] of jitCalls(rows)) {
     meta[id] =
       CALL.CALL |
@@ -55,6 +57,8 @@ export function emitText(rows: readonly Row[], sem: Map<string, string>): string
       (call.context ? CALL.CONTEXT : 0) |
       (call.repeats ? CALL.REPEATS : 0);
     registers[id] = call.reads | (call.writes << 16);
+    const [kind, op] = JIT_VECTORS.get(call.handler) ?? ["NONE", 0];
+    vectors[id] = VECTOR_KINDS.indexOf(kind) | (op << 8);
   }
   const numbers = (values: readonly number[]): string => {
     const lines: string[] = [];
@@ -84,6 +88,13 @@ ${numbers(meta)}
 /** By micro-op of a handler: general registers it reads beyond its operands, and (<< 16) those it writes. */
 export const CALL_REGISTERS: StaticArray<u32> = [
 ${numbers(registers)}
+];
+
+${VECTOR_KINDS.map((n, i) => `export const VECTOR_${n}: u32 = ${i};`).join("\n")}
+
+/** By micro-op of a handler that regions can do without: kind 7:0 and opcode (src/isa/jitVectors.ts), or 0. */
+export const VECTORS: StaticArray<u16> = [
+${numbers(vectors)}
 ];
 
 /** Builds the IR of one micro-op. */

@@ -28,6 +28,7 @@ const mask = (names: string | undefined): number =>
 
 /** What a call needs: general registers read and written beyond the operands, flags, and whether it is a repetition. */
 export interface JitCall {
+  handler: string;
   reads: number;
   writes: number;
   flags: boolean;
@@ -48,8 +49,17 @@ export function jitCalls(rows: readonly Row[]): Map<number, JitCall> {
     const name = row.meaning.slice(1);
     const known = LISTED.has(name) || CLASSES.some((attr) => row.attrs.has(attr));
     if (!known || ["br", "end", "ev"].some((attr) => row.attrs.has(attr))) refused.add(id);
-    const call = found.get(id) ?? { reads: 0, writes: 0, flags: false, aside: false, context: false, repeats: false };
+    const call = found.get(id) ?? {
+      handler: name,
+      reads: 0,
+      writes: 0,
+      flags: false,
+      aside: false,
+      context: false,
+      repeats: false,
+    };
     found.set(id, {
+      handler: name,
       reads: call.reads | mask(row.values.get("r")),
       writes: call.writes | mask(row.values.get("w")),
       // A handler that writes one flag reads the others.

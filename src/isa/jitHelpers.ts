@@ -3,8 +3,8 @@
  * number is its function index. Signatures: parameters, result; i = i32, l = i64.
  */
 export const JIT_HELPERS = [
-  ["slowRead", "ili", "i"],
-  ["slowWrite", "ilii", "i"],
+  ["regionRead", "ili", "i"],
+  ["regionWrite", "ili", "i"],
   ["conditionOf", "iilll", "i"],
   ["carryOf", "illl", "l"],
   ["arithmeticOf", "illl", "l"],

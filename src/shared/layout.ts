@@ -143,6 +143,8 @@ export const STATUS = {
   RESUME: 4,
   /** The micro-op `uop` is a compiled region's entry. Never seen outside of assembly/gen/dispatch.ts. */
   REGION: 6,
+  /** A region has left at the start of one of its blocks, of which nothing has run: the interpreter runs that block. */
+  REDO: 7,
 } as const;
 
 /** Bits of `Vcpu.attention`: why a running vCPU should come back to its outer loop. */

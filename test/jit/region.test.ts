@@ -191,6 +191,31 @@ read: mov ecx, 5\nxor eax, eax\nagain: add rax, [abs ${DATA}]\nsub ecx, 1\njne a
     expect(m.get().gpr.slice(0, 4)).toEqual([10n, 0n, 0n, 5n]);
   });
 
+  it("reads across a page's end although the page behind it is the one it has read last", () => {
+    m.map(LINEAR, DATA + 0x3000);
+    m.map(LINEAR + 0x1000, DATA);
+    m.put64(DATA + 0x3ff8, 0x1122_3344_5566_7788n);
+    m.put64(DATA, 0x99aa_bbcc_ddee_ff00n);
+    m.put64(DATA + 8, 0n);
+    const read = "add rax, [rsi]\nsub rsi, 4\nsub ecx, 1\njne again\nret\n";
+    start(`mov esi, ${LINEAR + 0x1004}\nmov ecx, 3\nxor eax, eax\nagain: ${read}`);
+    compile(CODE);
+    finish();
+    const sum = 0x99aa_bbccn + 0x99aa_bbcc_ddee_ff00n + 0xddee_ff00_1122_3344n;
+    expect(m.get().gpr[0]).toBe(sum & 0xffff_ffff_ffff_ffffn);
+  });
+
+  it("leaves at an access that faults after one that has written", () => {
+    const s = start(
+      "mov ebx, 1\nmov [abs 0x500000], rbx\nadd rbx, 5\nfaults: mov rcx, [abs 0x1230000]\nadd rbx, 1\nret\n",
+    );
+    compile(CODE);
+    finish();
+    expect(m.get().gpr[3]).toBe(6n);
+    const frame = new BigUint64Array(Uint8Array.from(Buffer.from(m.dump(STACK - 16 - 48, 16), "hex")).buffer);
+    expect([...frame]).toEqual([0n, s.get("faults")]);
+  });
+
   it("faults with the state of the instruction that faults", () => {
     const s = start("mov rbx, 1\nadd rbx, 5\nfaults: mov [abs 0x1230000], rbx\nadd rbx, 1\nret\n");
     compile(CODE);

@@ -14,18 +14,24 @@
   (local $14 i64)
   (local $15 i64)
   (local $16 i64)
-  (local $17 i32)
+  (local $17 i64)
   (local $18 i32)
   (local $19 i32)
   (local $20 i32)
   (local $21 i32)
   (local $22 i32)
+  (local $23 i32)
   (local $scratch i64)
-  (local $scratch_24 i64)
-  (local $scratch_25 i32)
-  (local $scratch_26 i64)
+  (local $scratch_25 i64)
+  (local $scratch_26 i32)
   (local $scratch_27 i64)
   (local $scratch_28 i64)
+  (local $scratch_29 i64)
+  (local.set $10
+   (i64.load offset=16 align=1
+    (local.get $0)
+   )
+  )
   (local.set $3
    (i64.load offset=72 align=1
     (local.get $0)
@@ -46,7 +52,7 @@
     (local.get $0)
    )
   )
-  (local.set $17
+  (local.set $18
    (i32.load offset=32 align=1
     (local.get $0)
    )
@@ -66,283 +72,314 @@
     (local.get $0)
    )
   )
-  (local.set $10
-   (i64.load offset=16 align=1
-    (local.get $0)
-   )
+  (local.set $14
+   (i64.const 2048)
   )
-  (local.set $13
-   (i64.const 1)
-  )
-  (block $block
-   (loop
-    (loop $label
-     (if
-      (i64.lt_s
-       (local.get $1)
-       (i64.const 5)
-      )
-      (then
-       (i32.store offset=216 align=1
-        (local.get $0)
-        (i32.const 0)
-       )
-       (local.set $11
-        (i64.add
-         (local.get $10)
-         (i64.const 0)
-        )
-       )
-       (br $block)
-      )
-     )
-     (local.set $1
-      (i64.sub
-       (local.get $1)
-       (i64.const 5)
-      )
-     )
-     (if
-      (i64.ne
-       (i64.and
-        (local.get $6)
-        (i64.const -4096)
-       )
-       (local.get $13)
-      )
-      (then
+  (block
+   (block $block1
+    (loop
+     (block $block
+      (loop $label
        (if
-        (i64.eq
-         (i64.load offset=65536 align=1
-          (local.tee $19
-           (i32.add
-            (i32.and
-             (i32.shr_u
-              (i32.wrap_i64
-               (local.get $6)
-              )
-              (i32.const 8)
-             )
-             (i32.const 32752)
-            )
-            (local.get $0)
-           )
-          )
-         )
-         (i64.or
-          (i64.and
-           (local.get $6)
-           (i64.const -4096)
-          )
-          (i64.load offset=64 align=1
-           (local.get $0)
-          )
-         )
+        (i64.lt_s
+         (local.get $1)
+         (i64.const 5)
         )
         (then
-         (local.set $21
-          (i32.load offset=65544 align=1
-           (local.get $19)
-          )
+         (local.set $12
+          (i64.const 281474976710656)
          )
-         (local.set $13
-          (i64.and
-           (local.get $6)
-           (i64.const -4096)
-          )
-         )
+         (br $block)
         )
-        (else
-         (i32.store offset=796 align=1
-          (local.get $0)
-          (i32.const 0)
+       )
+       (local.set $1
+        (i64.sub
+         (local.get $1)
+         (i64.const 5)
+        )
+       )
+       (if
+        (i64.ne
+         (i64.and
+          (local.get $6)
+          (i64.const -4096)
          )
+         (local.get $14)
+        )
+        (then
          (if
-          (i32.eqz
-           (local.tee $21
-            (call $fimport$0
-             (local.get $0)
+          (i64.eq
+           (i64.load offset=65536 align=1
+            (local.tee $20
+             (i32.add
+              (i32.and
+               (i32.shr_u
+                (i32.wrap_i64
+                 (local.get $6)
+                )
+                (i32.const 8)
+               )
+               (i32.const 32752)
+              )
+              (local.get $0)
+             )
+            )
+           )
+           (i64.or
+            (i64.and
              (local.get $6)
-             (i32.const 1)
+             (i64.const -4096)
+            )
+            (i64.load offset=64 align=1
+             (local.get $0)
             )
            )
           )
           (then
-           (local.set $1
-            (i64.add
-             (local.get $1)
-             (i64.const 5)
+           (local.set $22
+            (i32.load offset=65544 align=1
+             (local.get $20)
             )
            )
-           (local.set $11
-            (i64.add
-             (local.get $10)
-             (i64.const 0)
+           (local.set $14
+            (i64.and
+             (local.get $6)
+             (i64.const -4096)
             )
            )
-           (br $block)
           )
-         )
-         (local.set $21
-          (i32.sub
-           (local.get $21)
-           (i32.wrap_i64
-            (local.get $6)
-           )
-          )
-         )
-         (local.set $13
-          (i64.const 1)
-         )
-        )
-       )
-      )
-     )
-     (local.set $22
-      (i32.add
-       (i32.wrap_i64
-        (local.get $6)
-       )
-       (local.get $21)
-      )
-     )
-     (local.set $14
-      (i64.load8_s
-       (local.get $22)
-      )
-     )
-     (local.set $15
-      (i64.and
-       (local.get $14)
-       (i64.const 255)
-      )
-     )
-     (local.set $16
-      (i64.add
-       (local.get $6)
-       (i64.const 1)
-      )
-     )
-     (local.set $18
-      (i64.ne
-       (local.get $16)
-       (local.get $5)
-      )
-     )
-     (local.set $3
-      (block (result i64)
-       (local.set $scratch_28
-        (i64.extend_i32_u
-         (i32.xor
-          (i32.wrap_i64
-           (local.get $3)
-          )
-          (i32.wrap_i64
-           (local.get $15)
-          )
-         )
-        )
-       )
-       (local.set $4
-        (block (result i64)
-         (local.set $scratch_27
-          (local.get $15)
-         )
-         (local.set $6
-          (block (result i64)
-           (local.set $scratch_26
-            (local.get $16)
-           )
-           (local.set $17
-            (block (result i32)
-             (local.set $scratch_25
-              (i32.const 0)
-             )
-             (local.set $7
-              (block (result i64)
-               (local.set $scratch_24
-                (i64.sub
-                 (local.get $16)
-                 (local.get $5)
-                )
-               )
-               (local.set $8
-                (block (result i64)
-                 (local.set $scratch
-                  (local.get $16)
-                 )
-                 (local.set $9
-                  (local.get $5)
-                 )
-                 (local.get $scratch)
-                )
-               )
-               (local.get $scratch_24)
+          (else
+           (if
+            (i32.eqz
+             (local.tee $22
+              (call $fimport$0
+               (local.get $0)
+               (local.get $6)
+               (i32.const 1)
               )
              )
-             (local.get $scratch_25)
+            )
+            (then
+             (local.set $12
+              (i64.const 21474836480)
+             )
+             (br $block)
             )
            )
-           (local.get $scratch_26)
+           (local.set $22
+            (i32.sub
+             (local.get $22)
+             (i32.wrap_i64
+              (local.get $6)
+             )
+            )
+           )
+           (local.set $14
+            (i64.const 2048)
+           )
           )
          )
-         (local.get $scratch_27)
         )
        )
-       (local.get $scratch_28)
+       (local.set $23
+        (i32.add
+         (i32.wrap_i64
+          (local.get $6)
+         )
+         (local.get $22)
+        )
+       )
+       (local.set $15
+        (i64.load8_s
+         (local.get $23)
+        )
+       )
+       (local.set $16
+        (i64.and
+         (local.get $15)
+         (i64.const 255)
+        )
+       )
+       (local.set $17
+        (i64.add
+         (local.get $6)
+         (i64.const 1)
+        )
+       )
+       (local.set $19
+        (i64.ne
+         (local.get $17)
+         (local.get $5)
+        )
+       )
+       (local.set $3
+        (block (result i64)
+         (local.set $scratch_29
+          (i64.extend_i32_u
+           (i32.xor
+            (i32.wrap_i64
+             (local.get $3)
+            )
+            (i32.wrap_i64
+             (local.get $16)
+            )
+           )
+          )
+         )
+         (local.set $4
+          (block (result i64)
+           (local.set $scratch_28
+            (local.get $16)
+           )
+           (local.set $6
+            (block (result i64)
+             (local.set $scratch_27
+              (local.get $17)
+             )
+             (local.set $18
+              (block (result i32)
+               (local.set $scratch_26
+                (i32.const 0)
+               )
+               (local.set $7
+                (block (result i64)
+                 (local.set $scratch_25
+                  (i64.sub
+                   (local.get $17)
+                   (local.get $5)
+                  )
+                 )
+                 (local.set $8
+                  (block (result i64)
+                   (local.set $scratch
+                    (local.get $17)
+                   )
+                   (local.set $9
+                    (local.get $5)
+                   )
+                   (local.get $scratch)
+                  )
+                 )
+                 (local.get $scratch_25)
+                )
+               )
+               (local.get $scratch_26)
+              )
+             )
+             (local.get $scratch_27)
+            )
+           )
+           (local.get $scratch_28)
+          )
+         )
+         (local.get $scratch_29)
+        )
+       )
+       (if
+        (local.get $19)
+        (then
+         (br $label)
+        )
+       )
+       (local.set $11
+        (i64.add
+         (local.get $10)
+         (i64.const 14)
+        )
+       )
+       (i64.store offset=24 align=1
+        (local.get $0)
+        (local.get $11)
+       )
+       (i32.store offset=216 align=1
+        (local.get $0)
+        (i32.const 4)
+       )
+       (local.set $12
+        (i64.const 0)
+       )
+       (br $block)
+      )
+     )
+     (i64.store offset=72 align=1
+      (local.get $0)
+      (local.get $3)
+     )
+     (i64.store offset=80 align=1
+      (local.get $0)
+      (local.get $4)
+     )
+     (i64.store offset=120 align=1
+      (local.get $0)
+      (local.get $6)
+     )
+     (i32.store offset=32 align=1
+      (local.get $0)
+      (local.get $18)
+     )
+     (i64.store offset=40 align=1
+      (local.get $0)
+      (local.get $7)
+     )
+     (i64.store offset=48 align=1
+      (local.get $0)
+      (local.get $8)
+     )
+     (i64.store offset=56 align=1
+      (local.get $0)
+      (local.get $9)
+     )
+     (br $block1)
+    )
+   )
+   (if
+    (i64.ne
+     (local.get $12)
+     (i64.const 0)
+    )
+    (then
+     (i64.store offset=24 align=1
+      (local.get $0)
+      (i64.add
+       (local.get $10)
+       (i64.extend32_s
+        (local.get $12)
+       )
+      )
+     )
+     (local.set $1
+      (i64.add
+       (local.get $1)
+       (i64.and
+        (i64.shr_u
+         (local.get $12)
+         (i64.const 32)
+        )
+        (i64.const 65535)
+       )
       )
      )
      (if
-      (local.get $18)
+      (local.tee $20
+       (i32.wrap_i64
+        (i64.shr_u
+         (local.get $12)
+         (i64.const 48)
+        )
+       )
+      )
       (then
-       (br $label)
+       (i32.store offset=216 align=1
+        (local.get $0)
+        (i32.sub
+         (local.get $20)
+         (i32.const 1)
+        )
+       )
       )
      )
-     (local.set $11
-      (i64.add
-       (local.get $10)
-       (i64.const 14)
-      )
-     )
-     (i32.store offset=216 align=1
-      (local.get $0)
-      (i32.const 4)
-     )
-     (br $block)
     )
    )
-  )
-  (i64.store offset=72 align=1
-   (local.get $0)
-   (local.get $3)
-  )
-  (i64.store offset=80 align=1
-   (local.get $0)
-   (local.get $4)
-  )
-  (i64.store offset=120 align=1
-   (local.get $0)
-   (local.get $6)
-  )
-  (i32.store offset=32 align=1
-   (local.get $0)
-   (local.get $17)
-  )
-  (i64.store offset=40 align=1
-   (local.get $0)
-   (local.get $7)
-  )
-  (i64.store offset=48 align=1
-   (local.get $0)
-   (local.get $8)
-  )
-  (i64.store offset=56 align=1
-   (local.get $0)
-   (local.get $9)
-  )
-  (i64.store offset=24 align=1
-   (local.get $0)
-   (local.get $11)
   )
   (local.get $1)
  )
