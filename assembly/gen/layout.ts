@@ -124,6 +124,24 @@ export const CAP_WBINVD_EXIT: u32 = 128;
 export const PAGE_BYTE_DIRTY: u32 = 1;
 export const PAGE_BYTE_TOUCHED: u32 = 2;
 export const PAGE_BYTE_ABSENT: u32 = 4;
+export const VGA_WINDOW: u32 = 0;
+export const VGA_SIZE: u32 = 1;
+export const VGA_PLANES: u32 = 2;
+export const VGA_ADDRESSES: u32 = 3;
+export const VGA_BANK: u32 = 4;
+export const VGA_CHAIN: u32 = 5;
+export const VGA_READ_MAP: u32 = 6;
+export const VGA_WRITE_MODE: u32 = 7;
+export const VGA_READ_MODE: u32 = 8;
+export const VGA_MAP_MASK: u32 = 9;
+export const VGA_ENABLE_SET_RESET: u32 = 10;
+export const VGA_SET_RESET: u32 = 11;
+export const VGA_BIT_MASK: u32 = 12;
+export const VGA_ROTATE: u32 = 13;
+export const VGA_COMPARE: u32 = 14;
+export const VGA_LATCH: u32 = 15;
+export const VGA_CHAIN_ODD_EVEN: u32 = 1;
+export const VGA_CHAIN_CHAIN4: u32 = 2;
 export const STAT_BLOCKS_BUILT: usize = 4760;
 export const STAT_BLOCKS_DROPPED: usize = 4768;
 export const STAT_LOOKUPS: usize = 4776;
@@ -584,6 +602,7 @@ export const C_PARALLEL: usize = 132;
 export const C_EXCLUSIVE: usize = 136;
 export const C_ABSENT: usize = 140;
 export const C_UNPACKING: usize = 144;
+export const C_VGA: usize = 148;
 
 /** A pointer to the VM control page (src/shared/layout.ts). */
 @unmanaged export class Control {
@@ -625,4 +644,6 @@ export const C_UNPACKING: usize = 144;
   @inline set absent(value: i32) { store<i32>(changetype<usize>(this), value, 140); }
   @inline get unpacking(): i32 { return load<i32>(changetype<usize>(this), 144); }
   @inline set unpacking(value: i32) { store<i32>(changetype<usize>(this), value, 144); }
+  @inline vgaAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 148); }
+  @inline set_vga(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 148); }
 }

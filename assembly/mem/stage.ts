@@ -18,6 +18,7 @@ import { hostWrite } from "./phys";
 import { dropLines } from "../decode/pages";
 import { apicEnabled, apicRead, apicWrite, apicValue, APIC_SELF_IPI, APICBASE_X2APIC } from "../apic";
 import { portShadow } from "../ports";
+import { vgaHas, vgaRead, vgaWrite } from "../vga";
 import { bump } from "../stat";
 
 const KIND_MEMORY: u32 = 0;
@@ -82,6 +83,10 @@ export function commitStage(c: Vcpu): bool {
       const value = load<u64>(e, 32);
       if (n == size) c.stageNext++;
       else shorten(e, n);
+      if (vgaHas(gpa)) {
+        vgaWrite(gpa, n, value);
+        continue;
+      }
       exitAccess(c, EXIT_INST_EMUL, gpa, n, true, n == 8 ? value : value & ((<u64>1 << (n << 3)) - 1));
       return false;
     }
@@ -176,6 +181,10 @@ export function deviceRead(c: Vcpu, code: u32, where: u64, size: u32): bool {
   }
   if (code == EXIT_INST_EMUL && apicPage(c, where) && apicRead(c, <usize>where & 0xff0)) {
     deviceValue = apicValue >> ((where & 15) << 3);
+    return true;
+  }
+  if (code == EXIT_INST_EMUL && vgaHas(where)) {
+    deviceValue = vgaRead(where, size);
     return true;
   }
   const base = changetype<usize>(c), key = where | (<u64>size << 48) | (<u64>code << 56);

@@ -57,10 +57,10 @@ export interface Send {
 }
 
 /** `PATTERN=>TEXT`, with \n, \r, \t, \\ and \xHH in TEXT. */
-export function parseSend(option: string): Send {
+export function parseSend(option: string, name = "--send"): Send {
   const at = option.indexOf("=>");
-  if (at < 0) throw new UsageError(`--send '${option}': no => in it; write it as 'PATTERN=>TEXT'`);
-  return { pattern: parsePattern("--send", option.slice(0, at)), text: unescaped(option.slice(at + 2)) };
+  if (at < 0) throw new UsageError(`${name} '${option}': no => in it; write it as 'PATTERN=>TEXT'`);
+  return { pattern: parsePattern(name, option.slice(0, at)), text: unescaped(option.slice(at + 2)) };
 }
 
 /** A regular expression for ./watch.ts: ^ and $ stand for the ends of lines, too. */

@@ -3,10 +3,13 @@ import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { availableParallelism, constants } from "node:os";
 import type { InputEntry } from "../machine/determinism.ts";
 import { Machine, type MachineStats, type StopReason } from "../machine/machine.ts";
+import type { Drives } from "../machine/pcParts.ts";
 import { stateHash } from "../machine/stateHash.ts";
 import type { Snapshot } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { reason, type Send, UsageError } from "./options.ts";
+import { png } from "./png.ts";
+import { ScreenWatch } from "./screenWatch.ts";
 import { spawnWorker } from "./spawn.ts";
 import { Terminal } from "./terminal.ts";
 import { SerialWatch } from "./watch.ts";
@@ -16,6 +19,13 @@ export interface RunOptions {
   readonly kernelName: string;
   /** Firmware, instead of a kernel. */
   readonly bios?: Uint8Array;
+  /** The VGA's ROM, for firmware to find. */
+  readonly vgaBios?: Uint8Array;
+  readonly drives?: Drives;
+  /** Typed on the keyboard when the screen shows a pattern. */
+  readonly keys?: readonly Send[];
+  /** File that takes the screen at the end: a picture if it ends in .png, else text. */
+  readonly screen?: string;
   readonly initrd?: Uint8Array;
   readonly append?: string;
   readonly memoryBytes: number;
@@ -52,6 +62,10 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Milliseconds that the vCPUs get to stop in. */
 const GRACE = 3000;
+/** Milliseconds between two looks at the screen. */
+const LOOK = 40;
+/** The name by which SeaBIOS looks for the ROM of our VGA. */
+const VGA_ROM = "pci1234,1111.rom";
 
 /** How a run ended; the message is for stderr. */
 interface Ending {
@@ -89,6 +103,8 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     core,
     ...(options.kernel && { kernel: options.kernel }),
     ...(options.bios && { bios: options.bios }),
+    ...(options.drives && { drives: options.drives }),
+    ...(options.vgaBios && { firmwareFiles: { [VGA_ROM]: options.vgaBios } }),
     kernelName: options.kernelName,
     ...(options.initrd && { initrd: options.initrd }),
     ...(options.append !== undefined && { append: options.append }),
@@ -117,6 +133,14 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
   const onSignal = (signal: NodeJS.Signals) => end(STATUS.SIGNAL + constants.signals[signal]);
   const terminal = options.serial === "stdio" ? new Terminal() : undefined;
   let timer: NodeJS.Timeout | undefined;
+  const screen = machine.board.pc?.display;
+  const screenWatch = new ScreenWatch(options.keys ?? [], options.until, (text) => machine.type(text));
+  const looking =
+    screen && (options.keys?.length || options.until)
+      ? setInterval(() => {
+          if (!over && screenWatch.look(screen.text() ?? [])) end(STATUS.OK);
+        }, LOOK)
+      : undefined;
   let stats: number | undefined;
   let snapshotOut: number | undefined;
   let status: number;
@@ -140,6 +164,10 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     } else await machine.start();
     const ended = await ending;
     status = ended.status;
+    if (options.screen !== undefined && screen) {
+      const text = /\.png$/i.test(options.screen) ? png(screen.picture(true)) : `${(screen.text() ?? []).join("\n")}\n`;
+      writeFileSync(openOutput("--screen", options.screen), text);
+    }
     terminal?.close();
     if (ended.message) say(`tabhyve: ${ended.message}`);
     if (snapshotOut !== undefined) {
@@ -154,6 +182,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
   } finally {
     over = true;
     clearTimeout(timer);
+    clearInterval(looking);
     // From here on a signal ends the process at once.
     for (const signal of SIGNALS) process.off(signal, onSignal);
     terminal?.close();

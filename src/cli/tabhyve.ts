@@ -1,8 +1,8 @@
 /** The command `tabhyve`. */
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
-import { basename } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, Option } from "commander";
 import { CPU_MODELS } from "../isa/cpuModel.ts";
@@ -15,6 +15,7 @@ import { VM_MAXCPU } from "../shared/layout.ts";
 import { unpack } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
+import { openMedium } from "./fileBlocks.ts";
 import { ENGINES as FUZZ_ENGINES } from "./fuzz/engine.ts";
 import { type FuzzOptions, fuzz } from "./fuzz/fuzz.ts";
 import { KINDS, type Kind } from "./fuzz/generate.ts";
@@ -24,8 +25,6 @@ import { type ReplayWords, replay } from "./replay.ts";
 import { type RunOptions, run, STATUS } from "./run.ts";
 
 const ENGINES: readonly EngineKind[] = ["interp", "jit", "auto"];
-/** Options of the contract that belong to later work: named, so that they are refused and not misread. */
-const NOT_YET = ["disk", "cdrom", "floppy", "keys", "screen"];
 
 const DEFAULT_MEMORY = 256 * 2 ** 20;
 
@@ -43,6 +42,12 @@ interface RunWords {
   record?: string;
   replay?: string;
   serial: string;
+  vgabios?: string;
+  disk: string[];
+  cdrom?: string;
+  floppy?: string;
+  keys?: Send[];
+  screen?: string;
   send?: Send[];
   until?: RegExp;
   timeout?: number;
@@ -106,6 +111,7 @@ function single<T>(flags: string, description: string, parse: (text: string, nam
 }
 
 const word = (text: string): string => text;
+const several = (text: string, all: string[]): string[] => [...all, text];
 
 const engine = (): Option =>
   single("--engine <kind>", "interp; auto: hot code is compiled; jit: all code is", (text, name) =>
@@ -139,6 +145,24 @@ function repeatable({ record, replay }: RunWords): NonNullable<RunOptions["deter
   };
 }
 
+/** What goes with firmware: the VGA's ROM and the drives. */
+function pc(words: RunWords): Pick<RunOptions, "vgaBios" | "drives" | "keys" | "screen"> {
+  const beside = join(dirname(words.bios ?? ""), "vgabios-stdvga.bin");
+  const rom = words.vgabios ?? (existsSync(beside) ? beside : undefined);
+  if (words.disk.length > (words.cdrom === undefined ? 4 : 3))
+    throw new UsageError("--disk: at most four drives, the CD drive included");
+  return {
+    ...(rom !== undefined && { vgaBios: options.readInput("--vgabios", rom) }),
+    drives: {
+      disks: words.disk.map((file) => openMedium("disk", file)),
+      cdrom: words.cdrom === undefined ? null : openMedium("cdrom", words.cdrom),
+      floppy: words.floppy === undefined ? null : openMedium("floppy", words.floppy),
+    },
+    ...(words.keys && { keys: words.keys }),
+    ...(words.screen !== undefined && { screen: words.screen }),
+  };
+}
+
 const runCommand = program
   .command("run")
   .description("boot a guest; its COM1 is stdin and stdout")
@@ -147,6 +171,10 @@ const runCommand = program
     single("--kernel <file>", "bzImage, ELF with a PVH note, or Multiboot image (default: embedded guest)", word),
   )
   .addOption(single("--bios <file>", "firmware that starts at the reset vector, instead of a kernel", word))
+  .addOption(single("--vgabios <file>", "the VGA's ROM (default: vgabios-stdvga.bin beside the firmware)", word))
+  .option("--disk <file>", "hard disk image; with ,overlay what is written stays in memory; repeatable", several, [])
+  .addOption(single("--cdrom <file>", "CD image", word))
+  .addOption(single("--floppy <file>", "floppy disk image in drive A, ,overlay as with --disk", word))
   .addOption(single("--initrd <file>", "initial RAM disk, or Multiboot module", word))
   .addOption(single("--append <line>", "kernel command line", word))
   .addOption(single("--memory <size>", "guest RAM", options.parseMemory).default(DEFAULT_MEMORY, "256M"))
@@ -172,6 +200,12 @@ const runCommand = program
     ...all,
     options.parseSend(text),
   ])
+  .option(
+    "--keys <'PATTERN=>TEXT'>",
+    "type TEXT on the keyboard when the screen shows PATTERN; repeatable",
+    (text, all: Send[] = []) => [...all, options.parseSend(text, "--keys")],
+  )
+  .addOption(single("--screen <file>", "write the screen at the end: a picture if it ends in .png, else text", word))
   .addOption(
     single("--until <pattern>", "end with status 0 when this appears", (text, name) =>
       options.parsePattern(name, text),
@@ -202,12 +236,18 @@ const runCommand = program
     // An option that was given counts; if it is another than the snapshot's, the machine says so.
     const given = (name: string): boolean => runCommand.getOptionValueSource(name) !== "default";
     const bios = words.bios === undefined ? undefined : options.readInput("--bios", words.bios);
+    const needsBios = (["vgabios", "cdrom", "floppy", "keys", "screen"] as const).find(
+      (name) => words[name] !== undefined,
+    );
+    if (!bios && (needsBios || words.disk.length)) {
+      throw new UsageError(`--${needsBios ?? "disk"}: needs firmware that boots a PC's drives; name one with --bios`);
+    }
     const mine = (["kernel", "initrd", "append"] as const).find((name) => words[name] !== undefined);
     if (bios && mine)
       throw new UsageError(`--${mine}: firmware does not load kernels yet; leave out --bios or --${mine}`);
     const kernel = words.kernel === undefined ? embeddedGuest() : options.readInput("--kernel", words.kernel);
     const status = await run(core(), {
-      ...(bios ? { bios } : { kernel }),
+      ...(bios ? { bios, ...pc(words) } : { kernel }),
       kernelName: words.kernel === undefined ? "tabhyve" : basename(words.kernel),
       ...(initrd && { initrd }),
       ...(words.append !== undefined && { append: words.append }),
@@ -230,12 +270,6 @@ const runCommand = program
     });
     process.exit(status);
   });
-for (const name of NOT_YET) {
-  runCommand.addOption(new Option(`--${name} [value]`).hideHelp());
-  runCommand.on(`option:${name}`, () => {
-    throw new UsageError(`--${name}: not there yet`);
-  });
-}
 
 program
   .command("vectors")

@@ -11,13 +11,15 @@
  * Devices are attached with `attach`; a port without one answers as a line on which nobody clocks: the byte 0xfe
  * (resend) with TO set, at once instead of after 20 ms.
  *
- * What it does not do: translate scan codes (XLAT is kept, and is for the keyboard that will be attached to respect),
- * passwords, parity errors, time: a byte is taken as soon as it is written, so IBF reads 0.
+ * With XLAT, what the keyboard sends is translated from set 2 to set 1: a break's F0 becomes bit 7 of the byte after it.
+ *
+ * What it does not do: passwords, parity errors, time: a byte is taken as soon as it is written, so IBF reads 0.
  */
 
 import type { Device, InterruptPin, Log } from "../shared/device.ts";
 import { noLog } from "../shared/device.ts";
 import { bytePorts, type PortRange } from "./portRange.ts";
+import { TRANSLATE } from "./scanCodes.ts";
 import { SnapshotFields } from "./snapshotFields.ts";
 
 const STATUS_OBF = 0x01;
@@ -42,6 +44,8 @@ const OUTPUT_IRQ12 = 0x20;
 /** Input port: keyboard not locked, no manufacturing jumper. */
 const INPUT_PORT = 0xa0;
 const RESEND = 0xfe;
+/** Set 2: the code that follows is of a key let go. */
+const BREAK = 0xf0;
 const RAM_SIZE = 32;
 /** Replies a guest may leave unread; more are dropped. */
 const MAX_REPLIES = 16;
@@ -286,8 +290,15 @@ export class I8042 implements Device<I8042V1> {
   }
 
   private take(port: Ps2PortName, disable: number, flags: number): Reply | undefined {
-    const value = (this.ram[0] & disable) === 0 ? this.devices[port]?.next() : undefined;
-    return value === undefined ? undefined : { value, flags };
+    const device = this.devices[port];
+    let value = (this.ram[0] & disable) === 0 ? device?.next() : undefined;
+    if (value === undefined) return undefined;
+    if (port === "keyboard" && this.ram[0] & CONFIG_XLAT) {
+      // A keyboard puts both bytes of a break into its queue at once.
+      if (value === BREAK) value = TRANSLATE[device?.next() ?? 0] | 0x80;
+      else value = TRANSLATE[value];
+    }
+    return { value, flags };
   }
 
   private interrupts(): { irq1: boolean; irq12: boolean } {

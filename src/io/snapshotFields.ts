@@ -74,6 +74,13 @@ export class SnapshotFields {
     return value;
   }
 
+  /** A byte array of at most this length. */
+  someBytes(field: string, length: number): Uint8Array {
+    const value = this.fields[field];
+    if (!(value instanceof Uint8Array) || value.length > length) this.fail(field, `not at most ${length} bytes`);
+    return value;
+  }
+
   /** An array of at least `min` and at most `max` elements. */
   array(field: string, min: number, max: number): unknown[] {
     const value = this.fields[field];
@@ -96,6 +103,11 @@ export class SnapshotFields {
   /** A nested object. */
   child(field: string): SnapshotFields {
     return new SnapshotFields(this.device, this.fields[field], this.name(field));
+  }
+
+  /** A nested object in an array that has been looked at. */
+  item(field: string, index: number): SnapshotFields {
+    return new SnapshotFields(this.device, (this.fields[field] as unknown[])[index], `${this.name(field)}[${index}]`);
   }
 
   /** An array of exactly `length` nested objects. */

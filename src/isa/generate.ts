@@ -66,6 +66,8 @@ function layoutText(): string {
     RUN,
     CAP: layout.CAP,
     PAGE_BYTE: layout.PAGE_BYTE,
+    VGA: layout.VGA,
+    VGA_CHAIN: layout.VGA_CHAIN,
   };
   for (const [name, value] of Object.entries(consts)) out.push(`export const ${name}: usize = ${value};`);
   out.push(`export const GPA_LIMIT: u64 = ${layout.GPA_LIMIT};`);

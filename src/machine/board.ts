@@ -18,10 +18,11 @@ import type { Device, InterruptPin, Log, Timers } from "../shared/device.ts";
 import { Chipset } from "../vmm/chipset.ts";
 import type { MachineMemory } from "../vmm/memory.ts";
 import { FwCfg } from "./fwCfg.ts";
-import { e820Map } from "./loader/e820.ts";
+import { e820Map, firmwareE820 } from "./loader/e820.ts";
 import * as map from "./memoryMap.ts";
 import { PciHost, type PciSpace } from "./pci.ts";
 import { AcpiPiix4, HostBridge440fx, IsaBridgePiix3 } from "./pciChipset.ts";
+import { type PcOptions, PcParts } from "./pcParts.ts";
 
 export interface BoardOptions {
   readonly memory: MachineMemory;
@@ -47,7 +48,30 @@ export interface BoardOptions {
   readonly onA20: (enabled: boolean) => void;
   /** isa-debug-exit and the testdev ports are there, and this hears of exits. */
   readonly onDebugExit?: (status: number) => void;
+  /** A machine that boots by firmware, and what it has for that. */
+  readonly pc?: PcOptions;
+  /** Guest addresses mean other memory now: every vCPU must drop its translations before it goes on. */
+  readonly onMoved: () => void;
+  /** Files for fw_cfg, by name. */
+  readonly firmwareFiles?: Readonly<Record<string, Uint8Array>>;
   readonly log: (channel: string) => Log;
+}
+
+/** Maps a PCI function's memory, unless there is other memory: RAM and ROM come before the bus. */
+function mapMemory(
+  memory: MachineMemory,
+  base: number,
+  size: number,
+  backing: number,
+  onMoved: () => void,
+): () => void {
+  for (let at = 0; at < size; at += 4096) if (memory.hostAddress(base + at) >= 0) return () => {};
+  memory.map(base, size, backing, true);
+  onMoved();
+  return () => {
+    memory.unmap(base, size);
+    onMoved();
+  };
 }
 
 export class Board {
@@ -58,6 +82,8 @@ export class Board {
   readonly apics: readonly Vlapic[];
   readonly com1: Uart16550;
   readonly acpi: AcpiPm;
+  /** What a machine that boots by firmware has besides. */
+  readonly pc: PcParts | undefined;
   /** Everything with state, in the order of restoring: interrupt controllers before what drives their pins. */
   readonly saved: readonly Device<{ version: number }>[];
   /** Every chip, in the order of reset. */
@@ -105,13 +131,23 @@ export class Board {
     // Nobody waits for a byte to leave.
     hooks.coalesce(map.COM_PORTS[0]);
     const fwCfg = new FwCfg(
-      { cpus: options.vcpus, ramSize: options.ramSize, nographic: true, e820: e820Map(options.ramSize) },
+      {
+        cpus: options.vcpus,
+        ramSize: options.ramSize,
+        nographic: options.pc === undefined,
+        e820: options.pc ? firmwareE820(options.ramSize) : e820Map(options.ramSize),
+        ...(options.firmwareFiles && { files: options.firmwareFiles }),
+      },
       log("fwcfg"),
     );
 
     const space: PciSpace = {
-      map: (kind, base, size, handler) =>
-        kind === "io" ? this.ports.attach(base, size, handler) : this.mmio.attach(base, size, handler),
+      map: (kind, base, size, handler, backing) => {
+        if (kind === "io") return this.ports.attach(base, size, handler);
+        return backing === undefined
+          ? this.mmio.attach(base, size, handler)
+          : mapMemory(memory, base, size, backing, options.onMoved);
+      },
     };
     const resetPorts = reset.handlers.find((r) => r.base === map.RESET_CONTROL_PORT);
     const pirqIsa = (irq: number): InterruptPin => chips.pic.pin(irq);
@@ -126,13 +162,27 @@ export class Board {
       log: log("pci"),
       ...(resetPorts && { resetControl: resetPorts.handler }),
     });
-    const host = new HostBridge440fx();
     let pmPorts: (() => void) | undefined;
     const piix4 = new AcpiPiix4((base) => {
       pmPorts?.();
       pmPorts = base === undefined ? undefined : this.ports.attach(base, map.PM_SIZE, this.acpi);
     }, map.PM_BASE);
-    pci.add(map.PCI_SLOT_HOST, 0, host);
+    const firmware =
+      options.pc &&
+      new PcParts(options.pc, {
+        memory,
+        timers,
+        ports: this.ports,
+        mmio: this.mmio,
+        pci,
+        i8042,
+        isa: (irq) => chips.isa(irq),
+        onMoved: options.onMoved,
+        log,
+      });
+    this.pc = firmware;
+    const host = firmware?.host ?? new HostBridge440fx();
+    if (!firmware) pci.add(map.PCI_SLOT_HOST, 0, host);
     pci.add(map.PCI_SLOT_ISA, map.PCI_FUNCTION_ISA, pirqs);
     pci.add(map.PCI_SLOT_ISA, map.PCI_FUNCTION_ACPI, piix4);
 
@@ -161,9 +211,10 @@ export class Board {
     this.devices = [...chips.devices, i8042, reset, post, this.acpi, this.com1, fwCfg, pci] as readonly Device<{
       version: number;
     }>[];
-    this.saved = [...this.devices, host, pirqs, piix4] as readonly Device<{ version: number }>[];
+    const functions = [...(firmware?.devices ?? [host]), pirqs, piix4] as readonly Device<{ version: number }>[];
+    this.saved = [...this.devices, ...functions];
     this.resetChipset = () => {
-      for (const f of [host, pirqs, piix4]) f.reset();
+      for (const f of functions) f.reset();
     };
   }
 

@@ -8,6 +8,8 @@
  */
 import { DebugLog, type LogSink } from "../debug/log.ts";
 import { cpuToggles, hasFeature } from "../isa/cpuModel.ts";
+import { VGA_MEMORY_SIZE } from "../io/vgaMemory.ts";
+import { cpuToggles } from "../isa/cpuModel.ts";
 import { DEFAULT } from "../isa/features.ts";
 import { EXIT } from "../shared/exit.ts";
 import { ATTENTION, CONTROL, STATS, VCPU } from "../shared/layout.ts";
@@ -37,6 +39,7 @@ import { placeRom, ROM_REGION } from "./loader/rom.ts";
 import type { LoadedKernel } from "./loader/types.ts";
 import { COM_PORTS, HIGH_RAM_BASE, PCI_HOLE_BASE, VGA_BASE, VGA_END } from "./memoryMap.ts";
 import { mpTables } from "./mpTable.ts";
+import type { Drives } from "./pcParts.ts";
 import { Scrollback } from "./scrollback.ts";
 import { exportMachine, importMachine, type SavedConfig, type SavedParts } from "./snapshot.ts";
 import { triggerYield } from "./yield.ts";
@@ -57,6 +60,10 @@ export interface MachineConfig {
   /** What to boot: a kernel, or firmware, which starts at the reset vector. */
   readonly kernel?: Uint8Array;
   readonly bios?: Uint8Array;
+  /** Media of a machine that boots by firmware. */
+  readonly drives?: Drives;
+  /** What firmware finds under these names in fw_cfg: option ROMs ("pci1234,1111.rom" for the VGA), settings. */
+  readonly firmwareFiles?: Readonly<Record<string, Uint8Array>>;
   readonly kernelName?: string;
   readonly initrd?: Uint8Array;
   readonly append?: string;
@@ -153,7 +160,12 @@ export class Machine implements DeviceSide {
     const regions: MemoryRegion[] = [{ gpa: 0, length: low }];
     if (config.memoryBytes > low) regions.push({ gpa: HIGH_RAM_BASE, length: config.memoryBytes - low });
     if (config.bios) regions.push(ROM_REGION);
-    this.memory = new MachineMemory({ regions, vcpus, shared: config.transport === "threaded" });
+    this.memory = new MachineMemory({
+      regions,
+      vcpus,
+      shared: config.transport === "threaded",
+      ...(config.bios && { reserve: VGA_MEMORY_SIZE }),
+    });
     this.memory.unmap(VGA_BASE, VGA_END - VGA_BASE);
     this.#pages = new PageLoader(this.memory.memory);
     this.memory.fetchPage = this.#pages.fetchPage;
@@ -192,6 +204,9 @@ export class Machine implements DeviceSide {
       kick: (id) => (this.#engine as Engine | undefined)?.kick(id),
       onInit: (id) => this.#init(id),
       onStartup: (id, vector) => postSipi(this.#views[id], vector),
+      ...(config.bios && { pc: { romSize: config.bios.length, drives: config.drives ?? {} } }),
+      ...(config.firmwareFiles && { firmwareFiles: config.firmwareFiles }),
+      onMoved: () => this.#flushTranslations(),
       ...(config.debugExit && { onDebugExit: (status: number) => this.#stopFor({ kind: "debug-exit", status }) }),
       log: (channel) => log.channel(channel),
     });
@@ -333,6 +348,7 @@ export class Machine implements DeviceSide {
       await this.#halt();
       const running = this.#state === "running";
       try {
+        if (this.board.pc) this.board.pc.restoring = true;
         const { serialInput, scrollback, pages } = importMachine(
           this.#parts(),
           this.#savedConfig(),
@@ -349,12 +365,15 @@ export class Machine implements DeviceSide {
         this.#scrollback.replace(scrollback);
         this.#pages.use(pages);
         await this.#engine.usePages(pages);
+        this.board.pc?.memoryReplaced();
         this.#fetchLater();
         await Promise.all(this.#views.map((_, id) => this.#engine.refresh(id)));
         this.#setState("paused");
       } catch (error) {
         if (running && !this.#stopping) this.#go();
         throw error;
+      } finally {
+        if (this.board.pc) this.board.pc.restoring = false;
       }
     });
   }
@@ -407,6 +426,12 @@ export class Machine implements DeviceSide {
       this.#gate.push(bytes.slice());
       this.#engine.kick(0);
     } else this.#takeInput(bytes.slice());
+  }
+
+  /** Types a text on the keyboard of a machine that has one. */
+  type(text: string): void {
+    this.board.pc?.typist.type(text);
+    this.#engine.kick(0);
   }
 
   #takeInput(bytes: Uint8Array): void {
@@ -524,6 +549,8 @@ export class Machine implements DeviceSide {
 
   async #halt(): Promise<void> {
     await this.#engine.stop();
+    // A drive's answer may be on its way; it comes by an event of the host.
+    while (this.board.pc?.busy) await new Promise((resolve) => setTimeout(resolve, 1));
     this.#pausedAt ??= this.#hostNow();
     this.drain();
   }
@@ -593,6 +620,10 @@ export class Machine implements DeviceSide {
     const mask = on ? 0xffff_ffff : 0xffef_ffff;
     if (this.memory.control.get(CONTROL.a20Mask) === mask) return;
     this.memory.control.set(CONTROL.a20Mask, mask);
+    this.#flushTranslations();
+  }
+
+  #flushTranslations(): void {
     for (const view of this.#views) view.or(VCPU.attention, ATTENTION.FLUSH);
   }
 

@@ -79,8 +79,10 @@ export const PIRQ_ISA_IRQS = [10, 11, 10, 11] as const;
 /** Device (slot) numbers on PCI bus 0 that the board itself occupies. */
 export const PCI_SLOT_HOST = 0;
 export const PCI_SLOT_ISA = 1;
-/** Functions of PCI_SLOT_ISA: the ISA bridge and the ACPI function. */
+export const PCI_SLOT_VGA = 2;
+/** Functions of PCI_SLOT_ISA: the ISA bridge, IDE and the ACPI function. */
 export const PCI_FUNCTION_ISA = 0;
+export const PCI_FUNCTION_IDE = 1;
 export const PCI_FUNCTION_ACPI = 3;
 
 /**

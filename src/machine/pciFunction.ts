@@ -38,9 +38,12 @@ const INTERRUPT_PIN = 0x3d;
 const FIRST_CAPABILITY = 0x40;
 export const CONFIG_SIZE = 256;
 
-/** Where base address registers put their ranges. `map` returns what takes the range away again. */
+/**
+ * Where base address registers put their ranges. `map` returns what takes the range away again. With `backing`, the range is
+ * memory at that place of the machine's memory, and the handler answers where it cannot be mapped.
+ */
 export interface PciSpace {
-  map(kind: "io" | "memory", base: number, size: number, handler: IoHandler): () => void;
+  map(kind: "io" | "memory", base: number, size: number, handler: IoHandler, backing?: number): () => void;
 }
 
 export interface PciIdentity {
@@ -61,6 +64,8 @@ export interface PciBar {
   readonly size: number;
   readonly prefetchable?: boolean;
   readonly handler: IoHandler;
+  /** The range is memory: where it lies in the machine's. */
+  readonly backing?: number;
 }
 
 interface PlacedBar extends PciBar {
@@ -256,7 +261,7 @@ export class PciFunction {
       bar.unmap?.();
       bar.base = base;
       const kind = bar.kind === "io" ? "io" : "memory";
-      bar.unmap = base === undefined ? undefined : this.space.map(kind, base, bar.size, bar.handler);
+      bar.unmap = base === undefined ? undefined : this.space.map(kind, base, bar.size, bar.handler, bar.backing);
     }
   }
 

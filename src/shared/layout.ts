@@ -121,6 +121,8 @@ export const CONTROL = layOut({
   /** Chunks of a snapshot whose pages are not in memory yet, and whether one is being unpacked (src/vcpu/pages.ts). */
   absent: ["i32"],
   unpacking: ["i32"],
+  /** How the VGA's window reaches its planes: see VGA. */
+  vga: ["u32", 16],
 });
 
 /**
@@ -128,6 +130,38 @@ export const CONTROL = layOut({
  * page is zeros. ABSENT: its bytes are still in a snapshot.
  */
 export const PAGE_BYTE = { DIRTY: 1, TOUCHED: 2, ABSENT: 4 } as const;
+
+/**
+ * Indices of `Control.vga`: the VGA's registers as assembly/vga.ts needs them, set by src/io/vgaMemory.ts. Colours and plane
+ * masks are a byte of zeros or ones for each plane, plane 0 lowest.
+ */
+export const VGA = {
+  /** Guest physical address and size of the window; size 0: no access comes here. */
+  WINDOW: 0,
+  SIZE: 1,
+  /** Backing address of the planes: a double word for each plane address, a byte of it for each plane. */
+  PLANES: 2,
+  /** Plane addresses that there are, minus 1; what is added to those in the window. */
+  ADDRESSES: 3,
+  BANK: 4,
+  /** Bits of CHAIN. */
+  CHAIN: 5,
+  READ_MAP: 6,
+  WRITE_MODE: 7,
+  READ_MODE: 8,
+  MAP_MASK: 9,
+  ENABLE_SET_RESET: 10,
+  SET_RESET: 11,
+  BIT_MASK: 12,
+  /** Rotate count 2:0, function 4:3. */
+  ROTATE: 13,
+  /** Colour compare: planes' bits in 3:0; planes that count in 11:8. */
+  COMPARE: 14,
+  LATCH: 15,
+} as const;
+
+/** Bits of VGA.CHAIN: address bit 0, or bits 1:0, choose the plane. */
+export const VGA_CHAIN = { ODD_EVEN: 1, CHAIN4: 2 } as const;
 
 /** What `Vcpu.status` says when the interpreter comes back to the outer loop. */
 export const STATUS = {

@@ -248,8 +248,13 @@ export class MachineMemory implements GuestMemory {
     const e = this.#entry(gpa);
     if (!(e & GRANULE_P)) return -1;
     const host = ((e & ~0xfff) >>> 0) + (gpa % (e & GRANULE_S ? PAGE_SIZE : GRANULE_SIZE));
-    if (this.#pageBytes[Math.floor(host / PAGE_SIZE)] & PAGE_BYTE.ABSENT) this.fetchPage(host);
+    this.present(host);
     return host;
+  }
+
+  /** Fetches the backing page of `host`, if it is still in a snapshot. */
+  present(host: number): void {
+    if (this.#pageBytes[Math.floor(host / PAGE_SIZE)] & PAGE_BYTE.ABSENT) this.fetchPage(host);
   }
 
   /** Whether the guest may write there. */

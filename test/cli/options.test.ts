@@ -76,7 +76,7 @@ describe("the watch on the serial line", () => {
   function watch(sends: string[], until?: string) {
     const typed: string[] = [];
     const serial = new SerialWatch(
-      sends.map(parseSend),
+      sends.map((option) => parseSend(option)),
       until === undefined ? undefined : parsePattern("--until", until),
       (bytes) => typed.push(text(bytes)),
     );

@@ -69,6 +69,14 @@ export function e820Map(ramSize: number, extra: readonly E820Entry[] = []): E820
   return map;
 }
 
+/** RAM as it is wired, for firmware, which makes the map that its guest sees. */
+export function firmwareE820(ramSize: number): E820Entry[] {
+  const low = Math.min(ramSize, PCI_HOLE_BASE);
+  const map: E820Entry[] = [{ base: 0, length: low, type: E820_RAM }];
+  if (ramSize > low) map.push({ base: FOUR_GIB, length: ramSize - low, type: E820_RAM });
+  return map;
+}
+
 /** Whether [gpa, gpa + size) is RAM throughout. Adjacent RAM entries count as one. */
 export function isRam(map: readonly E820Entry[], gpa: number, size: number): boolean {
   let at = gpa;

@@ -1,11 +1,8 @@
 /**
- * Firmware in a ROM, as a PC's chipset maps it (82371SB, 4.1.1): it ends at 4 GiB, where RESET starts, and its last
- * 128 KiB (or all, if it is smaller) are seen again below 1 MiB, up to 0xfffff.
- *
- * Not done: shadow RAM behind the lower copy (the host bridge's PAM registers), so writes there go nowhere.
+ * Firmware in a ROM, as a PC's chipset maps it (82371SB, 4.1.1): it ends at 4 GiB, where RESET starts. Its last 128 KiB
+ * (or all, if it is smaller) are seen again below 1 MiB, up to 0xfffff, until there is RAM (../shadowRam.ts).
  */
 import type { MachineMemory, MemoryRegion } from "../../vmm/memory.ts";
-import { BIOS_AREA_BASE, BIOS_AREA_END } from "../memoryMap.ts";
 import { LoaderError } from "./types.ts";
 
 const FOUR_GIB = 2 ** 32;
@@ -16,7 +13,7 @@ const MAX_SIZE = 0x20_0000;
 export const ROM_REGION: MemoryRegion = { gpa: FOUR_GIB - MAX_SIZE, length: MAX_SIZE, readOnly: true };
 
 /**
- * Puts an image into ROM_REGION and maps its end below 1 MiB.
+ * Puts an image into ROM_REGION.
  *
  * @throws LoaderError if it is not of whole pages, or larger than 2 MiB
  */
@@ -27,6 +24,4 @@ export function placeRom(memory: MachineMemory, image: Uint8Array): void {
   const rom = new Uint8Array(MAX_SIZE).fill(0xff);
   rom.set(image, MAX_SIZE - image.length);
   memory.write(ROM_REGION.gpa, rom);
-  const low = Math.min(image.length, BIOS_AREA_END - BIOS_AREA_BASE);
-  memory.map(BIOS_AREA_END - low, low, memory.hostAddress(FOUR_GIB - low), false);
 }

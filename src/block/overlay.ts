@@ -1,0 +1,114 @@
+/**
+ * Copy on write: what is written is kept here, in blocks of 4 KiB, and the source below stays as it is. A block that is
+ * written in part is read first; writes wait for each other, so that two parts of one block do not lose one.
+ */
+import { SnapshotFields } from "../io/snapshotFields.ts";
+import type { BlockContentsV1, BlockSource } from "./block.ts";
+
+const BLOCK = 4096;
+/** Blocks of a source that a snapshot could not be larger than: 2^53 bytes of them. */
+const MAX_BLOCK = 2 ** 41;
+
+export class OverlayBlocks implements BlockSource {
+  readonly size: number;
+  readonly readOnly = false;
+  readonly #base: BlockSource;
+  #blocks = new Map<number, Uint8Array>();
+  #writing: Promise<void> | undefined;
+
+  constructor(base: BlockSource) {
+    this.#base = base;
+    this.size = base.size;
+  }
+
+  /** Bytes held here. */
+  get held(): number {
+    return this.#blocks.size * BLOCK;
+  }
+
+  read(offset: number, into: Uint8Array): void | Promise<void> {
+    // Runs of blocks that are below are read in one piece each.
+    const waiting: Promise<void>[] = [];
+    for (let at = 0; at < into.length; ) {
+      const here = this.#blocks.get(Math.floor((offset + at) / BLOCK));
+      let end = at + BLOCK - ((offset + at) % BLOCK);
+      if (here) {
+        const from = (offset + at) % BLOCK;
+        into.set(here.subarray(from, Math.min(BLOCK, from + into.length - at)), at);
+      } else {
+        while (end < into.length && !this.#blocks.has(Math.floor((offset + end) / BLOCK))) end += BLOCK;
+        const pending = this.#base.read(offset + at, into.subarray(at, Math.min(end, into.length)));
+        if (pending) waiting.push(pending);
+      }
+      at = end;
+    }
+    return waiting.length ? Promise.all(waiting).then(() => {}) : undefined;
+  }
+
+  write(offset: number, from: Uint8Array): void | Promise<void> {
+    if (this.#writing) return this.#after(() => this.#write(offset, from));
+    const pending = this.#write(offset, from);
+    return pending && this.#after(() => pending);
+  }
+
+  flush(): void | Promise<void> {
+    return this.#writing;
+  }
+
+  export(): BlockContentsV1 {
+    const blocks = [...this.#blocks.keys()].sort((a, b) => a - b);
+    const bytes = new Uint8Array(blocks.length * BLOCK);
+    blocks.forEach((n, i) => {
+      bytes.set(this.#blocks.get(n) as Uint8Array, i * BLOCK);
+    });
+    return { version: 1, size: this.size, blocks, bytes };
+  }
+
+  import(state: BlockContentsV1): void {
+    const from = new SnapshotFields("overlay", state).version(1);
+    if (from.int("size", 0, Number.MAX_SAFE_INTEGER) !== this.size) from.fail("size", `this medium has ${this.size}`);
+    const numbers = from.ints("blocks", MAX_BLOCK, 0, Math.ceil(this.size / BLOCK) - 1);
+    const bytes = from.bytes("bytes", numbers.length * BLOCK);
+    this.#blocks = new Map(numbers.map((n, i) => [n, bytes.slice(i * BLOCK, (i + 1) * BLOCK)]));
+  }
+
+  /** Does `work` after the writes before it. */
+  #after(work: () => void | Promise<void>): Promise<void> {
+    const done = (this.#writing ?? Promise.resolve()).then(work);
+    const settled: Promise<void> = done.then(
+      () => this.#idle(settled),
+      () => this.#idle(settled),
+    );
+    this.#writing = settled;
+    return done;
+  }
+
+  #idle(last: Promise<void>): void {
+    if (this.#writing === last) this.#writing = undefined;
+  }
+
+  #write(offset: number, from: Uint8Array): void | Promise<void> {
+    const waiting: Promise<void>[] = [];
+    for (let at = 0; at < from.length; ) {
+      const number = Math.floor((offset + at) / BLOCK);
+      const within = (offset + at) % BLOCK;
+      const piece = from.slice(at, at + BLOCK - within);
+      at += piece.length;
+      const here = this.#blocks.get(number);
+      if (here) {
+        here.set(piece, within);
+        continue;
+      }
+      const block = new Uint8Array(BLOCK);
+      const there = Math.min(BLOCK, this.size - number * BLOCK);
+      const put = () => {
+        block.set(piece, within);
+        this.#blocks.set(number, block);
+      };
+      const pending = piece.length < there ? this.#base.read(number * BLOCK, block.subarray(0, there)) : undefined;
+      if (pending) waiting.push(pending.then(put));
+      else put();
+    }
+    return waiting.length ? Promise.all(waiting).then(() => {}) : undefined;
+  }
+}

@@ -1,0 +1,76 @@
+/** Disk images in files. They are read and written at once, so that a guest's time does not depend on the host's. */
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import { BlockError, type BlockSource } from "../block/block.ts";
+import { OverlayBlocks } from "../block/overlay.ts";
+import { reason, UsageError } from "./options.ts";
+
+export class FileBlocks implements BlockSource {
+  readonly size: number;
+  readonly readOnly: boolean;
+  readonly #fd: number;
+  readonly #file: string;
+
+  /** @throws an error of the file system */
+  constructor(file: string, readOnly: boolean) {
+    this.#file = file;
+    this.readOnly = readOnly;
+    this.#fd = openSync(file, readOnly ? "r" : "r+");
+    this.size = fstatSync(this.#fd).size;
+  }
+
+  read(offset: number, into: Uint8Array): void {
+    for (let at = 0; at < into.length; ) {
+      const n = readSync(this.#fd, into, at, into.length - at, offset + at);
+      if (n === 0) throw new BlockError(`${this.#file}: has become shorter than the ${this.size} bytes it had`);
+      at += n;
+    }
+  }
+
+  write(offset: number, from: Uint8Array): void {
+    for (let at = 0; at < from.length; ) at += writeSync(this.#fd, from, at, from.length - at, offset + at);
+  }
+
+  flush(): void {
+    fsyncSync(this.#fd);
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
+
+/** What `FILE[,overlay]` on the command line means for a drive. */
+export type MediumKind = "disk" | "cdrom" | "floppy";
+/** Bytes of a sector, by drive; an image is of whole ones. */
+const SECTORS = { disk: 512, cdrom: 2048, floppy: 512 } as const;
+/** Formats of 3.5 and 5.25 inch disks, in KiB. */
+export const FLOPPY_SIZES = [160, 180, 320, 360, 720, 1200, 1440, 1680, 1722, 2880] as const;
+
+/**
+ * Opens an image. Disks and floppies are written into the file, or with `,overlay` into memory.
+ *
+ * @throws UsageError that says what cannot be used, and why
+ */
+export function openMedium(kind: MediumKind, text: string): BlockSource {
+  const overlay = /,overlay$/.test(text);
+  const file = overlay ? text.slice(0, -",overlay".length) : text;
+  const fail = (why: string): never => {
+    throw new UsageError(`--${kind} ${file}: ${why}`);
+  };
+  if (overlay && kind === "cdrom") fail("a CD is not written, so ,overlay means nothing");
+  let source: FileBlocks;
+  try {
+    source = new FileBlocks(file, kind === "cdrom" || overlay);
+  } catch (error) {
+    return fail(reason(error));
+  }
+  const sector = SECTORS[kind];
+  if (source.size === 0) fail("is empty");
+  if (source.size % sector && kind !== "cdrom") {
+    fail(`${source.size} bytes are not a whole number of sectors of ${sector}; is it cut off?`);
+  }
+  if (kind === "floppy" && !FLOPPY_SIZES.some((kib) => kib * 1024 === source.size)) {
+    fail(`${source.size} bytes are no floppy disk; there are ${FLOPPY_SIZES.join(", ")} KiB`);
+  }
+  return overlay ? new OverlayBlocks(source) : source;
+}

@@ -1,0 +1,179 @@
+/**
+ * Draws a VGA's picture, 32 bits a pixel (red in the lowest byte, as ImageData has it), a line at a time.
+ *
+ * Not drawn: the overscan border, the pixels of a cell's ninth column beyond line graphics, changes within a frame.
+ */
+import { DISPI, DISPI_8BIT_DAC, type Vga } from "../io/vga.ts";
+import type { VgaMemory } from "../io/vgaMemory.ts";
+import type { FrameMode, GraphicsMode, TextMode } from "./mode.ts";
+import { plane, rowStart } from "./text.ts";
+
+const OPAQUE = 0xff00_0000;
+
+/** All 256 entries of the DAC as pixels. */
+export function dacColours(vga: Vga): Uint32Array {
+  const wide = vga.dispi[DISPI.enable] & DISPI_8BIT_DAC;
+  // Six bits fill eight: the upper ones repeat in the lower.
+  const full = (v: number) => (wide ? v : (v << 2) | (v >> 4));
+  return Uint32Array.from({ length: 256 }, (_, i) => {
+    const at = (i & vga.dacMask) * 3;
+    return (full(vga.dac[at]) | (full(vga.dac[at + 1]) << 8) | (full(vga.dac[at + 2]) << 16) | OPAQUE) >>> 0;
+  });
+}
+
+/** The sixteen colours of the attribute controller as pixels. */
+export function attributeColours(vga: Vga, dac: Uint32Array): Uint32Array {
+  const { attribute } = vga;
+  const select = attribute[0x14];
+  const replaces = attribute[0x10] & 0x80;
+  return Uint32Array.from({ length: 16 }, (_, i) => {
+    const entry = attribute[i & attribute[0x12]];
+    // P5 and P4 come from the palette, or from the colour select register, which P7 and P6 always do.
+    const low = replaces ? (entry & 15) | ((select & 3) << 4) : entry;
+    return dac[low | ((select & 12) << 4)];
+  });
+}
+
+/** One cell's character, attribute and cursor, for comparison; -1: draw it whatever it is. */
+export type Cell = number;
+const CURSOR = 0x1_0000;
+const BLINK_OFF = 0x2_0000;
+
+/** What a row of characters shows. `phase` is whether blinking things are on. */
+export function textCells(
+  mode: TextMode,
+  vga: Vga,
+  memory: VgaMemory,
+  row: number,
+  phase: Phase,
+  out: Int32Array,
+): void {
+  const at = rowStart(mode, row);
+  const blinks = vga.attribute[0x10] & 8;
+  for (let x = 0; x < mode.columns; x++) {
+    const where = at + x;
+    const cell = memory.planes[plane(where, mode.shift)] & 0xffff;
+    const cursor = mode.cursor?.at === (where & 0xffff) && phase.cursor ? CURSOR : 0;
+    out[x] = cell | cursor | (blinks && cell & 0x8000 && !phase.blink ? BLINK_OFF : 0);
+  }
+}
+
+export interface Phase {
+  readonly cursor: boolean;
+  readonly blink: boolean;
+}
+
+/** Draws one cell. */
+export function drawCell(
+  mode: TextMode,
+  vga: Vga,
+  memory: VgaMemory,
+  colours: Uint32Array,
+  cell: Cell,
+  pixels: Uint32Array,
+  at: number,
+): void {
+  const { cellWidth, cellHeight, width } = mode;
+  const code = cell & 0xff;
+  const attribute = (cell >> 8) & 0xff;
+  const blinks = vga.attribute[0x10] & 8;
+  const background = colours[blinks ? (attribute >> 4) & 7 : attribute >> 4];
+  const foreground = cell & BLINK_OFF ? background : colours[attribute & 15];
+  // Attribute bit 3 chooses between two fonts, which usually are the same (sequencer register 3).
+  const maps = vga.sequencer[3];
+  const map = attribute & 8 ? ((maps >> 2) & 3) | ((maps >> 3) & 4) : (maps & 3) | ((maps >> 2) & 4);
+  const font = (((map & 3) << 14) | ((map & 4) << 11)) + code * 32;
+  const cursor = cell & CURSOR ? mode.cursor : undefined;
+  // Line graphics continue into the ninth column.
+  const joins = cellWidth === 9 && vga.attribute[0x10] & 4 && code >= 0xc0 && code <= 0xdf;
+  for (let y = 0; y < cellHeight; y++) {
+    let bits = (memory.planes[(font + y) & 0xffff] >>> 16) & 0xff;
+    if (cursor && y >= cursor.from && y <= cursor.to) bits = 0xff;
+    const nine =
+      (bits << 1) | (joins || (cursor && bits === 0xff && y >= cursor.from && y <= cursor.to) ? bits & 1 : 0);
+    const line = at + y * width;
+    for (let x = 0; x < cellWidth; x++) pixels[line + x] = (nine >> (8 - x)) & 1 ? foreground : background;
+  }
+}
+
+/** The plane addresses' line: calls back nothing, returns a function from counter steps to plane address. */
+function lineAddress(mode: GraphicsMode, y: number): (step: number) => number {
+  const { interleave, shift } = mode;
+  const below = y >= mode.split;
+  const line = below ? y - mode.split : y;
+  const row = interleave ? Math.floor(line / interleave) : line;
+  const scan = interleave ? line % interleave : 0;
+  const start = (below ? 0 : mode.start) + row * mode.offset;
+  const high = ((scan & 1) << 13) | ((scan & 2) << 13);
+  const limit = mode.offset * mode.height > 0xffff && shift === 0 ? 0x3_ffff : 0xffff;
+  return (step) => (((start + step) << shift) | high) & limit;
+}
+
+export function drawGraphicsLine(
+  mode: GraphicsMode,
+  vga: Vga,
+  memory: VgaMemory,
+  dac: Uint32Array,
+  colours: Uint32Array,
+  y: number,
+  out: Uint32Array,
+): void {
+  const { planes } = memory;
+  const address = lineAddress(mode, y);
+  // Below the split, panning may be off (attribute mode control, bit 5).
+  const pan = y >= mode.split && vga.attribute[0x10] & 0x20 ? 0 : mode.pan;
+  const { width } = mode;
+  if (mode.kind === "bytes") {
+    for (let x = 0; x < width; x++) {
+      const from = x + pan;
+      out[x] = dac[(planes[address(from >> 2)] >>> (8 * (from & 3))) & 0xff];
+    }
+    return;
+  }
+  const enabled = vga.attribute[0x12];
+  let four = 0;
+  let last = -1;
+  for (let x = 0; x < width; x++) {
+    const from = x + pan;
+    if (from >> 3 !== last) {
+      last = from >> 3;
+      four = planes[address(last)];
+    }
+    const bit = 7 - (from & 7);
+    let colour: number;
+    if (mode.kind === "planar") {
+      colour =
+        ((four >>> bit) & 1) |
+        (((four >>> (8 + bit)) & 1) << 1) |
+        (((four >>> (16 + bit)) & 1) << 2) |
+        (((four >>> (24 + bit)) & 1) << 3);
+    } else {
+      // Pairs of bits: the even plane's byte is the left four pixels, the odd one's the right four.
+      const n = from & 7;
+      const pair = 6 - 2 * (n & 3);
+      const low = n < 4 ? 0 : 8;
+      colour = ((four >>> (low + pair)) & 3) | (((four >>> (16 + low + pair)) & 3) << 2);
+    }
+    out[x] = colours[colour & enabled];
+  }
+}
+
+export function drawFrameLine(mode: FrameMode, frame: Uint8Array, dac: Uint32Array, y: number, out: Uint32Array): void {
+  const { bpp, width } = mode;
+  let at = mode.start + y * mode.pitch;
+  for (let x = 0; x < width; x++) {
+    if (bpp === 8) out[x] = dac[frame[at++]];
+    else if (bpp === 32 || bpp === 24) {
+      out[x] = (frame[at + 2] | (frame[at + 1] << 8) | (frame[at] << 16) | OPAQUE) >>> 0;
+      at += bpp >> 3;
+    } else {
+      const v = frame[at] | (frame[at + 1] << 8);
+      at += 2;
+      const b = v & 31;
+      const g = bpp === 16 ? (v >> 5) & 63 : (((v >> 5) & 31) << 1) | ((v >> 9) & 1);
+      const r = bpp === 16 ? v >> 11 : (v >> 10) & 31;
+      const five = (c: number) => (c << 3) | (c >> 2);
+      out[x] = (five(r) | (((g << 2) | (g >> 4)) << 8) | (five(b) << 16) | OPAQUE) >>> 0;
+    }
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * What a VGA's registers make of its memory: the geometry of the picture (IBM PS/2 Hardware Interface Technical Reference,
+ * "CRT Controller").
+ *
+ *     a line     memory address counter from start + row * 2 * offset, one step for each character clock
+ *     bytes      the counter is the plane address; words: times 2; double words: times 4 (CR17 bit 6, CR14 bit 6)
+ *     rows       a row is CR9 4:0 + 1 scan lines, twice as many with CR9 bit 7
+ *     CR17 1:0   0: row scan counter bit 0 (1) is address bit 13 (14), as in the CGA's (Hercules') graphics
+ *     CR18 …     line compare: from that scan line on, the picture starts at address 0
+ */
+import { DISPI, type Vga } from "../io/vga.ts";
+
+export type Mode = TextMode | GraphicsMode | FrameMode;
+
+/** Common to what the CRT controller reads from the planes. */
+interface Crt {
+  /** Plane address of the first byte, in counts of the address counter. */
+  readonly start: number;
+  /** Counts from one row to the next. */
+  readonly offset: number;
+  /** Shift of the counter: 0 bytes, 1 words, 2 double words. */
+  readonly shift: number;
+  /** Scan line of the picture (before doubling) at which the address counter starts again from 0. */
+  readonly split: number;
+  readonly width: number;
+  readonly height: number;
+  /** Dots that the picture is moved to the left. */
+  readonly pan: number;
+}
+
+export interface TextMode extends Crt {
+  readonly kind: "text";
+  readonly columns: number;
+  readonly rows: number;
+  readonly cellWidth: 8 | 9;
+  readonly cellHeight: number;
+  /** First and last scan line of the cursor in its cell, and its place in memory; nothing if it is off. */
+  readonly cursor: { readonly from: number; readonly to: number; readonly at: number } | undefined;
+}
+
+export interface GraphicsMode extends Crt {
+  /** Sixteen colours from four planes, four from pairs of bits, 256 from bytes. */
+  readonly kind: "planar" | "cga" | "bytes";
+  /** Scan lines for each line of the picture; with interleaving, address bits 13 and 14 come from them. */
+  readonly repeat: number;
+  readonly interleave: number;
+}
+
+/** The display interface's linear frame buffer. */
+export interface FrameMode {
+  readonly kind: "frame";
+  readonly bpp: number;
+  readonly width: number;
+  readonly height: number;
+  /** Bytes from line to line; offset of the first pixel. */
+  readonly pitch: number;
+  readonly start: number;
+}
+
+/** The mode that the registers describe; undefined: the screen is dark. */
+export function modeOf(vga: Vga): Mode | undefined {
+  const { crtc, dispi } = vga;
+  if (vga.dispiEnabled && dispi[DISPI.bpp] >= 8) return frameMode(vga);
+  if (!vga.visible) return undefined;
+  const wide = vga.dispiEnabled;
+  const overflow = crtc[7];
+  const lines = (crtc[0x12] | ((overflow & 0x02) << 7) | ((overflow & 0x40) << 3)) + 1;
+  const compare = crtc[0x18] | ((overflow & 0x10) << 4) | ((crtc[9] & 0x40) << 3);
+  const scans = (crtc[9] & 0x1f) + 1;
+  const doubled = crtc[9] & 0x80 ? 2 : 1;
+  const shift = crtc[0x14] & 0x40 ? 2 : crtc[0x17] & 0x40 ? 0 : 1;
+  const start = (crtc[0x0c] << 8) | crtc[0x0d];
+  // The offset register counts words, or double words.
+  const offset = crtc[0x13] << 1;
+  const clocks = crtc[1] + 1;
+  const pan = vga.attribute[0x13] & 15;
+  if (!(vga.graphics[6] & 1)) {
+    const cellWidth = vga.sequencer[1] & 1 ? 8 : 9;
+    const rows = Math.floor(lines / doubled / scans);
+    const cursorAt = (crtc[0x0e] << 8) | crtc[0x0f];
+    const from = crtc[0x0a] & 0x1f;
+    const to = Math.min(crtc[0x0b] & 0x1f, scans - 1);
+    return {
+      kind: "text",
+      columns: clocks,
+      rows,
+      cellWidth,
+      cellHeight: scans,
+      cursor: crtc[0x0a] & 0x20 || from > to ? undefined : { from, to, at: cursorAt },
+      start,
+      offset,
+      shift,
+      split: Math.floor((compare + 1) / doubled),
+      width: clocks * cellWidth,
+      height: rows * scans,
+      pan: cellWidth === 9 ? (pan + 1) % 9 : pan & 7,
+    };
+  }
+  const kind = vga.graphics[5] & 0x40 ? "bytes" : vga.graphics[5] & 0x20 ? "cga" : "planar";
+  // With interleaving, the scan lines of a row are different lines of the picture.
+  const interleave = ~crtc[0x17] & 3;
+  const repeat = doubled * (interleave ? 1 : scans);
+  const dots = kind === "bytes" ? 4 : 8;
+  return {
+    kind,
+    start: wide ? dispi[DISPI.x] / 8 + dispi[DISPI.y] * (dispi[DISPI.virtualWidth] >> 3) : start,
+    offset: wide ? dispi[DISPI.virtualWidth] >> 3 : offset,
+    shift: wide ? 0 : shift,
+    split: wide ? Number.POSITIVE_INFINITY : Math.floor((compare + 1) / repeat),
+    width: wide ? dispi[DISPI.width] : clocks * dots,
+    height: wide ? dispi[DISPI.height] : Math.max(1, Math.floor(lines / repeat)),
+    pan: kind === "bytes" ? (pan & 7) >> 1 : pan & 7,
+    repeat: wide ? 1 : repeat,
+    interleave: wide ? 0 : interleave && scans > 1 ? scans : 0,
+  };
+}
+
+function frameMode({ dispi }: Vga): FrameMode {
+  const bpp = dispi[DISPI.bpp];
+  const bytes = (bpp + 7) >> 3;
+  const pitch = dispi[DISPI.virtualWidth] * bytes;
+  const start = dispi[DISPI.y] * pitch + dispi[DISPI.x] * bytes;
+  return { kind: "frame", bpp, width: dispi[DISPI.width], height: dispi[DISPI.height], pitch, start };
+}

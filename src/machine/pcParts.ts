@@ -1,0 +1,153 @@
+/**
+ * What a PC has that boots its own disks, besides the chips of every board: RAM below the firmware, drives, display and
+ * input. A machine that is given a kernel does without.
+ */
+
+import type { BlockSource } from "../block/block.ts";
+import type { MmioBus } from "../bus/mmio.ts";
+import type { PortBus } from "../bus/pio.ts";
+import { Display } from "../display/display.ts";
+import { AtaDisk } from "../io/ataDisk.ts";
+import { AtapiCd } from "../io/atapiCd.ts";
+import type { I8042 } from "../io/i8042.ts";
+import { IdeChannel, type IdeDevice } from "../io/ideChannel.ts";
+import { Ps2Keyboard } from "../io/ps2Keyboard.ts";
+import { Ps2Mouse } from "../io/ps2Mouse.ts";
+import { Typist } from "../io/typist.ts";
+import { DISPI, Vga } from "../io/vga.ts";
+import { FRAME_BUFFER_SIZE, VgaMemory } from "../io/vgaMemory.ts";
+import type { Device, InterruptPin, Log, Timers } from "../shared/device.ts";
+import type { MachineMemory } from "../vmm/memory.ts";
+import * as map from "./memoryMap.ts";
+import type { PciHost } from "./pci.ts";
+import { HostBridge440fx } from "./pciChipset.ts";
+import { IDE_PORTS, IdePiix3 } from "./pciIde.ts";
+import { PciVga } from "./pciVga.ts";
+import { ShadowRam } from "./shadowRam.ts";
+
+/** Media, by drive. */
+export interface Drives {
+  /** Hard disks: at most four, with the CD three. */
+  readonly disks?: readonly BlockSource[];
+  /** A CD drive, with a disc or empty (null). */
+  readonly cdrom?: BlockSource | null;
+  /** Floppy drive A. */
+  readonly floppy?: BlockSource | null;
+}
+
+export interface PcOptions {
+  /** Bytes of firmware. */
+  readonly romSize: number;
+  readonly drives: Drives;
+}
+
+export interface PcBoard {
+  readonly memory: MachineMemory;
+  readonly timers: Timers;
+  readonly ports: PortBus;
+  readonly mmio: MmioBus;
+  readonly pci: PciHost;
+  readonly i8042: I8042;
+  readonly isa: (irq: number) => InterruptPin;
+  /** Every vCPU must drop its translations before it goes on. */
+  readonly onMoved: () => void;
+  readonly log: (channel: string) => Log;
+}
+
+/** Drive places on the two channels: the CD is the second channel's first, as firmware and guests expect it. */
+function places({ disks = [], cdrom }: Drives): (BlockSource | "cdrom" | undefined)[] {
+  const all: (BlockSource | "cdrom" | undefined)[] = [undefined, undefined, undefined, undefined];
+  if (cdrom !== undefined) all[2] = "cdrom";
+  for (const disk of disks) {
+    const free = all.indexOf(undefined);
+    if (free < 0) throw new RangeError("ide: there is room for four drives, the CD drive included");
+    all[free] = disk;
+  }
+  return all;
+}
+
+export class PcParts {
+  readonly host: HostBridge440fx;
+  readonly ide: IdePiix3;
+  readonly cd: AtapiCd | undefined;
+  readonly display: Display;
+  readonly keyboard: Ps2Keyboard;
+  readonly mouse: Ps2Mouse;
+  readonly typist: Typist;
+  /** Contents of memory come from a snapshot: nothing is moved between the VGA's memories. */
+  #restoring = false;
+  readonly #vgaMemory: VgaMemory;
+  /** In the order of restoring and of reset. */
+  readonly devices: readonly Device<{ version: number }>[];
+
+  constructor(options: PcOptions, board: PcBoard) {
+    const { memory, ports, mmio, pci, log } = board;
+    const shadow = new ShadowRam(memory, options.romSize, board.onMoved);
+    mmio.attach(map.OPTION_ROM_BASE, map.BIOS_AREA_END - map.OPTION_ROM_BASE, shadow);
+    this.host = new HostBridge440fx((segments) => shadow.apply(segments));
+    shadow.apply(this.host.pam());
+
+    const { drives } = options;
+    const devices = places(drives).map((medium, n): IdeDevice | undefined => {
+      const serial = `TBHV${String(n + 1).padStart(5, "0")}`;
+      if (medium === "cdrom") return new AtapiCd(drives.cdrom ?? undefined, serial, log("ide"));
+      return medium && new AtaDisk(medium, serial, log("ide"));
+    });
+    this.cd = devices.find((d) => d instanceof AtapiCd);
+    const channel = (n: 0 | 1): IdeChannel =>
+      new IdeChannel({
+        drives: [devices[2 * n], devices[2 * n + 1]],
+        irq: board.isa(IDE_PORTS[n].irq),
+        memory,
+        mayMaster: () => this.ide.busMaster,
+        log: log("ide"),
+      });
+    this.ide = new IdePiix3([channel(0), channel(1)], (base, length, handler) => ports.attach(base, length, handler));
+    pci.add(map.PCI_SLOT_HOST, 0, this.host);
+    pci.add(map.PCI_SLOT_ISA, map.PCI_FUNCTION_IDE, this.ide);
+
+    const vgaMemory = new VgaMemory(memory, board.onMoved);
+    this.#vgaMemory = vgaMemory;
+    const vga: Vga = new Vga(
+      {
+        clock: board.timers,
+        memorySize: FRAME_BUFFER_SIZE,
+        onMemory: (clear) => {
+          vgaMemory.follow(vga, this.#restoring);
+          if (clear && !this.#restoring) vgaMemory.clear(vga.dispi[DISPI.bpp] === 4);
+        },
+        log: log("vga"),
+      },
+      vgaMemory.latch,
+    );
+    ports.attach(0x3b0, 0x30, vga.ports);
+    ports.attach(0x1ce, 3, vga.dispiPorts);
+    const pciVga = new PciVga(vgaMemory.frameBuffer);
+    pci.add(map.PCI_SLOT_VGA, 0, pciVga);
+    this.display = new Display(vga, vgaMemory, board.timers);
+
+    this.keyboard = new Ps2Keyboard();
+    this.mouse = new Ps2Mouse();
+    this.typist = new Typist(this.keyboard, board.timers);
+    this.keyboard.onData = board.i8042.attach("keyboard", this.keyboard);
+    this.mouse.onData = board.i8042.attach("mouse", this.mouse);
+    this.devices = [this.host, this.ide, pciVga, vga, this.keyboard, this.mouse, this.typist] as readonly Device<{
+      version: number;
+    }>[];
+  }
+
+  /** While a snapshot's states are put in. */
+  set restoring(on: boolean) {
+    this.#restoring = on;
+  }
+
+  /** The machine's memory was replaced. */
+  memoryReplaced(): void {
+    this.#vgaMemory.touch();
+  }
+
+  /** Some medium has not answered yet. */
+  get busy(): boolean {
+    return this.ide.busy;
+  }
+}

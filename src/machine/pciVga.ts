@@ -1,0 +1,40 @@
+/**
+ * The VGA as a PCI function: 1234:1111, which VGA BIOSes and drivers know for the Bochs display interface, with the linear frame
+ * buffer at BAR 0. Its ROM is given to firmware by fw_cfg.
+ */
+import { FRAME_BUFFER_SIZE } from "../io/vgaMemory.ts";
+import type { Device, IoHandler } from "../shared/device.ts";
+import { COMMAND, COMMAND_IO, COMMAND_MEMORY, type PciConfigV1, PciFunction } from "./pciFunction.ts";
+
+/** The frame buffer is memory: nobody is asked while it is mapped. */
+const NOBODY: IoHandler = { read: () => 0xffff_ffff, write: () => {} };
+
+export class PciVga extends PciFunction implements Device<PciConfigV1> {
+  /** @param frameBuffer backing address */
+  constructor(frameBuffer: number) {
+    super("pciVga", {
+      vendor: 0x1234,
+      device: 0x1111,
+      classCode: 0x03_0000,
+      revision: 2,
+      subsystemVendor: 0x1af4,
+      subsystem: 0x1100,
+    });
+    this.define(COMMAND, 2, 0, COMMAND_IO | COMMAND_MEMORY);
+    this.defineBar(0, {
+      kind: "memory32",
+      size: FRAME_BUFFER_SIZE,
+      prefetchable: true,
+      handler: NOBODY,
+      backing: frameBuffer,
+    });
+  }
+
+  export(): PciConfigV1 {
+    return this.exportConfig();
+  }
+
+  import(state: PciConfigV1): void {
+    this.applyConfig(this.checkConfig(state));
+  }
+}
