@@ -2,6 +2,8 @@
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
 import { BlockError, type BlockSource } from "../block/block.ts";
 import { OverlayBlocks } from "../block/overlay.ts";
+import { PaddedBlocks } from "../block/padded.ts";
+import { floppyFormat } from "../io/floppyFormat.ts";
 import { reason, UsageError } from "./options.ts";
 
 export class FileBlocks implements BlockSource {
@@ -43,8 +45,8 @@ export class FileBlocks implements BlockSource {
 export type MediumKind = "disk" | "cdrom" | "floppy";
 /** Bytes of a sector, by drive; an image is of whole ones. */
 const SECTORS = { disk: 512, cdrom: 2048, floppy: 512 } as const;
-/** Formats of 3.5 and 5.25 inch disks, in KiB. */
-export const FLOPPY_SIZES = [160, 180, 320, 360, 720, 1200, 1440, 1680, 1722, 2880] as const;
+/** Sizes in KiB that an image of another size is taken for the beginning of. */
+const FLOPPY_SIZES = [360, 720, 1440, 2880] as const;
 
 /**
  * Opens an image. Disks and floppies are written into the file, or with `,overlay` into memory.
@@ -69,8 +71,12 @@ export function openMedium(kind: MediumKind, text: string): BlockSource {
   if (source.size % sector && kind !== "cdrom") {
     fail(`${source.size} bytes are not a whole number of sectors of ${sector}; is it cut off?`);
   }
-  if (kind === "floppy" && !FLOPPY_SIZES.some((kib) => kib * 1024 === source.size)) {
-    fail(`${source.size} bytes are no floppy disk; there are ${FLOPPY_SIZES.join(", ")} KiB`);
+  let medium: BlockSource = source;
+  if (kind === "floppy" && !floppyFormat(source.size)) {
+    // Images are cut off behind their last file: the next common size is meant.
+    const size = FLOPPY_SIZES.map((kib) => kib * 1024).find((bytes) => bytes > source.size);
+    if (size === undefined) return fail(`${source.size} bytes are more than a floppy disk has, 2880 KiB`);
+    medium = new PaddedBlocks(source, size);
   }
-  return overlay ? new OverlayBlocks(source) : source;
+  return overlay ? new OverlayBlocks(medium) : medium;
 }

@@ -17,6 +17,8 @@ import type { Vlapic } from "../io/vlapic.ts";
 import type { Device, InterruptPin, Log, Timers } from "../shared/device.ts";
 import { Chipset } from "../vmm/chipset.ts";
 import type { MachineMemory } from "../vmm/memory.ts";
+import type { AcpiConfig } from "./acpi.ts";
+import { firmwareTables } from "./firmwareTables.ts";
 import { FwCfg } from "./fwCfg.ts";
 import { e820Map, firmwareE820 } from "./loader/e820.ts";
 import * as map from "./memoryMap.ts";
@@ -56,6 +58,16 @@ export interface BoardOptions {
   readonly firmwareFiles?: Readonly<Record<string, Uint8Array>>;
   readonly log: (channel: string) => Log;
 }
+
+/** What a machine with firmware says of itself. */
+const acpiOf = (vcpus: number): AcpiConfig => ({
+  apicIds: Array.from({ length: vcpus }, (_, id) => id),
+  comPorts: 1,
+  pmTimerBits: 32,
+  hpetTimers: 3,
+  i8042: true,
+  vga: true,
+});
 
 /** Maps a PCI function's memory, unless there is other memory: RAM and ROM come before the bus. */
 function mapMemory(
@@ -136,7 +148,7 @@ export class Board {
         ramSize: options.ramSize,
         nographic: options.pc === undefined,
         e820: options.pc ? firmwareE820(options.ramSize) : e820Map(options.ramSize),
-        ...(options.firmwareFiles && { files: options.firmwareFiles }),
+        ...(options.pc && { files: { ...firmwareTables(acpiOf(options.vcpus)), ...options.firmwareFiles } }),
       },
       log("fwcfg"),
     );
@@ -175,6 +187,7 @@ export class Board {
         ports: this.ports,
         mmio: this.mmio,
         pci,
+        rtc: chips.rtc,
         i8042,
         isa: (irq) => chips.isa(irq),
         onMoved: options.onMoved,

@@ -9,6 +9,8 @@ import type { PortBus } from "../bus/pio.ts";
 import { Display } from "../display/display.ts";
 import { AtaDisk } from "../io/ataDisk.ts";
 import { AtapiCd } from "../io/atapiCd.ts";
+import { Dma8237 } from "../io/dma8237.ts";
+import { Floppy } from "../io/floppy.ts";
 import type { I8042 } from "../io/i8042.ts";
 import { IdeChannel, type IdeDevice } from "../io/ideChannel.ts";
 import { Ps2Keyboard } from "../io/ps2Keyboard.ts";
@@ -16,6 +18,7 @@ import { Ps2Mouse } from "../io/ps2Mouse.ts";
 import { Typist } from "../io/typist.ts";
 import { DISPI, Vga } from "../io/vga.ts";
 import { FRAME_BUFFER_SIZE, VgaMemory } from "../io/vgaMemory.ts";
+import type { Vrtc } from "../io/vrtc.ts";
 import type { Device, InterruptPin, Log, Timers } from "../shared/device.ts";
 import type { MachineMemory } from "../vmm/memory.ts";
 import * as map from "./memoryMap.ts";
@@ -47,11 +50,24 @@ export interface PcBoard {
   readonly ports: PortBus;
   readonly mmio: MmioBus;
   readonly pci: PciHost;
+  readonly rtc: Vrtc;
   readonly i8042: I8042;
   readonly isa: (irq: number) => InterruptPin;
   /** Every vCPU must drop its translations before it goes on. */
   readonly onMoved: () => void;
   readonly log: (channel: string) => Log;
+}
+
+const FLOPPY_IRQ = 6;
+const FLOPPY_DMA = 2;
+/** CMOS: floppy drive types, A in the upper half; equipment: drives, a VGA, an FPU, keyboard and display. */
+const CMOS_FLOPPY = 0x10;
+const CMOS_EQUIPMENT = 0x14;
+
+/** What firmware reads of the drives in CMOS memory (IBM PC/AT Technical Reference, "Real-time clock"). */
+function setCmos(rtc: Vrtc, floppyType: number): void {
+  rtc.setCmos(CMOS_FLOPPY, floppyType << 4);
+  rtc.setCmos(CMOS_EQUIPMENT, 0x0e | (floppyType ? 1 : 0));
 }
 
 /** Drive places on the two channels: the CD is the second channel's first, as firmware and guests expect it. */
@@ -70,6 +86,7 @@ export class PcParts {
   readonly host: HostBridge440fx;
   readonly ide: IdePiix3;
   readonly cd: AtapiCd | undefined;
+  readonly floppy: Floppy | undefined;
   readonly display: Display;
   readonly keyboard: Ps2Keyboard;
   readonly mouse: Ps2Mouse;
@@ -106,6 +123,26 @@ export class PcParts {
     pci.add(map.PCI_SLOT_HOST, 0, this.host);
     pci.add(map.PCI_SLOT_ISA, map.PCI_FUNCTION_IDE, this.ide);
 
+    const dma = new Dma8237(memory);
+    const floppy =
+      drives.floppy === undefined
+        ? undefined
+        : new Floppy({
+            medium: drives.floppy ?? undefined,
+            irq: board.isa(FLOPPY_IRQ),
+            dma: dma.channel(FLOPPY_DMA),
+            timers: board.timers,
+            log: log("floppy"),
+          });
+    this.floppy = floppy;
+    dma.onReady = (channel) => {
+      if (channel === FLOPPY_DMA) floppy?.dmaReady();
+    };
+    for (const chip of [dma, ...(floppy ? [floppy] : [])]) {
+      for (const { base, length, handler } of chip.handlers) ports.attach(base, length, handler);
+    }
+    setCmos(board.rtc, floppy?.driveType ?? 0);
+
     const vgaMemory = new VgaMemory(memory, board.onMoved);
     this.#vgaMemory = vgaMemory;
     const vga: Vga = new Vga(
@@ -131,7 +168,17 @@ export class PcParts {
     this.typist = new Typist(this.keyboard, board.timers);
     this.keyboard.onData = board.i8042.attach("keyboard", this.keyboard);
     this.mouse.onData = board.i8042.attach("mouse", this.mouse);
-    this.devices = [this.host, this.ide, pciVga, vga, this.keyboard, this.mouse, this.typist] as readonly Device<{
+    this.devices = [
+      this.host,
+      this.ide,
+      dma,
+      ...(floppy ? [floppy] : []),
+      pciVga,
+      vga,
+      this.keyboard,
+      this.mouse,
+      this.typist,
+    ] as readonly Device<{
       version: number;
     }>[];
   }
@@ -148,6 +195,6 @@ export class PcParts {
 
   /** Some medium has not answered yet. */
   get busy(): boolean {
-    return this.ide.busy;
+    return this.ide.busy || (this.floppy?.busy ?? false);
   }
 }

@@ -1,0 +1,32 @@
+/** An image that ends early: what is behind its end reads as zeros, and cannot be written. */
+import { BlockError, type BlockSource } from "./block.ts";
+
+export class PaddedBlocks implements BlockSource {
+  readonly size: number;
+  readonly readOnly: boolean;
+  readonly #base: BlockSource;
+
+  /** @param size bytes that the medium is to have */
+  constructor(base: BlockSource, size: number) {
+    this.#base = base;
+    this.size = size;
+    this.readOnly = base.readOnly;
+  }
+
+  read(offset: number, into: Uint8Array): void | Promise<void> {
+    const there = Math.min(into.length, Math.max(0, this.#base.size - offset));
+    into.fill(0, there);
+    return there ? this.#base.read(offset, into.subarray(0, there)) : undefined;
+  }
+
+  write(offset: number, from: Uint8Array): void | Promise<void> {
+    if (offset + from.length > this.#base.size) {
+      throw new BlockError(`cannot write at ${offset}: the image has ${this.#base.size} bytes`);
+    }
+    return this.#base.write(offset, from);
+  }
+
+  flush(): void | Promise<void> {
+    return this.#base.flush();
+  }
+}
