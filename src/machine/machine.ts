@@ -7,9 +7,8 @@
  *                              off | failed | (reset: boots again)
  */
 import { DebugLog, type LogSink } from "../debug/log.ts";
-import { cpuToggles, hasFeature } from "../isa/cpuModel.ts";
 import { VGA_MEMORY_SIZE } from "../io/vgaMemory.ts";
-import { cpuToggles } from "../isa/cpuModel.ts";
+import { cpuToggles, hasFeature } from "../isa/cpuModel.ts";
 import { DEFAULT } from "../isa/features.ts";
 import { EXIT } from "../shared/exit.ts";
 import { ATTENTION, CONTROL, STATS, VCPU } from "../shared/layout.ts";
