@@ -136,15 +136,30 @@ describe("a file", () => {
 });
 
 describe("an option", () => {
-  it.each(["disk", "cdrom", "floppy", "keys", "screen"])(
-    "--%s is not there yet, with a value and without",
-    async (name) => {
-      for (const words of [[`--${name}`], [`--${name}`, "x"], [`--${name}=x`], ["--memory", "64M", `--${name}`]]) {
-        await refused(["run", ...words], new RegExp(`^tabhyve: --${name}: not there yet\n$`));
-      }
-    },
-    20_000,
+  it.each([
+    ["--disk", "x"],
+    ["--cdrom", "x"],
+    ["--floppy", "x"],
+    ["--keys", "a=>b"],
+    ["--screen", "x"],
+    ["--vgabios", "x"],
+  ])("%s without firmware", (name, value) =>
+    refused(["run", name, value], new RegExp(`${name}: needs firmware that boots a PC's drives; name one with --bios`)),
   );
+  it("media that are none", async () => {
+    const bios = scratch.file("bios", new Uint8Array(4096));
+    const cut = scratch.file("cut", new Uint8Array(1000));
+    const large = scratch.file("large", new Uint8Array(3_000_320));
+    for (const [words, why] of [
+      [["--disk", cut], /cut: 1000 bytes are not a whole number of sectors of 512; is it cut off\?/],
+      [["--disk", scratch.file("none", "")], /none: is empty/],
+      [["--disk", "/nowhere"], /--disk \/nowhere: no such file or directory/],
+      [["--floppy", large], /more than a floppy disk has, 2880 KiB/],
+      [["--cdrom", `${cut},overlay`], /a CD is not written, so ,overlay means nothing/],
+    ] as [string[], RegExp][]) {
+      await refused(["run", "--bios", bios, ...words], why);
+    }
+  }, 20_000);
   it.each<[string[], RegExp]>([
     [["run", "--kernal", "x"], /unknown option '--kernal'/],
     [["run", "vmlinuz"], /'vmlinuz': not an option of run/],
