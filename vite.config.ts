@@ -62,9 +62,11 @@ function contentSecurityPolicy(): Plugin {
   };
 }
 
+const ROLES = ["kernel", "initrd", "bios", "vgabios"] as const;
+
 /** The part of guests/manifest.json that says which files belong to it. */
 interface Listed {
-  guests: { kernel: { file: string }; initrd?: { file: string } }[];
+  guests: Partial<Record<(typeof ROLES)[number], { file: string }>>[];
 }
 
 /**
@@ -106,7 +108,7 @@ function guestFiles(): Plugin {
       if (!existsSync(manifest)) return;
       const listed = JSON.parse(readFileSync(manifest, "utf8")) as Listed;
       mkdirSync(join(site, "guests"), { recursive: true });
-      for (const file of listed.guests.flatMap((g) => [g.kernel, ...(g.initrd ? [g.initrd] : [])])) {
+      for (const file of listed.guests.flatMap((g) => ROLES.flatMap((role) => g[role] ?? []))) {
         cpSync(join(guests, file.file), join(site, "guests", siteName(file.file)));
         file.file = siteName(file.file);
       }

@@ -66,7 +66,8 @@ const intact = ({ file, bytes, sha256: expected }) => {
   const data = readFileSync(path);
   return data.length === bytes && sha256(data) === expected;
 };
-const filesOf = (guest) => [guest.kernel, ...(guest.initrd ? [guest.initrd] : [])];
+const ROLES = ["kernel", "initrd", "bios", "vgabios"];
+const filesOf = (guest) => ROLES.flatMap((role) => guest[role] ?? []);
 
 /** What recipes build with: packages by name and the files in them, and a place for results. */
 class Workshop {
@@ -168,8 +169,7 @@ async function prepare(ids, update) {
     // Guests share files: what was written anew holds for all of them.
     const written = new Map(filesOf(guest).map((f) => [f.file, f]));
     for (const other of manifest.guests) {
-      other.kernel = written.get(other.kernel.file) ?? other.kernel;
-      if (other.initrd) other.initrd = written.get(other.initrd.file) ?? other.initrd;
+      for (const role of ROLES) if (other[role]) other[role] = written.get(other[role].file) ?? other[role];
     }
     writeWhole(MANIFEST, `${JSON.stringify(manifest, null, 2)}\n`);
     say(`${id}: ready`);

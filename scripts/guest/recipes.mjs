@@ -135,6 +135,27 @@ export const RECIPES = {
       return { kernel: record, append: "console=ttyS0,115200", memory: "64M", packages: [about] };
     },
   },
+  pc: {
+    title: "A PC that boots your disk, CD or floppy",
+    async make(shop) {
+      const folder = "usr/share/seabios/";
+      const names = { bios: "bios-256k.bin", vgabios: "vgabios-stdvga.bin" };
+      const wanted = (path) => Object.values(names).some((name) => path === folder + name);
+      const { files, about } = await shop.package("seabios", "amd64", { wanted });
+      const record = (name) => {
+        if (!files.has(folder + name)) throw new Error(`package seabios has no ${name}`);
+        return shop.write(name, files.get(folder + name));
+      };
+      return {
+        bios: record(names.bios),
+        vgabios: record(names.vgabios),
+        description: "SeaBIOS. Drop an image on the page: a CD, a floppy disk, a hard disk with a boot sector.",
+        append: "",
+        memory: "128M",
+        packages: [about],
+      };
+    },
+  },
   bench: bench("CPU benchmarks, 64-bit", ...CLOUD, [["bench-amd64", ["-m64"]]]),
   bench32: bench("CPU benchmarks, 32-bit", ...I386, [
     ["bench-i386", ["-m32"]],

@@ -1,4 +1,5 @@
 /** An image that ends early: what is behind its end reads as zeros, and cannot be written. */
+import { floppyFormat } from "../io/floppyFormat.ts";
 import { BlockError, type BlockSource } from "./block.ts";
 
 export class PaddedBlocks implements BlockSource {
@@ -29,4 +30,19 @@ export class PaddedBlocks implements BlockSource {
   flush(): void | Promise<void> {
     return this.#base.flush();
   }
+}
+
+/** Sizes in KiB that a floppy image of another size is taken for the beginning of. */
+const FLOPPY_SIZES = [360, 720, 1440, 2880] as const;
+
+/**
+ * A floppy disk of a size that there is: images are often cut off behind their last file.
+ *
+ * @throws BlockError if it is larger than any floppy disk
+ */
+export function floppyMedium(image: BlockSource): BlockSource {
+  if (floppyFormat(image.size)) return image;
+  const size = FLOPPY_SIZES.map((kib) => kib * 1024).find((bytes) => bytes > image.size);
+  if (size === undefined) throw new BlockError(`${image.size} bytes are more than a floppy disk has, 2880 KiB`);
+  return new PaddedBlocks(image, size);
 }

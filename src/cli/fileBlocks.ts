@@ -2,8 +2,7 @@
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
 import { BlockError, type BlockSource } from "../block/block.ts";
 import { OverlayBlocks } from "../block/overlay.ts";
-import { PaddedBlocks } from "../block/padded.ts";
-import { floppyFormat } from "../io/floppyFormat.ts";
+import { floppyMedium } from "../block/padded.ts";
 import { reason, UsageError } from "./options.ts";
 
 export class FileBlocks implements BlockSource {
@@ -45,8 +44,6 @@ export class FileBlocks implements BlockSource {
 export type MediumKind = "disk" | "cdrom" | "floppy";
 /** Bytes of a sector, by drive; an image is of whole ones. */
 const SECTORS = { disk: 512, cdrom: 2048, floppy: 512 } as const;
-/** Sizes in KiB that an image of another size is taken for the beginning of. */
-const FLOPPY_SIZES = [360, 720, 1440, 2880] as const;
 
 /**
  * Opens an image. Disks and floppies are written into the file, or with `,overlay` into memory.
@@ -72,11 +69,10 @@ export function openMedium(kind: MediumKind, text: string): BlockSource {
     fail(`${source.size} bytes are not a whole number of sectors of ${sector}; is it cut off?`);
   }
   let medium: BlockSource = source;
-  if (kind === "floppy" && !floppyFormat(source.size)) {
-    // Images are cut off behind their last file: the next common size is meant.
-    const size = FLOPPY_SIZES.map((kib) => kib * 1024).find((bytes) => bytes > source.size);
-    if (size === undefined) return fail(`${source.size} bytes are more than a floppy disk has, 2880 KiB`);
-    medium = new PaddedBlocks(source, size);
+  try {
+    if (kind === "floppy") medium = floppyMedium(source);
+  } catch (error) {
+    return fail((error as Error).message);
   }
   return overlay ? new OverlayBlocks(medium) : medium;
 }

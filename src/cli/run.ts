@@ -2,6 +2,7 @@
 import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { availableParallelism, constants } from "node:os";
 import type { InputEntry } from "../machine/determinism.ts";
+import { VGA_ROM } from "../machine/firmwareTables.ts";
 import { Machine, type MachineStats, type StopReason } from "../machine/machine.ts";
 import type { Drives } from "../machine/pcParts.ts";
 import { stateHash } from "../machine/stateHash.ts";
@@ -64,8 +65,6 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const GRACE = 3000;
 /** Milliseconds between two looks at the screen. */
 const LOOK = 40;
-/** The name by which SeaBIOS looks for the ROM of our VGA. */
-const VGA_ROM = "pci1234,1111.rom";
 
 /** How a run ended; the message is for stderr. */
 interface Ending {

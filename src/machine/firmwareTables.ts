@@ -8,6 +8,9 @@
  */
 import { type AcpiConfig, acpiTables } from "./acpi.ts";
 
+/** The name by which SeaBIOS looks for the ROM of our VGA. */
+export const VGA_ROM = "pci1234,1111.rom";
+
 const TABLES = "etc/acpi/tables";
 const RSDP = "etc/acpi/rsdp";
 const COMMAND_SIZE = 128;

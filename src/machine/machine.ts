@@ -433,6 +433,18 @@ export class Machine implements DeviceSide {
     this.#engine.kick(0);
   }
 
+  /** Presses a key of it, or lets it go: KeyboardEvent.code (src/io/scanCodes.ts). */
+  key(code: string, pressed: boolean): void {
+    this.board.pc?.keyboard.key(code, pressed);
+    this.#engine.kick(0);
+  }
+
+  /** Moves its mouse: pixels, y downwards; notches; buttons left 1, right 2, middle 4. */
+  mouse(dx: number, dy: number, wheel: number, buttons: number): void {
+    this.board.pc?.mouse.move(dx, dy, wheel, buttons);
+    this.#engine.kick(0);
+  }
+
   #takeInput(bytes: Uint8Array): void {
     this.#serialIn.push(bytes);
     this.#feedSerial();

@@ -1,8 +1,10 @@
 import type { Console } from "../console/console.ts";
-import { embeddedGuest, fetchGuests, type Guest, ownGuest } from "./guests.ts";
+import type { Screen } from "../console/screen.ts";
+import { embeddedGuest, fetchGuests, type Guest, isPc, ownGuest } from "./guests.ts";
+import type { ImageRole } from "./images.ts";
 import type { MachineHandle, MachineState, StopDetail } from "./machineHandle.ts";
 import { type OwnFiles, sortFiles } from "./ownFiles.ts";
-import { type Problem, type ProblemAction, problemOfManifest } from "./problems.ts";
+import { type Problem, type ProblemAction, problemOfManifest, problemOfMissingFirmware } from "./problems.ts";
 import { Session } from "./session.ts";
 import {
   chooseTransport,
@@ -25,6 +27,7 @@ export class App {
   readonly #files = new Map<string, Uint8Array<ArrayBuffer>>();
   readonly #darkQuery = matchMedia("(prefers-color-scheme: dark)");
   #console: Console | undefined;
+  #screen: Screen | undefined;
   #toastTimer: ReturnType<typeof setTimeout> | undefined;
 
   settings: Settings = loadSettings(safeStorage(), matchMedia("(max-width: 600px)").matches);
@@ -37,6 +40,8 @@ export class App {
   pageProblem: Problem | undefined;
   /** On narrow screens one of the two panes is shown. */
   pane: "guests" | "console" = "guests";
+  /** What of a machine with a display is shown. */
+  view: "screen" | "console" = "console";
   toast = "";
   dragging = false;
 
@@ -56,6 +61,27 @@ export class App {
 
   get console(): Console | undefined {
     return this.#console;
+  }
+
+  attachScreen(screen: Screen): void {
+    this.#screen = screen;
+  }
+
+  get screen(): Screen | undefined {
+    return this.#screen;
+  }
+
+  /** Whether the machine there is has a display. */
+  get hasScreen(): boolean {
+    const plan = this.session?.plan;
+    return plan !== undefined && (isPc(plan.guest) || (plan.guest.kind === "own" && plan.own.bios !== undefined));
+  }
+
+  show(view: "screen" | "console"): void {
+    this.view = view;
+    this.changed();
+    // The element is focusable only when it is shown.
+    queueMicrotask(() => (view === "screen" ? this.#screen : this.#console)?.focus());
   }
 
   async loadGuests(): Promise<void> {
@@ -91,7 +117,10 @@ export class App {
   }
 
   get startable(): boolean {
-    return this.state !== "preparing" && (this.selected.kind !== "own" || this.own.kernel !== undefined);
+    return (
+      this.state !== "preparing" &&
+      (this.selected.kind !== "own" || this.own.kernel !== undefined || this.own.bios !== undefined)
+    );
   }
 
   get dark(): boolean {
@@ -120,6 +149,7 @@ export class App {
     const session = new Session(plan, this.#files, {
       changed: () => this.changed(),
       serial: (bytes) => this.#console?.write(bytes),
+      screen: (lines) => this.#screen?.update(lines),
       consoleSize: () => this.#fittedSize(),
       created: (handle) => this.#onCreated(handle),
       state: (state, detail) => this.#onState(state, detail),
@@ -127,8 +157,10 @@ export class App {
     this.session = session;
     this.pageProblem = undefined;
     this.pane = "console";
+    this.view = this.hasScreen ? "screen" : "console";
     this.#console?.setLive(false);
     this.#console?.reset();
+    this.#screen?.clear();
     this.changed();
     await old?.end();
     if (!session.gone) await session.start();
@@ -149,7 +181,7 @@ export class App {
   async reset(): Promise<void> {
     this.#console?.reset();
     await this.session?.command((m) => m.reset());
-    this.#console?.focus();
+    (this.view === "screen" ? this.#screen : this.#console)?.focus();
   }
 
   async powerOff(): Promise<void> {
@@ -159,16 +191,23 @@ export class App {
   async addFiles(files: Iterable<File>): Promise<void> {
     const { found, problem } = await sortFiles(files);
     this.pageProblem = problem;
-    if (found.kernel || found.initrd) {
+    const roles = (Object.keys(found) as ImageRole[]).sort((a, b) => ORDER.indexOf(a) - ORDER.indexOf(b));
+    if (roles.length) {
       this.own = { ...this.own, ...found };
-      this.selected = ownGuest;
-      this.say(`${[found.kernel && "Kernel", found.initrd && "Initrd"].filter(Boolean).join(" and ")} added.`);
+      // A medium goes into the PC that is offered, unless firmware was brought along.
+      const pc = this.guests?.find(isPc);
+      const kernel = roles.includes("kernel") || roles.includes("initrd");
+      if (kernel) this.selected = ownGuest;
+      else this.selected = pc && !this.own.bios ? pc : ownGuest;
+      if (!kernel && !pc && !this.own.bios) this.pageProblem ??= problemOfMissingFirmware();
+      const said = roles.map((role, i) => (i ? NAMES[role] : NAMES[role][0]!.toUpperCase() + NAMES[role].slice(1)));
+      this.say(`${said.join(" and ")} added.`);
     }
     if (!this.live) this.pane = "console";
     this.changed();
   }
 
-  removeFile(role: "kernel" | "initrd"): void {
+  removeFile(role: ImageRole): void {
     const { [role]: _, ...rest } = this.own;
     this.own = rest;
     this.changed();
@@ -267,7 +306,7 @@ export class App {
     if (!c || !size) return;
     c.setLive(true);
     handle.setConsoleSize(size.cols, size.rows);
-    c.focus();
+    (this.view === "screen" ? this.#screen : c)?.focus();
   }
 
   #onState(state: MachineState, detail: StopDetail | undefined): void {
@@ -293,6 +332,18 @@ export class App {
     this.changed();
   }
 }
+
+/** What files are, in the order in which they are named. */
+const NAMES: Readonly<Record<ImageRole, string>> = {
+  kernel: "kernel",
+  initrd: "initrd",
+  bios: "firmware",
+  vgabios: "display ROM",
+  cdrom: "CD",
+  floppy: "floppy disk",
+  disk: "disk",
+};
+const ORDER = Object.keys(NAMES) as ImageRole[];
 
 /** Opens a modal dialog of the page by its id. */
 export function openDialog(id: string): void {

@@ -53,6 +53,9 @@ export const ownGuest: Guest = {
   kind: "own",
 };
 
+/** Whether a guest boots by firmware: it has drives and a screen. */
+export const isPc = (guest: Guest): boolean => guest.files.some(({ role }) => role === "bios");
+
 /** Thrown by parseManifest; the message names the entry and the field. */
 export class ManifestError extends Error {
   constructor(message: string) {
@@ -63,7 +66,7 @@ export class ManifestError extends Error {
 
 /**
  * Checks a manifest as `npm run guests` writes it: `{guests: [{id, title, description?, kernel, initrd?, append?,
- * memory?, packages?}]}` with `kernel` and `initrd` as `{file, bytes, sha256}`, `memory` in bytes or text like "512M"
+ * memory?, packages?}]}`, or `bios` and `vgabios` for `kernel`, these files as `{file, bytes, sha256}`, `memory` in bytes or text like "512M"
  * and `packages` as `[{name, version}]`. File names may not leave the folder; what else is there is ignored.
  */
 export function parseManifest(data: unknown): Guest[] {
@@ -81,8 +84,12 @@ export function parseManifest(data: unknown): Guest[] {
     const id = text("id");
     if (seen.has(id)) bad(`the id “${id}” is used twice`);
     seen.add(id);
-    const files = [parseFile("kernel", entry?.kernel, bad)];
-    if (entry?.initrd !== undefined) files.push(parseFile("initrd", entry.initrd, bad));
+    // A kernel, or firmware that boots what is in the drives.
+    const first = entry?.bios === undefined ? "kernel" : "bios";
+    const files = [parseFile(first, entry?.[first], bad)];
+    for (const role of ["initrd", "vgabios"] as const) {
+      if (entry?.[role] !== undefined) files.push(parseFile(role, entry[role], bad));
+    }
     const packages = parsePackages(entry?.packages);
     return {
       id,

@@ -1,10 +1,15 @@
+import { floppyFormat } from "../io/floppyFormat.ts";
+
 /**
- * Tells a kernel from an initrd by content, so that files can be dropped in any order and under any name. It only
+ * Tells kernel, initrd, firmware and media by content, so that files can be dropped in any order and under any name. It only
  * sorts; whether a kernel can really be used is the loader's question. What cannot be either is named, so that
  * the refusal can say what was found.
  */
 
-export type ImageRole = "kernel" | "initrd";
+export type ImageRole = "kernel" | "initrd" | "bios" | "vgabios" | MediumRole;
+/** What goes into a drive, and is read while the machine runs. */
+export type MediumRole = "disk" | "cdrom" | "floppy";
+export const MEDIA: readonly MediumRole[] = ["cdrom", "floppy", "disk"];
 
 export interface ImageKind {
   /** Absent when the file can be neither. */
@@ -45,8 +50,16 @@ function looksLikeText(b: Uint8Array): boolean {
   return head.every((c) => c === 9 || c === 10 || c === 13 || (c >= 32 && c !== 127));
 }
 
-/** @param b the file, or at least its first 36 KiB (an ISO's magic lies at 32 KiB) */
-export function identifyImage(b: Uint8Array): ImageKind {
+/** Firmware ends with the instruction at the reset vector, a far jump, in whole 64 KiB. */
+function isFirmware(tail: Uint8Array, size: number): boolean {
+  return size % 0x1_0000 === 0 && size <= 0x20_0000 && tail.length === 16 && tail[0] === 0xea;
+}
+
+/**
+ * @param b the file, or at least its first 36 KiB (an ISO's magic lies at 32 KiB)
+ * @param size of the whole file, and its last 16 bytes
+ */
+export function identifyImage(b: Uint8Array, size = b.length, tail = b.subarray(-16)): ImageKind {
   if (b.length === 0) return { what: "an empty file" };
   // Linux x86 boot protocol: setup header magic at 0x202, protocol version at 0x206.
   if (b.length >= 0x208 && ascii(b, 0x202, 4) === "HdrS") {
@@ -70,10 +83,19 @@ export function identifyImage(b: Uint8Array): ImageKind {
   if (/^07070[127]$/.test(ascii(b, 0, 6))) return { role: "initrd", what: "cpio archive" };
   if (hasMultibootHeader(b)) return { role: "kernel", what: "Multiboot image" };
   if (b.length >= 0x3c && ascii(b, 0x38, 4) === "ARM\x64") return { what: "a Linux kernel for AArch64" };
-  if (b.length >= 0x8006 && ascii(b, 0x8001, 5) === "CD001") return { what: "a CD image (ISO 9660)" };
+  if (b.length >= 0x8006 && ascii(b, 0x8001, 5) === "CD001") return { role: "cdrom", what: "CD image (ISO 9660)" };
+  if (starts(b, 0x55, 0xaa) && b.length > 3 && b[2]! * 512 <= size) {
+    return { role: "vgabios", what: "option ROM of a display" };
+  }
+  if (isFirmware(tail, size)) return { role: "bios", what: "PC firmware" };
   if (starts(b, 0x51, 0x46, 0x49, 0xfb)) return { what: "a qcow2 disk image" };
   if (starts(b, 0x50, 0x4b, 0x03, 0x04)) return { what: "a zip archive" };
-  if (b.length >= 512 && b[510] === 0x55 && b[511] === 0xaa) return { what: "a disk image with a boot sector" };
+  if (floppyFormat(size)) return { role: "floppy", what: `floppy disk of ${size / 1024} KB` };
+  if (b.length >= 512 && b[510] === 0x55 && b[511] === 0xaa) {
+    return size % 512 === 0
+      ? { role: "disk", what: "disk image with a boot sector" }
+      : { what: "a disk image that is cut off: it does not end with a whole sector" };
+  }
   if (looksLikeText(b)) return { what: "a text file" };
   return { what: "a file of unknown format" };
 }

@@ -7,10 +7,37 @@
 /** How exits reach the device models: several threads on shared memory, or everything in one worker. */
 export type Transport = "threaded" | "inline";
 
+/** Media for the drives of a machine that boots by firmware. What the guest writes is kept in memory. */
+export interface Media {
+  disk?: MediumFile;
+  cdrom?: MediumFile;
+  floppy?: MediumFile;
+}
+
+/** A file as the engine sees it: a Blob, without the DOM's type. */
+export interface MediumFile {
+  readonly name: string;
+  readonly size: number;
+  slice(start: number, end: number): { arrayBuffer(): Promise<ArrayBuffer> };
+}
+
+/** What has changed on the screen (src/display): see ScreenUpdate of src/console/screen.ts. */
+export interface ScreenLines {
+  width: number;
+  height: number;
+  top: number;
+  pixels: Uint32Array;
+  text: string[] | undefined;
+}
+
 export interface MachineConfig {
   /** bzImage, ELF with a PVH note or Multiboot image. Absent for the embedded guest. The engine may keep it. */
   kernel?: Uint8Array;
   initrd?: Uint8Array;
+  /** Firmware that boots the machine's own drives, instead of a kernel; the VGA's ROM; media. */
+  bios?: Uint8Array;
+  vgabios?: Uint8Array;
+  media?: Media;
   /** Kernel command line, without a terminating zero. */
   append: string;
   /** Guest RAM in bytes; a multiple of 1 MiB. */
@@ -63,6 +90,8 @@ export interface MachineStats {
 export interface MachineCallbacks {
   /** Bytes the guest wrote to COM1, in order. The buffer belongs to the callee. */
   serial(bytes: Uint8Array): void;
+  /** The screen has changed, at most 60 times a second; the next one comes when this has returned or its promise is kept. */
+  screen?(lines: ScreenLines): void | Promise<void>;
   /** The state changed, or the guest reset itself and runs again (`running` with reason `reset`). */
   state(state: MachineState, detail?: StopDetail): void;
 }
@@ -78,6 +107,12 @@ export interface MachineHandle {
   powerOff(): Promise<void>;
   /** Bytes for COM1. The engine queues what the guest's FIFO cannot take yet and loses nothing. */
   serialInput(bytes: Uint8Array): void;
+  /** A key of the machine's keyboard, by KeyboardEvent.code. Without a display these do nothing. */
+  key?(code: string, pressed: boolean): void;
+  /** Types a text on it, as a US keyboard would. */
+  type?(text: string): void;
+  /** Movement in pixels, wheel in notches, buttons: left 1, right 2, middle 4. */
+  mouse?(dx: number, dy: number, wheel: number, buttons: number): void;
   /** Size of the console in character cells, whenever it changes: for the next boot, a plain UART cannot hear of it. */
   setConsoleSize(cols: number, rows: number): void;
   stats(): MachineStats | Promise<MachineStats>;

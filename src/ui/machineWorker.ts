@@ -6,6 +6,7 @@ import type {
   MachineHandle,
   MachineState,
   MachineStats,
+  ScreenLines,
   StopDetail,
 } from "./machineHandle.ts";
 import { createHere, describeError } from "./realMachine.ts";
@@ -19,11 +20,13 @@ export class MachineWorker {
     config: MachineConfig,
     serial: (bytes: Uint8Array) => void | Promise<void>,
     state: (state: MachineState, detail?: StopDetail) => void,
+    screen: (lines: ScreenLines) => void | Promise<void>,
   ): Promise<{ code: MachineErrorCode; message: string; remedy?: string } | undefined> {
     try {
       this.#handle = await createHere(core, config, {
         serial: joined(async (bytes) => serial(transfer(bytes, [bytes.buffer]))),
         state,
+        screen: (lines) => screen(transfer(lines, [lines.pixels.buffer as ArrayBuffer])),
       });
       return undefined;
     } catch (error) {
@@ -37,6 +40,18 @@ export class MachineWorker {
 
   serialInput(bytes: Uint8Array): void {
     this.#handle?.serialInput(bytes);
+  }
+
+  key(code: string, pressed: boolean): void {
+    this.#handle?.key?.(code, pressed);
+  }
+
+  type(text: string): void {
+    this.#handle?.type?.(text);
+  }
+
+  mouse(dx: number, dy: number, wheel: number, buttons: number): void {
+    this.#handle?.mouse?.(dx, dy, wheel, buttons);
   }
 
   setConsoleSize(cols: number, rows: number): void {

@@ -6,13 +6,14 @@ import "./styles/narrow.css"; // last: it overrides
 import { render } from "lit";
 import { Console } from "../console/console.ts";
 import { RELEASE_CHORD } from "../console/keys.ts";
+import { Screen } from "../console/screen.ts";
 import { App } from "./app.ts";
 import { enableOffline } from "./offline.ts";
 import { page } from "./views/page.ts";
 
 /** What scripts, tests and curious people may use from the browser's own console. */
 declare global {
-  var tabhyve: { app: App; consoleText(): string } | undefined;
+  var tabhyve: { app: App; consoleText(): string; screenText(): string } | undefined;
 }
 
 const root = document.querySelector<HTMLElement>("#app")!;
@@ -51,7 +52,17 @@ const serial = new Console(
   },
 );
 app.attachConsole(serial);
-globalThis.tabhyve = { app, consoleText: () => serial.text() };
+const screen = new Screen(root.querySelector<HTMLElement>("#screen")!, {
+  key: (code, pressed) => app.session?.handle?.key?.(code, pressed),
+  type: (text) => app.session?.handle?.type?.(text),
+  mouse: (dx, dy, wheel, buttons) => app.session?.handle?.mouse?.(dx, dy, wheel, buttons),
+  released: () => {
+    root.querySelector<HTMLElement>("#main-control")?.focus();
+    app.say(`Keyboard released (${RELEASE_CHORD}).`);
+  },
+});
+app.attachScreen(screen);
+globalThis.tabhyve = { app, consoleText: () => serial.text(), screenText: () => screen.text() };
 
 const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
 let depth = 0; // dragenter and dragleave come for every element the pointer crosses

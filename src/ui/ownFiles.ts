@@ -13,7 +13,7 @@ export type OwnFiles = Partial<Record<ImageRole, OwnFile>>;
 const HEAD = 36 * 1024;
 
 /**
- * Sorts dropped or chosen files into kernel and initrd. A file that is neither is refused and named; the others
+ * Sorts dropped or chosen files into kernel, initrd, firmware and media. A file that is neither is refused and named; the others
  * still count. Of two kernels the last one is taken.
  */
 export async function sortFiles(files: Iterable<File>): Promise<{ found: OwnFiles; problem?: Problem }> {
@@ -21,7 +21,11 @@ export async function sortFiles(files: Iterable<File>): Promise<{ found: OwnFile
   let problem: Problem | undefined;
   for (const file of files) {
     try {
-      const kind = identifyImage(new Uint8Array(await file.slice(0, HEAD).arrayBuffer()));
+      const kind = identifyImage(
+        new Uint8Array(await file.slice(0, HEAD).arrayBuffer()),
+        file.size,
+        new Uint8Array(await file.slice(-16).arrayBuffer()),
+      );
       if (kind.role) found[kind.role] = { file, what: kind.what };
       else problem = problemOfFile(file.name, kind.what);
     } catch {

@@ -137,3 +137,16 @@ function asMachineError(error: unknown): Pick<MachineError, "code" | "message" |
   const code = e?.code ?? (error instanceof RangeError ? "out-of-memory" : "engine");
   return { code, message, remedy: e?.remedy };
 }
+
+/** A medium was brought, and there is no firmware that could boot it. */
+export function problemOfMissingFirmware(): Problem {
+  return {
+    kind: "bad-file",
+    title: "A disk needs firmware to boot it",
+    cause: "Firmware is not part of this page, and nobody has put it beside it.",
+    remedy:
+      "Add SeaBIOS: bios-256k.bin and vgabios-stdvga.bin of Debian's package seabios, or run “npm run guests -- pc” where " +
+      "this page comes from.",
+    actions: ["files"],
+  };
+}

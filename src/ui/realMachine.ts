@@ -4,6 +4,11 @@
  */
 import { proxy, type Remote, transfer, wrap } from "comlink";
 import coreUrl from "../../dist/core/core.wasm?url";
+import { BlobBlocks } from "../block/blob.ts";
+import { OverlayBlocks } from "../block/overlay.ts";
+import { floppyMedium } from "../block/padded.ts";
+import type { Display } from "../display/display.ts";
+import { VGA_ROM } from "../machine/firmwareTables.ts";
 import { LoaderError } from "../machine/loader/types.ts";
 import { Machine, type StopReason } from "../machine/machine.ts";
 import type { WorkerThread } from "../vcpu/threaded.ts";
@@ -15,9 +20,13 @@ import {
   MachineError,
   type MachineErrorCode,
   type MachineHandle,
+  type MediumFile,
   type StopDetail,
 } from "./machineHandle.ts";
 import type { MachineWorker } from "./machineWorker.ts";
+
+/** Milliseconds from a picture to the next. */
+const FRAME_MS = 1000 / 60;
 
 /** What the console is, on the command line of guests that read it (scripts/guest/init). */
 const TERM = "xterm-256color";
@@ -85,7 +94,7 @@ export async function createHere(
 ): Promise<MachineHandle> {
   const spawn = config.transport === "threaded" ? spawnVcpu : undefined;
   let kernel = config.kernel;
-  if (!kernel) kernel = (await import("../machine/embedded/index.ts")).embeddedGuest();
+  if (!kernel && !config.bios) kernel = (await import("../machine/embedded/index.ts")).embeddedGuest();
   let size = config.consoleSize;
   let asked = false;
   /** Runs what the page asks for; the state it leads to is then not the guest's doing. */
@@ -99,7 +108,7 @@ export async function createHere(
   };
   const machine = await Machine.create({
     core,
-    kernel,
+    ...(config.bios ? firmware(config, config.bios) : kernel && { kernel }),
     kernelName: config.embedded ? "tabhyve" : "kernel",
     ...(config.initrd && { initrd: config.initrd }),
     // Read at every boot, so that a guest that boots again hears of the size as it is then.
@@ -112,13 +121,23 @@ export async function createHere(
     serial: (bytes) => callbacks.serial(bytes),
     onState: (state, reason) => callbacks.state(state, detailOf(reason, asked)),
   });
+  const pc = machine.board.pc;
+  const stopFrames = pc && callbacks.screen && frames(pc.display, callbacks.screen);
   return {
+    ...(pc && {
+      key: (code: string, pressed: boolean) => machine.key(code, pressed),
+      type: (text: string) => machine.type(text),
+      mouse: (dx: number, dy: number, wheel: number, buttons: number) => machine.mouse(dx, dy, wheel, buttons),
+    }),
     start: () => machine.start(),
     pause: () => machine.pause(),
     resume: () => machine.resume(),
     reset: () => ask(() => machine.reset()),
     powerOff: () => ask(() => machine.powerOff()),
-    destroy: () => machine.destroy(),
+    destroy: () => {
+      stopFrames?.();
+      return machine.destroy();
+    },
     serialInput: (bytes) => machine.serialInput(bytes),
     setConsoleSize: (cols, rows) => {
       if (size) size = { cols, rows };
@@ -128,6 +147,43 @@ export async function createHere(
       return { ...s, exits: Object.values(s.exits).reduce((a, b) => a + b, 0) };
     },
   };
+}
+
+/** What a machine that boots by firmware is made with. */
+function firmware(config: MachineConfig, bios: Uint8Array) {
+  const { disk, cdrom, floppy } = config.media ?? {};
+  const blob = (file: MediumFile) => new BlobBlocks(file, file.name);
+  return {
+    bios,
+    ...(config.vgabios && { firmwareFiles: { [VGA_ROM]: config.vgabios } }),
+    drives: {
+      disks: disk ? [new OverlayBlocks(blob(disk))] : [],
+      cdrom: cdrom ? blob(cdrom) : null,
+      floppy: floppy ? new OverlayBlocks(floppyMedium(blob(floppy))) : null,
+    },
+  };
+}
+
+/** Sends what changes on the screen, a frame after the other; returns what ends that. */
+function frames(display: Display, send: NonNullable<MachineCallbacks["screen"]>): () => void {
+  let busy = false;
+  let shown = "";
+  const frame = async (): Promise<void> => {
+    if (busy) return;
+    const { width, height, pixels, top, bottom } = display.picture();
+    const text = display.text();
+    const now = `${width}x${height}\n${text?.join("\n")}`;
+    if (top === bottom && now === shown) return;
+    shown = now;
+    busy = true;
+    try {
+      await send({ width, height, top, pixels: pixels.slice(top * width, bottom * width), text });
+    } finally {
+      busy = false;
+    }
+  };
+  const timer = setInterval(() => void frame(), FRAME_MS);
+  return () => clearInterval(timer);
 }
 
 function spawnVcpu(): WorkerThread {
@@ -155,6 +211,7 @@ async function createInWorker(
     config,
     proxy((bytes: Uint8Array) => callbacks.serial(bytes)),
     proxy((state, detail) => callbacks.state(state, detail)),
+    proxy((lines) => callbacks.screen?.(lines)),
   );
   if (failed) {
     worker.terminate();
@@ -174,6 +231,9 @@ async function createInWorker(
       const copy = bytes.slice();
       void remote.serialInput(transfer(copy, [copy.buffer]));
     },
+    key: (code, pressed) => void remote.key(code, pressed),
+    type: (text) => void remote.type(text),
+    mouse: (dx, dy, wheel, buttons) => void remote.mouse(dx, dy, wheel, buttons),
     setConsoleSize: (cols, rows) => void remote.setConsoleSize(cols, rows),
     stats: () => remote.stats(),
   };

@@ -1,13 +1,14 @@
 import type { DownloadProgress } from "./download.ts";
 import { download } from "./download.ts";
 import { loadEngine } from "./engine.ts";
-import type { Guest, GuestFile } from "./guests.ts";
-import type { ImageRole } from "./images.ts";
+import { type Guest, type GuestFile, isPc } from "./guests.ts";
+import { type ImageRole, MEDIA, type MediumRole } from "./images.ts";
 import type {
   MachineConfig,
   MachineHandle,
   MachineState,
   MachineStats,
+  ScreenLines,
   StopDetail,
   Transport,
 } from "./machineHandle.ts";
@@ -41,6 +42,7 @@ export interface Plan {
 export interface SessionEvents {
   changed(): void;
   serial(bytes: Uint8Array): void;
+  screen(lines: ScreenLines): void;
   /** The console's size now, for guests that hear of it when they boot. */
   consoleSize(): { cols: number; rows: number } | undefined;
   /** The machine exists; its console may be given a size. */
@@ -103,6 +105,7 @@ export class Session {
       const handle = await create(config, {
         serial: (bytes) => this.#onSerial(bytes),
         state: (state, detail) => this.#onState(state, detail),
+        screen: (lines) => this.#onScreen(lines),
       });
       if (this.gone) return void (await handle.destroy());
       this.#handle = handle;
@@ -158,14 +161,19 @@ export class Session {
     if (guest.kind === "own") {
       const files = Object.entries(own) as [ImageRole, OwnFile][];
       for (const [i, [role, { file }]] of files.entries()) {
-        config[role] = new Uint8Array(await file.arrayBuffer());
+        if (isMedium(role)) config.media = { ...config.media, [role]: file };
+        else config[role] = new Uint8Array(await file.arrayBuffer());
         this.#throwIfGone();
         Object.assign(this.steps![i]!, { done: file.size, state: "done" });
       }
       return config;
     }
     const loaded = await Promise.all(guest.files.map((file, i) => this.#file(file, this.steps![i]!)));
-    for (const [i, file] of guest.files.entries()) config[file.role] = loaded[i]!;
+    for (const [i, file] of guest.files.entries()) if (!isMedium(file.role)) config[file.role] = loaded[i]!;
+    if (isPc(guest)) {
+      for (const role of MEDIA) if (own[role]) config.media = { ...config.media, [role]: own[role].file };
+      return config;
+    }
     // Only for guests of ours: what is on another kernel's command line is its owner's business.
     const size = this.#events.consoleSize();
     return size ? { ...config, consoleSize: size } : config;
@@ -196,6 +204,14 @@ export class Session {
   #onSerial(bytes: Uint8Array): void {
     if (this.gone) return;
     this.#events.serial(bytes);
+    if (!this.steps) return;
+    this.steps = undefined;
+    this.#events.changed();
+  }
+
+  #onScreen(lines: ScreenLines): void {
+    if (this.gone) return;
+    this.#events.screen(lines);
     if (!this.steps) return;
     this.steps = undefined;
     this.#events.changed();
@@ -250,4 +266,5 @@ export class Session {
   }
 }
 
+const isMedium = (role: ImageRole): role is MediumRole => (MEDIA as readonly ImageRole[]).includes(role);
 const clamp = (x: number): number => Math.min(1, Math.max(0, x));

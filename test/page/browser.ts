@@ -207,5 +207,11 @@ export async function expectAccessible(page: Page): Promise<void> {
 }
 
 declare global {
-  var tabhyve: { consoleText(): string } | undefined;
+  var tabhyve:
+    | {
+        consoleText(): string;
+        screenText(): string;
+        app: { session?: { handle?: { serialInput(bytes: Uint8Array): void } } };
+      }
+    | undefined;
 }

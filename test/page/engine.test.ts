@@ -1,7 +1,8 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { assemble } from "../../src/isa/assemble.ts";
 import {
   buildSite,
   consoleText,
@@ -15,6 +16,14 @@ import {
   untilState,
   visit,
 } from "./browser.ts";
+
+/** A disk that says it can be booted. */
+function bootable(size: number): Buffer {
+  const disk = Buffer.alloc(size);
+  disk[510] = 0x55;
+  disk[511] = 0xaa;
+  return disk;
+}
 
 /** The page as `npm run build` makes it, with the engine in it, running guests. */
 
@@ -66,6 +75,70 @@ describe.skipIf(!chromium)("the engine in the page", { timeout: 90_000 }, () => 
     await page.locator("#start").click();
   };
   const toast = (page: Page) => page.getByRole("status").textContent();
+
+  describe("a PC", () => {
+    // The ROM of test/guests/pc.test.ts: it goes on by a byte on COM1.
+    const rom = (): Buffer =>
+      Buffer.from(assemble(readFileSync(join(root, "test/guests/data/pc.asm"), "utf8"), { name: "pc.asm" }).bytes);
+    const go = (page: Page) =>
+      page.evaluate(() => globalThis.tabhyve!.app.session!.handle!.serialInput(new Uint8Array([13])));
+    const pixel = (page: Page, x: number, y: number) =>
+      page.evaluate(
+        ([px, py]) => [
+          ...document.querySelector<HTMLCanvasElement>("#screen canvas")!.getContext("2d")!.getImageData(px!, py!, 1, 1)
+            .data,
+        ],
+        [x, y],
+      );
+    const size = (page: Page) =>
+      page.evaluate(() => {
+        const { width, height } = document.querySelector<HTMLCanvasElement>("#screen canvas")!;
+        return `${width}x${height}`;
+      });
+
+    for (const [name, where] of [
+      ["threaded", () => isolated],
+      ["inline", () => plain],
+    ] as const) {
+      test(`shows its screen beside the serial line, and takes keys (${name})`, () =>
+        on(where(), async (page) => {
+          await page.locator("#files").setInputFiles([
+            { name: "pc.rom", mimeType: "application/octet-stream", buffer: rom() },
+            { name: "disk.img", mimeType: "application/octet-stream", buffer: bootable(64 * 512) },
+          ]);
+          await expect.poll(() => page.locator(".summary").textContent()).toMatch(/pc\.rom.*disk\.img/s);
+          await page.locator("#start").click();
+          await untilState(page, "running");
+          await go(page);
+          await expect.poll(() => size(page), { timeout: 30_000 }).toBe("640x480");
+          // The seventh bar, away from dots: entry 6 of the DAC, (6, 3, 57) of 63.
+          await expect.poll(() => pixel(page, 250, 45), { timeout: 30_000 }).toEqual([24, 12, 231, 255]);
+          await go(page);
+          await page.waitForTimeout(100);
+          await go(page);
+          for (const what of ["320x200", "320x240", "1024x768", "720x400"]) {
+            await go(page);
+            await expect.poll(() => size(page), { timeout: 30_000 }).toBe(what);
+          }
+          const text = () => page.evaluate(() => globalThis.tabhyve!.screenText());
+          await expect.poll(text).toContain("  Tabhyve \u2591 0");
+          await page.getByRole("button", { name: "Serial" }).click();
+          expect(await page.locator("#screen").isVisible()).toBe(false);
+          await page.getByRole("button", { name: "Screen" }).click();
+          expect(await page.locator("#screen canvas").isVisible()).toBe(true);
+        }));
+    }
+
+    test("says what a disk needs where there is no firmware", () =>
+      on(isolated, async (page) => {
+        await page.route("**/guests/manifest.json", (route) => route.fulfill({ status: 404 }));
+        await page.reload();
+        await page
+          .locator("#files")
+          .setInputFiles([{ name: "disk.img", mimeType: "application/octet-stream", buffer: bootable(64 * 512) }]);
+        await expect.poll(() => page.locator("#problem-title").textContent()).toContain("A disk needs firmware");
+      }));
+  });
 
   describe("embedded guest", () => {
     const PROMPT = /tabhyve>$/;

@@ -1,4 +1,4 @@
-import { html, type TemplateResult } from "lit";
+import { html, nothing, type TemplateResult } from "lit";
 import { RELEASE_CHORD } from "../../console/keys.ts";
 import type { App } from "../app.ts";
 import { icons } from "./icons.ts";
@@ -44,6 +44,19 @@ export function menu(app: App): TemplateResult {
       ${item("Send stty size", () => app.sendSttySize(), { disabled: idle })}
       ${item("Send Ctrl+C", () => app.console?.type("\x03"), { disabled: idle })}
       ${item("Send Escape", () => app.console?.type("\x1b"), { disabled: idle })}
+      ${
+        app.hasScreen
+          ? [
+              html`<hr />`,
+              item("Send Ctrl+Alt+Delete", () => app.screen?.chord("ControlLeft", "AltLeft", "Delete"), {
+                disabled: idle,
+              }),
+              item("Send Alt+F1", () => app.screen?.chord("AltLeft", "F1"), { disabled: idle }),
+              item("Send Alt+F2", () => app.screen?.chord("AltLeft", "F2"), { disabled: idle }),
+              item("Send Print Screen", () => app.screen?.chord("PrintScreen"), { disabled: idle }),
+            ]
+          : nothing
+      }
       <hr />
       ${item("Larger text", () => app.setFontSize(fontSize + 1))}
       ${item("Smaller text", () => app.setFontSize(fontSize - 1))}

@@ -1,6 +1,8 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { type App, openDialog } from "../app.ts";
 import { bytes, count } from "../format.ts";
+import { isPc } from "../guests.ts";
+import { type ImageRole, MEDIA } from "../images.ts";
 import type { Problem, ProblemAction } from "../problems.ts";
 import type { Step } from "../session.ts";
 import { chooseTransport, effective } from "../settings.ts";
@@ -13,7 +15,12 @@ import { icons } from "./icons.ts";
 export function stage(app: App): TemplateResult {
   return html`
     <div class="stage">
-      <div id="console" ?inert=${app.showsSummary || app.problem !== undefined}></div>
+      <div
+        id="console"
+        ?inert=${app.showsSummary || app.problem !== undefined || app.view === "screen"}
+        ?data-covered=${app.view === "screen"}
+      ></div>
+      <div id="screen" ?hidden=${app.view !== "screen"} ?inert=${app.showsSummary || app.problem !== undefined}></div>
       ${app.problem ? problem(app, app.problem) : app.showsSummary ? summary(app) : progress(app)}
     </div>
   `;
@@ -25,12 +32,13 @@ function summary(app: App): TemplateResult {
   const { memoryMb, append } = effective(guest, app.settings);
   const own = guest.kind === "own";
   const rows: [string, TemplateResult | string][] = own
-    ? [ownRow(app, "kernel"), ownRow(app, "initrd")]
-    : guest.files.map((f) => [
-        f.role === "kernel" ? "Kernel" : "Initrd",
-        html`${f.name} <span class="dim">${bytes(f.bytes)}</span>`,
-      ]);
-  if (guest.kind !== "embedded") rows.push(["Command line", html`<code>${append || "(empty)"}</code>`]);
+    ? (app.own.bios ? (["bios", "vgabios", ...MEDIA] as const) : (["kernel", "initrd"] as const)).map((r) =>
+        ownRow(app, r),
+      )
+    : guest.files.map((f) => [ROLES[f.role], html`${f.name} <span class="dim">${bytes(f.bytes)}</span>`]);
+  if (isPc(guest)) rows.push(...MEDIA.map((role) => ownRow(app, role)));
+  if (guest.kind !== "embedded" && !isPc(guest) && !(own && app.own.bios))
+    rows.push(["Command line", html`<code>${append || "(empty)"}</code>`]);
   if (guest.packages.length) {
     rows.push([
       "Made from",
@@ -57,9 +65,19 @@ function summary(app: App): TemplateResult {
   `;
 }
 
-function ownRow(app: App, role: "kernel" | "initrd"): [string, TemplateResult] {
+const ROLES: Readonly<Record<ImageRole, string>> = {
+  kernel: "Kernel",
+  initrd: "Initrd",
+  bios: "Firmware",
+  vgabios: "Display ROM",
+  cdrom: "CD",
+  floppy: "Floppy disk",
+  disk: "Disk",
+};
+
+function ownRow(app: App, role: ImageRole): [string, TemplateResult] {
   const brought = app.own[role];
-  const name = role === "kernel" ? "Kernel" : "Initrd";
+  const name = ROLES[role];
   if (!brought) {
     const choose = (): void => document.querySelector<HTMLInputElement>("#files")?.click();
     return [
@@ -71,7 +89,7 @@ function ownRow(app: App, role: "kernel" | "initrd"): [string, TemplateResult] {
   return [
     name,
     html`${brought.file.name}
-      <button type="button" class="icon-button small" aria-label="Remove ${role}" title="Remove" @click=${() => app.removeFile(role)}>
+      <button type="button" class="icon-button small" aria-label="Remove ${name.toLowerCase()}" title="Remove" @click=${() => app.removeFile(role)}>
         ${icons.close}
       </button>
       <span class="dim">${bytes(brought.file.size)}, ${brought.what}</span>`,

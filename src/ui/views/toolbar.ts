@@ -1,7 +1,14 @@
-import { html, type TemplateResult } from "lit";
+import { html, nothing, type TemplateResult } from "lit";
 import type { App } from "../app.ts";
 import { icons } from "./icons.ts";
 import { menu } from "./menu.ts";
+
+/** A machine with a display has two faces. */
+function views(app: App): TemplateResult {
+  const face = (view: App["view"], label: string): TemplateResult =>
+    html`<button type="button" aria-pressed=${app.view === view} @click=${() => app.show(view)}>${label}</button>`;
+  return html`<div class="segments" role="group" aria-label="Show">${face("screen", "Screen")}${face("console", "Serial")}</div>`;
+}
 
 /** Machine controls on the left, console controls on the right. Buttons are disabled, never absent. */
 export function toolbar(app: App): TemplateResult {
@@ -30,6 +37,7 @@ export function toolbar(app: App): TemplateResult {
       <button type="button" ?disabled=${!live} aria-label="Power off" @click=${() => app.powerOff()}>
         ${icons.power}<span class="wide-only">Power off</span>
       </button>
+      ${app.hasScreen && !noConsole ? views(app) : nothing}
       <span class="toolbar-title">${app.session?.plan.guest.title ?? ""}</span>
       <button
         type="button"
