@@ -305,6 +305,7 @@ export class Vcpu<T extends Transport = Transport> {
   }
   /** #PF: CR2 gets `cr2` at once, as the seeds do it. */
   injectPf(errcode: number, cr2: bigint): void {
+    if (typeof cr2 !== "bigint" || BigInt.asUintN(64, cr2) !== cr2) throw new VmError("EINVAL", "CR2 has 64 bits");
     this.injectException(IDT.PF, errcode);
     this.setRegister(VM_REG_GUEST.CR2, cr2);
   }
