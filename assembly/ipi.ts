@@ -1,7 +1,8 @@
 /**
  * Inter-processor interrupts from vCPU to vCPU, without the device thread (SDM vol. 3, 11.6): fixed, lowest-priority and
  * NMI ones. INIT, start-up, SMI and whatever is wrong (a reserved bit or mode, an illegal vector) is left to
- * src/io/vlapic.ts. Which APIC a destination names is said by src/io/apicBus.ts, too, for the IOAPIC and MSIs.
+ * src/io/vlapic.ts. Which APIC a destination names is said by src/io/apicBus.ts, too, for the IOAPIC and MSIs;
+ * test/vmm/ipi.test.ts holds the two together.
  *
  * Posting, from any thread (src/io/apicPage.ts is the device thread's end):
  *

@@ -14,6 +14,8 @@ import { SnapshotFields } from "./snapshotFields.ts";
 
 const MASTER_ELCR = 0xf8;
 const SLAVE_ELCR = 0xde;
+/** ISA interrupts that can be level triggered, bit n for IRQ n. */
+export const LEVEL_IRQS = MASTER_ELCR | (SLAVE_ELCR << 8);
 const CASCADE_IR = 2;
 
 export interface VatpicV1 {

@@ -5,7 +5,7 @@
  * They stand at a PC's ports and addresses; the PM timer's port is PM_TIMER_PORT. Guest accesses to them do not reach
  * the caller of `run`, nor do interrupt acknowledge cycles and EOIs.
  */
-import type { Vatpic } from "../io/vatpic.ts";
+import { LEVEL_IRQS, type Vatpic } from "../io/vatpic.ts";
 import type { Vatpit } from "../io/vatpit.ts";
 import type { Vhpet } from "../io/vhpet.ts";
 import type { Vioapic } from "../io/vioapic.ts";
@@ -141,14 +141,14 @@ export class VmChips {
   isaSetIrqTrigger(irq: number, trigger: VmIntrTrigger): void {
     this.#input(this.#isa, irq);
     if (trigger !== "EDGE" && trigger !== "LEVEL") throw new VmError("EINVAL", `trigger ${String(trigger)}`);
+    if (trigger === "LEVEL" && !(LEVEL_IRQS & (1 << irq))) {
+      throw new VmError("EINVAL", `interrupt ${irq} is always edge triggered`);
+    }
     const elcr = this.set.pic.handlers.find((r) => r.base === ELCR_PORT)?.handler;
     if (!elcr) throw new Error("the 8259 pair has no ELCR");
     const [offset, bit] = [irq >> 3, 1 << (irq & 7)];
     const was = elcr.read(offset, 1);
     elcr.write(offset, 1, trigger === "LEVEL" ? was | bit : was & ~bit);
-    if (trigger === "LEVEL" && !(elcr.read(offset, 1) & bit)) {
-      throw new VmError("EINVAL", `interrupt ${irq} is always edge triggered`);
-    }
   }
 
   #input(wires: readonly InterruptPin[], n: number): InterruptPin {
