@@ -1,2 +1,4 @@
-/** Bundles the command into dist/node if a source is newer. */
+/** Bundles the command and the entries for Node into dist/node if a source is newer. */
 export function buildNode(): Promise<void>;
+/** The same of `tabhyve/browser`, into dist/browser. */
+export function buildBrowser(): Promise<void>;

@@ -1,20 +1,44 @@
-// Bundles the command and the package's entries for Node into dist/node: npm run build:node. Does nothing if that is newer than every source.
+// Bundles the command and the package's entries: dist/node for Node, dist/browser for pages. npm run build:node. Does
+// nothing for a folder that is newer than every source.
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isFresh, root } from "./prepare.mjs";
 
-const out = join(root, "dist/node");
-const ENTRY = "tabhyve.js";
+const NODE = {
+  folder: "node",
+  /** The last file to be put into its place. */
+  last: "tabhyve.js",
+  target: "node20",
+  input: {
+    tabhyve: "src/cli/tabhyve.ts",
+    worker: "src/cli/nodeWorker.ts",
+    lib: "src/lib/node.ts",
+    vmm: "src/vmm/index.ts",
+  },
+};
+const BROWSER = {
+  folder: "browser",
+  last: "lib.js",
+  target: "es2022",
+  input: { lib: "src/lib/browser.ts", worker: "src/ui/vcpuWorker.ts" },
+};
 
-export async function buildNode() {
-  if (isFresh(join(out, ENTRY), ["src", "scripts/build-node.mjs"])) return;
+/** Everything for Node. */
+export const buildNode = () => bundle(NODE);
+
+/** `tabhyve/browser`: a module and its worker, which load what they need from beside themselves. */
+export const buildBrowser = () => bundle(BROWSER);
+
+async function bundle({ folder, last, target, input }) {
+  const out = join(root, "dist", folder);
+  if (isFresh(join(out, last), ["src", "scripts/build-node.mjs"])) return;
   const from = Date.now() / 1000;
   // Loaded here, not above: that takes longer than to find that there is nothing to do.
   const { build } = await import("vite");
   const { embeddedGuestImage } = await import("./embedded-guest.mjs");
   mkdirSync(out, { recursive: true });
-  const made = mkdtempSync(join(root, "dist/node-"));
+  const made = mkdtempSync(join(root, `dist/${folder}-`));
   try {
     await build({
       root,
@@ -25,15 +49,10 @@ export async function buildNode() {
       build: {
         ssr: true,
         outDir: made,
-        target: "node20",
+        target,
         minify: false,
         rolldownOptions: {
-          input: {
-            tabhyve: join(root, "src/cli/tabhyve.ts"),
-            worker: join(root, "src/cli/nodeWorker.ts"),
-            lib: join(root, "src/lib/node.ts"),
-            vmm: join(root, "src/vmm/index.ts"),
-          },
+          input: Object.fromEntries(Object.entries(input).map(([name, file]) => [name, join(root, file)])),
           output: {
             entryFileNames: "[name].js",
             chunkFileNames: "[name]-[hash].js",
@@ -41,13 +60,13 @@ export async function buildNode() {
           },
         },
       },
-      ssr: { noExternal: true },
+      ssr: { noExternal: true, target: folder === "browser" ? "webworker" : "node" },
     });
     // As old as its sources when they were read: what has changed since then is newer.
-    utimesSync(join(made, ENTRY), from, from);
+    utimesSync(join(made, last), from, from);
     // File by file, the entry last: another process may be running the old one, or building, too.
     const files = readdirSync(made);
-    files.sort((a, b) => Number(a === ENTRY) - Number(b === ENTRY));
+    files.sort((a, b) => Number(a === last) - Number(b === last));
     for (const file of files) renameSync(join(made, file), join(out, file));
     for (const old of readdirSync(out))
       if (!files.includes(old)) rmSync(join(out, old), { recursive: true, force: true });
@@ -56,4 +75,7 @@ export async function buildNode() {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await buildNode();
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await buildNode();
+  await buildBrowser();
+}

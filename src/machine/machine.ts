@@ -27,6 +27,7 @@ import { type StructView, vcpuView } from "../vcpu/view.ts";
 import { VirtualClock } from "../vcpu/virtualClock.ts";
 import { MachineMemory, type MemoryRegion } from "../vmm/memory.ts";
 import { MachineTimers, NEVER } from "../vmm/timers.ts";
+import { checkTopology } from "../vmm/topology.ts";
 import { acpiTables } from "./acpi.ts";
 import { Board } from "./board.ts";
 import { applyCpuState, CPU_SIGNATURE, resetVcpu, setFirmwareMtrrs } from "./cpuReset.ts";
@@ -69,6 +70,8 @@ export interface MachineConfig {
   /** Guest RAM in bytes, a multiple of 4 KiB. */
   readonly memoryBytes: number;
   readonly vcpus?: number;
+  /** How the vCPUs are spread (src/vmm/topology.ts); default: one socket with a core for each. */
+  readonly topology?: { readonly sockets: number; readonly cores: number; readonly threads: number };
   /** CPU model and features, `MODEL[,+F,-F]…` (src/isa/cpuModel.ts); default: max. */
   readonly cpu?: string;
   readonly transport: "threaded" | "inline";
@@ -165,6 +168,10 @@ export class Machine implements DeviceSide {
       shared: config.transport === "threaded",
       ...(config.bios && { reserve: VGA_MEMORY_SIZE }),
     });
+    if (config.topology) {
+      checkTopology({ ...config.topology, maxcpus: vcpus }, vcpus);
+      this.memory.setTopology(config.topology.cores, config.topology.threads);
+    }
     this.memory.unmap(VGA_BASE, VGA_END - VGA_BASE);
     this.#pages = new PageLoader(this.memory.memory);
     this.memory.fetchPage = this.#pages.fetchPage;
@@ -406,7 +413,9 @@ export class Machine implements DeviceSide {
 
   #savedConfig(): SavedConfig {
     const { memoryBytes, vcpus = 1, cpu = "max", debugExit = false, bios } = this.config;
-    return { memoryBytes, vcpus, cpu, debugExit, firmware: bios !== undefined };
+    const { sockets, cores, threads } = this.config.topology ?? { sockets: 1, cores: vcpus, threads: 1 };
+    const topology = `${sockets},${cores},${threads}`;
+    return { memoryBytes, vcpus, topology, cpu, debugExit, firmware: bios !== undefined };
   }
 
   destroy(): Promise<void> {

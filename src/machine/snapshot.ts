@@ -14,6 +14,8 @@ import type { MachineMemory } from "../vmm/memory.ts";
 export interface SavedConfig {
   readonly memoryBytes: number;
   readonly vcpus: number;
+  /** Sockets, cores, threads; not in older files: one socket with a core for each vCPU. */
+  readonly topology: string;
   readonly cpu: string;
   readonly debugExit: boolean;
   /** There is a ROM at the reset vector. */
@@ -67,11 +69,13 @@ export function exportMachine(
 /** What a snapshot's machine was made with. @throws SnapshotError */
 export function savedConfig(snapshot: Snapshot): SavedConfig {
   const config = new SnapshotFields("machine", snapshot.state).version(2).child("config");
-  const { cpu } = (snapshot.state as MachineV2).config;
+  const { cpu, topology } = (snapshot.state as MachineV2).config;
   if (typeof cpu !== "string") config.fail("cpu", "not a text");
+  const vcpus = config.int("vcpus", 1, 16);
   return {
     memoryBytes: config.int("memoryBytes", 0x10_0000, 3 * 2 ** 30),
-    vcpus: config.int("vcpus", 1, 16),
+    vcpus,
+    topology: topology ?? `1,${vcpus},1`,
     cpu,
     debugExit: config.bool("debugExit"),
     firmware: config.bool("firmware"),

@@ -48,7 +48,7 @@ export function spawn(): WorkerThread {
 }
 
 export type Settings = Partial<
-  Pick<MachineConfig, "serial" | "onState" | "transport" | "restart" | "vcpus" | "deterministic">
+  Pick<MachineConfig, "serial" | "onState" | "transport" | "restart" | "vcpus" | "deterministic" | "topology">
 >;
 
 export function machine(source: string, settings: Settings = {}): Promise<Machine> {
