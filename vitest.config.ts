@@ -6,13 +6,13 @@ const PATIENCE = { testTimeout: 120_000, hookTimeout: 300_000 };
 
 /**
  * Every test of `npm test`. `--mode long` (npm run test:long) runs those of test/long, which take minutes, instead;
- * `--mode testfloat` (npm run testfloat) those of test/testfloat, which need a generator from outside.
+ * `--mode testfloat` (npm run testfloat) and `--mode fex` (npm run fex) those that need a suite from outside.
  */
 export default defineConfig(({ mode }) =>
   mergeConfig(site, {
     test:
-      mode === "long" || mode === "testfloat"
+      mode === "long" || mode === "testfloat" || mode === "fex"
         ? { include: [`test/${mode}/**/*.test.ts`], fileParallelism: false, ...PATIENCE }
-        : { exclude: [...configDefaults.exclude, "test/long/**", "test/testfloat/**"], ...PATIENCE },
+        : { exclude: [...configDefaults.exclude, "test/long/**", "test/testfloat/**", "test/fex/**"], ...PATIENCE },
   }),
 );
