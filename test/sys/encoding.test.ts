@@ -90,3 +90,10 @@ ud:
   const r = runGuest(source);
   expect([r.end, ...r.out]).toEqual(["HALT", "10=1", "10=6"]);
 });
+
+test("F3 0F AE with memory is no XSAVE: PTWRITE is not there", () => {
+  for (const rex of ["", "0x48,"]) {
+    const r = runGuest(longGuest(`  mov rbx,0x7000\n  db 0xf3,${rex}0x0f,0xae,0x23\n  call put\n`));
+    expect([r.end, ...r.out.slice(0, 2)]).toEqual(["HALT", "10=6", "10=0"]);
+  }
+});

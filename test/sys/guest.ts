@@ -29,7 +29,11 @@ export interface GuestOptions {
   input?: (port: number, size: number, view: StructView) => number;
   /** Called when the guest halts with interrupts on; true = something was raised, go on. */
   halted?: (view: StructView) => boolean;
+  /** Called before the first instruction. */
+  setup?: (view: StructView) => void;
   ram?: number;
+  /** Memory that another guest has used before, in place of new memory. */
+  memory?: MachineMemory;
   /** CPU model, as MachineConfig.cpu has it. */
   cpu?: string;
   /** What RDRAND and RDSEED get. */
@@ -45,11 +49,17 @@ export async function loadCore(): Promise<void> {
   module = new WebAssembly.Module(readFileSync(path));
 }
 
+/** Memory for guests that run one after the other in it. */
+export function guestMemory(ram = 0x40_0000): MachineMemory {
+  const memory = new MachineMemory({ regions: [{ gpa: 0, length: ram }], vcpus: 1, shared: true });
+  memory.control.set(CONTROL.tscHz, 1_000_000_000);
+  return memory;
+}
+
 /** Runs a guest until it halts for good. */
 export function runGuest(source: string, options: GuestOptions = {}): GuestResult {
   if (!module) throw new Error("loadCore first");
-  const memory = new MachineMemory({ regions: [{ gpa: 0, length: options.ram ?? 0x40_0000 }], vcpus: 1, shared: true });
-  memory.control.set(CONTROL.tscHz, 1_000_000_000);
+  const memory = options.memory ?? guestMemory(options.ram);
   memory.write(ORIGIN, assemble(source).bytes);
   const view = vcpuView(memory.memory.buffer, 0);
   resetVcpu(view, 0, 0);
@@ -62,6 +72,7 @@ export function runGuest(source: string, options: GuestOptions = {}): GuestResul
   setSegment(view, "CS", { selector: 0, base: 0n, limit: 0xffff, ar: 0x9b });
   view.set64(VCPU.rip, BigInt(ORIGIN));
   view.set64(VCPU.gpr, 0x1000n, 4);
+  options.setup?.(view);
   let ms = 0;
   const now = (): number => {
     ms += 0.001;

@@ -1,5 +1,6 @@
 /** Model-specific registers that guests program by what CPUID says. */
 import { beforeAll, expect, test } from "vitest";
+import { VCPU } from "../../src/shared/layout.ts";
 import { loadCore, runGuest } from "./guest.ts";
 import { longGuest } from "./longGuest.ts";
 
@@ -56,4 +57,19 @@ test("MTRRs keep what they are given, and refuse types that there are not", () =
   expect(set(0x201, 0xc0000800, 0xff)).toEqual(["10=c0000800", "10=ff"]);
   // Beyond the physical address width.
   expect(set(0x201, 0xc0000800, 0x1ff)).toEqual(GP0);
+});
+
+test("MSRs of the x2APIC that there are not are #GP: 80Eh (DFR), 82Fh (no CMCI), 831h (ICR's upper half)", () => {
+  const read = (number: number): string[] =>
+    runGuest(
+      longGuest(`
+  mov qword [resume],finish
+  mov ecx,${number}
+  rdmsr
+  mov eax,1
+  call put`),
+      { setup: (view) => view.set64(VCPU.apicBase, 0xfee0_0d00n) },
+    ).out.slice(0, 2);
+  for (const number of [0x80e, 0x82f, 0x831]) expect(read(number)).toEqual(GP0);
+  expect(read(0x808)).toEqual(["10=1"]);
 });

@@ -261,3 +261,40 @@ describe("faults", () => {
     ).toBe("20");
   });
 });
+
+describe("PAE paging", () => {
+  /** Identity maps of the first 4 MiB by PDPTEs at 3_0000h, and at 4_0000h, where [40_0000h] is what lies at 60_0000h. */
+  const paging = (more: string): string => `
+  mov dword [0x30000],0x31001
+  mov dword [0x31000],0x83
+  mov dword [0x31008],0x200083
+  mov dword [0x31010],0x400083
+  mov dword [0x40000],0x41001
+  mov dword [0x41000],0x83
+  mov dword [0x41008],0x200083
+  mov dword [0x41010],0x600083
+  mov dword [0x400000],0xa
+  mov dword [0x600000],0xb
+  mov dword [b+28],0x40000
+  mov dword [a+28],0x30000
+${more}
+  mov eax,0x30000
+  mov cr3,eax
+  mov eax,cr4
+  or al,0x20
+  mov cr4,eax
+  mov eax,cr0
+  or eax,0x80000000
+  mov cr0,eax
+`;
+  test("loads the new task's PDPTEs", () => {
+    const see = put("[0x400000]");
+    expect(out(`${paging("")}${see}  call 0x20:0\n${see}`, `${see}  iretd`)).toEqual(["a", "b", "a"]);
+  });
+  test("reserved bits in them are the new task's #GP", () => {
+    const gate =
+      "  mov dword [0x8000+13*8],0x300000\n  mov dword [0x8000+13*8+4],0x8500\n  mov dword [0x40000],0x41003\n";
+    const note = "  xor eax,eax\n  pop ax\n  call put\n  movzx eax,word [n]\n  call put";
+    expect(out(`${paging(gate)}  call 0x20:0\n`, "", note)).toEqual(["0", "20"]);
+  });
+});

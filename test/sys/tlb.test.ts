@@ -1,6 +1,7 @@
 /** What translations live through: MOV to CR3 and CR4, PCIDs, INVLPG, INVPCID (SDM vol. 3, 4.10). */
 import { beforeAll, describe, expect, test } from "vitest";
-import { loadCore, runGuest } from "./guest.ts";
+import { VCPU } from "../../src/shared/layout.ts";
+import { guestMemory, loadCore, runGuest } from "./guest.ts";
 import { longGuest } from "./longGuest.ts";
 
 beforeAll(loadCore, 180_000);
@@ -175,4 +176,40 @@ ${show(0x4002_0000)}${show(0x4002_1000)}`;
     const body = `  mov dword [0x9008],0x87\n${show(0x4002_0000)}`;
     expect(run(body, "max,-pdpe1gb").slice(0, 2)).toEqual(["e", "9"]);
   });
+});
+
+test("an address that compatibility mode wraps at 4 GiB is another one in 64-bit mode", () => {
+  const body = `
+  mov rsp,0x7000
+  mov eax,0x23
+  mov ds,eax
+  push 0x23
+  push 0x5000
+  push 0x3002
+  push 0x1b
+  push compatible
+  iretq
+bits 32
+compatible:
+  mov ebx,0xfffff000
+  mov eax,[ebx+0x21000] ; 2_0000h
+  jmp 0x2b:wide
+bits 64
+wide:
+  mov rbx,0x100020000
+  mov eax,[rbx] ; not mapped
+`;
+  const r = runGuest(longGuest(SPACES + body));
+  expect(r.out.filter((o) => o.startsWith("10=")).slice(0, 2)).toEqual(["10=e", "10=4"]);
+  expect(r.view.get64(VCPU.cr2)).toBe(0x1_0002_0000n);
+});
+
+test("a vCPU that is set up on used memory knows nothing of what was translated there", () => {
+  const memory = guestMemory();
+  const see = (page: number): string[] =>
+    runGuest(longGuest(`${SPACES}  mov dword [0x14000],${page}\n${SEE}`), { memory }).out.filter((o) =>
+      o.startsWith("10="),
+    );
+  expect(see(0x20007)).toEqual(["10=a"]);
+  expect(see(0x21007)).toEqual(["10=b"]);
 });
