@@ -5,7 +5,7 @@
 import {
   RUN_SLICE, RUN_EXIT, RUN_HALT, RUN_TRIPLE_FAULT, RUN_STOP, RUN_SPIN, Vcpu, AREA_SCRATCH, ATTENTION_STOP, ATTENTION_INIT, ATTENTION_POSTED, ATTENTION_NMI, ATTENTION_DROP, ATTENTION_FLUSH, ATTENTION_EXCLUSIVE,
   ATTENTION_INJECT, CAP_EXCEPTION_EXIT, CAP_MTRAP_EXIT, EXIT_MTRAP, EXIT_VMX, V_UNDO, V_RIP, V_RFLAGS,
-  STATUS_BUDGET, STATUS_FAULT, STATUS_SLOW, STATUS_EXIT, STATUS_RESUME, V_ATTENTION, V_DEVICE_DEADLINE, V_NMI_POSTED, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
+  STATUS_BUDGET, STATUS_FAULT, STATUS_FROZEN, STATUS_SLOW, STATUS_EXIT, STATUS_RESUME, V_ATTENTION, V_DEVICE_DEADLINE, V_NMI_POSTED, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
   STAT_INTERRUPTS, STAT_EXITS, EXIT_INTA, EXIT_INIT, RUN_STATE_HALTED, RUN_STATE_RUNNING, RUN_STATE_SHUTDOWN, RUN_STATE_WAIT_FOR_SIPI,
 } from "./gen/layout";
 import { apicAccept, apicDeliverable, apicSync, apicTimerTick } from "./apic";
@@ -399,7 +399,7 @@ function step(c: Vcpu, careful: bool): i32 {
   }
   c.stepping = 0;
   const status = c.status;
-  if (!u || status == STATUS_FAULT || status == STATUS_SLOW || status == STATUS_EXIT) c.rflags |= rf;
+  if (!u || status == STATUS_FAULT || status == STATUS_SLOW || status == STATUS_EXIT || status == STATUS_FROZEN) c.rflags |= rf;
   if (!u || status == STATUS_FAULT) {
     if (c.excKind == KIND_SOFTWARE) c.rflags &= ~RF;
     c.slow = 0;
@@ -408,6 +408,11 @@ function step(c: Vcpu, careful: bool): i32 {
   }
   if (status == STATUS_SLOW) return step(c, true);
   if (status == STATUS_EXIT) return exited(c);
+  if (status == STATUS_FROZEN) {
+    c.slow = 0;
+    c.replayCount = 0;
+    return -1;
+  }
   c.icount += 1 - refund;
   left -= 1 - refund;
   // MOV SS is not followed by a single-step trap; the shadow of STI or MOV SS covers the instruction after it.

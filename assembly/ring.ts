@@ -10,6 +10,9 @@ export const RING_EOI: u32 = 1;
 /** A port write that nobody waits for: value = port << 32 | byte (assembly/ports.ts). */
 export const RING_PORT: u32 = 2;
 
+/** FERR#: an x87 error that CR0.NE does not report. */
+export const RING_FERR: u32 = 3;
+
 const ENTRIES: u32 = <u32>(RING_SIZE / 16);
 
 /** Puts an entry; when the ring is full, spins until the reader has caught up (it never waits for a vCPU). */

@@ -27,6 +27,7 @@ export const STATUS_FAULT: i32 = 1;
 export const STATUS_SLOW: i32 = 2;
 export const STATUS_EXIT: i32 = 3;
 export const STATUS_RESUME: i32 = 4;
+export const STATUS_FROZEN: i32 = 5;
 export const STATUS_REGION: i32 = 6;
 export const STATUS_REDO: i32 = 7;
 export const ATTENTION_POSTED: i32 = 1;
@@ -603,6 +604,7 @@ export const C_EXCLUSIVE: usize = 136;
 export const C_ABSENT: usize = 140;
 export const C_UNPACKING: usize = 144;
 export const C_VGA: usize = 148;
+export const C_IGNNE: usize = 212;
 
 /** A pointer to the VM control page (src/shared/layout.ts). */
 @unmanaged export class Control {
@@ -646,4 +648,6 @@ export const C_VGA: usize = 148;
   @inline set unpacking(value: i32) { store<i32>(changetype<usize>(this), value, 144); }
   @inline vgaAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 148); }
   @inline set_vga(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 148); }
+  @inline get ignne(): u32 { return load<u32>(changetype<usize>(this), 212); }
+  @inline set ignne(value: u32) { store<u32>(changetype<usize>(this), value, 212); }
 }

@@ -15,13 +15,13 @@
  * VEX.256); what lies above an MMX source's 8 bytes has no meaning.
  */
 import { Vcpu, V_YMM, V_SIMD } from "../gen/layout";
-import { raise, raiseError, GP, MF } from "../exception";
+import { raiseError, GP } from "../exception";
 import { readPtr, writePtr } from "../mem/access";
 import { WRITE } from "../sem/kinds";
 import { locate, located, operandSegment } from "../decode/address";
+import { ready } from "../x87/error";
 import { ea, uD, uFlags, uLeft, uS, uShape, SHAPE_LEGACY, SHAPE_YMM, UF_STACK } from "../decode/uop";
 
-const FSW_ES: u32 = 0x80;
 const FSW_TOP: u16 = 0x3800;
 
 /** Room for two YMM registers; has a meaning only within one handler. */
@@ -108,10 +108,8 @@ function misaligned(c: Vcpu): usize {
   return s ? changetype<usize>(c) + s : readMem(c, u, size);
 }
 
-/** #MF if an unmasked x87 exception is pending (SDM vol. 1, 9.6.2 and 8.7); true = nothing is pending. */
-export function mmxReady(c: Vcpu): bool {
-  return c.fsw & FSW_ES ? raise(c, MF) : true;
-}
+/** Whether no unmasked x87 exception is pending, which MMX instructions report as waiting ones do (SDM vol. 1, 9.6.2). */
+export function mmxReady(c: Vcpu): bool { return ready(c); }
 
 /** What every MMX instruction but EMMS does to the x87 state: TOP = 0, all tags valid (SDM vol. 1, 9.5.1). */
 export function enterMmx(c: Vcpu): void {

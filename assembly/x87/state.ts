@@ -11,7 +11,6 @@
  * non-control instruction, FDP and FOP only with one that has an unmasked exception, FCS and FDS are always 0.
  */
 import { Vcpu, STATUS_FAULT, V_ST } from "../gen/layout";
-import { raise, MF } from "../exception";
 import { readPtr, writePtr } from "../mem/access";
 import { keepStaged } from "../mem/stage";
 import { WRITE } from "../sem/kinds";
@@ -19,26 +18,17 @@ import { fetchHost, linearRip, ripMask } from "../decode/block";
 import { locate, located, operandOffset, operandSegment } from "../decode/address";
 import { ea, uFlags, uOff, UF_STACK } from "../decode/uop";
 import { FP_C1, FP_IE, fpFlags } from "../fp/flags";
+import { FSW_B, FSW_ES, ready, setError } from "./error";
+
+export { FSW_B, FSW_ES, ready };
 
 export const FSW_EXCEPTIONS: u32 = 0x3f;
 export const FSW_SF: u32 = 0x40;
-export const FSW_ES: u32 = 0x80;
 export const FSW_TOP: u32 = 0x3800;
-export const FSW_B: u32 = 0x8000;
-const CR0_NE: u64 = 0x20;
 
 /** The real indefinite, a QNaN: the masked response to an invalid operation. */
 export const INDEFINITE: u64 = 0xc000000000000000;
 export const INDEFINITE_SE: u32 = 0xffff;
-
-/** False with #MF recorded if an unmasked exception is pending: the first thing a waiting instruction asks. */
-@inline export function ready(c: Vcpu): bool { return (c.fsw & FSW_ES) == 0 || pending(c); }
-
-/**
- * With CR0.NE clear the CPU would assert FERR# and stop here until an interrupt or IGNNE# (SDM vol. 1, 8.7.2). There is
- * no FERR# yet: it goes on as with IGNNE# asserted.
- */
-function pending(c: Vcpu): bool { return c.cr0 & CR0_NE ? raise(c, MF) : true; }
 
 @inline export function physical(c: Vcpu, i: u32): u32 { return ((<u32>c.fsw >> 11) + i) & 7; }
 /** Address of ST(i); `mant` and `sexp` are its two parts. */
@@ -109,13 +99,12 @@ export function underflow(c: Vcpu, u: usize, i: u32): bool {
  * unmasked exception becomes pending. Returns true.
  */
 export function finish(c: Vcpu, u: usize, flags: u32, defined: u32): bool {
-  let fsw = (<u32>c.fsw & ~defined) | flags;
+  c.fsw = <u16>((<u32>c.fsw & ~defined) | flags);
   c.fip = (c.ripPage + uOff(u)) & ripMask(c);
   if (flags & ~<u32>c.fcw & FSW_EXCEPTIONS) {
-    fsw |= FSW_ES | FSW_B;
+    setError(c);
     notePointers(c, u);
   }
-  c.fsw = <u16>fsw;
   return true;
 }
 
@@ -124,8 +113,8 @@ export function finish(c: Vcpu, u: usize, flags: u32, defined: u32): bool {
 
 /** ES and B after FCW or the flags have been loaded. */
 export function summarize(c: Vcpu): void {
-  const fsw = <u32>c.fsw & ~(FSW_ES | FSW_B);
-  c.fsw = <u16>(fsw & ~<u32>c.fcw & FSW_EXCEPTIONS ? fsw | FSW_ES | FSW_B : fsw);
+  if (c.fsw & ~<u32>c.fcw & FSW_EXCEPTIONS) setError(c);
+  else c.fsw &= <u16>~(FSW_ES | FSW_B);
 }
 
 /** FOP is the low three bits of the opcode byte, then ModRM (SDM vol. 1, 8.1.9): read again, as this is rare. */

@@ -6,6 +6,7 @@ import { MmioBus } from "../bus/mmio.ts";
 import { PortBus } from "../bus/pio.ts";
 import { PortHooks } from "../bus/portHooks.ts";
 import { AcpiPm } from "../io/acpiPm.ts";
+import { CoprocessorError } from "../io/coprocessorError.ts";
 import { DebugExit, Testdev } from "../io/debugExit.ts";
 import { DebugPort } from "../io/debugPort.ts";
 import { I8042 } from "../io/i8042.ts";
@@ -15,6 +16,7 @@ import { ResetControl } from "../io/resetControl.ts";
 import { Uart16550 } from "../io/uart16550.ts";
 import type { Vlapic } from "../io/vlapic.ts";
 import type { Device, InterruptPin, Log, Timers } from "../shared/device.ts";
+import { CONTROL } from "../shared/layout.ts";
 import { Chipset } from "../vmm/chipset.ts";
 import type { MachineMemory } from "../vmm/memory.ts";
 import type { AcpiConfig } from "./acpi.ts";
@@ -96,6 +98,7 @@ export class Board {
   readonly acpi: AcpiPm;
   /** What a machine that boots by firmware has besides. */
   readonly pc: PcParts | undefined;
+  readonly coprocessorError: CoprocessorError;
   /** Everything with state, in the order of restoring: interrupt controllers before what drives their pins. */
   readonly saved: readonly Device<{ version: number }>[];
   /** Every chip, in the order of reset. */
@@ -134,6 +137,11 @@ export class Board {
       },
     });
     const post = new PostCode(log("post"));
+    const { control } = memory;
+    this.coprocessorError = new CoprocessorError(chips.isa(13), {
+      get: () => control.get(CONTROL.ignne) !== 0,
+      set: (asserted) => control.set(CONTROL.ignne, Number(asserted)),
+    });
     this.acpi = new AcpiPm(chips.isa(map.SCI_IRQ), chips.pmTimer, options.onPowerOff, log("acpi"));
     this.com1 = new Uart16550(chips.isa(map.COM_IRQS[0]), options.serial, timers, log("uart"), {
       name: "com1",
@@ -206,7 +214,7 @@ export class Board {
       }
     };
     attach(chips.ports);
-    for (const chip of [i8042, reset, post]) attach(chip.handlers);
+    for (const chip of [i8042, reset, post, this.coprocessorError]) attach(chip.handlers);
     this.ports.attach(map.COM_PORTS[0], 8, this.com1);
     this.ports.attach(map.PCI_CONFIG_PORT, 8, pci);
     this.ports.attach(map.FW_CFG_PORT, 2, fwCfg);
@@ -221,7 +229,17 @@ export class Board {
       this.ports.attach(map.TESTDEV_IRQ_PORT, map.IOAPIC_PINS, testdev.irq);
       this.mmio.attach(map.TESTDEV_IOMEM_BASE, 0x1_0000, testdev.iomem);
     }
-    this.devices = [...chips.devices, i8042, reset, post, this.acpi, this.com1, fwCfg, pci] as readonly Device<{
+    this.devices = [
+      ...chips.devices,
+      i8042,
+      reset,
+      post,
+      this.coprocessorError,
+      this.acpi,
+      this.com1,
+      fwCfg,
+      pci,
+    ] as readonly Device<{
       version: number;
     }>[];
     const functions = [...(firmware?.devices ?? [host]), pirqs, piix4] as readonly Device<{ version: number }>[];

@@ -20,7 +20,7 @@ import type { DeviceSide, Engine } from "../vcpu/engine.ts";
 import { InlineEngine } from "../vcpu/inline.ts";
 import { type EngineKind, HEAT, RegionCompiler } from "../vcpu/jit.ts";
 import { PageLoader } from "../vcpu/pages.ts";
-import { drainRing, RING_EOI, RING_PORT } from "../vcpu/ring.ts";
+import { drainRing, RING_EOI, RING_FERR, RING_PORT } from "../vcpu/ring.ts";
 import { postInit, postSipi } from "../vcpu/startup.ts";
 import { ThreadedEngine, type WorkerThread } from "../vcpu/threaded.ts";
 import { type StructView, vcpuView } from "../vcpu/view.ts";
@@ -511,6 +511,7 @@ export class Machine implements DeviceSide {
     const all = drainRing(this.memory.control, (kind, _vcpu, low, high) => {
       if (kind === RING_EOI) this.board.chips.apicBus.eoi(low);
       else if (kind === RING_PORT) this.board.ports.write(high, 1, low);
+      else if (kind === RING_FERR) this.board.coprocessorError.ferr();
     });
     this.#flushSerial();
     return all;

@@ -123,6 +123,8 @@ export const CONTROL = layOut({
   unpacking: ["i32"],
   /** How the VGA's window reaches its planes: see VGA. */
   vga: ["u32", 16],
+  /** IGNNE#: x87 errors that CR0.NE does not report are ignored (src/io/coprocessorError.ts). */
+  ignne: ["u32"],
 });
 
 /**
@@ -175,6 +177,8 @@ export const STATUS = {
   EXIT: 3,
   /** RIP is right; look at interrupts and go on. */
   RESUME: 4,
+  /** This x87 instruction waits for an interrupt (assembly/x87/error.ts): nothing of it has happened. */
+  FROZEN: 5,
   /** The micro-op `uop` is a compiled region's entry. Never seen outside of assembly/gen/dispatch.ts. */
   REGION: 6,
   /** A region has left at the start of one of its blocks, of which nothing has run: the interpreter runs that block. */

@@ -15,7 +15,7 @@ import { deflate, inflate } from "./deflate.ts";
 import { memoryOfSchema1 } from "./ram.ts";
 
 /** The schema that this build writes. Raise it with every change of a state's meaning, and add a migration. */
-export const SCHEMA = 2;
+export const SCHEMA = 3;
 const MAGIC = "TABHYVE\0";
 const HEAD = 56;
 const CHECKED_HEAD = 24;
@@ -26,7 +26,14 @@ export type Migration = (state: unknown) => unknown;
 const MIGRATIONS: Readonly<Record<number, Migration>> = {
   // The console's scrollback goes along.
   1: (state) => ({ ...(state as object), version: 2, scrollback: new Uint8Array(0) }),
+  // FERR# and port F0h.
+  2: (state) => withDevice(state, "coprocessorError", { version: 1, error: false, ignne: false }),
 };
+
+function withDevice(state: unknown, name: string, device: Readonly<Record<string, unknown>>): unknown {
+  const { devices, ...rest } = state as { devices: object };
+  return { ...rest, devices: { ...devices, [name]: device } };
+}
 
 export interface Snapshot {
   readonly state: unknown;

@@ -14,6 +14,7 @@ import type { StructView } from "./view.ts";
 
 export const RING_EOI = 1;
 export const RING_PORT = 2;
+export const RING_FERR = 3;
 
 const ENTRIES = RING_SIZE / 16;
 
