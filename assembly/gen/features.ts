@@ -75,4 +75,4 @@ export const CPU_XSAVES: u32 = 227;
 
 /** By feature word: what the core has, and what of that a guest sees by default. */
 export const FEATURES_IMPLEMENTED: StaticArray<u32> = [0xf7fa320b, 0x78bfbff, 0x19c07ab, 0x41000c, 0x24000000, 0x121, 0x2c100800, 0xf];
-export const FEATURES_DEFAULT: StaticArray<u32> = [0xf7fa3203, 0x78bfbff, 0x18c07ab, 0x40000c, 0x24000000, 0x121, 0x2c100800, 0xf];
+export const FEATURES_DEFAULT: StaticArray<u32> = [0xf7fa3203, 0x78bfbff, 0x19c07ab, 0x40000c, 0x24000000, 0x121, 0x2c100800, 0xf];

@@ -143,7 +143,6 @@ function longMode(c: Vcpu, vector: u32, kind: u32, hasError: bool, error: u32, f
   if (!gateCode(c, selector, true)) return false;
   const code = desc, codeAt = descAt, cpl = newCpl, ist = <u32>(low >> 32) & 7;
   const target = (low & 0xffff) | ((low >> 32) & 0xffff0000) | (high << 32);
-  if (!canonical(c, target)) return raiseError(c, GP, 0);
   let sp = c.gprAt(4);
   if (ist) {
     if (!innerStack64(c, 3 + ist)) return false;
@@ -152,6 +151,7 @@ function longMode(c: Vcpu, vector: u32, kind: u32, hasError: bool, error: u32, f
     if (!innerStack64(c, cpl)) return false;
     sp = innerSp;
   }
+  if (!canonical(c, target)) return raiseError(c, GP, 0);
   if (!touchDescriptor(c, code, codeAt)) return false;
   const ss = segSelector(c, SEG_SS), rsp = c.gprAt(4), cs = segSelector(c, SEG_CS), inner = cpl < c.cpl;
   beginLevel(c, cpl, true);
@@ -185,8 +185,9 @@ function protectedMode(c: Vcpu, vector: u32, kind: u32, hasError: bool, error: u
   if (v86 && cpl != 0) return raiseError(c, GP, selector & 0xfffc);
   const z: u32 = type & 8 ? 2 : 1;
   const target = z == 2 ? (gate & 0xffff) | ((gate >> 32) & 0xffff0000) : gate & 0xffff;
-  if (target > <u64>limitOf(code)) return raiseError(c, GP, 0);
+  // A new stack is looked at before the instruction pointer (SDM vol. 2, INT n).
   if (inner && !innerStack(c, cpl)) return false;
+  if (target > <u64>limitOf(code)) return raiseError(c, GP, 0);
   const ss = innerSs, ssDesc = innerDesc;
   if (!touchDescriptor(c, code, codeAt)) return false;
   if (inner) frameIn(ss, innerSp, ssDesc);

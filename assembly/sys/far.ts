@@ -137,8 +137,10 @@ function farSystem(c: Vcpu, u: usize, selector: u32, call: bool): bool {
   if (long && (arOf(d) & (AR_L | AR_DB)) != AR_L) return gpSelector(c, inner);
   if (!call && !isConforming(d) && dplOf(d) != c.cpl) return gpSelector(c, inner);
   if (!isPresent(d)) return raiseError(c, NP, inner & 0xfffc);
-  if (!targetFits(c, d, target)) return false;
   const cpl = isConforming(d) ? c.cpl : dplOf(d);
+  // With a new stack, that is looked at first.
+  if (call && cpl < c.cpl && !innerStack(c, cpl)) return false;
+  if (!targetFits(c, d, target)) return false;
   const z: u32 = long ? 3 : type == TYPE_CALL32 ? 2 : 1;
   if (!touchDescriptor(c, d, at)) return false;
   if (call) {
@@ -161,9 +163,8 @@ function farSystem(c: Vcpu, u: usize, selector: u32, call: bool): bool {
   return true;
 }
 
-/** The frame of a call to an inner level: old SS:RSP, `count` parameters, CS:RIP, on the stack that the TSS names. */
+/** The frame of a call to an inner level: old SS:RSP, `count` parameters, CS:RIP, on the stack that innerStack has found. */
 function callInner(c: Vcpu, rip: u64, cpl: u32, z: u32, count: u32): bool {
-  if (!innerStack(c, cpl)) return false;
   const long = z == 3, ss = innerSs, d = innerDesc, oldMask = stackMask(c), oldSp = c.gprAt(4);
   if (long) frameWide(innerSp);
   else frameIn(ss, innerSp, d);
@@ -247,16 +248,15 @@ export function retFar(c: Vcpu, u: usize): bool {
   if (!returnCode(c, selector)) return false;
   const d = desc, at = descAt, cpl = selector & 3, outer = cpl > c.cpl;
   const long = (c.mode & MODE_LONG) != 0 && (arOf(d) & AR_L) != 0;
-  if (!targetFits(c, d, rip)) return false;
   if (!outer) {
-    if (!touchDescriptor(c, d, at)) return false;
+    if (!targetFits(c, d, rip) || !touchDescriptor(c, d, at)) return false;
   } else {
     if (!stackRead(c, 2 * size + release, z)) return false;
     const sp = popped;
     if (!stackRead(c, 3 * size + release, 1)) return false;
     const ss = <u32>popped;
     if (!returnStack(c, ss, cpl, long)) return false;
-    if (!touchDescriptor(c, d, at)) return false;
+    if (!targetFits(c, d, rip) || !touchDescriptor(c, d, at)) return false;
     c.set_gpr(4, returnedSp(c, sp + release, long));
     loadReturnStack(c, ss, cpl);
   }

@@ -35,6 +35,8 @@ export function writableFlags(c: Vcpu, z: u32): u64 {
 
 export function iret(c: Vcpu, u: usize): bool {
   const z = uSize(u), size = <u64>1 << z;
+  // Even if it faults (SDM vol. 3, 6.7.1, says so of virtual-8086 mode; 27.2.3 has "NMI unblocking due to IRET").
+  c.nmiBlocked = 0;
   const below = v86Below(c);
   if (below && !v86Extended(c, z)) return false;
   if ((c.mode & MODE_PROTECTED) && (c.rflags & NT)) return nestedReturn(c, u);
@@ -52,7 +54,6 @@ export function iret(c: Vcpu, u: usize): bool {
     } else writeRflags(c, flags, writableFlags(c, z));
     moveSp(c, 3 * size);
     loadRealCs(c, selector, rip);
-    c.nmiBlocked = 0;
     lookUp(c);
     return true;
   }
@@ -84,7 +85,6 @@ export function iret(c: Vcpu, u: usize): bool {
     c.cpl = cpl;
     dropInnerSegments(c);
   }
-  c.nmiBlocked = 0;
   updateMode(c);
   lookUp(c);
   return true;
@@ -111,6 +111,7 @@ function toVirtual8086(c: Vcpu, eip: u32, cs: u32, flags: u64): bool {
   const fs = <u32>popped & 0xffff;
   if (!stackRead(c, 32, 2)) return false;
   const gs = <u32>popped & 0xffff;
+  if (eip > 0xffff) return raiseError(c, GP, 0);
   writeRflags(c, flags, ARITH | TF | IF | DF | IOPL | NT | RF | VM | AC | VIF | VIP | ID);
   c.set_gpr(4, sp);
   setV86(c, SEG_CS, cs);
@@ -119,9 +120,8 @@ function toVirtual8086(c: Vcpu, eip: u32, cs: u32, flags: u64): bool {
   setV86(c, SEG_DS, ds);
   setV86(c, SEG_FS, fs);
   setV86(c, SEG_GS, gs);
-  c.rip = eip & 0xffff;
+  c.rip = eip;
   c.cpl = 3;
-  c.nmiBlocked = 0;
   updateMode(c);
   lookUp(c);
   return true;

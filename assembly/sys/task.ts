@@ -111,7 +111,6 @@ export function taskSwitch(c: Vcpu, selector: u32, reason: u32, rip: u64, flags:
       c.taskError = c.excError;
     }
   }
-  if (back) c.nmiBlocked = 0;
   c.single = 0;
   c.shadow = 0;
   return true;

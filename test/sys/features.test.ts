@@ -33,14 +33,16 @@ describe("an instruction of a feature", () => {
     ["clwb", "clwb byte [0x5000]"],
     ["rdtscp", "rdtscp"],
     ["rdpid", "rdpid rax"],
+    ["smap", "stac"],
   ])("%s: %s", (feature, code) => {
     expect(fault(`  ${code}`)).toEqual([]);
     expect(fault(`  ${code}`, `max,-${feature}`)).toEqual(UD);
   });
 
   test("that is off by default is there when asked for", () => {
-    expect(fault("  stac")).toEqual(UD);
-    expect(fault("  stac", "max,+smap")).toEqual([]);
+    const code = "  mov eax,0x5000\n  xor ecx,ecx\n  xor edx,edx\n  monitor";
+    expect(fault(code)).toEqual(UD);
+    expect(fault(code, "max,+monitor")).toEqual([]);
   });
 
   test("TZCNT and LZCNT are BSF and BSR without theirs", () => {
