@@ -13,6 +13,7 @@ import { WRITE } from "../sem/kinds";
 import { locate, located, operandOffset } from "../decode/address";
 import { uAddr, uFlags, uSize, UF_STACK } from "../decode/uop";
 import { setControlWord } from "../x87/control";
+import { loadStatus } from "../x87/error";
 
 export const LEGACY_SIZE: u32 = 512;
 export const MXCSR_AT: u64 = 24;
@@ -121,7 +122,7 @@ export function loadX87(c: Vcpu, u: usize): bool {
   p = readPtr(c, part(0), 16);
   if (!p) return false;
   const wide = uSize(u) == 3, fip = load<u64>(p, 8);
-  c.fsw = load<u16>(p, 2);
+  loadStatus(c, load<u16>(p, 2));
   c.ftw = load<u8>(p, 4);
   c.fop = load<u16>(p, 6) & 0x7ff;
   c.fip = wide ? fip : fip & 0xffffffff;

@@ -22,6 +22,7 @@ import { WRITE } from "../sem/kinds";
 import { locate, located } from "../decode/address";
 import { uFlags, uSize, UF_STACK } from "../decode/uop";
 import { initialize, setControlWord } from "./control";
+import { loadStatus } from "./error";
 import { FSW_EXCEPTIONS, mant, ready, sexp, st, summarize } from "./state";
 
 const REGISTERS: u32 = 80;
@@ -123,7 +124,7 @@ function loadEnvironment(c: Vcpu, u: usize): void {
   const prot = (c.mode & MODE_PROTECTED) != 0;
   let tags: u32, high: u32;
   if (isShort(u)) {
-    c.fsw = load<u16>(p, 2);
+    loadStatus(c, load<u16>(p, 2));
     tags = load<u16>(p, 4);
     c.fip = load<u16>(p, 6);
     c.fdp = load<u16>(p, 10);
@@ -134,7 +135,7 @@ function loadEnvironment(c: Vcpu, u: usize): void {
       c.fop = <u16>(high & 0x7ff);
     }
   } else {
-    c.fsw = load<u16>(p, 4);
+    loadStatus(c, load<u16>(p, 4));
     tags = load<u16>(p, 8);
     high = load<u32>(p, 16);
     if (prot) {

@@ -29,10 +29,16 @@ function pending(c: Vcpu): bool {
   return false;
 }
 
+/** FSW takes a loaded value but for ES and B, which follow from the exceptions when FCW has been loaded, too. */
+export function loadStatus(c: Vcpu, v: u32): void {
+  c.fsw = <u16>((v & ~(FSW_ES | FSW_B)) | (c.fsw & FSW_ES));
+}
+
 /** ES and B become 1. */
 export function setError(c: Vcpu): void {
-  if (c.fsw & FSW_ES) return;
+  const before = c.fsw & FSW_ES;
   c.fsw |= <u16>(FSW_ES | FSW_B);
+  if (before) return;
   store<u32>(CONTROL_BASE, 0, C_IGNNE);
   if (!(c.cr0 & CR0_NE)) ringPut(c, RING_FERR, 0);
 }
