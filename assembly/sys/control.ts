@@ -4,6 +4,7 @@ import {
 } from "../gen/layout";
 import { GP, raise, raiseError, UD } from "../exception";
 import { apicReadTpr, apicWriteTpr } from "../apic";
+import { locate, located } from "../decode/address";
 import { ea, uD, uFlags, uS, uSize, UF_STACK } from "../decode/uop";
 import { readPtr } from "../mem/access";
 import { hostRead } from "../mem/phys";
@@ -18,7 +19,7 @@ import {
 import { DR6_BD, raiseDebug, rearm } from "./debug";
 import { CPU_FSGSBASE, CPU_LA57, CPU_PCID, CPU_PKU, CPU_SMAP, CPU_SMEP, CPU_UMIP, CPU_XSAVE, CPU_VME, hasFeature } from "./model";
 import { AC, CR4_OSXSAVE, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_TS, CR4_PVI, CR4_VME, EFER_LMA, EFER_LME, updateMode } from "./mode";
-import { getReg, operand, putReg, readOperand, readPiece, writeMem, writePiece } from "./operand";
+import { getReg, operand, putReg, readOperandPiece, readPiece, writeMem, writePiece } from "./operand";
 import { umipAllows } from "./segment";
 
 const CR0_NW: u64 = 1 << 29;
@@ -198,7 +199,7 @@ export function clts(c: Vcpu, u: usize): bool {
 /** LMSW: PE, MP, EM, TS; it cannot clear PE. */
 export function lmsw(c: Vcpu, u: usize): bool {
   if (!privileged(c)) return false;
-  if (!readOperand(c, u, uD(u), 1)) return false;
+  if (!readOperandPiece(c, u, uD(u), 1)) return false;
   const mine = CR0_PE | CR0_MP | CR0_EM | CR0_TS;
   return writeCr0(c, (c.cr0 & ~(mine & ~CR0_PE)) | (operand & mine));
 }
@@ -258,7 +259,8 @@ export function invpcid(c: Vcpu, u: usize): bool {
   if (!privileged(c)) return false;
   const type = getReg(c, uD(u), width(c));
   c.stackFault = uFlags(u) & UF_STACK;
-  const p = readPtr(c, ea(c, u), 16);
+  if (!locate(c, u, 0, 16, false)) return false;
+  const p = readPtr(c, located, 16);
   if (!p) return false;
   const pcid = load<u64>(p), linear = load<u64>(p, 8);
   if (type > 3 || pcid >> 12 || type < 2 && pcid && !(c.cr4 & CR4_PCIDE)) return raiseError(c, GP, 0);

@@ -44,14 +44,18 @@ export function readMem(c: Vcpu, u: usize, plus: u64, z: u32): bool {
 }
 
 /**
- * The same for operands of several pieces, whose limits the decoder leaves to the meaning (ATTR_LATE): each piece is
- * within the segment or not, and offsets wrap around.
+ * The same where the decoder leaves limits to the meaning (ATTR_LATE), because other checks come first or the operand has
+ * several pieces: each is within the segment or not, and offsets wrap around.
  */
 export function readPiece(c: Vcpu, u: usize, plus: u64, z: u32): bool {
   c.stackFault = uFlags(u) & UF_STACK;
   if (!locate(c, u, plus, <u32>1 << z, false) || !rdz(c, located, z)) return false;
   operand = value;
   return true;
+}
+
+export function readOperandPiece(c: Vcpu, u: usize, at: usize, z: u32): bool {
+  return at ? readOperand(c, u, at, z) : readPiece(c, u, 0, z);
 }
 
 export function writePiece(c: Vcpu, u: usize, plus: u64, z: u32, v: u64): bool {

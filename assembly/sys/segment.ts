@@ -14,7 +14,7 @@ import { AR_UNUSABLE, segAr, segBase, segLimit, segmentLinear, segSelector, setS
 import { stackLinear, stackMask } from "../mem/stack";
 import { arithmeticFlags, setArithmeticFlags, ZF } from "../sem/flags";
 import { updateMode } from "./mode";
-import { operand, putReg, readOperand, readPiece, writeMem } from "./operand";
+import { operand, putReg, readOperand, readOperandPiece, readPiece, writeMem } from "./operand";
 import {
   arOf, baseOf, desc, descAt, descHigh, dplOf, fetchDescriptor, fetchHigh, gpSelector, isConforming, isNull,
   isPresent, isReadable, isSystem, isWritable, limitOf, loadDescriptor, setNull, touchDescriptor, typeOf, TYPE_LDT,
@@ -131,7 +131,7 @@ export function lgs(c: Vcpu, u: usize): bool { return loadFar(c, u, 5); }
 /** LLDT and LTR. The decoder has seen to it that this is protected mode. */
 export function lldt(c: Vcpu, u: usize): bool {
   if (c.cpl) return raiseError(c, GP, 0);
-  if (!readOperand(c, u, uD(u), 1)) return false;
+  if (!readOperandPiece(c, u, uD(u), 1)) return false;
   const selector = <u32>operand;
   if (isNull(selector)) {
     setNull(c, SEG_LDTR, selector, 0);
@@ -146,7 +146,7 @@ export function lldt(c: Vcpu, u: usize): bool {
 
 export function ltr(c: Vcpu, u: usize): bool {
   if (c.cpl) return raiseError(c, GP, 0);
-  if (!readOperand(c, u, uD(u), 1)) return false;
+  if (!readOperandPiece(c, u, uD(u), 1)) return false;
   const selector = <u32>operand;
   if (isNull(selector)) return raiseError(c, GP, 0);
   if (selector & 4) return gpSelector(c, selector);
