@@ -2,7 +2,7 @@
 import { Vcpu, V_YMM } from "../gen/layout";
 import { raiseError, GP } from "../exception";
 import {
-  loadX87, loadXmm, MXCSR_MASK, newMxcsr, openImage, readMxcsr, storeMxcsr, storeX87, storeXmm, xmmCount,
+  loadX87, loadXmm, MXCSR_MASK, mxcsrValid, newMxcsr, openImage, readMxcsr, storeMxcsr, storeX87, storeXmm, xmmCount,
 } from "./area";
 import { enterMmx, mmxReady, readMem, scratch, writeMem } from "./operand";
 
@@ -59,6 +59,7 @@ export function fxsave(c: Vcpu, u: usize): bool {
 export function fxrstor(c: Vcpu, u: usize): bool {
   if (!openImage(c, u, false)) return false;
   if (!readMxcsr(c)) return false;
+  if (!mxcsrValid()) return raiseError(c, GP, 0);
   c.mxcsr = newMxcsr;
   return loadX87(c, u) && loadXmm(c);
 }

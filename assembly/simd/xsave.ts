@@ -26,8 +26,8 @@ import { CPU_AVX, CPU_PKU, CPU_XGETBV1, CPU_XSAVEC, hasFeature } from "../sys/mo
 import { CR0_TS, CR4_OSXSAVE, updateMode } from "../sys/mode";
 import { initialize } from "../x87/control";
 import {
-  LEGACY_SIZE, loadX87, loadXmm, loadYmmHigh, newMxcsr, openArea, openEnd, part, readMxcsr, storeMxcsr, storeX87, storeXmm,
-  storeYmmHigh, xmmCount,
+  LEGACY_SIZE, loadX87, loadXmm, loadYmmHigh, mxcsrValid, newMxcsr, openArea, openEnd, part, readMxcsr, storeMxcsr,
+  storeX87, storeXmm, storeYmmHigh, xmmCount,
 } from "./area";
 
 const X87: u64 = 1;
@@ -185,7 +185,9 @@ function restore(c: Vcpu, u: usize, enabled: u64, compactedOnly: bool): bool {
   // MXCSR goes with SSE in the compacted format; in the standard format it is loaded whatever XSTATE_BV says.
   const withMxcsr = compacted ? (loaded & SSE) != 0 : (wanted & (SSE | AVX)) != 0;
   if (withMxcsr && !readMxcsr(c)) return false;
-  const mxcsr = withMxcsr ? newMxcsr : wanted & SSE ? MXCSR_INITIAL : c.mxcsr;
+  const valid = !withMxcsr || mxcsrValid();
+  if (!valid && !compacted) return raiseError(c, GP, 0);
+  const mxcsr = !valid ? c.mxcsr : withMxcsr ? newMxcsr : wanted & SSE ? MXCSR_INITIAL : c.mxcsr;
   // What else is loaded lies on pages that have been read.
   if (loaded & X87 && !readPtr(c, part(0), 16)) return false;
   c.mxcsr = mxcsr;
@@ -193,8 +195,10 @@ function restore(c: Vcpu, u: usize, enabled: u64, compactedOnly: bool): bool {
   if (cleared & X87) clearX87(c);
   if (loaded & SSE && !loadXmm(c)) return false;
   if (cleared & SSE) clearHalves(c, 0);
-  if (loaded & AVX && !loadYmmHigh(c, FIRST)) return false;
   if (cleared & AVX) clearHalves(c, 16);
+  // In the compacted format Intel CPUs find a bad MXCSR when they have loaded everything up to here.
+  if (!valid) return raiseError(c, GP, 0);
+  if (loaded & AVX && !loadYmmHigh(c, FIRST)) return false;
   if (loaded & PKRU) {
     p = readPtr(c, part(compacted ? size - PKRU_SIZE : PKRU_AT), 4);
     if (!p) return false;
