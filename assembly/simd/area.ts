@@ -125,7 +125,8 @@ export function loadX87(c: Vcpu, u: usize): bool {
   loadStatus(c, load<u16>(p, 2));
   c.ftw = load<u8>(p, 4);
   c.fop = load<u16>(p, 6) & 0x7ff;
-  c.fip = wide ? fip : fip & 0xffffffff;
+  // Of a linear address: 57 bits, as long as CPUs have them at most, and as recorded on one without LA57.
+  c.fip = wide ? <u64>((<i64>fip << 7) >> 7) : fip & 0xffffffff;
   c.fdp = wide ? fdp : fdp & 0xffffffff;
   c.fcs = 0;
   c.fds = 0;

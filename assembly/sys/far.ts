@@ -234,6 +234,7 @@ export function returnedSp(c: Vcpu, sp: u64, long: bool): u64 {
 
 export function retFar(c: Vcpu, u: usize): bool {
   const z = uSize(u), size = <u64>1 << z, release = uImm(u) & 0xffff;
+  const narrow = stackMask(c) == 0xffff;
   // The selector first, and no more of its slot than that, as Intel CPUs do: page faults show it.
   if (!stackRead(c, size, 1)) return false;
   const selector = <u32>popped;
@@ -267,7 +268,7 @@ export function retFar(c: Vcpu, u: usize): bool {
     dropInnerSegments(c);
   }
   updateMode(c);
-  // With as many bits as the stack pointer has in the code returned to.
-  if (!outer) moveSp(c, 2 * size + release);
+  // With as many bits as the stack pointer has in the code returned to; how far has the old stack's.
+  if (!outer) moveSp(c, (2 * size + release) & (narrow ? 0xffff : ~0));
   return true;
 }
