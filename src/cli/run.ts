@@ -159,6 +159,8 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     );
     if (options.snapshot) {
       await machine.restore(options.snapshot);
+      // A terminal shows what the guest's last one did; nothing that reads a pipe takes it for new.
+      if (options.serial === "stdio" && process.stdout.isTTY) output.write(machine.scrollback);
       await machine.resume();
     } else await machine.start();
     const ended = await ending;

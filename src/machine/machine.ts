@@ -17,6 +17,7 @@ import { PageCopy, packMemory } from "../snapshot/ram.ts";
 import { requestStop } from "../vcpu/attention.ts";
 import { type CoreExports, instantiateCore, unshared } from "../vcpu/core.ts";
 import type { DeviceSide, Engine } from "../vcpu/engine.ts";
+import { type HostOrder, hostOrder } from "../vcpu/hostOrder.ts";
 import { InlineEngine } from "../vcpu/inline.ts";
 import { type EngineKind, HEAT, RegionCompiler } from "../vcpu/jit.ts";
 import { PageLoader } from "../vcpu/pages.ts";
@@ -79,6 +80,8 @@ export interface MachineConfig {
   readonly engine?: EngineKind;
   /** Makes the workers of the threaded transport. */
   readonly spawn?: () => WorkerThread;
+  /** The host's memory order; default: what hostOrder finds. */
+  readonly hostOrder?: HostOrder;
   /** Cores of the host; default: what the browser says. */
   readonly hostCores?: number;
   /** Bytes from COM1, as they come. */
@@ -128,6 +131,11 @@ export class Machine implements DeviceSide {
   readonly memory: MachineMemory;
   readonly board: Board;
   readonly config: MachineConfig;
+  /**
+   * What runs the vCPUs: as configured, but several do not get threads of their own where the host's memory order is
+   * weaker than x86's. There they take turns on this thread.
+   */
+  readonly transport: "threaded" | "inline";
   readonly exitCounts: number[] = [];
   /** How the kernel was loaded; nothing with firmware. */
   loaded: LoadedKernel | undefined;
@@ -158,6 +166,8 @@ export class Machine implements DeviceSide {
     this.config = config;
     this.#cpuToggles = cpuToggles(config.cpu ?? "max");
     const vcpus = config.vcpus ?? 1;
+    const order = config.hostOrder ?? hostOrder();
+    this.transport = vcpus > 1 && order === "weak" ? "inline" : config.transport;
     const low = Math.min(config.memoryBytes, PCI_HOLE_BASE);
     const regions: MemoryRegion[] = [{ gpa: 0, length: low }];
     if (config.memoryBytes > low) regions.push({ gpa: HIGH_RAM_BASE, length: config.memoryBytes - low });
@@ -165,7 +175,7 @@ export class Machine implements DeviceSide {
     this.memory = new MachineMemory({
       regions,
       vcpus,
-      shared: config.transport === "threaded",
+      shared: this.transport === "threaded",
       ...(config.bios && { reserve: VGA_MEMORY_SIZE }),
     });
     if (config.topology) {
@@ -234,7 +244,7 @@ export class Machine implements DeviceSide {
     const pages = machine.#pages;
     const core = (module: WebAssembly.Module): CoreExports =>
       instantiateCore(module, memory, () => performance.now(), undefined, new RegionCompiler(memory), pages);
-    if (config.transport === "threaded") {
+    if (machine.transport === "threaded") {
       if (!config.spawn) throw new TypeError("the threaded transport needs spawn");
       const module = await WebAssembly.compile(config.core as BufferSource);
       machine.#core = core(module);

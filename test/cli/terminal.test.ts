@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { EventEmitter } from "node:events";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type Input, Terminal } from "../../src/cli/terminal.ts";
-import { BUNDLE, built, Running } from "./command.ts";
+import { BUNDLE, built, Running, Scratch, tabhyve } from "./command.ts";
 
 class FakeInput extends EventEmitter {
   readonly isTTY: boolean;
@@ -80,8 +80,8 @@ describe.skipIf(!hasScript)("on a pseudo-terminal", { timeout: 60_000 }, () => {
   beforeAll(built, 300_000);
 
   /** The command in a shell on a terminal of its own, which afterwards says how it ended and how the terminal is. */
-  function onTerminal(): Running {
-    const command = `'${process.execPath}' '${BUNDLE}' run --memory 16M --timeout 50`;
+  function onTerminal(options = "--memory 16M"): Running {
+    const command = `'${process.execPath}' '${BUNDLE}' run ${options} --timeout 50`;
     const shell = `sh -c "echo PID \\$\\$ END; exec ${command}"; echo "[STATUS $?]"; stty -a; echo "[DONE]"`;
     return new Running("script", ["-qec", shell, "/dev/null"], { env: { ...process.env, SHELL: "/bin/sh" } });
   }
@@ -106,6 +106,23 @@ describe.skipIf(!hasScript)("on a pseudo-terminal", { timeout: 60_000 }, () => {
     const { status, modes } = await ended(terminal);
     expect(status).toBe(0);
     expect(modes).toMatch(restored);
+  });
+
+  it("a machine from a snapshot shows its scrollback there", async () => {
+    const scratch = new Scratch();
+    try {
+      const file = scratch.path("snapshot");
+      const saved = await tabhyve(["run", "--memory", "16M", "--until", "> $", "--snapshot-out", file]);
+      expect(saved).toMatchObject({ status: 0, stderr: "" });
+      const terminal = onTerminal(`--snapshot-in '${file}'`);
+      await terminal.shows(/for the commands[\s\S]*tabhyve> $/);
+      terminal.type("machine\r");
+      await terminal.shows(/> machine\s[\s\S]*KiB of RAM[\s\S]*tabhyve> $/);
+      terminal.type("\x01x");
+      expect((await ended(terminal)).status).toBe(0);
+    } finally {
+      scratch.remove();
+    }
   });
 
   it("a signal and a fault restore it, too", async () => {

@@ -14,13 +14,15 @@ afterEach(async () => {
   running = undefined;
 });
 
-const CASES = (["threaded", "inline"] as const).flatMap((transport) => [2].map((vcpus) => ({ transport, vcpus })));
+const CASES = (["threaded", "inline"] as const).flatMap((transport) =>
+  [2, 4, 8].map((vcpus) => ({ transport, vcpus })),
+);
 
 /** Runs a guest on every vCPU to its end. */
 async function run(transport: "threaded" | "inline", vcpus: number, source: string): Promise<Machine> {
   running = await machine(source, { transport, vcpus });
   await running.start();
-  expect(await until(() => read32(running as Machine, DONE) === 1, 15_000), "the guest has come to its end").toBe(true);
+  expect(await until(() => read32(running as Machine, DONE) === 1, 60_000), "the guest has come to its end").toBe(true);
   await running.pause();
   return running;
 }

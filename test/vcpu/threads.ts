@@ -11,7 +11,7 @@ import { Machine, type MachineConfig } from "../../src/machine/machine.ts";
 import type { WorkerThread } from "../../src/vcpu/threaded.ts";
 
 const root = join(import.meta.dirname, "../..");
-const corePath = process.env.TABHYVE_CORE ?? join(root, "dist/core/core.wasm");
+export const corePath = process.env.TABHYVE_CORE ?? join(root, "dist/core/core.wasm");
 /** Where the bundle of the worker goes. */
 const folder = mkdtempSync(join(tmpdir(), "tabhyve-threads-"));
 
@@ -48,7 +48,10 @@ export function spawn(): WorkerThread {
 }
 
 export type Settings = Partial<
-  Pick<MachineConfig, "serial" | "onState" | "transport" | "restart" | "vcpus" | "deterministic" | "topology">
+  Pick<
+    MachineConfig,
+    "serial" | "onState" | "transport" | "engine" | "restart" | "vcpus" | "deterministic" | "hostOrder" | "topology"
+  >
 >;
 
 export function machine(source: string, settings: Settings = {}): Promise<Machine> {

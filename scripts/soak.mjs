@@ -1,0 +1,83 @@
+/**
+ * npm run soak -- WHAT [OPTIONS]: long runs that no test has the time for. It prints what it has seen; the status is 1 if
+ * something was wrong.
+ *
+ *   snapshots   Linux goes through save and restore under load, its own checksums right each time
+ *   load        a parallel shell load, without a lockup or a stall
+ *   litmus      the litmus programs of test/litmus
+ */
+import { loadavg } from "node:os";
+import { parseArgs } from "node:util";
+import { prepare } from "./soak/console.mjs";
+import { litmus } from "./soak/litmus.mjs";
+import { load } from "./soak/load.mjs";
+import { snapshots } from "./soak/snapshots.mjs";
+
+const WHAT = {
+  snapshots: async (options) => snapshots(await prepare("cloud"), options),
+  load: async (options) => load(await prepare("cloud"), options),
+  litmus,
+};
+
+const USAGE = `npm run soak -- ${Object.keys(WHAT).join("|")} [OPTIONS]
+  --cycles N            of snapshots (default: 100)
+  --minutes N           of load and litmus (default: 20)
+  --cpus N              vCPUs (default: 2 for snapshots, 4 for load)
+  --transport KIND      of load and litmus: threaded (default) or inline
+  --engine KIND         interp, jit or auto (default)`;
+
+function options() {
+  const string = { type: "string" };
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      ...{ cycles: { ...string, default: "100" }, minutes: { ...string, default: "20" }, cpus: string },
+      transport: { ...string, default: "threaded" },
+      engine: { ...string, default: "auto" },
+    },
+  });
+  const [what] = positionals;
+  if (positionals.length !== 1 || !(what in WHAT)) throw new Error(`one of ${Object.keys(WHAT).join(", ")} is needed`);
+  const number = (name, otherwise) => {
+    const n = Number(values[name] ?? otherwise);
+    if (!(n > 0)) throw new Error(`--${name} ${values[name]}: a number above 0 is needed`);
+    return n;
+  };
+  const { transport, engine } = values;
+  return {
+    what,
+    cycles: number("cycles"),
+    minutes: number("minutes"),
+    cpus: number("cpus", what === "snapshots" ? 2 : 4),
+    transport,
+    engine,
+  };
+}
+
+const say = (line) => process.stderr.write(`soak: ${line}\n`);
+const hostLoad = () =>
+  loadavg()
+    .map((n) => n.toFixed(1))
+    .join(" ");
+
+async function main() {
+  let chosen;
+  try {
+    chosen = options();
+  } catch (error) {
+    process.stderr.write(`soak: ${error.message}\n${USAGE}\n`);
+    return 2;
+  }
+  const before = hostLoad();
+  const { ok, lines } = await WHAT[chosen.what]({ ...chosen, say });
+  for (const line of lines) console.log(line);
+  console.log(`load of the host, before: ${before}, after: ${hostLoad()}; Node ${process.version}`);
+  return ok ? 0 : 1;
+}
+
+try {
+  process.exit(await main());
+} catch (error) {
+  say(`FAILED: ${error.message}`);
+  process.exit(1);
+}

@@ -1,0 +1,89 @@
+/** A machine in this process, with its console: what scripts that drive Linux themselves have in common. */
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { buildCore } from "../build-core.mjs";
+import { buildNode } from "../build-node.mjs";
+import { root } from "../prepare.mjs";
+
+/** The prompt of the shell guests (scripts/guest/profile), and the question for the cursor's place after it. */
+export const PROMPT = "tabhyve:~# ";
+const ASK_CURSOR = "\x1b[6n";
+
+/** The package's entry for Node, and a guest of the manifest, made if need be. */
+export async function prepare(id) {
+  await buildCore();
+  await buildNode();
+  const { status } = spawnSync(process.execPath, [join(root, "scripts/guests.mjs"), id], { stdio: ["ignore", 2, 2] });
+  if (status !== 0) throw new Error(`the guest "${id}" could not be prepared (see above)`);
+  const { guests } = JSON.parse(readFileSync(join(root, "guests/manifest.json"), "utf8"));
+  const { kernel, initrd, append } = guests.find((g) => g.id === id);
+  const file = (name) => readFileSync(join(root, "guests", name));
+  const lib = await import(join(root, "dist/node/lib.js"));
+  return { lib, guest: { kernel: file(kernel.file), initrd: file(initrd.file), append } };
+}
+
+/** A machine and what its COM1 has said. */
+export class Console {
+  #text = "";
+  #heard = () => {};
+  /** Why the machine has stopped by itself. */
+  #ended;
+  machine;
+
+  /** @param lib the package @param config of Machine.create, beyond what a console needs */
+  static async create(lib, config) {
+    const console = new Console();
+    console.machine = await lib.Machine.create({
+      core: lib.coreBytes(),
+      spawn: lib.spawnWorker,
+      serial: (bytes) => {
+        console.#text += Buffer.from(bytes).toString("latin1");
+        console.#heard();
+      },
+      onState: (state, reason) => {
+        if (state !== "off" && state !== "failed") return;
+        console.#ended = `the machine is ${state}: ${JSON.stringify(reason)}`;
+        console.#heard();
+      },
+      ...config,
+    });
+    return console;
+  }
+
+  type(text) {
+    this.machine.serialInput(Buffer.from(text, "latin1"));
+  }
+
+  /** What comes before `mark`, which is consumed. @throws Error if it does not come, or the machine has ended */
+  async upTo(mark, seconds = 300) {
+    const end = performance.now() + seconds * 1000;
+    for (;;) {
+      const at = this.#text.indexOf(mark);
+      if (at >= 0) {
+        const part = this.#text.slice(0, at);
+        this.#text = this.#text.slice(at + mark.length);
+        return part.replaceAll("\r\n", "\n").replaceAll(ASK_CURSOR, "");
+      }
+      const left = end - performance.now();
+      if (this.#ended || left <= 0) {
+        const why = this.#ended ?? `no ${JSON.stringify(mark)} within ${seconds} s`;
+        throw new Error(`${why}; the console's end:\n${this.#text.slice(-2000)}`);
+      }
+      await new Promise((resolve) => {
+        const timer = setTimeout(resolve, left);
+        this.#heard = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  /** A line at the prompt, shorter than the terminal is wide; what it answers. */
+  async command(line, seconds = 300) {
+    this.type(`${line}\r`);
+    await this.upTo(`${line}\r\n`, seconds);
+    return this.upTo(PROMPT, seconds);
+  }
+}

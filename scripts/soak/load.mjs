@@ -1,0 +1,54 @@
+/**
+ * A parallel shell load on several vCPUs: jobs that fork, pipe, sort, compress and compare, one more than there are vCPUs,
+ * for so many minutes. A vCPU that stands still or a lost interrupt shows as a lockup or stall in the kernel's log, or as
+ * jobs that do not come to an end.
+ */
+import { Console, PROMPT } from "./console.mjs";
+import { TROUBLE } from "./snapshots.mjs";
+
+/** Seconds between two looks. */
+const LOOK = 20;
+
+export async function load({ lib, guest }, { minutes, cpus, engine, transport, say }) {
+  const vm = await Console.create(lib, {
+    ...guest,
+    append: `${guest.append} tabhyve.size=200x50`,
+    memoryBytes: 256 * 2 ** 20,
+    vcpus: cpus,
+    transport,
+    engine,
+  });
+  await vm.machine.start();
+  await vm.upTo(PROMPT);
+  const online = (await vm.command("nproc")).trim();
+  await vm.command("head -c 400000 /dev/urandom > /tmp/f; md5sum < /tmp/f > /tmp/sum");
+  await vm.command("sorted() { seq 1 3000 | sort -r | sort -n | md5sum; }; sorted > /tmp/sorted");
+  await vm.command("one() { gzip -c /tmp/f | gunzip -c | md5sum | cmp - /tmp/sum; sorted | cmp - /tmp/sorted; }");
+  await vm.command("two() { for i in 1 2 3 4 5 6 7 8; do echo $i | cat | cat > /dev/null & done; wait; sleep 0.01; }");
+  for (let id = 0; id <= cpus; id++) {
+    await vm.command(`(while :; do one; two; echo >> /tmp/n${id}; done) > /tmp/said${id} 2>&1 &`);
+  }
+  const end = performance.now() + minutes * 60_000;
+  let counts = Array.from({ length: cpus + 1 }, () => 0);
+  while (performance.now() < end) {
+    await new Promise((done) => setTimeout(done, Math.min(LOOK * 1000, Math.max(0, end - performance.now()))));
+    const answer = await vm.command("wc -l < /dev/null; for i in /tmp/n*; do wc -l < $i; done; cat /tmp/said*");
+    const now = answer.trim().split("\n").slice(1).map(Number);
+    if (now.length !== counts.length || !now.every((n, i) => n > counts[i])) {
+      throw new Error(`after ${counts.join(" ")} rounds: ${answer}`);
+    }
+    counts = now;
+    say(`${((end - performance.now()) / 60_000).toFixed(1)} minutes left, rounds ${counts.join(" ")}`);
+  }
+  const complaints = (await vm.command(`dmesg | ${TROUBLE}`)).trim();
+  const clock = (await vm.command("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")).trim();
+  const { counters } = vm.machine.stats();
+  await vm.machine.destroy();
+  return {
+    ok: complaints === "0" && online === String(cpus),
+    lines: [
+      `${minutes} minutes, ${cpus + 1} jobs on ${online} vCPUs (${transport}, ${engine}): rounds ${counts.join(" ")}`,
+      `kernel complaints: ${complaints}; clock source: ${clock}; IPIs ${counters.ipis}, page words asked ${counters.unwrites}`,
+    ],
+  };
+}

@@ -1,0 +1,23 @@
+/** Debian's cloud kernel with `--cpus N`, by both transports. Eight are tested in test/long. */
+import { afterEach, beforeAll, describe, it } from "vitest";
+import { expectCpus } from "./several.ts";
+import { buildCommand, guest, missing, Shell } from "./shell.ts";
+
+const cloud = guest("cloud");
+if (!cloud) missing("cloud");
+
+const open: Shell[] = [];
+afterEach(async () => {
+  for (const shell of open.splice(0)) await shell.kill();
+});
+
+describe.skipIf(!cloud).each(["threaded", "inline"] as const)("cloud kernel, %s", { timeout: 300_000 }, (transport) => {
+  beforeAll(buildCommand, 300_000);
+
+  it.each([1, 2, 4])("with --cpus %d", async (cpus) => {
+    const shell = new Shell(cloud!, transport, { args: ["--cpus", String(cpus), "--engine", "auto"] });
+    open.push(shell);
+    await shell.boot(200);
+    await expectCpus(shell, cpus);
+  });
+});
