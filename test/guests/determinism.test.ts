@@ -46,7 +46,9 @@ describe.skipIf(!cloud)("deterministic Linux", { timeout: 1_200_000 }, () => {
     const other = lines.replace(Buffer.from("2000").toString("hex"), Buffer.from("2001").toString("hex"));
     expect(other).not.toBe(lines);
     scratch.file("other", Buffer.from(other));
-    expect((await run("changed", 1, ["--deterministic", "--replay", scratch.path("other")])).stateHash).not.toBe(one.stateHash);
+    expect((await run("changed", 1, ["--deterministic", "--replay", scratch.path("other")])).stateHash).not.toBe(
+      one.stateHash,
+    );
   });
 
   it("with three vCPUs, too", async () => {
