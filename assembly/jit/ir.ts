@@ -5,7 +5,7 @@
  *      0 kind u8   1 type u8 (1 = i32)   2 op u8 (Wasm opcode or function)   4 uses u16   6 local u16
  *      8 a u32    12 b u32              16 c u32                            20 d u32     24 imm u64
  *
- * Registers and flags are at home in the vCPU page or, in small loops, in locals; while a block is being built,
+ * Registers and flags are at home in the vCPU page or, in small loops, in locals; RSP is in a local everywhere. While a block is being built,
  * `current` says which node each of them holds (0: still what its home held at the block's start), and the block's end
  * brings home what has changed. Pure nodes may be computed anywhere in the block, because their leaves do not change
  * within it; effects (kind >= TRANSLATE) happen once, in order.
@@ -161,8 +161,11 @@ export function setState(i: u32, v: u32): void {
 /** States that are in the vCPU page, too, as they are now. */
 let synced: u32 = 0;
 
+/** Calls and returns are chains of RSP, which would wait for their stores at every block. */
+export const RSP: u32 = 4;
+@inline export function isLocal(i: u32): bool { return inLocals || i == RSP; }
 /** The node that state i's home must get, 0: it has it. */
-export function pendingAt(i: u32): u32 { return inLocals || !(synced >> i & 1) ? currentAt(i) : 0; }
+export function pendingAt(i: u32): u32 { return isLocal(i) || !(synced >> i & 1) ? currentAt(i) : 0; }
 
 /** What homes would have to get for a departure here. */
 function snapshot(): u32 {
@@ -354,7 +357,7 @@ export function translate(linear: u32, z: u32, use: i32, stack: bool, key: u32, 
   const redo = redoes(u);
   if (!clean && !inLocals) {
     let pending: u32 = 0;
-    for (let i: u32 = 0; i < STATES; i++) if (pendingAt(i)) pending |= 1 << i;
+    for (let i: u32 = 0; i < STATES; i++) if (i != RSP && pendingAt(i)) pending |= 1 << i;
     if (<u32>popcnt(pending) > MANY) spillStates(pending);
   }
   return make(TRANSLATE, 1, 0, linear, 0, redo ? 0 : snapshot(), 0,
@@ -387,7 +390,7 @@ export const CALL_ADDRESS: u32 = 4;
 function spillStates(which: u32): void {
   for (let i: u32 = 0; i < STATES; i++) {
     if (!(which >> i & 1) || synced >> i & 1) continue;
-    if (!inLocals && !currentAt(i)) continue;
+    if (!isLocal(i) && !currentAt(i)) continue;
     clean = false;
     make(SPILL, 0, 0, state(i), i + 1, 0, 0, offsetOfState(i));
     synced |= 1 << i;

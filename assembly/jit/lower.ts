@@ -3,6 +3,7 @@
  * finds registers and flags in the vCPU page, where each block reads what it needs and leaves what it has changed. That
  * keeps live ranges short, on which the host's optimising compiler spends most of its time, and makes going in and out
  * cheap. Small loops (groups, ./plan.ts) have them in locals: they are loaded on the way in and stored on the way out.
+ * RSP has a local over the whole region.
  *
  *     0 vcpu   1 budget   2 entry
  *     i64: registers of groups, flag operands, RIP page, RIP, how it leaves, target of an indirect branch, page cache
@@ -26,8 +27,8 @@ import {
 import { READ } from "../sem/kinds";
 import {
   BINARY, blockPlace, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, CHOOSE, CONST, count, CPU, currentAt, FLAG_OP,
-  inLocals, isConst, kindOf, LEAVE, LOAD, Node, node, offsetOfState, pageDelta, pendingAt, placeOff, placeRedo, placeRest,
-  PURE_CALL, RELOAD, RIP_PAGE, scratch, severalPages, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY, VECTOR,
+  inLocals, isConst, isLocal, kindOf, LEAVE, LOAD, Node, node, offsetOfState, pageDelta, pendingAt, placeOff, placeRedo, placeRest,
+  PURE_CALL, RELOAD, RIP_PAGE, RSP, scratch, severalPages, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY, VECTOR,
 } from "./ir";
 import { lowerVector } from "./lowerVector";
 import {
@@ -93,6 +94,7 @@ export function statesOf(g: u32): u32 { return load<u32>(groupAt(g)) | load<u32>
 function writtenIn(g: u32): u32 { return load<u32>(groupAt(g), 4); }
 
 function note(i: u32, written: bool): void {
+  if (group < 0) return;
   const p = groupAt(group) + (written ? 4 : 0);
   store<u32>(p, load<u32>(p) | 1 << i);
 }
@@ -102,7 +104,7 @@ export function beginLowering(second: bool, blocks: u32): void {
   again = second;
   let states: u32 = 0xfffff;
   if (again) {
-    states = 0;
+    states = 1 << RSP;
     for (let g: u32 = 0; g < blocks; g++) states |= statesOf(g);
   } else memory.fill(groupAt(0), 0, <usize>blocks << 3);
   let next = FIRST_LOCAL;
@@ -138,9 +140,13 @@ export function emptyCaches(): void {
   for (let i: u32 = 0; i < allCaches; i++) { i64Const(NO_PAGE); localSet(firstTag + i); }
 }
 
+/** At the region's start and end. */
+export function loadStack(): void { localGet(L_VCPU); memory_(I64_LOAD, offsetOfState(RSP)); localSet(localOfState(RSP)); }
+export function storeStack(): void { localGet(L_VCPU); localGet(localOfState(RSP)); memory_(I64_STORE, offsetOfState(RSP)); }
+
 /** Brings the states of a group into their locals. */
 export function loadStates(g: u32): void {
-  const states = statesOf(g);
+  const states = statesOf(g) & ~(1 << RSP);
   for (let i: u32 = 0; i < STATES; i++) {
     if (!(states >> i & 1)) continue;
     localGet(L_VCPU);
@@ -150,7 +156,7 @@ export function loadStates(g: u32): void {
 }
 /** And those that it writes back into the vCPU page. */
 export function storeStates(g: u32): void {
-  const states = writtenIn(g);
+  const states = writtenIn(g) & ~(1 << RSP);
   for (let i: u32 = 0; i < STATES; i++) {
     if (!(states >> i & 1)) continue;
     localGet(L_VCPU);
@@ -264,7 +270,7 @@ function pushCall(n: Node): void {
 function inLocal(v: u32): u32 {
   const n = node(v);
   if (n.local) return n.local;
-  if (inLocals && n.kind == STATE && n.a != FLAG_OP) { note(n.a, false); return localOfState(n.a); }
+  if (n.kind == STATE && n.a != FLAG_OP && isLocal(n.a)) { note(n.a, false); return localOfState(n.a); }
   if (n.kind == RIP_PAGE) return lRipPage;
   get(v);
   const l = temp64();
@@ -274,6 +280,18 @@ function inLocal(v: u32): u32 {
 }
 
 // --- leaving
+
+/** Writes states that are at home in the vCPU page: see commit. */
+export function commitMemory(s: i32): void {
+  // What a state held at the block's start is in a temporary already; RSP's local is written when all have been computed.
+  for (let i: u32 = 0; i < STATES; i++) {
+    const v = s < 0 ? pendingAt(i) : snapshotAt(s, i);
+    if (!v || i == RSP) continue;
+    localGet(L_VCPU);
+    if (i == FLAG_OP) { get32(v); memory_(I32_STORE, offsetOfState(i)); }
+    else { get(v); memory_(I64_STORE, offsetOfState(i)); }
+  }
+}
 
 /** Writes states to their homes: snapshot `s`, or the current ones (-1). All locals are read before one is written. */
 export function commit(s: i32): void {
@@ -291,14 +309,9 @@ export function commit(s: i32): void {
     }
     return;
   }
-  // What a state held at the block's start is in a temporary already.
-  for (let i: u32 = 0; i < STATES; i++) {
-    const v = s < 0 ? pendingAt(i) : snapshotAt(s, i);
-    if (!v) continue;
-    localGet(L_VCPU);
-    if (i == FLAG_OP) { get32(v); memory_(I32_STORE, offsetOfState(i)); }
-    else { get(v); memory_(I64_STORE, offsetOfState(i)); }
-  }
+  commitMemory(s);
+  const stack = s < 0 ? pendingAt(RSP) : snapshotAt(s, RSP);
+  if (stack) { get(stack); localSet(localOfState(RSP)); }
 }
 
 /**
@@ -543,7 +556,7 @@ export function setRipPage(): void {
 function lowerSpill(n: Node): void {
   // What a group never writes is in the vCPU page as it was.
   const v = node(n.a);
-  if (inLocals && n.b && v.kind == STATE && v.a == n.b - 1 && !(everWritten >> v.a & 1)) return;
+  if (group >= 0 && n.b && v.kind == STATE && v.a == n.b - 1 && !(everWritten >> v.a & 1)) return;
   localGet(L_VCPU);
   if (n.b - 1 == FLAG_OP) { get32(n.a); memory_(I32_STORE, <usize>n.imm); }
   else { get(n.a); memory_(I64_STORE, <usize>n.imm); }
@@ -573,7 +586,7 @@ export function lowerBlock(end: u32, endLocal: u32): void {
     if (n.kind >= TRANSLATE) lowerEffect(n);
     else if (n.kind == STATE) {
       // Its home may get another value before the block's end: read it where it is first asked for.
-      if (inLocals) continue;
+      if (isLocal(n.a)) continue;
       const l = n.type ? temp32() : temp64();
       localGet(L_VCPU); memory_(n.type ? I32_LOAD : I64_LOAD, offsetOfState(n.a)); localSet(l);
       n.local = <u16>l;

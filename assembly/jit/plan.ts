@@ -155,12 +155,13 @@ function scan(c: Vcpu, head: usize, b: Block): bool {
 
 /**
  * Whether a block belongs into a region by how often it has run: half of what makes a block hot. Compiled code that
- * never runs costs as much as any other.
+ * never runs costs as much as any other. `called`: a function that is compiled already stays where it is; taken into
+ * every region that calls it, it was half of all that the host had to compile.
  */
-function warm(c: Vcpu, head: usize): bool {
+function warm(c: Vcpu, head: usize, called: bool): bool {
   const op: u32 = load<u16>(head);
   if (op == OP_COLD) return all || load<u32>(head, 16) <= c.heat >> 1;
-  return op == OP_HEAD || op == OP_REGION;
+  return op == OP_HEAD || (op == OP_REGION && (all || !called));
 }
 
 /** The number of the page at `delta`, which becomes one of the region's if it is mapped; MAX_PAGES: it is not. */
@@ -180,8 +181,8 @@ function addPage(delta: i32, host: usize): void {
   pages++;
 }
 
-/** Index of the block at `place` among the found ones, finding it now if need be; -1: not in the region. */
-function discover(c: Vcpu, place: i32): i32 {
+/** Index of the block at `place` among the found ones, finding it now if need be; -1: not in the region. `called`: see warm. */
+function discover(c: Vcpu, place: i32, called: bool): i32 {
   if (place == NOWHERE) return -1;
   const delta = place & ~0xfff, p = takePage(c, delta);
   if (p == MAX_PAGES) return -1;
@@ -192,7 +193,7 @@ function discover(c: Vcpu, place: i32): i32 {
   const host = hostPageOf(p), off = place & 0xfff, b = found(blocks);
   const head = all ? lookupInPage(c, host, off, linearRip(c, c.ripPage + <u64><i64>place)) : findBlock(c, host + off);
   b.delta = delta; b.page = p;
-  if (!head || !warm(c, head) || !scan(c, head, b)) return -1;
+  if (!head || !warm(c, head, called) || !scan(c, head, b)) return -1;
   instructions += b.n;
   store<u8>(at, <u8>(blocks + 1));
   return blocks++;
@@ -208,7 +209,7 @@ export function collect(c: Vcpu, head: usize): bool {
   instructions = 0;
   pages = 0;
   addPage(0, load<u32>(head - 32) & ~0xfff);
-  if (discover(c, <i32>uOff(head)) < 0) return false;
+  if (discover(c, <i32>uOff(head), false) < 0) return false;
   // Depth first; a block is done when both successors are. What is visited last stands right behind.
   let depth: u32 = 1, done: u32 = 0;
   const stack = area + STACK;
@@ -220,8 +221,8 @@ export function collect(c: Vcpu, head: usize): bool {
       depth--;
       continue;
     }
-    const before = blocks, to = turn ? b.next : b.taken, i = discover(c, to);
     const last = unchecked(META[load<u16>(<usize>b.cut - UOP_SIZE)]) & META_SEMANTIC;
+    const before = blocks, to = turn ? b.next : b.taken, i = discover(c, to, !turn && last == SEM_CALL);
     if (i >= 0 && turn && (last == SEM_CALL || last == SEM_CALL_E)) found(i).isReturn = true;
     if (blocks != before) store<u32>(stack + (depth++ << 2), i);
   }

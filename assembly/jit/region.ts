@@ -23,8 +23,8 @@ import {
   beginBlock, BRANCH, Emit, emitAddress, emitCall, endKind, endValue, INDIRECT, JUMP, useMeta, useMode, useUop,
 } from "./emit";
 import {
-  beginLowering, emptyCaches, L_BUDGET, L_ENTRY, L_VCPU, lCond, leave, leaveSet, lEntry, loadStates, locals32, locals64,
-  lowerBlock, lRip, lRipPage, lTarget, storeStates, useGroup, writeLeaving,
+  beginLowering, emptyCaches, L_BUDGET, L_ENTRY, L_VCPU, lCond, leave, leaveSet, lEntry, loadStack, loadStates, locals32, locals64,
+  lowerBlock, lRip, lRipPage, lTarget, storeStack, storeStates, useGroup, writeLeaving,
 } from "./lower";
 import {
   Block, block, blocks, checks, collect, dispatches, hostPageOf, indexOf, NO_LOOP, NOWHERE, pages, placeFrom,
@@ -282,6 +282,7 @@ function writeBody(c: Vcpu, again: bool): void {
   close();
   writeLeaving();
   close();
+  storeStack();
 }
 
 /** The interpreter comes in anywhere: groups that it comes into find their states in their locals. */
@@ -315,6 +316,7 @@ export function writeRegion(c: Vcpu, head: usize): usize {
   unsigned(locals64); byte(I64);
   unsigned(locals32); byte(I32);
   localGet(L_VCPU); memory_(I64_LOAD, V_RIP_PAGE); localSet(lRipPage);
+  loadStack();
   loadEntered();
   emptyCaches();
   const length = bodyEnd - body;

@@ -15,20 +15,26 @@
   (local $15 i64)
   (local $16 i64)
   (local $17 i64)
-  (local $18 i32)
+  (local $18 i64)
   (local $19 i32)
   (local $20 i32)
   (local $21 i32)
   (local $22 i32)
   (local $23 i32)
+  (local $24 i32)
   (local $scratch i64)
-  (local $scratch_25 i64)
-  (local $scratch_26 i32)
-  (local $scratch_27 i64)
+  (local $scratch_26 i64)
+  (local $scratch_27 i32)
   (local $scratch_28 i64)
   (local $scratch_29 i64)
-  (local.set $10
+  (local $scratch_30 i64)
+  (local.set $11
    (i64.load offset=16 align=1
+    (local.get $0)
+   )
+  )
+  (local.set $6
+   (i64.load offset=104 align=1
     (local.get $0)
    )
   )
@@ -47,32 +53,32 @@
     (local.get $0)
    )
   )
-  (local.set $6
+  (local.set $7
    (i64.load offset=120 align=1
     (local.get $0)
    )
   )
-  (local.set $18
+  (local.set $19
    (i32.load offset=32 align=1
     (local.get $0)
    )
   )
-  (local.set $7
+  (local.set $8
    (i64.load offset=40 align=1
     (local.get $0)
    )
   )
-  (local.set $8
+  (local.set $9
    (i64.load offset=48 align=1
     (local.get $0)
    )
   )
-  (local.set $9
+  (local.set $10
    (i64.load offset=56 align=1
     (local.get $0)
    )
   )
-  (local.set $14
+  (local.set $15
    (i64.const 2048)
   )
   (block
@@ -86,7 +92,7 @@
          (i64.const 5)
         )
         (then
-         (local.set $12
+         (local.set $13
           (i64.const 281474976710656)
          )
          (br $block)
@@ -101,21 +107,21 @@
        (if
         (i64.ne
          (i64.and
-          (local.get $6)
+          (local.get $7)
           (i64.const -4096)
          )
-         (local.get $14)
+         (local.get $15)
         )
         (then
          (if
           (i64.eq
            (i64.load offset=65536 align=1
-            (local.tee $20
+            (local.tee $21
              (i32.add
               (i32.and
                (i32.shr_u
                 (i32.wrap_i64
-                 (local.get $6)
+                 (local.get $7)
                 )
                 (i32.const 8)
                )
@@ -127,7 +133,7 @@
            )
            (i64.or
             (i64.and
-             (local.get $6)
+             (local.get $7)
              (i64.const -4096)
             )
             (i64.load offset=64 align=1
@@ -136,14 +142,14 @@
            )
           )
           (then
-           (local.set $22
+           (local.set $23
             (i32.load offset=65544 align=1
-             (local.get $20)
+             (local.get $21)
             )
            )
-           (local.set $14
+           (local.set $15
             (i64.and
-             (local.get $6)
+             (local.get $7)
              (i64.const -4096)
             )
            )
@@ -151,151 +157,151 @@
           (else
            (if
             (i32.eqz
-             (local.tee $22
+             (local.tee $23
               (call $fimport$0
                (local.get $0)
-               (local.get $6)
+               (local.get $7)
                (i32.const 1)
               )
              )
             )
             (then
-             (local.set $12
+             (local.set $13
               (i64.const 21474836480)
              )
              (br $block)
             )
            )
-           (local.set $22
+           (local.set $23
             (i32.sub
-             (local.get $22)
+             (local.get $23)
              (i32.wrap_i64
-              (local.get $6)
+              (local.get $7)
              )
             )
            )
-           (local.set $14
+           (local.set $15
             (i64.const 2048)
            )
           )
          )
         )
        )
-       (local.set $23
+       (local.set $24
         (i32.add
          (i32.wrap_i64
-          (local.get $6)
+          (local.get $7)
          )
-         (local.get $22)
-        )
-       )
-       (local.set $15
-        (i64.load8_s
          (local.get $23)
         )
        )
        (local.set $16
-        (i64.and
-         (local.get $15)
-         (i64.const 255)
+        (i64.load8_s
+         (local.get $24)
         )
        )
        (local.set $17
+        (i64.and
+         (local.get $16)
+         (i64.const 255)
+        )
+       )
+       (local.set $18
         (i64.add
-         (local.get $6)
+         (local.get $7)
          (i64.const 1)
         )
        )
-       (local.set $19
+       (local.set $20
         (i64.ne
-         (local.get $17)
+         (local.get $18)
          (local.get $5)
         )
        )
        (local.set $3
         (block (result i64)
-         (local.set $scratch_29
+         (local.set $scratch_30
           (i64.extend_i32_u
            (i32.xor
             (i32.wrap_i64
              (local.get $3)
             )
             (i32.wrap_i64
-             (local.get $16)
+             (local.get $17)
             )
            )
           )
          )
          (local.set $4
           (block (result i64)
-           (local.set $scratch_28
-            (local.get $16)
+           (local.set $scratch_29
+            (local.get $17)
            )
-           (local.set $6
+           (local.set $7
             (block (result i64)
-             (local.set $scratch_27
-              (local.get $17)
+             (local.set $scratch_28
+              (local.get $18)
              )
-             (local.set $18
+             (local.set $19
               (block (result i32)
-               (local.set $scratch_26
+               (local.set $scratch_27
                 (i32.const 0)
                )
-               (local.set $7
+               (local.set $8
                 (block (result i64)
-                 (local.set $scratch_25
+                 (local.set $scratch_26
                   (i64.sub
-                   (local.get $17)
+                   (local.get $18)
                    (local.get $5)
                   )
                  )
-                 (local.set $8
+                 (local.set $9
                   (block (result i64)
                    (local.set $scratch
-                    (local.get $17)
+                    (local.get $18)
                    )
-                   (local.set $9
+                   (local.set $10
                     (local.get $5)
                    )
                    (local.get $scratch)
                   )
                  )
-                 (local.get $scratch_25)
+                 (local.get $scratch_26)
                 )
                )
-               (local.get $scratch_26)
+               (local.get $scratch_27)
               )
              )
-             (local.get $scratch_27)
+             (local.get $scratch_28)
             )
            )
-           (local.get $scratch_28)
+           (local.get $scratch_29)
           )
          )
-         (local.get $scratch_29)
+         (local.get $scratch_30)
         )
        )
        (if
-        (local.get $19)
+        (local.get $20)
         (then
          (br $label)
         )
        )
-       (local.set $11
+       (local.set $12
         (i64.add
-         (local.get $10)
+         (local.get $11)
          (i64.const 14)
         )
        )
        (i64.store offset=24 align=1
         (local.get $0)
-        (local.get $11)
+        (local.get $12)
        )
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.const 4)
        )
-       (local.set $12
+       (local.set $13
         (i64.const 0)
        )
        (br $block)
@@ -311,39 +317,39 @@
      )
      (i64.store offset=120 align=1
       (local.get $0)
-      (local.get $6)
+      (local.get $7)
      )
      (i32.store offset=32 align=1
       (local.get $0)
-      (local.get $18)
+      (local.get $19)
      )
      (i64.store offset=40 align=1
       (local.get $0)
-      (local.get $7)
+      (local.get $8)
      )
      (i64.store offset=48 align=1
       (local.get $0)
-      (local.get $8)
+      (local.get $9)
      )
      (i64.store offset=56 align=1
       (local.get $0)
-      (local.get $9)
+      (local.get $10)
      )
      (br $block1)
     )
    )
    (if
     (i64.ne
-     (local.get $12)
+     (local.get $13)
      (i64.const 0)
     )
     (then
      (i64.store offset=24 align=1
       (local.get $0)
       (i64.add
-       (local.get $10)
+       (local.get $11)
        (i64.extend32_s
-        (local.get $12)
+        (local.get $13)
        )
       )
      )
@@ -352,7 +358,7 @@
        (local.get $1)
        (i64.and
         (i64.shr_u
-         (local.get $12)
+         (local.get $13)
          (i64.const 32)
         )
         (i64.const 65535)
@@ -360,10 +366,10 @@
       )
      )
      (if
-      (local.tee $20
+      (local.tee $21
        (i32.wrap_i64
         (i64.shr_u
-         (local.get $12)
+         (local.get $13)
          (i64.const 48)
         )
        )
@@ -372,7 +378,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $20)
+         (local.get $21)
          (i32.const 1)
         )
        )
@@ -380,6 +386,10 @@
      )
     )
    )
+  )
+  (i64.store offset=104 align=1
+   (local.get $0)
+   (local.get $6)
   )
   (local.get $1)
  )
