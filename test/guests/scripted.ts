@@ -1,7 +1,7 @@
 /** A machine that is typed to by a script: the same under Node and in a page. */
 import { Machine, type MachineConfig } from "../../src/machine/machine.ts";
 
-/** TEXT is typed when MARK has come after what the steps before have matched. */
+/** TEXT is typed when MARK has come after what the steps before have matched; an empty MARK is there at once. */
 export type Script = readonly (readonly [mark: string, text: string])[];
 
 export interface Scripted {
@@ -29,24 +29,23 @@ export async function scripted(
     end = (error) => (error ? reject(error) : resolve());
   });
   const decoder = new TextDecoder();
+  const look = (): void => {
+    while (step <= script.length) {
+      const mark = step < script.length ? script[step][0] : until;
+      const at = text.indexOf(mark, seen);
+      if (at < 0) return;
+      seen = at + mark.length;
+      if (step < script.length) machine.serialInput(new TextEncoder().encode(script[step][1]));
+      // In a deterministic machine the run ends with the slice that this byte is in.
+      else void machine.pause().then(() => end());
+      step++;
+    }
+  };
   const machine: Machine = await Machine.create({
     ...config,
     serial: (bytes) => {
       text += decoder.decode(bytes, { stream: true });
-      for (;;) {
-        const mark = step < script.length ? script[step][0] : until;
-        const at = text.indexOf(mark, seen);
-        if (at < 0) return;
-        seen = at + mark.length;
-        if (step === script.length) {
-          // In a deterministic machine the run ends with the slice that this byte is in.
-          void machine.pause().then(() => end());
-          step = Number.POSITIVE_INFINITY;
-          return;
-        }
-        if (step > script.length) return;
-        machine.serialInput(new TextEncoder().encode(script[step++][1]));
-      }
+      look();
     },
     onState: (state, reason) => {
       if (state === "off" || state === "failed") end(new Error(`the machine is ${state}: ${JSON.stringify(reason)}`));
@@ -61,6 +60,7 @@ export async function scripted(
     if (options.snapshot) {
       await machine.restore(options.snapshot);
       await machine.resume();
+      look();
     } else await machine.start();
     await ended;
   } catch (error) {

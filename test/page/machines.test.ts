@@ -19,7 +19,7 @@ const chromium = findChromium();
 const cloud = guest("cloud");
 if (!cloud) missing("cloud");
 
-describe.skipIf(!chromium || !cloud)("machines in a page", { timeout: 300_000 }, () => {
+describe.skipIf(!chromium || !cloud)("machines in a page", { timeout: 600_000 }, () => {
   let folder: string;
   let served: Host;
   let browser: Browser;
@@ -93,7 +93,7 @@ describe.skipIf(!chromium || !cloud)("machines in a page", { timeout: 300_000 },
     const columns = Array.from({ length: vcpus }, (_, i) => `CPU${i} +`).join("");
     expect(said).toMatch(new RegExp(`\n${vcpus}\n${vcpus}\n +${columns}\n`));
     for (let i = 0; i < vcpus; i++) expect(said).toContain(`\non ${i}\n`);
-    expect(said).toMatch(/\n0\ndone$/);
+    expect(said).toMatch(/\n0\ndone/);
   });
 
   test("a deterministic run is the same run as under Node: instructions, console and state", async () => {
@@ -112,7 +112,8 @@ describe.skipIf(!chromium || !cloud)("machines in a page", { timeout: 300_000 },
     expect(line).toBeDefined();
     writeFileSync(join(folder, "site/snapshot"), await first.machine.save());
     await first.machine.destroy();
-    const check: Script = [[PROMPT, "cat /tmp/sum; md5sum -c /tmp/sum; nproc; echo do''ne\r"]];
+    // The prompt was shown before the snapshot, or is still to come: the shell takes a line either way.
+    const check: Script = [["", "cat /tmp/sum; md5sum -c /tmp/sum; nproc; echo do''ne\r"]];
     const page = await inPage({
       ...config(2, "threaded"),
       script: check,
