@@ -300,11 +300,27 @@ describe("a region of several pages", () => {
 });
 
 describe("the Wasm of a region", () => {
-  it("is what it was (test/jit/golden)", async () => {
-    start("again: movzx ecx, byte [rsi]\nadd rsi, 1\nxor eax, ecx\ncmp rsi, rdx\njne again\nhlt\n");
+  const SNIPPETS: Readonly<Record<string, string>> = {
+    loop: "again: movzx ecx, byte [rsi]\nadd rsi, 1\nxor eax, ecx\ncmp rsi, rdx\njne again\nhlt\n",
+    registers: "add rax, rbx\nlea rcx, [rax + rbx * 4 + 8]\nmov edx, ecx\nhlt\n",
+    loads: "mov rax, [rbx]\nmov ecx, [rbx + 8]\nadd rax, rcx\nhlt\n",
+    storeThenLoad: "add rdx, 1\nmov [rbx], rdx\nadd rdx, 1\nmov rcx, [rsi]\nhlt\n",
+    modify: "add qword [rbx], 1\nhlt\n",
+    compare: "cmp eax, 5\njb below\nmov ecx, 1\nhlt\nbelow: mov ecx, 2\nhlt\n",
+    flags: "add eax, ebx\nadc edx, 0\nsetc cl\nhlt\n",
+    rotate: "rol eax, 5\nshr ebx, cl\nhlt\n",
+    divide: "xor edx, edx\ndiv rcx\nhlt\n",
+    call: "call function\nhlt\nfunction: push rbx\npop rbx\nret\n",
+    indirect: "jmp [rbx + rax * 8]\n",
+    handler: "bswap eax\npopcnt rax, rax\nrdtsc\nhlt\n",
+    vector: "movdqu xmm0, [rsi]\npxor xmm0, xmm1\npsrld xmm0, 3\nmovd eax, xmm0\nhlt\n",
+    double: "movsd xmm0, [rsi]\nmulsd xmm0, xmm1\naddsd xmm0, [rsi + 8]\nhlt\n",
+  };
+  it.each(Object.keys(SNIPPETS))("%s: is what it was (test/jit/golden)", async (name) => {
+    start(SNIPPETS[name]);
     const module = binaryen.readBinary(compile(CODE));
     const text = module.emitText();
     module.dispose();
-    await expect(text.slice(text.indexOf(" (export"))).toMatchFileSnapshot("golden/loop.wat");
+    await expect(text.slice(text.indexOf(" (export"))).toMatchFileSnapshot(`golden/${name}.wat`);
   });
 });

@@ -1,0 +1,207 @@
+ (export "0" (func $0))
+ (func $0 (param $0 i32) (param $1 i64) (param $2 i32) (result i64)
+  (local $3 i64)
+  (local $4 i64)
+  (local $5 i64)
+  (local $6 i64)
+  (local $7 i64)
+  (local $8 i64)
+  (local $9 i64)
+  (local $10 i64)
+  (local $11 i32)
+  (local $12 i32)
+  (local $13 i32)
+  (local $14 i32)
+  (local $15 i32)
+  (local.set $4
+   (i64.load offset=16 align=1
+    (local.get $0)
+   )
+  )
+  (local.set $3
+   (i64.load offset=104 align=1
+    (local.get $0)
+   )
+  )
+  (block
+   (block $block
+    (loop
+     (if
+      (i64.lt_s
+       (local.get $1)
+       (i64.const 2)
+      )
+      (then
+       (local.set $6
+        (i64.const 281474976710656)
+       )
+       (br $block)
+      )
+     )
+     (local.set $1
+      (i64.sub
+       (local.get $1)
+       (i64.const 2)
+      )
+     )
+     (local.set $8
+      (i64.load offset=96 align=1
+       (local.get $0)
+      )
+     )
+     (if
+      (i64.eq
+       (i64.load offset=98304 align=1
+        (local.tee $13
+         (i32.add
+          (i32.and
+           (i32.shr_u
+            (i32.wrap_i64
+             (local.get $8)
+            )
+            (i32.const 8)
+           )
+           (i32.const 32752)
+          )
+          (local.get $0)
+         )
+        )
+       )
+       (i64.or
+        (i64.and
+         (i64.add
+          (local.get $8)
+          (i64.const 7)
+         )
+         (i64.const -4096)
+        )
+        (i64.load offset=64 align=1
+         (local.get $0)
+        )
+       )
+      )
+      (then
+       (local.set $15
+        (i32.add
+         (i32.wrap_i64
+          (local.get $8)
+         )
+         (i32.load offset=98312 align=1
+          (local.get $13)
+         )
+        )
+       )
+      )
+      (else
+       (if
+        (i32.eqz
+         (local.tee $15
+          (call $fimport$1
+           (local.get $0)
+           (local.get $8)
+           (i32.const 1032)
+          )
+         )
+        )
+        (then
+         (local.set $6
+          (i64.const 8589934592)
+         )
+         (br $block)
+        )
+       )
+      )
+     )
+     (local.set $9
+      (i64.load align=1
+       (local.get $15)
+      )
+     )
+     (local.set $10
+      (i64.add
+       (local.get $9)
+       (i64.const 1)
+      )
+     )
+     (i64.store align=1
+      (local.get $15)
+      (local.get $10)
+     )
+     (i32.store offset=32 align=1
+      (local.get $0)
+      (i32.const 1)
+     )
+     (i64.store offset=40 align=1
+      (local.get $0)
+      (local.get $10)
+     )
+     (i64.store offset=48 align=1
+      (local.get $0)
+      (local.get $9)
+     )
+     (i64.store offset=56 align=1
+      (local.get $0)
+      (i64.const 1)
+     )
+     (local.set $6
+      (i64.const 1407379178520580)
+     )
+     (br $block)
+    )
+   )
+   (if
+    (i64.ne
+     (local.get $6)
+     (i64.const 0)
+    )
+    (then
+     (i64.store offset=24 align=1
+      (local.get $0)
+      (i64.add
+       (local.get $4)
+       (i64.extend32_s
+        (local.get $6)
+       )
+      )
+     )
+     (local.set $1
+      (i64.add
+       (local.get $1)
+       (i64.and
+        (i64.shr_u
+         (local.get $6)
+         (i64.const 32)
+        )
+        (i64.const 65535)
+       )
+      )
+     )
+     (if
+      (local.tee $13
+       (i32.wrap_i64
+        (i64.shr_u
+         (local.get $6)
+         (i64.const 48)
+        )
+       )
+      )
+      (then
+       (i32.store offset=216 align=1
+        (local.get $0)
+        (i32.sub
+         (local.get $13)
+         (i32.const 1)
+        )
+       )
+      )
+     )
+    )
+   )
+  )
+  (i64.store offset=104 align=1
+   (local.get $0)
+   (local.get $3)
+  )
+  (local.get $1)
+ )
+)

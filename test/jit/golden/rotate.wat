@@ -1,0 +1,278 @@
+ (export "0" (func $0))
+ (func $0 (param $0 i32) (param $1 i64) (param $2 i32) (result i64)
+  (local $3 i64)
+  (local $4 i64)
+  (local $5 i64)
+  (local $6 i64)
+  (local $7 i64)
+  (local $8 i64)
+  (local $9 i64)
+  (local $10 i64)
+  (local $11 i64)
+  (local $12 i64)
+  (local $13 i64)
+  (local $14 i64)
+  (local $15 i64)
+  (local $16 i64)
+  (local $17 i64)
+  (local $18 i64)
+  (local $19 i32)
+  (local $20 i32)
+  (local $21 i32)
+  (local $22 i32)
+  (local $23 i32)
+  (local $24 i32)
+  (local.set $4
+   (i64.load offset=16 align=1
+    (local.get $0)
+   )
+  )
+  (local.set $3
+   (i64.load offset=104 align=1
+    (local.get $0)
+   )
+  )
+  (block
+   (block $block
+    (loop
+     (if
+      (i64.lt_s
+       (local.get $1)
+       (i64.const 3)
+      )
+      (then
+       (local.set $6
+        (i64.const 281474976710656)
+       )
+       (br $block)
+      )
+     )
+     (local.set $1
+      (i64.sub
+       (local.get $1)
+       (i64.const 3)
+      )
+     )
+     (local.set $8
+      (i64.load offset=72 align=1
+       (local.get $0)
+      )
+     )
+     (local.set $9
+      (i64.extend_i32_u
+       (i32.wrap_i64
+        (local.get $8)
+       )
+      )
+     )
+     (local.set $10
+      (i64.or
+       (i64.shl
+        (local.get $9)
+        (i64.const 5)
+       )
+       (i64.shr_u
+        (local.get $9)
+        (i64.const 27)
+       )
+      )
+     )
+     (local.set $23
+      (i32.load offset=32 align=1
+       (local.get $0)
+      )
+     )
+     (local.set $11
+      (i64.load offset=40 align=1
+       (local.get $0)
+      )
+     )
+     (local.set $12
+      (i64.load offset=48 align=1
+       (local.get $0)
+      )
+     )
+     (local.set $13
+      (i64.load offset=56 align=1
+       (local.get $0)
+      )
+     )
+     (local.set $14
+      (i64.load offset=80 align=1
+       (local.get $0)
+      )
+     )
+     (local.set $15
+      (i64.and
+       (local.get $14)
+       (i64.const 31)
+      )
+     )
+     (local.set $16
+      (i64.load offset=96 align=1
+       (local.get $0)
+      )
+     )
+     (local.set $17
+      (i64.extend_i32_u
+       (i32.wrap_i64
+        (local.get $16)
+       )
+      )
+     )
+     (local.set $18
+      (i64.shr_u
+       (local.get $17)
+       (local.get $15)
+      )
+     )
+     (local.set $24
+      (i64.ne
+       (local.get $15)
+       (i64.const 0)
+      )
+     )
+     (i64.store offset=72 align=1
+      (local.get $0)
+      (i64.extend_i32_u
+       (i32.wrap_i64
+        (local.get $10)
+       )
+      )
+     )
+     (i64.store offset=96 align=1
+      (local.get $0)
+      (i64.extend_i32_u
+       (i32.wrap_i64
+        (local.get $18)
+       )
+      )
+     )
+     (i32.store offset=32 align=1
+      (local.get $0)
+      (i32.wrap_i64
+       (select
+        (i64.const 3)
+        (i64.const 11)
+        (local.get $24)
+       )
+      )
+     )
+     (i64.store offset=40 align=1
+      (local.get $0)
+      (select
+       (i64.extend_i32_s
+        (i32.wrap_i64
+         (local.get $18)
+        )
+       )
+       (local.get $11)
+       (local.get $24)
+      )
+     )
+     (i64.store offset=48 align=1
+      (local.get $0)
+      (select
+       (i64.shr_u
+        (local.get $17)
+        (i64.add
+         (local.get $15)
+         (i64.const -1)
+        )
+       )
+       (i64.or
+        (i64.and
+         (call $fimport$4
+          (local.get $23)
+          (local.get $11)
+          (local.get $12)
+          (local.get $13)
+         )
+         (i64.const -2)
+        )
+        (i64.and
+         (i64.extend_i32_s
+          (i32.wrap_i64
+           (local.get $10)
+          )
+         )
+         (i64.const 1)
+        )
+       )
+       (local.get $24)
+      )
+     )
+     (i64.store offset=56 align=1
+      (local.get $0)
+      (select
+       (i64.extend_i32_s
+        (i32.wrap_i64
+         (local.get $16)
+        )
+       )
+       (local.get $13)
+       (local.get $24)
+      )
+     )
+     (local.set $6
+      (i64.const 1407379178520581)
+     )
+     (br $block)
+    )
+   )
+   (if
+    (i64.ne
+     (local.get $6)
+     (i64.const 0)
+    )
+    (then
+     (i64.store offset=24 align=1
+      (local.get $0)
+      (i64.add
+       (local.get $4)
+       (i64.extend32_s
+        (local.get $6)
+       )
+      )
+     )
+     (local.set $1
+      (i64.add
+       (local.get $1)
+       (i64.and
+        (i64.shr_u
+         (local.get $6)
+         (i64.const 32)
+        )
+        (i64.const 65535)
+       )
+      )
+     )
+     (if
+      (local.tee $21
+       (i32.wrap_i64
+        (i64.shr_u
+         (local.get $6)
+         (i64.const 48)
+        )
+       )
+      )
+      (then
+       (i32.store offset=216 align=1
+        (local.get $0)
+        (i32.sub
+         (local.get $21)
+         (i32.const 1)
+        )
+       )
+      )
+     )
+    )
+   )
+  )
+  (i64.store offset=104 align=1
+   (local.get $0)
+   (local.get $3)
+  )
+  (local.get $1)
+ )
+)
