@@ -59,7 +59,7 @@ export class InlineDriver implements Driver<"inline"> {
     if (milliseconds === undefined) this.#until.delete(id);
     else this.#until.set(id, this.#vm.hostNow() + milliseconds);
     for (;;) {
-      if (this.#services.nextDeadline() <= this.#services.now()) this.#services.fireTimers();
+      if (this.#due()) this.#services.fireTimers();
       const gone = this.#mustLeave(vcpu);
       const left = gone ? 0n : end === undefined ? SLICE : end - view.get64(VCPU.icount);
       // An instruction that an exit has interrupted is finished first, which the core does with nothing left.
@@ -84,9 +84,15 @@ export class InlineDriver implements Driver<"inline"> {
         clearStop(view);
       } else if (why === RUN.HALT && !view.load(VCPU.attention)) {
         // What is due now is fired first.
-        if (this.#services.nextDeadline() > this.#services.now()) return vcpu.leave(this.#halted(vcpu));
+        if (!this.#due()) return vcpu.leave(this.#halted(vcpu));
       }
     }
+  }
+
+  /** Whether a deadline of the chips has come. */
+  #due(): boolean {
+    const next = this.#services.nextDeadline();
+    return next !== NEVER && next <= this.#services.now();
   }
 
   /** A handler that throws has not answered: the exit stays with the caller. */
@@ -109,7 +115,8 @@ export class InlineDriver implements Driver<"inline"> {
   }
 
   shouldYield(id: number): boolean {
-    return this.#kicked.has(id) || this.#vm.hostNow() >= (this.#until.get(id) ?? Number.POSITIVE_INFINITY);
+    const until = this.#until.get(id);
+    return this.#kicked.has(id) || (until !== undefined && this.#vm.hostNow() >= until);
   }
 
   #run(vcpu: Vcpu<"inline">): void {

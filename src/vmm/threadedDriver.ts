@@ -146,6 +146,7 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
     await this.#engine.destroy();
     for (const { reject } of this.#pending.values()) reject(new VmError("ENXIO", "the virtual machine is destroyed"));
     this.#pending.clear();
+    this.#wakeHolders();
   }
 
   deadlineChanged(at: bigint): void {

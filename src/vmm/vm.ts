@@ -335,6 +335,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
     const ids = [...this.vcpus.keys()];
     await this.#driver.hold(ids, "PAUSE");
     try {
+      this.alive();
       this.#drain();
       return await work();
     } finally {
@@ -369,6 +370,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
     if (this.#pausedAt !== undefined) throw new VmError("EALREADY", "paused");
     this.#pausedAt = this.hostNow();
     await this.#driver.hold([...this.vcpus.keys()], "PAUSE");
+    this.alive();
     this.#pausedAt = this.hostNow();
   }
 
@@ -502,6 +504,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
     this.#checkId(id);
     this.#blocked.set(id, (this.#blocked.get(id) ?? 0) + 1);
     await this.#driver.hold([id], "REQIDLE");
+    this.alive();
   }
 
   /** vcpu_unblock_run. @throws VmError EINVAL: it is not blocked */
@@ -534,6 +537,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
     for (const id of ids) this.#rendezvous.add(id);
     try {
       await this.#driver.hold(ids, "RENDEZVOUS");
+      this.alive();
       for (const id of ids) {
         work(this, id);
         this.#rendezvous.delete(id);

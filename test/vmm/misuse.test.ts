@@ -146,6 +146,27 @@ describe("calls at random", () => {
   });
 });
 
+describe("destroyed in the middle of it", () => {
+  it("what waits for vCPUs to stand still is told, and so is run (both transports)", async () => {
+    for (const transport of ["inline", "threaded"] as const) {
+      for (const wait of [
+        (vm: Vm) => vm.pauseInstance(),
+        (vm: Vm) => vm.blockRun(0),
+        (vm: Vm) => vm.smpRendezvous([0], () => {}),
+        (vm: Vm) => vm.save(),
+      ]) {
+        const vm: Vm = await makeVm(transport, SMALL);
+        place(vm, "again: jmp again");
+        const running = transport === "threaded" ? rejects("ENXIO", Promise.resolve(vm.vcpus[0].run())) : undefined;
+        const waiting = rejects("ENXIO", wait(vm));
+        await vm.destroy();
+        await waiting;
+        await running;
+      }
+    }
+  });
+});
+
 describe("snapshots that are not what they should be", () => {
   it("cut off, longer, a bit changed: SnapshotError, and the guest goes on as if nothing had been", async () => {
     const vm = await guest(GUEST, { ...SMALL, chips: true, now: () => 7 });
