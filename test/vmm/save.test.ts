@@ -8,7 +8,7 @@ beforeAll(() => load(true));
 afterAll(cleanUp);
 
 /** Counts in memory, in BX and on the FPU's stack. */
-const LOOP = "fld1\nagain: inc dword [0x3000]\nfld1\nfaddp\njmp again";
+const LOOP = "fninit\nfld1\nagain: inc dword [0x3000]\nfld1\nfaddp\njmp again";
 const counter = (vm: Vm): number => {
   const bytes = new Uint8Array(4);
   vm.memory.read(0x3000, bytes);
