@@ -69,6 +69,7 @@ export const AREA_CROSS: usize = 24576;
 export const AREA_SCRATCH: usize = 28672;
 export const AREA_LARGE: usize = 32768;
 export const AREA_CPUID: usize = 36864;
+export const AREA_STRING: usize = 61440;
 export const AREA_TLB_READ: usize = 65536;
 export const AREA_TLB_WRITE: usize = 98304;
 export const AREA_TLB_EXEC: usize = 131072;
@@ -603,8 +604,9 @@ export const C_PARALLEL: usize = 132;
 export const C_EXCLUSIVE: usize = 136;
 export const C_ABSENT: usize = 140;
 export const C_UNPACKING: usize = 144;
-export const C_VGA: usize = 148;
-export const C_IGNNE: usize = 212;
+export const C_BULK_IO: usize = 148;
+export const C_VGA: usize = 152;
+export const C_IGNNE: usize = 216;
 
 /** A pointer to the VM control page (src/shared/layout.ts). */
 @unmanaged export class Control {
@@ -646,8 +648,10 @@ export const C_IGNNE: usize = 212;
   @inline set absent(value: i32) { store<i32>(changetype<usize>(this), value, 140); }
   @inline get unpacking(): i32 { return load<i32>(changetype<usize>(this), 144); }
   @inline set unpacking(value: i32) { store<i32>(changetype<usize>(this), value, 144); }
-  @inline vgaAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 148); }
-  @inline set_vga(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 148); }
-  @inline get ignne(): u32 { return load<u32>(changetype<usize>(this), 212); }
-  @inline set ignne(value: u32) { store<u32>(changetype<usize>(this), value, 212); }
+  @inline get bulkIo(): u32 { return load<u32>(changetype<usize>(this), 148); }
+  @inline set bulkIo(value: u32) { store<u32>(changetype<usize>(this), value, 148); }
+  @inline vgaAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 152); }
+  @inline set_vga(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 152); }
+  @inline get ignne(): u32 { return load<u32>(changetype<usize>(this), 216); }
+  @inline set ignne(value: u32) { store<u32>(changetype<usize>(this), value, 216); }
 }

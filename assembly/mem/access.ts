@@ -170,6 +170,13 @@ export function writeAs(c: Vcpu, linear: u64, size: u32, use: i32, access: u32, 
   return data;
 }
 
+/** Host address of bytes within a page of RAM that the running code may read or write; 0: a fault is recorded, or they are none. */
+export function ramAt(c: Vcpu, linear: u64, write: bool): usize {
+  const gpa = walk(c, linear, userBit(c) | (write ? ACCESS_WRITE : 0));
+  if (gpa == NO_GPA) return 0;
+  return write ? hostWrite(gpa) : hostRead(gpa);
+}
+
 function gatherOld(c: Vcpu, gpa: u64, size: u32, gpa2: u64, first: u32): usize {
   const host = hostRead(gpa);
   if (host && first == size) return host;

@@ -6,7 +6,7 @@
  * A staged write, 64 bytes:
  *
  *      0 gpa u64 (or port)   8 gpa of the second page u64   16 size u32   20 bytes in the first page u32
- *     24 kind u32 (0 memory, 1 port)   28 EXIT_STRING, EXIT_REP      32 data, 32 bytes
+ *     24 kind u32 (0 memory, 1 port)   28 EXIT_STRING, EXIT_REP, EXIT_BULK      32 data, 32 bytes (BULK: elements)
  */
 import {
   Vcpu, AREA_STAGE, EXIT_INOUT, EXIT_INST_EMUL, STATUS_EXIT, STATUS_SLOW, V_REPLAY_KEY, V_REPLAY_DATA,
@@ -31,6 +31,8 @@ export const EXIT_WRITE: u64 = 1;
 /** Bits of exitB of an INOUT exit: one element of INS or OUTS; with a REP prefix. */
 export const EXIT_STRING: u64 = 2;
 export const EXIT_REP: u64 = 4;
+/** exitData[1] elements, in AREA_STRING; a read is answered with how many there were, at least one. */
+export const EXIT_BULK: u64 = 8;
 
 /** Room for a staged write of `size` bytes; returns where its data goes. */
 export function stageMemory(c: Vcpu, gpa: u64, gpa2: u64, size: u32, first: u32): usize {
@@ -70,6 +72,7 @@ export function commitStage(c: Vcpu): bool {
       c.stageNext++;
       exitAccess(c, EXIT_INOUT, gpa, size, true, load<u64>(e, 32));
       c.exitB |= load<u32>(e, 28);
+      c.set_exitData(1, load<u64>(e, 32));
       return false;
     }
     if (size == 4 && !(gpa & 15) && apicPage(c, gpa) && (gpa & 0xff0) != APIC_SELF_IPI && apicWrite(c, <usize>gpa & 0xff0, load<u32>(e, 32))) {
@@ -199,6 +202,27 @@ export function deviceRead(c: Vcpu, code: u32, where: u64, size: u32): bool {
   store<u64>(base + (<usize>i << 3), key, V_REPLAY_KEY);
   exitAccess(c, code, where, size, false, 0);
   return false;
+}
+
+/**
+ * Reads `count` elements of `size` bytes from a port into AREA_STRING, on the careful path. How many there were; 0: the
+ * instruction must wait.
+ */
+export function deviceReads(c: Vcpu, port: u32, size: u32, count: u32, how: u64): u32 {
+  if (!c.slow) {
+    c.status = STATUS_SLOW;
+    return 0;
+  }
+  // The elements are in the buffer, and the replay log says how many.
+  if (c.replayNext < c.replayCount) {
+    const n = <u32>load<u64>(changetype<usize>(c) + (<usize>c.replayNext << 3), V_REPLAY_DATA);
+    c.replayNext++;
+    return min(n, count);
+  }
+  exitAccess(c, EXIT_INOUT, port, size, false, 0);
+  c.exitB |= how | EXIT_BULK;
+  c.set_exitData(1, count);
+  return 0;
 }
 
 /** The device thread has answered the read recorded last: its value joins the replay log. */

@@ -1,16 +1,20 @@
 /** Port I/O (SDM vol. 1, chapter 19): IN, OUT, INS, OUTS, with IOPL and the TSS's permission bitmap. */
 import {
-  Vcpu, EXIT_INOUT, MODE_IOPL_OK, MODE_V86, SEG_ES, SEG_TR, STATUS_EXIT, STATUS_SLOW, V_GPR,
+  Vcpu, AREA_STRING, CONTROL_BASE, C_BULK_IO, EXIT_INOUT, MODE_CODE64, MODE_IOPL_OK, MODE_V86, SEG_ES, SEG_TR, STATUS_BUDGET,
+  STATUS_EXIT, STATUS_FAULT, STATUS_SLOW, V_GPR,
 } from "../gen/layout";
 import { raiseError, GP } from "../exception";
 import { uImm, uS, uSize } from "../decode/uop";
-import { probeWrite, rdz, sysRead, value, wrz } from "../mem/access";
+import { probeWrite, ramAt, rdz, sysRead, value, wrz } from "../mem/access";
 import { AR_TYPE, segAr, segBase, segLimit } from "../mem/segment";
-import { deviceRead, deviceValue, EXIT_REP, EXIT_STRING, stagePort } from "../mem/stage";
+import {
+  deviceRead, deviceReads, deviceValue, EXIT_BULK, EXIT_REP, EXIT_STRING, stagePort, writeHost,
+} from "../mem/stage";
 import { ARMED_PORT, note, ON_PORT } from "../mem/watch";
 import { portCoalesce } from "../ports";
 import { getGpr, putGpr } from "./operand";
-import { addressSize, advance, again, element, elementAt, repeats, stride } from "./string";
+import { DF, TF } from "./mode";
+import { addressMask, addressSize, advance, again, element, elementAt, fits, inPage, repeats, stride } from "./string";
 
 /** Whether the running code may use ports `port` to `port + size - 1`. */
 function allowed(c: Vcpu, port: u32, size: u32): bool {
@@ -76,6 +80,18 @@ export function ins(c: Vcpu, u: usize): bool {
   if (!unwatched(c, port, size)) return false;
   if (!element(c, SEG_ES, getGpr(c, 7, a), size, true)) return false;
   const at = elementAt;
+  const n = bulk(c, u, SEG_ES, getGpr(c, 7, a), at, z, count, rep, true);
+  if (n > 1) {
+    const got = deviceReads(c, port, size, n, stringBits(rep));
+    if (!got) return false;
+    c.status = STATUS_BUDGET;
+    const host = ramAt(c, at, true);
+    if (c.status == STATUS_FAULT) return false;
+    // Another vCPU may have put ROM there meanwhile.
+    if (host) writeHost(c, host, changetype<usize>(c) + AREA_STRING, got << z);
+    advance(c, 7, u, got << z);
+    return ended(c, u, a, count, got);
+  }
   // The device is not read before the store is known to be possible.
   if (!probeWrite(c, at, size)) return false;
   if (!deviceRead(c, EXIT_INOUT, port, size)) {
@@ -96,6 +112,13 @@ export function outs(c: Vcpu, u: usize): bool {
   if (!count) return true;
   if (!unwatched(c, port, size)) return false;
   if (!element(c, <u32>uS(u), getGpr(c, 6, a), size, false)) return false;
+  const n = c.slow ? bulk(c, u, <u32>uS(u), getGpr(c, 6, a), elementAt, z, count, rep, false) : 1;
+  if (n > 1) {
+    memory.copy(changetype<usize>(c) + AREA_STRING, ramAt(c, elementAt, false), n << z);
+    stagePort(c, port, size, n, stringBits(rep) | EXIT_BULK);
+    advance(c, 6, u, n << z);
+    return ended(c, u, a, count, n);
+  }
   if (!rdz(c, elementAt, z)) return false;
   if (!stage(c, port, z, value, stringBits(rep))) return false;
   advance(c, 6, u, ioStride(c, u));
@@ -107,6 +130,27 @@ export function outs(c: Vcpu, u: usize): bool {
 function ioStride(c: Vcpu, u: usize): u64 {
   const size = <u64>1 << portSize(u);
   return (stride(c, u) >> 63) ? 0 - size : size;
+}
+
+/**
+ * Elements that one exit moves: as many as lie upwards in one page of RAM, unless somebody wants to see each, or takes no
+ * more than one.
+ */
+function bulk(c: Vcpu, u: usize, s: u32, offset: u64, linear: u64, z: u32, count: u64, rep: bool, write: bool): u32 {
+  if (!rep || count < 2 || !load<u32>(CONTROL_BASE, C_BULK_IO) || c.rflags & (DF | TF) || c.armed) return 1;
+  const n = <u32>min<u64>(count, inPage(offset, linear, z, addressMask(u)));
+  if (n < 2 || (!(c.mode & MODE_CODE64) && !fits(c, s, offset, n << z, write))) return 1;
+  // Faults, devices and pages without a translation are the single element's.
+  const status = c.status;
+  if (ramAt(c, linear, write)) return n;
+  c.status = status;
+  return 1;
+}
+
+/** After `n` elements at once. */
+function ended(c: Vcpu, u: usize, a: u32, count: u64, n: u64): bool {
+  putGpr(c, 1, a, count - n);
+  return count == n ? true : again(c, u);
 }
 
 /** After an element: the repetition goes on with another execution. */

@@ -71,7 +71,7 @@ export function again(c: Vcpu, u: usize): bool {
 @inline export function oneByOne(c: Vcpu): bool { return c.slow != 0 || (c.rflags & TF) != 0; }
 
 /** Elements from `offset` upwards that lie in one page and do not wrap around the address size; at least 1. */
-function inPage(offset: u64, linear: u64, z: u32, mask: u64): u64 {
+export function inPage(offset: u64, linear: u64, z: u32, mask: u64): u64 {
   const page = (4096 - (linear & 0xfff)) >> z, wrap = mask - offset;
   return max<u64>(wrap < 4096 ? min<u64>(page, (wrap + 1) >> z) : page, 1);
 }
@@ -145,7 +145,7 @@ export function movs(c: Vcpu, u: usize): bool {
 }
 
 /** Whether a run of bytes is within a segment. */
-function fits(c: Vcpu, s: u32, offset: u64, size: u64, write: bool): bool {
+export function fits(c: Vcpu, s: u32, offset: u64, size: u64, write: bool): bool {
   const status = c.status, ok = segmentLinear(c, s, offset, <u32>size, write) != ~0;
   c.status = status;
   return ok;

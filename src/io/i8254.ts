@@ -70,6 +70,11 @@ export class I8254Counter {
     this.state = powerOn(this.gateAtReset);
   }
 
+  /** Pulses of a period of OUT's square wave (mode 3); undefined: there is none. */
+  get period(): number | undefined {
+    return this.state.mode === 3 && this.state.count > 1 ? this.state.count : undefined;
+  }
+
   /** Control word for this counter (not a latch command). */
   program(t: number, access: number, mode: number, bcd: boolean): void {
     const held = this.count(t);

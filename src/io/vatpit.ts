@@ -10,7 +10,8 @@
  *
  *     port 0x61      | SERR IOCHK OUT2 REF | IOCHK_EN SERR_EN SPKR GATE2 |   upper half read only; *_EN: 0 = enabled
  *
- * What it does not do: report SERR# or IOCHK# (nothing on this board raises them), make sound, couple the refresh
+ * What it does not do: report SERR# or IOCHK# (nothing on this board raises them), sound but the square waves of counter 2
+ * (software that moves the speaker itself by port 0x61 is not heard), couple the refresh
  * bit to counter 1 (as in ICH, it toggles every 18 pulses, 15.085 µs, whatever counter 1 does).
  *
  * IRQ 0 gets each rising edge of OUT0 on time, and OUT0's level whenever counter 0 is written. Falling edges between
@@ -34,6 +35,8 @@ const READ_BACK_NO_STATUS = 0x10;
 
 const GATE2 = 0x01;
 const PORT61_WRITABLE = 0x0f;
+/** Gate and speaker. */
+const AUDIBLE = 0x03;
 const REFRESH = 0x10;
 const OUT2 = 0x20;
 const REFRESH_PULSES = 18;
@@ -66,6 +69,9 @@ export class Vatpit implements Device<VatpitV1> {
   /** Added to now * HZ: the oscillator's phase when the clock read 0. */
   private phase = 0n;
   private port61 = 0;
+  /** Called when the speaker's tone changes: Hz, 0 = silent. */
+  onTone: (hz: number) => void = () => {};
+  private tone = 0;
   private rise = -1;
   private irq = false;
 
@@ -89,6 +95,7 @@ export class Vatpit implements Device<VatpitV1> {
     this.rise = -1;
     this.deadline.cancel();
     this.setIrq(false);
+    this.sound();
   }
 
   export(): VatpitV1 {
@@ -118,6 +125,7 @@ export class Vatpit implements Device<VatpitV1> {
     this.irq = irq;
     this.pin.set(irq);
     this.arm(rise < 0 ? undefined : rise);
+    this.sound();
   }
 
   private oscillator(): bigint {
@@ -146,6 +154,7 @@ export class Vatpit implements Device<VatpitV1> {
       // M2 is "don't care" in modes 2 and 3.
       this.counters[select].program(t, access, mode > 5 ? mode - 4 : mode, (value & 1) !== 0);
       if (select === 0) this.sync(t);
+      else if (select === 2) this.sound();
     }
   }
 
@@ -153,6 +162,21 @@ export class Vatpit implements Device<VatpitV1> {
     const t = this.now();
     this.counters[index].write(t, value);
     if (index === 0) this.sync(t);
+    else if (index === 2) this.sound();
+  }
+
+  /** The tone that is on, in Hz; 0 = silent. */
+  get heard(): number {
+    return this.tone;
+  }
+
+  /** Counter 2 is heard while its gate and the speaker are on. */
+  private sound(): void {
+    const { period } = this.counters[2];
+    const tone = (this.port61 & AUDIBLE) === AUDIBLE && period !== undefined ? PIT_HZ / period : 0;
+    if (tone === this.tone) return;
+    this.tone = tone;
+    this.onTone(tone);
   }
 
   private readPort61(): number {
@@ -164,6 +188,7 @@ export class Vatpit implements Device<VatpitV1> {
   private writePort61(value: number): void {
     this.port61 = value & PORT61_WRITABLE;
     this.counters[2].setGate(this.now(), (value & GATE2) !== 0);
+    this.sound();
   }
 
   /** Counter 0 was written: deliver an edge the timer has not got to yet, then follow OUT and look for the next. */

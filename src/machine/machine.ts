@@ -86,6 +86,8 @@ export interface MachineConfig {
   readonly hostCores?: number;
   /** Bytes from COM1, as they come. */
   readonly serial: (bytes: Uint8Array) => void;
+  /** The PC speaker's tone has changed: Hz, 0 = silent. */
+  readonly tone?: (hz: number) => void;
   readonly onState?: (state: MachineState, reason?: StopReason) => void;
   /** A guest that asks for a reset boots again (default), or stops with reason "reset". */
   readonly restart?: boolean;
@@ -186,6 +188,7 @@ export class Machine implements DeviceSide {
     this.#pages = new PageLoader(this.memory.memory);
     this.memory.fetchPage = this.#pages.fetchPage;
     this.memory.control.set64(CONTROL.tscHz, BigInt(TSC_HZ));
+    this.memory.control.set(CONTROL.bulkIo, 1);
     this.#views = Array.from({ length: vcpus }, (_, id) => vcpuView(this.memory.memory.buffer, id));
     if (config.deterministic) {
       this.#clock = new VirtualClock(this.#views);
@@ -226,6 +229,13 @@ export class Machine implements DeviceSide {
       ...(config.debugExit && { onDebugExit: (status: number) => this.#stopFor({ kind: "debug-exit", status }) }),
       log: (channel) => log.channel(channel),
     });
+  }
+
+  /** Whether the speaker may be heard: a machine that stands still is silent. */
+  #sound(on: boolean): void {
+    if (!this.config.tone) return;
+    this.board.chips.pit.onTone = on ? this.config.tone : () => {};
+    this.config.tone(on ? this.board.chips.pit.heard : 0);
   }
 
   /**
@@ -564,6 +574,7 @@ export class Machine implements DeviceSide {
 
   #setState(state: MachineState, reason?: StopReason): void {
     this.#state = state;
+    this.#sound(state === "running");
     this.config.onState?.(state, reason);
   }
 

@@ -121,6 +121,8 @@ export const CONTROL = layOut({
   /** Chunks of a snapshot whose pages are not in memory yet, and whether one is being unpacked (src/vcpu/pages.ts). */
   absent: ["i32"],
   unpacking: ["i32"],
+  /** 1: whoever serves exits takes several elements of a repeated INS or OUTS at once (EXIT_BULK, assembly/mem/stage.ts). */
+  bulkIo: ["u32"],
   /** How the VGA's window reaches its planes: see VGA. */
   vga: ["u32", 16],
   /** IGNNE#: x87 errors that CR0.NE does not report are ignored (src/io/coprocessorError.ts). */
@@ -510,6 +512,8 @@ export const AREA = {
   LARGE: 0x8000,
   /** CPUID table of Vcpu.cpuidCount entries, 32 bytes each: see assembly/sys/cpuid.ts. */
   CPUID: 0x9000,
+  /** Elements of INS or OUTS that an exit moves at once: a page at most. */
+  STRING: 0xf000,
   /** TLBs: TLB_ENTRIES entries of 16 bytes {tag u64, addend u32, -}. */
   TLB_READ: 0x1_0000,
   TLB_WRITE: 0x1_8000,

@@ -1,5 +1,6 @@
 import type { Console } from "../console/console.ts";
 import type { Screen } from "../console/screen.ts";
+import { Speaker } from "../console/speaker.ts";
 import { embeddedGuest, fetchGuests, type Guest, isPc, ownGuest } from "./guests.ts";
 import type { ImageRole } from "./images.ts";
 import type { MachineHandle, MachineState, StopDetail } from "./machineHandle.ts";
@@ -28,6 +29,7 @@ export class App {
   readonly #darkQuery = matchMedia("(prefers-color-scheme: dark)");
   #console: Console | undefined;
   #screen: Screen | undefined;
+  readonly #speaker = new Speaker();
   #toastTimer: ReturnType<typeof setTimeout> | undefined;
 
   settings: Settings = loadSettings(safeStorage(), matchMedia("(max-width: 600px)").matches);
@@ -150,6 +152,7 @@ export class App {
       changed: () => this.changed(),
       serial: (bytes) => this.#console?.write(bytes),
       screen: (lines) => this.#screen?.update(lines),
+      tone: (hz) => this.#speaker.play(hz),
       consoleSize: () => this.#fittedSize(),
       created: (handle) => this.#onCreated(handle),
       state: (state, detail) => this.#onState(state, detail),
@@ -162,6 +165,7 @@ export class App {
     this.#console?.reset();
     this.#screen?.clear();
     this.changed();
+    this.#speaker.play(0);
     await old?.end();
     if (!session.gone) await session.start();
   }

@@ -92,6 +92,8 @@ export interface MachineCallbacks {
   serial(bytes: Uint8Array): void;
   /** The screen has changed, at most 60 times a second; the next one comes when this has returned or its promise is kept. */
   screen?(lines: ScreenLines): void | Promise<void>;
+  /** The PC speaker's tone has changed: Hz, 0 = silent. */
+  tone?(hz: number): void;
   /** The state changed, or the guest reset itself and runs again (`running` with reason `reset`). */
   state(state: MachineState, detail?: StopDetail): void;
 }

@@ -21,12 +21,14 @@ export class MachineWorker {
     serial: (bytes: Uint8Array) => void | Promise<void>,
     state: (state: MachineState, detail?: StopDetail) => void,
     screen: (lines: ScreenLines) => void | Promise<void>,
+    tone: (hz: number) => void,
   ): Promise<{ code: MachineErrorCode; message: string; remedy?: string } | undefined> {
     try {
       this.#handle = await createHere(core, config, {
         serial: joined(async (bytes) => serial(transfer(bytes, [bytes.buffer]))),
         state,
         screen: (lines) => screen(transfer(lines, [lines.pixels.buffer as ArrayBuffer])),
+        tone,
       });
       return undefined;
     } catch (error) {

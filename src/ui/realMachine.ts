@@ -119,6 +119,7 @@ export async function createHere(
     transport: spawn ? "threaded" : "inline",
     ...(spawn && { spawn }),
     serial: (bytes) => callbacks.serial(bytes),
+    ...(callbacks.tone && { tone: (hz: number) => callbacks.tone?.(hz) }),
     onState: (state, reason) => callbacks.state(state, detailOf(reason, asked)),
   });
   const pc = machine.board.pc;
@@ -212,6 +213,7 @@ async function createInWorker(
     proxy((bytes: Uint8Array) => callbacks.serial(bytes)),
     proxy((state, detail) => callbacks.state(state, detail)),
     proxy((lines) => callbacks.screen?.(lines)),
+    proxy((hz) => callbacks.tone?.(hz)),
   );
   if (failed) {
     worker.terminate();

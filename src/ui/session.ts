@@ -43,6 +43,7 @@ export interface SessionEvents {
   changed(): void;
   serial(bytes: Uint8Array): void;
   screen(lines: ScreenLines): void;
+  tone(hz: number): void;
   /** The console's size now, for guests that hear of it when they boot. */
   consoleSize(): { cols: number; rows: number } | undefined;
   /** The machine exists; its console may be given a size. */
@@ -106,6 +107,9 @@ export class Session {
         serial: (bytes) => this.#onSerial(bytes),
         state: (state, detail) => this.#onState(state, detail),
         screen: (lines) => this.#onScreen(lines),
+        tone: (hz) => {
+          if (!this.gone) this.#events.tone(hz);
+        },
       });
       if (this.gone) return void (await handle.destroy());
       this.#handle = handle;

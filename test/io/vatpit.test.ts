@@ -423,6 +423,25 @@ describe("vatpit: snapshots", () => {
     });
   });
 
+  it("tells the tone of counter 2 while its gate and the speaker are on", () => {
+    const m = make();
+    const tones: number[] = [];
+    m.pit.onTone = (hz) => tones.push(Math.round(hz));
+    m.program(2, 3, 1193);
+    m.ports.out(0x61, 2);
+    m.ports.out(0x61, 3);
+    m.program(2, 3, 2386);
+    expect(Math.round(m.pit.heard)).toBe(500);
+    m.ports.out(0x61, 1);
+    m.ports.out(0x61, 3);
+    m.program(2, 0, 1000);
+    // A control word silences it until there is a count.
+    expect(tones).toEqual([1000, 0, 500, 0, 500, 0]);
+    m.program(2, 3, 1193);
+    m.pit.reset();
+    expect(m.pit.heard).toBe(0);
+  });
+
   it("refuses states that cannot be its own", () => {
     const m = make();
     m.program(0, 2, 1193);
