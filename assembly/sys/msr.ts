@@ -24,7 +24,7 @@ import {
   CPU_X2APIC, CPU_XSAVES, hasFeature, isAmd, MICROCODE,
 } from "./model";
 import { getReg, putReg } from "./operand";
-import { canonicalBase } from "../mem/linear";
+import { canonical, canonicalBase } from "../mem/linear";
 
 const MTRR_VARIABLE: u32 = 8;
 /** IA32_MISC_ENABLE (SDM vol. 4): what may be written, and what says that there is no BTS (11) and no PEBS (12). */
@@ -330,7 +330,8 @@ function readBase(c: Vcpu, u: usize, s: u32): bool {
 function writeBase(c: Vcpu, u: usize, s: u32): bool {
   if (!baseAllowed(c)) return false;
   const v = getReg(c, uD(u), uSize(u));
-  if (!canonicalBase(c, v)) return raiseError(c, GP, 0);
+  // By the width that is translated now, unlike what WRMSR takes: recorded on a CPU that has LA57 off.
+  if (!canonical(c, v)) return raiseError(c, GP, 0);
   setSegBase(c, s, v);
   return true;
 }
