@@ -47,13 +47,11 @@ function getCount(c: Vcpu, a: u32): u64 {
   return count;
 }
 
-/** End of MOVS (`both`) or STOS repeated zero times: 32-bit index registers are zero-extended all the same. Returns true. */
-function nothing(c: Vcpu, a: u32, both: bool): bool {
-  if (a == 2) {
-    putGpr(c, 7, 2, getGpr(c, 7, 2));
-    if (both) putGpr(c, 6, 2, getGpr(c, 6, 2));
-  }
-  return true;
+/** Repeated MOVS (`both`) and STOS zero-extend 32-bit index registers at once, too; LODS, CMPS and SCAS do not. */
+function extendIndexes(c: Vcpu, a: u32, both: bool): void {
+  if (a != 2) return;
+  putGpr(c, 7, 2, getGpr(c, 7, 2));
+  if (both) putGpr(c, 6, 2, getGpr(c, 6, 2));
 }
 
 /**
@@ -102,7 +100,8 @@ function copyUp(to: usize, from: usize, size: usize, z: u32): void {
 export function movs(c: Vcpu, u: usize): bool {
   const z = uSize(u), size = <u32>1 << z, a = addressSize(u), mask = addressMask(u), s = <u32>uS(u), rep = repeats(u);
   let count: u64 = rep ? getCount(c, a) : 1;
-  if (!count) return nothing(c, a, true);
+  if (rep) extendIndexes(c, a, true);
+  if (!count) return true;
   const step = stride(c, u), single = oneByOne(c), bulk = rep && !single && !(c.rflags & DF);
   let budget: u64 = SLICE;
   while (true) {
@@ -154,7 +153,8 @@ export function fits(c: Vcpu, s: u32, offset: u64, size: u64, write: bool): bool
 export function stos(c: Vcpu, u: usize): bool {
   const z = uSize(u), size = <u32>1 << z, a = addressSize(u), mask = addressMask(u), rep = repeats(u), v = c.gprAt(0);
   let count: u64 = rep ? getCount(c, a) : 1;
-  if (!count) return nothing(c, a, false);
+  if (rep) extendIndexes(c, a, false);
+  if (!count) return true;
   const step = stride(c, u), single = oneByOne(c), bulk = rep && !single && !(c.rflags & DF);
   let budget: u64 = SLICE;
   while (true) {
