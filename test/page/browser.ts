@@ -153,7 +153,7 @@ export async function visit(browser: Browser, { base, path = "?fake", guests, ..
     viewport: { width: 1280, height: 800 },
     ...options,
   });
-  context.setDefaultTimeout(8000);
+  context.setDefaultTimeout(30_000);
   const page = await context.newPage();
   const errors: string[] = [];
   page.on("pageerror", (error) => errors.push(String(error)));
