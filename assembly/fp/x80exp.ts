@@ -3,7 +3,7 @@
  * lie within one unit in the last place of these. PC has no effect.
  */
 
-import { FCW_PC, FP_PE, FP_ZE, fpFlags, fxSe } from "./flags";
+import { FCW_PC, FP_PE, FP_UE, FP_ZE, fpFlags, fxSe } from "./flags";
 import { W_ONE, wDiv, wDivSmall, wHi, wLo, wMul, wNorm, wOneWith, wShr } from "./wide";
 import {
   X_INT,
@@ -179,9 +179,10 @@ function timesLog(ym: u64, ye: u32, fcw: u32): u64 {
   wMul(wHi, wLo, ym << n, 0);
   const s: i32 = wNorm(wHi, wLo);
   const sign: u32 = (ye & 0x8000) ^ (logNeg ? 0x8000 : 0);
-  // The processor reports PE even for an exact logarithm.
-  fpFlags |= FP_PE;
-  return roundPackX(sign, e + logExp - s + 0x3fff, wHi, logExact ? wLo : wLo | 1, fcw | FCW_PC);
+  const sig = roundPackX(sign, e + logExp - s + 0x3fff, wHi, logExact ? wLo : wLo | 1, fcw | FCW_PC);
+  // The processor takes even an exact logarithm for inexact: PE, and UE of a denormal product.
+  fpFlags |= fxSe & 0x7fff ? FP_PE : FP_PE | FP_UE;
+  return sig;
 }
 
 /** FYL2X: y * log2(x); y = ST(1), x = ST(0). */
