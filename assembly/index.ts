@@ -14,7 +14,7 @@ import { enter, enterSlow, single } from "./decode/block";
 import { length, locked } from "./decode/decode";
 import { resetArena, takeDrops } from "./decode/pages";
 import { beginExclusive, endExclusive, enterGuest, leaveGuest } from "./mem/exclusive";
-import { emptyTlb, flushAll } from "./mem/tlb";
+import { emptyTlb, flushAll, showTlb } from "./mem/tlb";
 import { go } from "./gen/dispatch";
 import { DB, KIND_EXCEPTION, KIND_EXTERNAL, KIND_SOFTWARE, NMI, PF } from "./exception";
 import { ARMED_CODE, armedBy } from "./mem/watch";
@@ -342,8 +342,12 @@ function deliverNow(c: Vcpu): i32 {
   c.stageNext = 0;
   c.hits = 0;
   const r = deliver(c);
+  showTlb(c);
   if (r == 2) return shutDown(c);
-  if (r == 1) return exited(c);
+  if (r == 1) {
+    c.stageCount = 0;
+    return exited(c);
+  }
   // Breakpoints on the stack that was written.
   c.debug |= c.hits;
   return finishSlow(c);
@@ -356,7 +360,10 @@ function newTask(c: Vcpu): i32 {
   c.stageCount = 0;
   c.stageNext = 0;
   c.status = STATUS_RESUME;
-  if (finishTask(c)) return finishSlow(c);
+  const done = finishTask(c);
+  showTlb(c);
+  if (done) return finishSlow(c);
+  c.stageCount = 0;
   if (c.status == STATUS_EXIT) return exited(c);
   const vector = taskException(c);
   c.task = 0;
@@ -394,12 +401,17 @@ function step(c: Vcpu, careful: bool): i32 {
     alone = careful && locked;
     if (alone) beginExclusive(c);
     refund = go(c, u, 0);
+    if (careful) showTlb(c);
     // Its writes are staged; an access to a device ends the exclusion, as a bus lock would have split it.
     if (alone && c.status != STATUS_RESUME) notAlone();
   }
   c.stepping = 0;
   const status = c.status;
-  if (!u || status == STATUS_FAULT || status == STATUS_SLOW || status == STATUS_EXIT || status == STATUS_FROZEN) c.rflags |= rf;
+  if (!u || status == STATUS_FAULT || status == STATUS_SLOW || status == STATUS_EXIT || status == STATUS_FROZEN) {
+    c.rflags |= rf;
+    // Executed again, if at all, it stages everything again.
+    c.stageCount = 0;
+  }
   if (!u || status == STATUS_FAULT) {
     if (c.excKind == KIND_SOFTWARE) c.rflags &= ~RF;
     c.slow = 0;

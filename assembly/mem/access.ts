@@ -13,7 +13,7 @@ import { noteWritable } from "./pageword";
 import { hostRead, hostWrite } from "./phys";
 import { tlbEntry, tlbFill, tlbReuse } from "./tlb";
 import { walk, walkPage, NO_GPA, ACCESS_WRITE, ACCESS_USER, ACCESS_IMPLICIT } from "./walk";
-import { deviceRead, deviceValue, stageMemory } from "./stage";
+import { deviceRead, deviceValue, overlayStaged, stageMemory, stagesAll } from "./stage";
 import { ARMED_DATA, note, ON_READ, ON_WRITE } from "./watch";
 import { bump } from "../stat";
 import { canonical } from "./linear";
@@ -78,6 +78,7 @@ export function readAs(c: Vcpu, linear: u64, size: u32, access: u32, asked: u64)
   const host = hostRead(gpa);
   if (size <= first) {
     if (host) {
+      if (c.stageCount && overlayStaged(c, host, size, 0)) return deviceBytes(c, gpa, size, NO_GPA, size);
       // ACCESS_IMPLICIT reads have other rights than the instruction's own.
       if (access == userBit(c)) {
         bump(c, STAT_TLB_FILLS_READ);
@@ -90,7 +91,7 @@ export function readAs(c: Vcpu, linear: u64, size: u32, access: u32, asked: u64)
   const gpa2 = walk(c, wrap(c, linear + first), access);
   if (gpa2 == NO_GPA) return 0;
   const host2 = hostRead(gpa2);
-  if (!host || !host2) return deviceBytes(c, gpa, size, gpa2, first);
+  if (!host || !host2 || c.stageCount) return deviceBytes(c, gpa, size, gpa2, first);
   const buffer = crossBuffer(c);
   memory.copy(buffer, host, first);
   memory.copy(buffer + first, host2, size - first);
@@ -102,7 +103,7 @@ function crossBuffer(c: Vcpu): usize {
   return changetype<usize>(c) + AREA_CROSS + (crossTurn << 10);
 }
 
-/** Bytes of which some come from a device, gathered in aligned pieces. */
+/** Bytes of which some come from a device or from what is staged, gathered in aligned pieces. */
 function deviceBytes(c: Vcpu, gpa: u64, size: u32, gpa2: u64, first: u32): usize {
   if (!c.slow) {
     c.status = STATUS_SLOW;
@@ -115,8 +116,10 @@ function deviceBytes(c: Vcpu, gpa: u64, size: u32, gpa2: u64, first: u32): usize
     const left = done < first ? first - done : size - done;
     const n: u32 = left >= 8 && !(at & 7) ? 8 : left >= 4 && !(at & 3) ? 4 : left >= 2 && !(at & 1) ? 2 : 1;
     const host = hostRead(at);
-    if (host) memory.copy(buffer + done, host, n);
-    else {
+    if (host) {
+      memory.copy(buffer + done, host, n);
+      overlayStaged(c, host, n, buffer + done);
+    } else {
       if (!deviceRead(c, EXIT_INST_EMUL, at, n)) return 0;
       const value = deviceValue;
       for (let i: u32 = 0; i < n; i++) store<u8>(buffer + done + i, <u8>(value >> (i << 3)));
@@ -147,7 +150,8 @@ export function writeAs(c: Vcpu, linear: u64, size: u32, use: i32, access: u32, 
   } else {
     const host = hostWrite(gpa);
     // The CPU's own writes, which fill no entry, count as well until this thread is asked.
-    if (host && noteWritable(c, host)) {
+    // After a staged write to the same bytes this one must be staged, too.
+    if (host && noteWritable(c, host) && !stagesAll && !overlayStaged(c, host, size, 0)) {
       noteDirty(host);
       if (access == (userBit(c) | ACCESS_WRITE)) {
         bump(c, STAT_TLB_FILLS_WRITE);
@@ -179,7 +183,7 @@ export function ramAt(c: Vcpu, linear: u64, write: bool): usize {
 
 function gatherOld(c: Vcpu, gpa: u64, size: u32, gpa2: u64, first: u32): usize {
   const host = hostRead(gpa);
-  if (host && first == size) return host;
+  if (host && first == size && !c.stageCount) return host;
   return deviceBytes(c, gpa, size, gpa2, first);
 }
 

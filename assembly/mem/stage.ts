@@ -15,6 +15,7 @@ import {
 import { noteDirty } from "./dirty";
 import { postCode } from "./pageword";
 import { hostWrite } from "./phys";
+import { hideTlb } from "./tlb";
 import { dropLines } from "../decode/pages";
 import { apicEnabled, apicRead, apicWrite, apicValue, APIC_SELF_IPI, APICBASE_X2APIC } from "../apic";
 import { portShadow } from "../ports";
@@ -34,12 +35,55 @@ export const EXIT_REP: u64 = 4;
 /** exitData[1] elements, in AREA_STRING; a read is answered with how many there were, at least one. */
 export const EXIT_BULK: u64 = 8;
 
-/** Room for a staged write of `size` bytes; returns where its data goes. */
+/**
+ * Room for a staged write of `size` bytes; returns where its data goes. What the instruction accesses from now on goes
+ * by readAs and writeAs (./access.ts), which look here first.
+ */
 export function stageMemory(c: Vcpu, gpa: u64, gpa2: u64, size: u32, first: u32): usize {
   const e = next(c, KIND_MEMORY, gpa, size);
   store<u64>(e, gpa2, 8);
   store<u32>(e, first, 20);
+  hideTlb(c);
   return e + 32;
+}
+
+/** Every write is staged, those that memory could take at once as well. */
+export let stagesAll: bool = false;
+
+/**
+ * For an instruction that may read what it has written, so that executing it again from its beginning finds memory as
+ * it was: from here to endStaging every write is staged. False: the careful path comes first.
+ */
+export function beginStaging(c: Vcpu): bool {
+  if (!c.slow) {
+    c.status = STATUS_SLOW;
+    return false;
+  }
+  hideTlb(c);
+  stagesAll = true;
+  return true;
+}
+export function endStaging(): void { stagesAll = false; }
+
+/** Puts what is staged for the `size` bytes of memory at `host`, within a page, over `to`, unless that is 0. True: there is something. */
+export function overlayStaged(c: Vcpu, host: usize, size: u32, to: usize): bool {
+  let any = false;
+  for (let i: u32 = 0; i < c.stageCount; i++) {
+    const e = changetype<usize>(c) + AREA_STAGE + <usize>i * 64;
+    if (load<u32>(e, 24) == KIND_PORT) continue;
+    const all = load<u32>(e, 16), first = load<u32>(e, 20);
+    if (overlay(host, size, to, hostWrite(load<u64>(e)), first, e + 32)) any = true;
+    if (first < all && overlay(host, size, to, hostWrite(load<u64>(e, 8)), all - first, e + 32 + first)) any = true;
+  }
+  return any;
+}
+
+/** Puts the bytes that are both of the `size` at `host` and of the `length` at `at` over `to`; false: there are none. */
+function overlay(host: usize, size: u32, to: usize, at: usize, length: u32, data: usize): bool {
+  const from = max(host, at), end = min(host + size, at + length);
+  if (!at || from >= end) return false;
+  if (to) memory.copy(to + (from - host), data + (from - at), end - from);
+  return true;
 }
 
 export function stagePort(c: Vcpu, port: u32, size: u32, value: u64, how: u64): void {

@@ -5,7 +5,8 @@
  *                                         12 flags u32    PAGE_* of ./walk.ts
  *
  * ctx is {generation 10 bits, class 2 bits}, so that a flush is a new generation and a change of privilege a new
- * class; a cleared entry has generation 0, which is never used. Classes: 0 supervisor, 1 user, 2 supervisor that may
+ * class; a cleared entry has generation 0, which is never used, and while writes are staged ctx has the last one, which
+ * no entry has either (hideTlb). Classes: 0 supervisor, 1 user, 2 supervisor that may
  * touch user pages in spite of SMAP, 3 user with alignment checks (never filled, so every access takes the slow path).
  *
  * A **context** is what was translated under one PCID and, with CR4.PKE, one PKRU. Vcpu.contexts has the last
@@ -30,7 +31,7 @@ import { ON_FETCH, pageArmed } from "./watch";
 
 const CONTEXTS: u32 = 16;
 const KEY_VALID: u64 = 1 << 63;
-const GENERATIONS: u32 = 1024;
+const GENERATIONS: u32 = 1023;
 const GENERATION: u64 = 0xffc;
 /** Vcpu.codeCtx is {code generation, mode}. */
 const CODE_GENERATIONS: u32 = 1 << (32 - <u32>MODE_BITS);
@@ -45,7 +46,7 @@ const MODE_MASK: u32 = (1 << <u32>MODE_BITS) - 1;
 
 export function tlbFill(c: Vcpu, table: usize, linear: u64, hostPage: usize, flags: u32): void {
   const ctx = c.ctx;
-  if ((ctx & 3) == 3) return;
+  if ((ctx & 3) == 3 || isHidden(ctx)) return;
   // Breakpoints are looked for where the TLB misses; compiled code asks it for pages of code, too.
   if (c.armed && pageArmed(c, table == AREA_TLB_EXEC ? ON_FETCH : ~ON_FETCH, linear)) return;
   const e = tlbEntry(changetype<usize>(c) + table, linear);
@@ -67,12 +68,21 @@ export function tlbFill(c: Vcpu, table: usize, linear: u64, hostPage: usize, fla
  */
 export function tlbReuse(c: Vcpu, table: usize, linear: u64, size: u32): usize {
   const e = tlbEntry(changetype<usize>(c) + table, linear), tag = load<u64>(e), ctx = c.ctx;
-  if ((tag ^ (linear + (size - 1))) >> 12 || ctx & 1) return 0;
+  if ((tag ^ (linear + (size - 1))) >> 12 || ctx & 1 || isHidden(ctx)) return 0;
   const flags = load<u32>(e, 12);
   if (!(flags & PAGE_SUPERVISOR)) return 0;
   if ((tag ^ ctx) & GENERATION && !(flags & PAGE_GLOBAL && <u32>(tag & GENERATION) >> 2 > c.globalFloor)) return 0;
   store<u64>(e, (tag & ~0xfff) | ctx);
   return <usize><u32>(<u32>linear + load<u32>(e, 8));
+}
+
+@inline function isHidden(ctx: u64): bool { return (ctx & GENERATION) == GENERATION; }
+
+/** Makes every access miss until showTlb: what is in memory may not be what the instruction has written (./stage.ts). */
+export function hideTlb(c: Vcpu): void { c.ctx |= GENERATION; }
+
+export function showTlb(c: Vcpu): void {
+  if (isHidden(c.ctx)) c.ctx = (<u64>load<u32>(slot(c, c.context), 8) << 2) | (c.ctx & 3);
 }
 
 /** Class of a supervisor access. */

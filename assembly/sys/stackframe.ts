@@ -3,7 +3,7 @@ import { Vcpu, MODE_CODE64, STATUS_FAULT, V_EA, V_GPR, UOP_SIZE } from "../gen/l
 import { ea, uD, uFlags, uImm, uSize, UF_STACK } from "../decode/uop";
 import { probeWrite, rdz, value, wrz } from "../mem/access";
 import { stackLinear, stackMask } from "../mem/stack";
-import { keepStaged } from "../mem/stage";
+import { beginStaging, endStaging, keepStaged } from "../mem/stage";
 import { READ, WRITE } from "../sem/kinds";
 import { frameHere, framePush, frameSp, moveSp, popped, stackRead } from "./frame";
 import { getGpr, putGpr, putReg } from "./operand";
@@ -30,19 +30,25 @@ export function popa(c: Vcpu, u: usize): bool {
 
 /** ENTER. What it has pushed before a fault stays in memory, as on Intel's processors. */
 export function enterFrame(c: Vcpu, u: usize): bool {
-  if (buildFrame(c, u)) return true;
+  // With nesting it reads pointers of the old frame, which may be what it pushes.
+  if (level(u) > 1 && !beginStaging(c)) return false;
+  const built = buildFrame(c, u);
+  endStaging();
+  if (built) return true;
   if (c.status == STATUS_FAULT) keepStaged(c);
   return false;
 }
 
+@inline function level(u: usize): u32 { return <u32>load<u8>(u, 12) & 31; }
+
 /** imm = bytes of locals, the decoder's second immediate (in disp) = nesting level. */
 function buildFrame(c: Vcpu, u: usize): bool {
-  const z = uSize(u), size = <u64>1 << z, level = <u32>load<u8>(u, 12) & 31, mask = stackMask(c);
+  const z = uSize(u), size = <u64>1 << z, levels = level(u), mask = stackMask(c);
   frameHere(c);
   if (!framePush(c, z, c.gprAt(5))) return false;
   const frame = frameSp();
   let bp = c.gprAt(5);
-  for (let i: u32 = 1; i < level; i++) {
+  for (let i: u32 = 1; i < levels; i++) {
     bp -= size;
     const linear = stackLinear(c, bp & mask, <u32>size, READ);
     if (linear == ~0 && !(c.mode & MODE_CODE64)) return false;
@@ -50,7 +56,7 @@ function buildFrame(c: Vcpu, u: usize): bool {
     if (!rdz(c, linear, z)) return false;
     if (!framePush(c, z, value)) return false;
   }
-  if (level && !framePush(c, z, frame)) return false;
+  if (levels && !framePush(c, z, frame)) return false;
   const after = frameSp(), sp = (after - (uImm(u) & 0xffff)) & mask;
   // Intel CPUs check that the new top of the stack can be written.
   const last = stackLinear(c, sp, <u32>size, WRITE);
