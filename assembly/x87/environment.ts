@@ -15,7 +15,7 @@
  * Real is virtual-8086 mode too. The upper halves of 16-bit fields are written as ones. Two tag bits for each physical
  * register: 0 valid, 1 zero, 2 special, 3 empty.
  */
-import { Vcpu, V_IMAGE, V_ST, MODE_PROTECTED } from "../gen/layout";
+import { Vcpu, V_IMAGE, V_ST, MODE_PROTECTED, STATUS_FAULT } from "../gen/layout";
 import { raiseError, AC } from "../exception";
 import { probe, readPtr, writePtr } from "../mem/access";
 import { WRITE } from "../sem/kinds";
@@ -54,11 +54,15 @@ function withoutChecks(c: Vcpu): u64 {
   return checked;
 }
 
+/** Bytes of the image that transfer has moved. */
+let moved: u32 = 0;
+
 /** Moves the image word by word (a register as eight bytes and two), so that offsets wrap around as they do on a CPU. */
 function transfer(c: Vcpu, u: usize, size: u32, write: bool): bool {
   const header = environmentSize(u);
   let n: u32 = 0;
-  for (let at: u32 = 0; at < size; at += n) {
+  for (moved = 0; moved < size; moved += n) {
+    const at = moved;
     n = at < header ? wordSize(u) : (at - header) % 10 == 0 ? 8 : 2;
     if (!locate(c, u, at, n, write)) return false;
     const p = write ? writePtr(c, located, n, WRITE) : readPtr(c, located, n);
@@ -119,13 +123,17 @@ function writeEnvironment(c: Vcpu, u: usize): void {
   }
 }
 
-function loadEnvironment(c: Vcpu, u: usize): void {
+function loadTags(c: Vcpu, tags: u32): void {
+  let ftw: u32 = 0;
+  for (let i: u32 = 0; i < 8; i++) if (((tags >> (i << 1)) & 3) != 3) ftw |= <u32>1 << i;
+  c.ftw = <u16>ftw;
+}
+
+function loadPointers(c: Vcpu, u: usize): void {
   const p = image(c);
   const prot = (c.mode & MODE_PROTECTED) != 0;
-  let tags: u32, high: u32;
+  let high: u32;
   if (isShort(u)) {
-    loadStatus(c, load<u16>(p, 2));
-    tags = load<u16>(p, 4);
     c.fip = load<u16>(p, 6);
     c.fdp = load<u16>(p, 10);
     high = load<u16>(p, 8);
@@ -135,8 +143,6 @@ function loadEnvironment(c: Vcpu, u: usize): void {
       c.fop = <u16>(high & 0x7ff);
     }
   } else {
-    loadStatus(c, load<u16>(p, 4));
-    tags = load<u16>(p, 8);
     high = load<u32>(p, 16);
     if (prot) {
       c.fip = load<u32>(p, 12);
@@ -148,12 +154,30 @@ function loadEnvironment(c: Vcpu, u: usize): void {
       c.fop = <u16>(high & 0x7ff);
     }
   }
-  let ftw: u32 = 0;
-  for (let i: u32 = 0; i < 8; i++) if (((tags >> (i << 1)) & 3) != 3) ftw |= <u32>1 << i;
-  c.ftw = <u16>ftw;
   c.fcs = 0;
   c.fds = 0;
-  setControlWord(c, load<u16>(p));
+}
+
+/**
+ * Reads an image of `size` bytes into the FPU. A fault within it (it meets its segment's end, which open does not see)
+ * finds loaded what was read before, but for FCW, which comes last; recorded on a real CPU.
+ */
+function loadImage(c: Vcpu, u: usize, size: u32): bool {
+  if (!ready(c) || !open(c, u, size, false)) return false;
+  const done = moveImage(c, u, size, false);
+  if (!done && c.status != STATUS_FAULT) return false;
+  const p = image(c), word = wordSize(u), header = environmentSize(u);
+  if (moved >= 2 * word) loadStatus(c, load<u16>(p + word));
+  if (moved >= 3 * word) loadTags(c, load<u16>(p + 2 * word));
+  if (moved >= header) loadPointers(c, u);
+  for (let i: u32 = 0, at = header; at + 10 <= moved; i++, at += 10) {
+    const r = st(c, i);
+    store<u64>(r, load<u64>(p + at));
+    store<u16>(r, load<u16>(p + at, 8), 8);
+  }
+  if (done) setControlWord(c, load<u16>(p));
+  else summarize(c);
+  return done;
 }
 
 /** Stores the environment, then masks every exception. */
@@ -167,12 +191,8 @@ export function fnstenv(c: Vcpu, u: usize): bool {
   return true;
 }
 
-export function fldenv(c: Vcpu, u: usize): bool {
-  const size = environmentSize(u);
-  if (!ready(c) || !open(c, u, size, false) || !moveImage(c, u, size, false)) return false;
-  loadEnvironment(c, u);
-  return true;
-}
+export function fldenv(c: Vcpu, u: usize): bool { return loadImage(c, u, environmentSize(u)); }
+export function frstor(c: Vcpu, u: usize): bool { return loadImage(c, u, environmentSize(u) + REGISTERS); }
 
 export function fnsave(c: Vcpu, u: usize): bool {
   const size = environmentSize(u);
@@ -186,18 +206,5 @@ export function fnsave(c: Vcpu, u: usize): bool {
   }
   if (!moveImage(c, u, size + REGISTERS, true)) return false;
   initialize(c);
-  return true;
-}
-
-export function frstor(c: Vcpu, u: usize): bool {
-  const size = environmentSize(u);
-  if (!ready(c) || !open(c, u, size + REGISTERS, false) || !moveImage(c, u, size + REGISTERS, false)) return false;
-  loadEnvironment(c, u);
-  let p = image(c) + size;
-  for (let i: u32 = 0; i < 8; i++, p += 10) {
-    const r = st(c, i);
-    store<u64>(r, load<u64>(p));
-    store<u16>(r, load<u16>(p, 8), 8);
-  }
   return true;
 }
