@@ -222,7 +222,10 @@ function compare(c: Vcpu, x: u64, y: u64, z: u32): void {
   c.ccB = q;
 }
 
-/** CMPS and SCAS set flags when they end or are interrupted; a fault leaves the flags of before (SDM vol. 2, REP). */
+/**
+ * Repeated CMPS and SCAS set flags when they end. Not only a fault finds the flags of before (SDM vol. 2, REP) but a trap
+ * or an interrupt between elements, too; recorded on a real CPU.
+ */
 export function cmps(c: Vcpu, u: usize): bool {
   const z = uSize(u), size = <u32>1 << z, a = addressSize(u), rep = repeats(u), untilEqual = (uFlags(u) & UF_REP) == 0;
   let count: u64 = rep ? getCount(c, a) : 1;
@@ -240,9 +243,7 @@ export function cmps(c: Vcpu, u: usize): bool {
     advance(c, 7, u, step);
     if (rep) putGpr(c, 1, a, --count);
     if (!rep || !count || (x == y) == untilEqual) { compare(c, x, y, z); return true; }
-    if (oneByOne(c) || c.attention) { compare(c, x, y, z); return again(c, u); }
-    // Only the clock is looked at: a fault after that must still find the flags of before.
-    if (--turns == 0) return again(c, u);
+    if (oneByOne(c) || c.attention || --turns == 0) return again(c, u);
   }
 }
 
@@ -259,9 +260,7 @@ export function scas(c: Vcpu, u: usize): bool {
     advance(c, 7, u, stride(c, u));
     if (rep) putGpr(c, 1, a, --count);
     if (!rep || !count || (x == y) == untilEqual) { compare(c, x, y, z); return true; }
-    if (oneByOne(c) || c.attention) { compare(c, x, y, z); return again(c, u); }
-    // Only the clock is looked at: a fault after that must still find the flags of before.
-    if (--turns == 0) return again(c, u);
+    if (oneByOne(c) || c.attention || --turns == 0) return again(c, u);
   }
 }
 
