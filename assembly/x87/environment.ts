@@ -17,7 +17,7 @@
  */
 import { Vcpu, V_IMAGE, V_ST, MODE_PROTECTED, STATUS_FAULT } from "../gen/layout";
 import { raiseError, AC } from "../exception";
-import { probe, readPtr, writePtr } from "../mem/access";
+import { isCanonical, probe, readPtr, writePtr } from "../mem/access";
 import { WRITE } from "../sem/kinds";
 import { locate, located } from "../decode/address";
 import { uFlags, uSize, UF_STACK } from "../decode/uop";
@@ -43,7 +43,8 @@ function open(c: Vcpu, u: usize, size: u32, write: bool): bool {
   c.stackFault = uFlags(u) & UF_STACK;
   const word = wordSize(u);
   if (!locate(c, u, 0, word, write)) return false;
-  if ((c.ctx & 3) == 3 && <u32>located & (word - 1)) return raiseError(c, AC, 0);
+  // An address that is not canonical comes before its alignment: probe finds it.
+  if ((c.ctx & 3) == 3 && <u32>located & (word - 1) && isCanonical(c, located)) return raiseError(c, AC, 0);
   return probe(c, located, word, write) && locate(c, u, size - 1, 1, write) && probe(c, located, 1, write);
 }
 
