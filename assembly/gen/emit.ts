@@ -284,10 +284,8 @@ export const VECTOR_TO_GENERAL: u32 = 22;
 export const VECTOR_MASK: u32 = 23;
 export const VECTOR_DOUBLE: u32 = 24;
 export const VECTOR_SINGLE: u32 = 25;
-export const VECTOR_DOUBLES: u32 = 26;
-export const VECTOR_SINGLES: u32 = 27;
-export const VECTOR_TRUNCATE_DOUBLE: u32 = 28;
-export const VECTOR_FROM_INTEGER: u32 = 29;
+export const VECTOR_TRUNCATE_DOUBLE: u32 = 26;
+export const VECTOR_FROM_INTEGER: u32 = 27;
 
 /** By micro-op of a handler that regions can do without: kind 7:0 and opcode (src/isa/jitVectors.ts), or 0. */
 export const VECTORS: StaticArray<u16> = [
@@ -349,10 +347,10 @@ export const VECTORS: StaticArray<u16> = [
   9985, 12545, 15105, 19969, 20226, 20481, 20737, 38145, 0, 0, 47617, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 36104, 35849, 35592, 44296, 44041, 43784, 52488, 51976, 10, 11, 7,
   263, 519, 1031, 1287, 1543, 775, 1799, 25857, 26113, 34049, 0, 12, 0, 0, 13, 14,
-  0, 0, 0, 0, 0, 37145, 40728, 58395, 61466, 37401, 40984, 58907, 61978, 37913, 41496, 58651,
-  61722, 37657, 41240, 0, 0, 0, 0, 59163, 62234, 38169, 41752, 0, 0, 0, 0, 0,
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 29, 0,
-  0, 0, 28, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 37145, 40728, 0, 0, 37401, 40984, 0, 0, 37913, 41496, 0,
+  0, 37657, 41240, 0, 0, 0, 0, 0, 0, 38169, 41752, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 27, 0,
+  0, 0, 26, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 0, 0, 0, 30209, 46593, 38657, 46849, 30721, 47105, 39169, 47361,

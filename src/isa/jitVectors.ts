@@ -41,9 +41,6 @@ export const VECTOR_KINDS = [
   /** Arithmetic on the lowest lane: op is the f64 or f32 instruction. */
   "DOUBLE",
   "SINGLE",
-  /** On all lanes: op is the vector instruction. */
-  "DOUBLES",
-  "SINGLES",
   /** Conversions with truncation of the lowest lane; from a general register of 32 bits. */
   "TRUNCATE_DOUBLE",
   "FROM_INTEGER",
@@ -126,14 +123,6 @@ export const JIT_VECTORS: ReadonlyMap<string, readonly [VectorKind, number]> = n
   ["mulss", ["SINGLE", 0x94]],
   ["divss", ["SINGLE", 0x95]],
   ["sqrtss", ["SINGLE", 0x91]],
-  ["addpd", ["DOUBLES", 0xf0]],
-  ["subpd", ["DOUBLES", 0xf1]],
-  ["mulpd", ["DOUBLES", 0xf2]],
-  ["divpd", ["DOUBLES", 0xf3]],
-  ["addps", ["SINGLES", 0xe4]],
-  ["subps", ["SINGLES", 0xe5]],
-  ["mulps", ["SINGLES", 0xe6]],
-  ["divps", ["SINGLES", 0xe7]],
   ["cvttsd2si", ["TRUNCATE_DOUBLE", 0]],
   ["cvtsi2sd", ["FROM_INTEGER", 0]],
 ]);
