@@ -110,6 +110,8 @@ export function movs(c: Vcpu, u: usize): bool {
     if (bulk && count > 1) {
       if (!element(c, s, si, size, false)) return false;
       const src = elementAt;
+      // The source is read before the destination is looked at: it decides which of two faults is seen.
+      if (!readPtr(c, src, size)) return false;
       if (!element(c, SEG_ES, di, size, true)) return false;
       n = min<u64>(count, min<u64>(inPage(si, src, z, mask), inPage(di, elementAt, z, mask)));
       if (c.armed & ARMED_DATA && (pageArmed(c, ON_READ, src) || pageArmed(c, ON_WRITE, elementAt))) n = 1;
