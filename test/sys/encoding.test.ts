@@ -2,6 +2,7 @@
 import { beforeAll, expect, test } from "vitest";
 import { loadCore, runGuest } from "./guest.ts";
 import { longGuest } from "./longGuest.ts";
+import { idtGate, protectedGuest } from "./protectedGuest.ts";
 
 beforeAll(loadCore, 180_000);
 
@@ -42,36 +43,15 @@ second:
 });
 
 test("a VEX.vvvv that names no operand must be 1111 in 32-bit code, too", () => {
-  const source = `
-bits 16
-org 0x1000
-  cli
-  xor ax,ax
-  mov ds,ax
-  lgdt [gdtr]
-  lidt [idtr]
-  mov eax,cr4
+  const source = protectedGuest({
+    real: `  mov eax,cr4
   or eax,0x40600
   mov cr4,eax
   mov eax,cr0
-  or eax,3
-  mov cr0,eax
-  jmp 8:start
-gdtr: dw 0x17
-  dd gdt
-idtr: dw 0x37
-  dd idt
-align 8
-gdt: dq 0,0x00cf9b000000ffff,0x00cf93000000ffff
-idt: times 6 dq 0
-  dw ud,8,0x8e00,0
-bits 32
-start:
-  mov eax,0x10
-  mov ds,eax
-  mov ss,eax
-  mov esp,0x6000
-  xor ecx,ecx
+  or eax,2
+  mov cr0,eax`,
+    idt: [idtGate(6, "ud")],
+    body: `  xor ecx,ecx
   mov eax,7
   xor edx,edx
   xsetbv
@@ -85,8 +65,8 @@ ud:
   mov eax,6
   out 0x10,eax
   cli
-  hlt
-`;
+  hlt`,
+  });
   const r = runGuest(source);
   expect([r.end, ...r.out]).toEqual(["HALT", "10=1", "10=6"]);
 });

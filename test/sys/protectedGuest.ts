@@ -14,16 +14,16 @@ export interface ProtectedGuest {
   /** 16-bit code before the switch, with DS = 0. */
   readonly real?: string;
   /** The GDT from selector 18h on. Those before are code and data, flat, DPL 0. */
-  readonly gdt: string;
+  readonly gdt?: string;
   /** Selector for LTR. */
-  readonly tr: number;
+  readonly tr?: number;
   /** The IDT's entries, which are at 8000h: `idtGate` and `taskGate`. */
   readonly idt: readonly string[];
   /** Everything else: 32-bit code that begins in ring 0, with SS:ESP = 10h:6000h and interrupts off; then data. */
   readonly body: string;
 }
 
-export const protectedGuest = ({ real = "", gdt, tr, idt, body }: ProtectedGuest): string => `
+export const protectedGuest = ({ real = "", gdt = "", tr, idt, body }: ProtectedGuest): string => `
 bits 16
 org 0x1000
   cli
@@ -51,8 +51,7 @@ start:
   mov es,eax
   mov ss,eax
   mov esp,0x6000
-  mov eax,${tr}
-  ltr ax
+${tr === undefined ? "" : `  mov eax,${tr}\n  ltr ax`}
 ${idt.join("")}
 ${body}
 `;

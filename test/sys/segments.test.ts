@@ -2,64 +2,34 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { ATTENTION, VCPU } from "../../src/shared/layout.ts";
 import { type GuestOptions, loadCore, runGuest } from "./guest.ts";
+import { idtGate, protectedGuest } from "./protectedGuest.ts";
 
 beforeAll(loadCore, 180_000);
+
+const VECTORS = Array.from({ length: 32 }, (_, v) => v);
 
 /**
  * A 32-bit guest in ring 0. Selectors: 08 code, 10 data, 1b user code, 23 user data, 28 TSS, 30 LDT (of 16 bytes),
  * 38 conforming code of ring 0, 40 expand-down data from 3000h (32-bit), 48 the same (16-bit), 50 call gate to `gate`.
  * Exceptions note vector and error code at port 10h, CS at 11h, and go on at [resume] with the frame's ESP, ring 0's data.
  */
-const guest = (body: string, user = "", gate = ""): string => `
-bits 16
-org 0x1000
-  cli
-  xor ax,ax
-  mov ds,ax
-  lgdt [gdtr]
-  lidt [idtr]
-  mov eax,cr0
-  or eax,1
-  mov cr0,eax
-  jmp 8:start
-gdtr: dw 0x57
-  dd gdt
-idtr: dw 0x41*8+7
-  dd 0x8000
-align 8
-gdt: dq 0,0x00cf9b000000ffff,0x00cf93000000ffff,0x00cffb000000ffff,0x00cff3000000ffff
+const guest = (body: string, user = "", gate = ""): string =>
+  protectedGuest({
+    gdt: `  dq 0x00cffb000000ffff,0x00cff3000000ffff
   dw 0x6a,tss
   db 0,0x89,0,0
   dw 15,ldt
   db 0,0x82,0,0
   dq 0x00cf9f000000ffff,0x004097000000ffff,0x000097000000ffff
   dw gate,8
-  db 0,0xec,0,0
-bits 32
-start:
-  mov word [gdt+0x40],0x2fff
+  db 0,0xec,0,0`,
+    tr: 0x28,
+    idt: VECTORS.map((v) => idtGate(v, `e${v}`)),
+    body: `  mov word [gdt+0x40],0x2fff
   mov word [gdt+0x48],0x2fff
-  mov eax,0x10
-  mov ds,eax
-  mov es,eax
-  mov ss,eax
-  mov esp,0x6000
-  mov eax,0x28
-  ltr ax
   mov dword [tss+4],0x7000
   mov dword [tss+8],0x10
   mov word [tss+0x66],0x68
-  xor ebx,ebx
-gates:
-  lea eax,[ebx+ebx*8+entries]
-  mov [0x8000+ebx*8],ax
-  mov word [0x8000+ebx*8+2],8
-  mov word [0x8000+ebx*8+4],0x8e00
-  shr eax,16
-  mov [0x8000+ebx*8+6],ax
-  inc ebx
-  cmp ebx,32
-  jb gates
 ${body}
 finish:
   mov eax,0x10
@@ -104,12 +74,8 @@ flags: dd 2
 tss: times 0x68 db 0
   db 0,0xff,0xff
 ldt: dq 0x00cf93000000ffff,0x00cff3000000ffff
-entries:
-${Array.from({ length: 32 }, (_, v) => {
-  const hasError = [8, 10, 11, 12, 13, 14, 17].includes(v);
-  return `  ${hasError ? "nop\n  nop" : "push byte 0"}\n  push byte ${v}\n  db 0xe9\n  dd common-$-4\n`;
-}).join("")}
-`;
+${VECTORS.map((v) => `e${v}: ${[8, 10, 11, 12, 13, 14, 17].includes(v) ? "" : "push byte 0"}\n  push byte ${v}\n  jmp common`).join("\n")}`,
+  });
 
 const out = (body: string, user = "", gate = "", options: GuestOptions = {}): string[] => {
   const r = runGuest(guest(body, user, gate), options);
