@@ -23,6 +23,18 @@ export async function prepare(id) {
   return { lib, guest: { kernel: file(kernel.file), initrd: file(initrd.file), append } };
 }
 
+/** Counts the kernel messages that must not be there. */
+export const TROUBLE = "grep -c 'detected stall\\|soft lockup\\|hard LOCKUP\\|BUG:\\|Oops\\|WARNING:\\|Call Trace'";
+
+/** A machine with a guest of `prepare` and 256 MiB; `config` of Machine.create decides the rest. */
+export const linux = ({ lib, guest }, config) =>
+  Console.create(lib, {
+    ...guest,
+    append: `${guest.append} tabhyve.size=200x50`,
+    memoryBytes: 256 * 2 ** 20,
+    ...config,
+  });
+
 /** A machine and what its COM1 has said. */
 export class Console {
   #text = "";

@@ -3,21 +3,13 @@
  * for so many minutes. A vCPU that stands still or a lost interrupt shows as a lockup or stall in the kernel's log, or as
  * jobs that do not come to an end.
  */
-import { Console, PROMPT } from "./console.mjs";
-import { TROUBLE } from "./snapshots.mjs";
+import { linux, PROMPT, TROUBLE } from "./console.mjs";
 
 /** Seconds between two looks. */
 const LOOK = 20;
 
-export async function load({ lib, guest }, { minutes, cpus, engine, transport, say }) {
-  const vm = await Console.create(lib, {
-    ...guest,
-    append: `${guest.append} tabhyve.size=200x50`,
-    memoryBytes: 256 * 2 ** 20,
-    vcpus: cpus,
-    transport,
-    engine,
-  });
+export async function load(prepared, { minutes, cpus, engine, transport, say }) {
+  const vm = await linux(prepared, { vcpus: cpus, transport, engine });
   await vm.machine.start();
   await vm.upTo(PROMPT);
   const online = (await vm.command("nproc")).trim();

@@ -3,21 +3,10 @@
  * compares checksums, and has a long text in a shell's memory, whose checksum it took before the first snapshot.
  */
 import { median } from "../bench/stats.mjs";
-import { Console, PROMPT } from "./console.mjs";
+import { linux, PROMPT, TROUBLE } from "./console.mjs";
 
-/** Kernel messages that must not be there. */
-export const TROUBLE = "grep -c 'detected stall\\|soft lockup\\|hard LOCKUP\\|BUG:\\|Oops\\|WARNING:\\|Call Trace'";
-
-export async function snapshots({ lib, guest }, { cycles, cpus, engine, say }) {
-  const create = (transport) =>
-    Console.create(lib, {
-      ...guest,
-      append: `${guest.append} tabhyve.size=200x50`,
-      memoryBytes: 256 * 2 ** 20,
-      vcpus: cpus,
-      transport,
-      engine,
-    });
+export async function snapshots(prepared, { cycles, cpus, engine, say }) {
+  const create = (transport) => linux(prepared, { vcpus: cpus, transport, engine });
   let now = await create("threaded");
   await now.machine.start();
   await now.upTo(PROMPT);
