@@ -106,25 +106,21 @@ export function movs(c: Vcpu, u: usize): bool {
   let budget: u64 = SLICE;
   while (true) {
     const si = getGpr(c, 6, a), di = getGpr(c, 7, a);
-    let n: u64 = 1, from: usize = 0, to: usize = 0;
+    // The source is read before the destination is looked at: it decides which of two faults is seen.
+    if (!element(c, s, si, size, false)) return false;
+    const src = elementAt, from = readPtr(c, src, size);
+    if (!from) return false;
+    let n: u64 = 1;
     if (bulk && count > 1) {
-      if (!element(c, s, si, size, false)) return false;
-      const src = elementAt;
-      // The source is read before the destination is looked at: it decides which of two faults is seen.
-      if (!readPtr(c, src, size)) return false;
       if (!element(c, SEG_ES, di, size, true)) return false;
       n = min<u64>(count, min<u64>(inPage(si, src, z, mask), inPage(di, elementAt, z, mask)));
       if (c.armed & ARMED_DATA && (pageArmed(c, ON_READ, src) || pageArmed(c, ON_WRITE, elementAt))) n = 1;
     }
     // A part that a segment's limit cuts is done element by element, up to the fault.
     if (n > 1 && !(c.mode & MODE_CODE64) && !(fits(c, s, si, n << z, false) && fits(c, SEG_ES, di, n << z, true))) n = 1;
-    if (!element(c, s, si, size, false)) return false;
-    const src = elementAt;
-    from = readPtr(c, src, size);
-    if (!from) return false;
     if (n > 1 || (<u32>src & 0xfff) + size <= 4096) {
       if (!element(c, SEG_ES, di, size, true)) return false;
-      to = writePtr(c, elementAt, size, WRITE);
+      const to = writePtr(c, elementAt, size, WRITE);
       if (!to) return false;
       if (n == 1) memory.copy(to, from, size);
       else copyUp(to, from, <usize>n << z, z);
