@@ -6,7 +6,7 @@
  * Vectors 30h to 4Fh are `handler(vector)`, NMI is `nmi`; the stack has what the processor pushed. After a page fault the
  * instruction is tried again.
  */
-import { SHARED } from "./threads.ts";
+import { multibootOpening, multibootTables, SHARED } from "./threads.ts";
 
 /** Where the guest keeps what the host reads; no code is in these pages. */
 export const DONE = SHARED;
@@ -27,23 +27,7 @@ export const smpGuest = (
   handler: (vector: number) => string = () => `${eoi}\n iretd`,
   nmi = "iretd",
 ): string => `
-bits 32
-org 0x100000
-header: dd 0x1badb002, 0x10000, 0xe4514ffe, header, 0x100000, 0, 0, start
-start:
-  cli
-  cld
-  mov esp,0x90000
-  lgdt [gdtr]
-  jmp 8:flat
-flat:
-  mov eax,16
-  mov ds,eax
-  mov es,eax
-  mov ss,eax
-  mov al,0xff
-  out 0x21,al
-  out 0xa1,al
+${multibootOpening}
   mov ebx,handlers
   mov edi,0x120000+0x30*8
   mov ecx,0x20
@@ -153,11 +137,5 @@ ${nmi}
 onPageFault:
   add esp,4
   iretd
-align 8
-gdt: dd 0,0, 0xffff,0xcf9b00, 0xffff,0xcf9300
-gdtr: dw 23
-  dd gdt
-idtr: dw 0x7ff
-  dd 0x120000
-${Array.from({ length: 0x20 }, (_, i) => `align 64\n${i ? "" : "handlers:\n"}${handler(0x30 + i)}`).join("\n")}
+${multibootTables(handler)}
 `;

@@ -95,11 +95,10 @@ export function write32(m: Machine, gpa: number, value: number): void {
 /** Where guests keep what the host reads and writes; no code is in that page. */
 export const SHARED = 0x13_0000;
 
-/**
- * A Multiboot guest: flat 32-bit protected mode, interrupts off, ESP below 90000h, both 8259s masked, every vector from
- * 30h to 4Fh at `handlers` + (vector - 30h) * 64.
- */
-export const guest = (body: string, handler: (vector: number) => string = () => "iretd"): string => `
+type Handler = (vector: number) => string;
+
+/** A Multiboot header; then flat 32-bit protected mode, interrupts off, ESP below 90000h, both 8259s masked. */
+export const multibootOpening = `
 bits 32
 org 0x100000
 header: dd 0x1badb002, 0x10000, 0xe4514ffe, header, 0x100000, 0, 0, start
@@ -117,6 +116,22 @@ flat:
   mov al,0xff
   out 0x21,al
   out 0xa1,al
+`;
+
+/** GDT and GDTR for that; IDTR for gates at 120000h; `handler` of vector 30h to 4Fh at `handlers` + (vector - 30h) * 64. */
+export const multibootTables = (handler: Handler): string => `
+align 8
+gdt: dd 0,0, 0xffff,0xcf9b00, 0xffff,0xcf9300
+gdtr: dw 23
+  dd gdt
+idtr: dw 0x7ff
+  dd 0x120000
+${Array.from({ length: 0x20 }, (_, i) => `align 64\n${i ? "" : "handlers:\n"}${handler(0x30 + i)}`).join("\n")}
+`;
+
+/** A guest of these, with gates to the handlers. */
+export const guest = (body: string, handler: Handler = () => "iretd"): string => `
+${multibootOpening}
   mov ebx,handlers
   mov edi,0x120000+0x30*8
   mov ecx,0x20
@@ -133,11 +148,5 @@ gates:
   jnz gates
   lidt [idtr]
 ${body}
-align 8
-gdt: dd 0,0, 0xffff,0xcf9b00, 0xffff,0xcf9300
-gdtr: dw 23
-  dd gdt
-idtr: dw 0x7ff
-  dd 0x120000
-${Array.from({ length: 0x20 }, (_, i) => `align 64\n${i ? "" : "handlers:\n"}${handler(0x30 + i)}`).join("\n")}
+${multibootTables(handler)}
 `;
