@@ -12,7 +12,6 @@ import { clearStop } from "./attention.ts";
 import { type CoreExports, type HostNow, type HostRandom, instantiateCore } from "./core.ts";
 import { postDrop } from "./drop.ts";
 import type { DeviceSide, Engine } from "./engine.ts";
-import { RegionCompiler } from "./jit.ts";
 import type { PageLoader, PageSource } from "./pages.ts";
 import { type StructView, vcpuBase, vcpuView } from "./view.ts";
 import type { VirtualClock } from "./virtualClock.ts";
@@ -58,7 +57,7 @@ export class InlineEngine implements Engine {
     this.#views = Array.from({ length: options.vcpus }, (_, id) => vcpuView(options.memory.buffer, id));
     this.#cores = this.#views.map((_, id) => {
       const { module, memory, now, random, pages } = options;
-      const core = instantiateCore(module, memory, now, random, new RegionCompiler(memory), pages);
+      const core = instantiateCore(module, memory, now, random, undefined, pages);
       core.init(vcpuBase(id));
       return core;
     });

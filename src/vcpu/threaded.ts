@@ -51,6 +51,8 @@ type WaitAsync = (
 
 export class ThreadedEngine implements Engine {
   readonly #threads: Thread[];
+  /** vCPUs that look at the clock for this thread. */
+  readonly #clocks: readonly StructView[];
   readonly #control: StructView;
   readonly #devices: DeviceSide;
   readonly #options: ThreadedOptions;
@@ -70,6 +72,8 @@ export class ThreadedEngine implements Engine {
         running: undefined,
       };
     });
+    const views = this.#threads.map((t) => t.view);
+    this.#clocks = options.deadlines === "all" ? views : views.slice(0, 1);
     this.#pump = this.#serve();
   }
 
@@ -124,12 +128,6 @@ export class ThreadedEngine implements Engine {
 
   deadlineChanged(at: bigint): void {
     for (const view of this.#clocks) armDeadline(view, at);
-  }
-
-  /** vCPUs that look at the clock for this thread. */
-  get #clocks(): readonly StructView[] {
-    const views = this.#threads.map((t) => t.view);
-    return this.#options.deadlines === "all" ? views : views.slice(0, 1);
   }
 
   dropCode(hostPage: number): void {

@@ -11,7 +11,6 @@ import { CONTROL, VCPU } from "../shared/layout.ts";
 import { sleepInHalt } from "./attention.ts";
 import { type CoreExports, instantiateCore } from "./core.ts";
 import { awaitAnswer, postExit } from "./exitWord.ts";
-import { RegionCompiler } from "./jit.ts";
 import { PageLoader, type PageSource } from "./pages.ts";
 import { controlView, type StructView, vcpuBase, vcpuView } from "./view.ts";
 
@@ -49,7 +48,7 @@ export class VcpuWorker {
     this.#now = () => performance.now() + shift;
     const { module, memory } = options;
     this.#pages = new PageLoader(memory);
-    this.#core = instantiateCore(module, memory, this.#now, undefined, new RegionCompiler(memory), this.#pages);
+    this.#core = instantiateCore(module, memory, this.#now, undefined, undefined, this.#pages);
     this.#base = vcpuBase(options.id);
     this.#view = vcpuView(memory.buffer, options.id);
     this.#control = controlView(memory.buffer);

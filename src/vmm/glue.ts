@@ -31,15 +31,6 @@ export class HostGlue {
     this.#spawn = services.spawn;
   }
 
-  get canSpawn(): boolean {
-    return this.#spawn !== undefined;
-  }
-
-  /** Workers that have not been terminated. */
-  get workers(): number {
-    return this.#workers.size;
-  }
-
   /** A worker, remembered until it is terminated. */
   spawn(): WorkerThread {
     if (!this.#spawn) throw new TypeError("this host makes no workers");

@@ -5,13 +5,13 @@ import { clearStop } from "../vcpu/attention.ts";
 import type { CoreExports } from "../vcpu/core.ts";
 import { VmError } from "./error.ts";
 import type { VmEntry, VmExit } from "./exit.ts";
+import { NEVER } from "./timers.ts";
 import type { Driver, HoldReason, RunOptions, VmContext } from "./types.ts";
 import type { Vcpu } from "./vcpu.ts";
 import { runStateOf } from "./vcpuState.ts";
 
 /** Instructions between looks at what other parts of the program have asked for. */
 const SLICE = 100_000n;
-const NEVER = 0xffff_ffff_ffff_ffffn;
 
 /** What a driver needs of the vm beyond VmContext. */
 export interface DriverServices {
@@ -150,7 +150,8 @@ export class InlineDriver implements Driver<"inline"> {
 
   /** The strongest reason for which a vCPU is held. */
   #heldBy(id: number): HoldReason | undefined {
-    const all = this.#held.get(id) ?? [];
+    const all = this.#held.get(id);
+    if (!all?.length) return undefined;
     return (["PAUSE", "REQIDLE", "RENDEZVOUS"] as const).find((why) => all.includes(why));
   }
 

@@ -32,14 +32,16 @@ export class VmmModule {
    * vmm_mod_load.
    *
    * @param core the compiled core (dist/core/core.wasm)
+   * @param transport what is compiled at once; the other one is when a vm asks for it
    * @throws VmError EINVAL: not that
    */
-  static async load(core: Uint8Array): Promise<VmmModule> {
+  static async load(core: Uint8Array, transport: Transport = "threaded"): Promise<VmmModule> {
     const vmm = new VmmModule(core);
     let exports: readonly { readonly name: string }[];
     try {
-      exports = WebAssembly.Module.exports(await vmm.compiled("threaded"));
-      unshared(core);
+      exports = WebAssembly.Module.exports(await vmm.compiled(transport));
+      // That compiled("inline") has what it needs, too.
+      if (transport === "threaded") unshared(core);
     } catch (error) {
       throw new VmError("EINVAL", `not the core: ${(error as Error).message}`);
     }

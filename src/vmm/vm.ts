@@ -35,6 +35,7 @@ import { MemorySegments, PROT_ALL } from "./memseg.ts";
 import { type ModuleMember, VmmModule } from "./module.ts";
 import { PptDevices } from "./ppt.ts";
 import { ThreadedDriver } from "./threadedDriver.ts";
+import { NEVER } from "./timers.ts";
 import { checkTopology, type VmTopology } from "./topology.ts";
 import type { Driver, Running, RunOptions, Transport, VmContext } from "./types.ts";
 import { Vcpu } from "./vcpu.ts";
@@ -45,7 +46,6 @@ import { type VmClient, Vmspace } from "./vmspace.ts";
 /** Longest name (VM_MAX_NAMELEN, with the terminator). */
 const VM_MAX_NAMELEN = 32;
 const TSC_HZ = 1_000_000_000n;
-const NEVER = 0xffff_ffff_ffff_ffffn;
 
 export interface VmConfig<T extends Transport> extends HostServices {
   /** 1 to 31 characters. */
@@ -171,7 +171,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
     if (!name || name.length >= VM_MAX_NAMELEN) throw new VmError("EINVAL", `a name of ${name.length} characters`);
     if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > VM_MAXCPU) throw new VmError("EINVAL", `${vcpus} vCPUs`);
     if (transport === "threaded" && !config.spawn) throw new VmError("EINVAL", "the threaded transport needs spawn");
-    const vmm = config.core instanceof VmmModule ? config.core : await VmmModule.load(config.core);
+    const vmm = config.core instanceof VmmModule ? config.core : await VmmModule.load(config.core, transport);
     const module = await vmm.compiled(transport);
     const glue = new HostGlue(config);
     const vm = new Vm<T>(config, vmm, module, glue);
