@@ -16,7 +16,8 @@ const MASTER_ELCR = 0xf8;
 const SLAVE_ELCR = 0xde;
 /** ISA interrupts that can be level triggered, bit n for IRQ n. */
 export const LEVEL_IRQS = MASTER_ELCR | (SLAVE_ELCR << 8);
-const CASCADE_IR = 2;
+/** The slave's place on the master: no device's. */
+export const CASCADE_IR = 2;
 
 export interface VatpicV1 {
   version: 1;
@@ -66,6 +67,15 @@ export class Vatpic implements Device<VatpicV1> {
         this.update();
       },
     };
+  }
+
+  /** An interrupt's bit in the ELCR; those that are always edge triggered (not of LEVEL_IRQS) have none. */
+  setLevelTriggered(irq: number, level: boolean): void {
+    const chip = this.chip(irq >> 3);
+    const bit = 1 << (irq & 7);
+    const was = chip.readElcr();
+    chip.writeElcr(level ? was | bit : was & ~bit);
+    this.update();
   }
 
   /** Level of INTR: an interrupt waits to be acknowledged. */

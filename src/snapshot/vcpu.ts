@@ -6,10 +6,10 @@ import { SnapshotFields } from "../io/snapshotFields.ts";
 import { ATTENTION, type Field, SEG_INDEX, STATS, VCPU } from "../shared/layout.ts";
 import type { CoreExports } from "../vcpu/core.ts";
 import { getSegment, type StructView, setSegment } from "../vcpu/view.ts";
-import { forgetInterrupted } from "../vmm/answer.ts";
 import { type CpuidEntry, getCpuid, setCpuid } from "../vmm/cpuid.ts";
 import { cpl } from "../vmm/cpuMode.ts";
 import { FPU_SIZE, getFpu, setFpu } from "../vmm/fpu.ts";
+import { forgetInterrupted } from "../vmm/vcpuReset.ts";
 
 /** Fields that are saved under their own names: 64-bit registers and MSRs. */
 const LONGS = [

@@ -6,6 +6,7 @@ import { EXIT_REASON_EXCEPTION, EXIT_REASON_WBINVD, type VmEntry, type VmExit } 
 import { EXIT_WRITE } from "./exitRecord.ts";
 import { IDT, intinfoVector } from "./intinfo.ts";
 import type { MachineMemory } from "./memory.ts";
+import { forgetInterrupted } from "./vcpuReset.ts";
 
 /** How a vCPU goes on: an exception or event may have to be injected. */
 export interface Answered {
@@ -15,21 +16,6 @@ export interface Answered {
 }
 
 const DONE: Answered = {};
-
-/** No instruction is half done: nothing staged, nothing to replay. */
-export function forgetInterrupted(view: StructView): void {
-  for (const f of [
-    VCPU.slow,
-    VCPU.replayCount,
-    VCPU.replayNext,
-    VCPU.stageCount,
-    VCPU.stageNext,
-    VCPU.hits,
-    VCPU.task,
-  ]) {
-    view.set(f, 0);
-  }
-}
 
 /** Lets go of the instruction that an exit has interrupted: it has not happened. */
 export function abandon(view: StructView): void {

@@ -6,10 +6,12 @@
  *     ISA interrupt n  ──┬── 8259 pair ── INTR ── LINT0 of the boot processor (virtual wire mode)
  *                        └── IOAPIC input n (interrupt 0: input 2)
  */
+
+import { APIC_BASE_BSP, APIC_BASE_ENABLE } from "../io/apicBase.ts";
 import { ApicBus } from "../io/apicBus.ts";
 import { ApicPage } from "../io/apicPage.ts";
 import type { PortRange } from "../io/portRange.ts";
-import { Vatpic } from "../io/vatpic.ts";
+import { CASCADE_IR, Vatpic } from "../io/vatpic.ts";
 import { Vatpit } from "../io/vatpit.ts";
 import { Vhpet } from "../io/vhpet.ts";
 import { Vioapic } from "../io/vioapic.ts";
@@ -36,15 +38,10 @@ export const PIT_GSI = 2;
 export const RTC_IRQ = 8;
 export const IOAPIC_PINS = 24;
 
-/** The slave's place on the master 8259: no device's. */
-const CASCADE_IRQ = 2;
-
 /** IA32_APIC_BASE (SDM vol. 3, 11.4.4), and the MSRs of an x2APIC. */
 const MSR_APIC_BASE = 0x1b;
 const MSR_X2APIC = 0x800;
 const MSR_X2APIC_END = 0x900;
-const APIC_BASE_BSP = 1n << 8n;
-const APIC_BASE_ENABLED = 1n << 11n;
 const APIC_BASE_ADDRESS = 0xf_ffff_f000n;
 /** Answers to an MSR write (assembly/sys/msr.ts). */
 const MSR_OK = 0n;
@@ -149,7 +146,7 @@ export class Chipset {
     this.ioapic = new Vioapic(bus, log("vioapic"));
     this.pic = new Vatpic(this.apics[0].lint0, log("vatpic"));
     this.#isa = Array.from({ length: 16 }, (_, irq) => {
-      if (irq === CASCADE_IRQ) return new SharedWire([]);
+      if (irq === CASCADE_IR) return new SharedWire([]);
       return new SharedWire([this.pic.pin(irq), this.ioapic.pin(irq === 0 ? PIT_GSI : irq)]);
     });
     this.#gsi = Array.from({ length: IOAPIC_PINS }, (_, n) => new SharedWire([this.ioapic.pin(n)]));
@@ -226,7 +223,7 @@ export class Chipset {
         const base = view.get64(VCPU.apicBase);
         const offset = where - Number(base & APIC_BASE_ADDRESS);
         const size = (how >> 8) & 15;
-        if (!(base & APIC_BASE_ENABLED) || offset < 0 || offset >= LAPIC_SIZE || size > 4) return false;
+        if (!(base & APIC_BASE_ENABLE) || offset < 0 || offset >= LAPIC_SIZE || size > 4) return false;
         if (!(how & 1)) return answer(BigInt(lapic.read(offset, size as Width) >>> 0));
         lapic.write(offset, size as Width, view.data.getUint32(view.base + VCPU.exitData.offset, true));
         return true;

@@ -1,8 +1,8 @@
 /** A vCPU's registers after RESET and INIT (SDM vol. 3, table 10-1; the seeds' vcpu_arch_reset). */
 import { RUN_STATE, VCPU } from "../shared/layout.ts";
 import { type StructView, setSegment } from "../vcpu/view.ts";
+import { NEVER } from "./timers.ts";
 
-const NEVER = 0xffff_ffff_ffff_ffffn;
 /** Access rights (VMX format): present, S=1, read/write data accessed; the same for code; TSS and LDT; unusable. */
 const DATA16 = 0x93;
 const CODE16 = 0x9b;
@@ -19,6 +19,21 @@ const MTRR_VARIABLE = 8;
 
 /** CPUID leaf 1 EAX of the modelled CPU (assembly/sys/model.ts), for EDX at RESET and the MP table. */
 export const CPU_SIGNATURE = 0x806f8;
+
+/** No instruction is half done: nothing staged, nothing to replay. */
+export function forgetInterrupted(view: StructView): void {
+  for (const f of [
+    VCPU.slow,
+    VCPU.replayCount,
+    VCPU.replayNext,
+    VCPU.stageCount,
+    VCPU.stageNext,
+    VCPU.hits,
+    VCPU.task,
+  ]) {
+    view.set(f, 0);
+  }
+}
 
 /**
  * INIT (SDM vol. 3, table 10-1): general registers, segments, control and debug registers as after RESET; the FPU's and
@@ -47,26 +62,20 @@ export function initVcpu(view: StructView, signature: number): void {
   view.set(VCPU.idtLimit, 0xffff);
   for (const f of [
     VCPU.cpl,
-    VCPU.slow,
     VCPU.stepping,
     VCPU.shadow,
     VCPU.debug,
-    VCPU.hits,
     VCPU.armed,
-    VCPU.task,
     VCPU.nmiBlocked,
     VCPU.nmiPending,
     VCPU.nmiPosted,
-    VCPU.replayCount,
-    VCPU.replayNext,
-    VCPU.stageCount,
-    VCPU.stageNext,
     VCPU.exitCode,
     VCPU.excVector,
     VCPU.stackFault,
   ]) {
     view.set(f, 0);
   }
+  forgetInterrupted(view);
   view.set(VCPU.runState, RUN_STATE.WAIT_FOR_SIPI);
 }
 

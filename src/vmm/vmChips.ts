@@ -20,7 +20,6 @@ import { MachineTimers } from "./timers.ts";
 
 /** Port of the PM timer, 4 bytes wide: what bhyve's board has. */
 export const PM_TIMER_PORT = 0x408;
-const ELCR_PORT = 0x4d0;
 
 /** `enum vm_intr_trigger`. */
 export type VmIntrTrigger = "EDGE" | "LEVEL";
@@ -144,11 +143,7 @@ export class VmChips {
     if (trigger === "LEVEL" && !(LEVEL_IRQS & (1 << irq))) {
       throw new VmError("EINVAL", `interrupt ${irq} is always edge triggered`);
     }
-    const elcr = this.set.pic.handlers.find((r) => r.base === ELCR_PORT)?.handler;
-    if (!elcr) throw new Error("the 8259 pair has no ELCR");
-    const [offset, bit] = [irq >> 3, 1 << (irq & 7)];
-    const was = elcr.read(offset, 1);
-    elcr.write(offset, 1, trigger === "LEVEL" ? was | bit : was & ~bit);
+    this.set.pic.setLevelTriggered(irq, trigger === "LEVEL");
   }
 
   #input(wires: readonly InterruptPin[], n: number): InterruptPin {
