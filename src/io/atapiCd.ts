@@ -73,10 +73,6 @@ export class AtapiCd extends IdeDrive {
     this.status = 0;
   }
 
-  get medium(): BlockSource | undefined {
-    return this.#medium;
-  }
-
   /** Puts another disc in, or takes it out. A read in flight ends with an error. */
   insert(medium: BlockSource | undefined): void {
     this.#medium = medium;

@@ -15,8 +15,9 @@
  * with errors. A read without a disk fails after 0.4 s, where the original waits for the index hole forever.
  */
 import { type BlockContentsV1, type BlockSource, whenDone } from "../block/block.ts";
-import type { Deadline, Device, InterruptPin, Log, Timers } from "../shared/device.ts";
+import type { Device, InterruptPin, Log, Timers } from "../shared/device.ts";
 import type { DmaChannel } from "./dma8237.ts";
+import { Due } from "./due.ts";
 import { DRIVE_TYPE, type FloppyFormat, floppyFormat } from "./floppyFormat.ts";
 import { bytePorts, type PortRange } from "./portRange.ts";
 import { SnapshotFields } from "./snapshotFields.ts";
@@ -116,7 +117,7 @@ export class Floppy implements Device<FloppyV1> {
   readonly name = "floppy";
   readonly handlers: readonly PortRange[];
   readonly #options: FloppyOptions;
-  readonly #deadline: Deadline;
+  readonly #due: Due;
   #medium: BlockSource | undefined;
   #format: FloppyFormat | undefined;
   /** Type of the drive, for CMOS: what takes the first disk, or 1.44 MB. */
@@ -128,7 +129,6 @@ export class Floppy implements Device<FloppyV1> {
   #command: number[] = [];
   #result: number[] = [];
   #awaited: Awaited = "nothing";
-  #due = 0n;
   #cylinder = 0;
   #head = 0;
   #record = 0;
@@ -148,7 +148,7 @@ export class Floppy implements Device<FloppyV1> {
 
   constructor(options: FloppyOptions) {
     this.#options = options;
-    this.#deadline = options.timers.deadline("floppy", () => this.#fire());
+    this.#due = new Due(options.timers, "floppy", () => this.#fire());
     this.#medium = options.medium;
     this.#format = options.medium && floppyFormat(options.medium.size);
     this.driveType = this.#format?.drive ?? DRIVE_TYPE.m1_44;
@@ -165,10 +165,6 @@ export class Floppy implements Device<FloppyV1> {
         },
       }),
     ];
-  }
-
-  get medium(): BlockSource | undefined {
-    return this.#medium;
   }
 
   /** A medium's answer is awaited. */
@@ -224,9 +220,7 @@ export class Floppy implements Device<FloppyV1> {
 
   #await(what: Awaited, ns: bigint): void {
     this.#awaited = what;
-    this.#due = this.#options.timers.now() + ns;
-    if (what === "nothing") this.#deadline.cancel();
-    else this.#deadline.arm(this.#due);
+    this.#due.setIn(what === "nothing" ? undefined : ns);
   }
 
   #read(offset: number): number {
@@ -637,7 +631,6 @@ export class Floppy implements Device<FloppyV1> {
   }
 
   export(): FloppyV1 {
-    const now = this.#options.timers.now();
     return {
       version: 1,
       dor: this.#dor,
@@ -647,7 +640,7 @@ export class Floppy implements Device<FloppyV1> {
       command: [...this.#command],
       result: [...this.#result],
       awaited: this.#awaited,
-      left: this.#awaited === "nothing" || this.#due < now ? 0n : this.#due - now,
+      left: this.#due.left ?? 0n,
       at: [this.#cylinder, this.#head, this.#record],
       buffer: this.#buffer.slice(),
       moved: this.#moved,

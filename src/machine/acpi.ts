@@ -43,6 +43,16 @@ export interface AcpiConfig {
   readonly pci64?: { readonly base: number; readonly end: number };
 }
 
+/** What the board says of itself, with so many processors, by firmware or without. */
+export const acpiOf = (vcpus: number, vga: boolean): AcpiConfig => ({
+  apicIds: Array.from({ length: vcpus }, (_, id) => id),
+  comPorts: 1,
+  pmTimerBits: 32,
+  hpetTimers: 3,
+  i8042: true,
+  vga,
+});
+
 const OEM_ID = "TABHYV";
 const OEM_TABLE_ID = "TABHYVE ";
 const CREATOR_ID = "TBHV";

@@ -19,7 +19,7 @@ import type { Device, InterruptPin, Log, Timers } from "../shared/device.ts";
 import { CONTROL } from "../shared/layout.ts";
 import { Chipset } from "../vmm/chipset.ts";
 import type { MachineMemory } from "../vmm/memory.ts";
-import type { AcpiConfig } from "./acpi.ts";
+import { acpiOf } from "./acpi.ts";
 import { firmwareTables } from "./firmwareTables.ts";
 import { FwCfg } from "./fwCfg.ts";
 import { e820Map, firmwareE820 } from "./loader/e820.ts";
@@ -60,16 +60,6 @@ export interface BoardOptions {
   readonly firmwareFiles?: Readonly<Record<string, Uint8Array>>;
   readonly log: (channel: string) => Log;
 }
-
-/** What a machine with firmware says of itself. */
-const acpiOf = (vcpus: number): AcpiConfig => ({
-  apicIds: Array.from({ length: vcpus }, (_, id) => id),
-  comPorts: 1,
-  pmTimerBits: 32,
-  hpetTimers: 3,
-  i8042: true,
-  vga: true,
-});
 
 /** Maps a PCI function's memory, unless there is other memory: RAM and ROM come before the bus. */
 function mapMemory(
@@ -156,7 +146,7 @@ export class Board {
         ramSize: options.ramSize,
         nographic: options.pc === undefined,
         e820: options.pc ? firmwareE820(options.ramSize) : e820Map(options.ramSize),
-        ...(options.pc && { files: { ...firmwareTables(acpiOf(options.vcpus)), ...options.firmwareFiles } }),
+        ...(options.pc && { files: { ...firmwareTables(acpiOf(options.vcpus, true)), ...options.firmwareFiles } }),
       },
       log("fwcfg"),
     );

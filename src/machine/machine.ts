@@ -19,7 +19,7 @@ import { type CoreExports, instantiateCore, unshared } from "../vcpu/core.ts";
 import type { DeviceSide, Engine } from "../vcpu/engine.ts";
 import { type HostOrder, hostOrder } from "../vcpu/hostOrder.ts";
 import { InlineEngine } from "../vcpu/inline.ts";
-import { type EngineKind, HEAT, RegionCompiler } from "../vcpu/jit.ts";
+import { type EngineKind, HEAT } from "../vcpu/jit.ts";
 import { PageLoader } from "../vcpu/pages.ts";
 import { drainRing, RING_EOI, RING_FERR, RING_PORT } from "../vcpu/ring.ts";
 import { postInit, postSipi } from "../vcpu/startup.ts";
@@ -29,7 +29,7 @@ import { VirtualClock } from "../vcpu/virtualClock.ts";
 import { MachineMemory, type MemoryRegion } from "../vmm/memory.ts";
 import { MachineTimers, NEVER } from "../vmm/timers.ts";
 import { checkTopology } from "../vmm/topology.ts";
-import { acpiTables } from "./acpi.ts";
+import { acpiOf, acpiTables } from "./acpi.ts";
 import { Board } from "./board.ts";
 import { applyCpuState, CPU_SIGNATURE, resetVcpu, setFirmwareMtrrs } from "./cpuReset.ts";
 import { type DeterministicConfig, InputGate, repeatableRandom, WALL_CLOCK_SECONDS } from "./determinism.ts";
@@ -253,7 +253,7 @@ export class Machine implements DeviceSide {
     const memory = machine.memory.memory;
     const pages = machine.#pages;
     const core = (module: WebAssembly.Module): CoreExports =>
-      instantiateCore(module, memory, () => performance.now(), undefined, new RegionCompiler(memory), pages);
+      instantiateCore(module, memory, () => performance.now(), undefined, undefined, pages);
     if (machine.transport === "threaded") {
       if (!config.spawn) throw new TypeError("the threaded transport needs spawn");
       const module = await WebAssembly.compile(config.core as BufferSource);
@@ -638,7 +638,7 @@ export class Machine implements DeviceSide {
     placeBiosData(memory, [COM_PORTS[0]]);
     for (const [port, value] of BIOS_PORT_WRITES) this.board.ports.write(port, 1, value);
     this.board.apics[0].enterVirtualWireMode();
-    const acpi = acpiTables({ apicIds, comPorts: 1, pmTimerBits: 32, hpetTimers: 3, i8042: true, vga: false });
+    const acpi = acpiTables(acpiOf(this.#views.length, false));
     const mp = mpTables({
       apicIds,
       cpuSignature: CPU_SIGNATURE,

@@ -85,7 +85,6 @@ function places({ disks = [], cdrom }: Drives): (BlockSource | "cdrom" | undefin
 export class PcParts {
   readonly host: HostBridge440fx;
   readonly ide: IdePiix3;
-  readonly cd: AtapiCd | undefined;
   readonly floppy: Floppy | undefined;
   readonly display: Display;
   readonly keyboard: Ps2Keyboard;
@@ -110,7 +109,6 @@ export class PcParts {
       if (medium === "cdrom") return new AtapiCd(drives.cdrom ?? undefined, serial, log("ide"));
       return medium && new AtaDisk(medium, serial, log("ide"));
     });
-    this.cd = devices.find((d) => d instanceof AtapiCd);
     const channel = (n: 0 | 1): IdeChannel =>
       new IdeChannel({
         drives: [devices[2 * n], devices[2 * n + 1]],

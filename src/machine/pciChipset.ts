@@ -15,10 +15,10 @@ import { COMMAND, COMMAND_IO, COMMAND_MASTER, COMMAND_MEMORY, type PciConfigV1, 
 
 const INTEL = 0x8086;
 /** SeaBIOS takes a board for QEMU's (and looks for fw_cfg) only when the host bridge has this subsystem id. */
-const SUBSYSTEM = { subsystemVendor: 0x1af4, subsystem: 0x1100 };
+export const SUBSYSTEM = { subsystemVendor: 0x1af4, subsystem: 0x1100 };
 
-/** A chipset function has no state besides its configuration space. */
-class ChipsetFunction extends PciFunction implements Device<PciConfigV1> {
+/** A function that has no state besides its configuration space. */
+export class ChipsetFunction extends PciFunction implements Device<PciConfigV1> {
   export(): PciConfigV1 {
     return this.exportConfig();
   }

@@ -7,6 +7,7 @@
 import type { IdeChannel, IdeChannelV1 } from "../io/ideChannel.ts";
 import { SnapshotFields } from "../io/snapshotFields.ts";
 import type { Device, IoHandler } from "../shared/device.ts";
+import { SUBSYSTEM } from "./pciChipset.ts";
 import { COMMAND, COMMAND_IO, COMMAND_MASTER, type PciConfigV1, PciFunction } from "./pciFunction.ts";
 
 export const IDE_PORTS = [
@@ -32,7 +33,7 @@ export class IdePiix3 extends PciFunction implements Device<IdePiix3V1> {
   readonly #detach: ((() => void)[] | undefined)[] = [undefined, undefined];
 
   constructor(channels: readonly [IdeChannel, IdeChannel], attach: AttachPorts) {
-    super("ide", { vendor: 0x8086, device: 0x7010, classCode: 0x01_0180, subsystemVendor: 0x1af4, subsystem: 0x1100 });
+    super("ide", { vendor: 0x8086, device: 0x7010, classCode: 0x01_0180, ...SUBSYSTEM });
     this.#channels = channels;
     this.#attach = attach;
     this.define(COMMAND, 2, 0, COMMAND_IO | COMMAND_MASTER);

@@ -3,13 +3,14 @@
  * buffer at BAR 0. Its ROM is given to firmware by fw_cfg.
  */
 import { FRAME_BUFFER_SIZE } from "../io/vgaMemory.ts";
-import type { Device, IoHandler } from "../shared/device.ts";
-import { COMMAND, COMMAND_IO, COMMAND_MEMORY, type PciConfigV1, PciFunction } from "./pciFunction.ts";
+import type { IoHandler } from "../shared/device.ts";
+import { ChipsetFunction, SUBSYSTEM } from "./pciChipset.ts";
+import { COMMAND, COMMAND_IO, COMMAND_MEMORY } from "./pciFunction.ts";
 
 /** The frame buffer is memory: nobody is asked while it is mapped. */
 const NOBODY: IoHandler = { read: () => 0xffff_ffff, write: () => {} };
 
-export class PciVga extends PciFunction implements Device<PciConfigV1> {
+export class PciVga extends ChipsetFunction {
   /** @param frameBuffer backing address */
   constructor(frameBuffer: number) {
     super("pciVga", {
@@ -17,8 +18,7 @@ export class PciVga extends PciFunction implements Device<PciConfigV1> {
       device: 0x1111,
       classCode: 0x03_0000,
       revision: 2,
-      subsystemVendor: 0x1af4,
-      subsystem: 0x1100,
+      ...SUBSYSTEM,
     });
     this.define(COMMAND, 2, 0, COMMAND_IO | COMMAND_MEMORY);
     this.defineBar(0, {
@@ -28,13 +28,5 @@ export class PciVga extends PciFunction implements Device<PciConfigV1> {
       handler: NOBODY,
       backing: frameBuffer,
     });
-  }
-
-  export(): PciConfigV1 {
-    return this.exportConfig();
-  }
-
-  import(state: PciConfigV1): void {
-    this.applyConfig(this.checkConfig(state));
   }
 }
