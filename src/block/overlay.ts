@@ -21,11 +21,6 @@ export class OverlayBlocks implements BlockSource {
     this.size = base.size;
   }
 
-  /** Bytes held here. */
-  get held(): number {
-    return this.#blocks.size * BLOCK;
-  }
-
   read(offset: number, into: Uint8Array): void | Promise<void> {
     // Runs of blocks that are below are read in one piece each.
     const waiting: Promise<void>[] = [];

@@ -1,8 +1,9 @@
 /** Disk images in files. They are read and written at once, so that a guest's time does not depend on the host's. */
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import { fstatSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
 import { BlockError, type BlockSource } from "../block/block.ts";
 import { OverlayBlocks } from "../block/overlay.ts";
 import { floppyMedium } from "../block/padded.ts";
+import { SECTOR } from "../io/ataDisk.ts";
 import { reason, UsageError } from "./options.ts";
 
 export class FileBlocks implements BlockSource {
@@ -34,16 +35,10 @@ export class FileBlocks implements BlockSource {
   flush(): void {
     fsyncSync(this.#fd);
   }
-
-  close(): void {
-    closeSync(this.#fd);
-  }
 }
 
 /** What `FILE[,overlay]` on the command line means for a drive. */
 export type MediumKind = "disk" | "cdrom" | "floppy";
-/** Bytes of a sector, by drive; an image is of whole ones. */
-const SECTORS = { disk: 512, cdrom: 2048, floppy: 512 } as const;
 
 /**
  * Opens an image. Disks and floppies are written into the file, or with `,overlay` into memory.
@@ -63,10 +58,9 @@ export function openMedium(kind: MediumKind, text: string): BlockSource {
   } catch (error) {
     return fail(reason(error));
   }
-  const sector = SECTORS[kind];
   if (source.size === 0) fail("is empty");
-  if (source.size % sector && kind !== "cdrom") {
-    fail(`${source.size} bytes are not a whole number of sectors of ${sector}; is it cut off?`);
+  if (source.size % SECTOR && kind !== "cdrom") {
+    fail(`${source.size} bytes are not a whole number of sectors of ${SECTOR}; is it cut off?`);
   }
   let medium: BlockSource = source;
   try {

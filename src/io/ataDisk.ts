@@ -19,7 +19,7 @@ import {
   type Transfer,
   UNC,
 } from "./ideDrive.ts";
-import { identifyDisk } from "./ideIdentify.ts";
+import { geometry, identifyDisk } from "./ideIdentify.ts";
 import type { SnapshotFields } from "./snapshotFields.ts";
 
 export const SECTOR = 512;
@@ -41,13 +41,6 @@ export interface AtaDiskV1 {
   mode: number;
   cache: boolean;
   contents: BlockContentsV1 | undefined;
-}
-
-/** Geometry that drives of that size report, and BIOSes translate (ATA-5, annex B). */
-export function geometry(total: number): { cylinders: number; heads: number; sectors: number } {
-  const heads = 16;
-  const sectors = 63;
-  return { cylinders: Math.min(16_383, Math.max(1, Math.floor(total / (heads * sectors)))), heads, sectors };
 }
 
 export class AtaDisk extends IdeDrive {
@@ -201,15 +194,9 @@ export class AtaDisk extends IdeDrive {
       );
       return;
     }
-    if (!this.#left) {
-      // By PIO, the guest has heard of this block already; by DMA, the interrupt tells the end.
-      const dma = this.#how === "dma-in";
-      this.stop();
-      if (dma) this.done();
-      return;
-    }
-    this.#advance(this.buffer.length / SECTOR);
+    if (this.#left) this.#advance(this.buffer.length / SECTOR);
     if (this.#left) this.#fetch();
+    // By PIO, the guest has heard of this block already; by DMA, the interrupt tells the end.
     else if (this.#how === "dma-in") this.done();
     else this.stop();
   }

@@ -19,6 +19,13 @@ const FIRMWARE = "1.0";
 /** ATA-4 to ATA-6. */
 const VERSIONS = 0x0070;
 
+/** Geometry that drives of that size report, and BIOSes translate (ATA-5, annex B). */
+export function geometry(total: number): { cylinders: number; heads: number; sectors: number } {
+  const heads = 16;
+  const sectors = 63;
+  return { cylinders: Math.min(16_383, Math.max(1, Math.floor(total / (heads * sectors)))), heads, sectors };
+}
+
 class Words {
   readonly bytes = new Uint8Array(512);
   readonly #view = new DataView(this.bytes.buffer);
@@ -57,10 +64,10 @@ const modes = (highest: number, kind: number, mode: number): number =>
   (2 ** (highest + 1) - 1) | (mode >> 4 === kind >> 4 ? 0x100 << (mode & 7) : 0);
 
 export function identifyDisk(d: DiskIdentity): Uint8Array {
-  const cylinders = Math.min(16_383, Math.max(1, Math.floor(d.total / (16 * 63))));
+  const { cylinders, heads, sectors } = geometry(d.total);
   const current = Math.min(65_535, Math.floor(d.total / (d.heads * d.sectors)));
   const w = new Words();
-  w.set(0, 0x0040, cylinders, 0, 16).set(6, 63);
+  w.set(0, 0x0040, cylinders, 0, heads).set(6, sectors);
   w.text(10, 10, d.serial).text(23, 4, FIRMWARE).text(27, 20, "TABHYVE HARDDISK");
   w.set(47, 0x8000 | d.maxMultiple);
   // LBA, DMA; IORDY can be switched off.

@@ -37,11 +37,8 @@ export interface Ps2KeyboardV1 {
 
 export class Ps2Keyboard implements Ps2Device, Device<Ps2KeyboardV1> {
   readonly name = "keyboard";
-  /** Called when there is something to send, and when the lights change. */
+  /** Called when there is something to send. */
   onData: () => void = () => {};
-  onLeds: (leds: number) => void = () => {};
-  /** Called when the queue is empty: whoever types may go on. */
-  onDrained: () => void = () => {};
   #queue: number[] = [];
   #set: ScanSet = 2;
   #enabled = true;
@@ -77,16 +74,10 @@ export class Ps2Keyboard implements Ps2Device, Device<Ps2KeyboardV1> {
     return true;
   }
 
-  /** Lets go what is down: the page has lost the keyboard. */
-  releaseAll(): void {
-    for (const code of [...this.#down]) this.key(code, false);
-  }
-
   next(): number | undefined {
     const value = this.#queue.shift();
     if (value === undefined) return undefined;
     this.#last = value;
-    if (!this.#queue.length) this.onDrained();
     return value;
   }
 
@@ -140,7 +131,6 @@ export class Ps2Keyboard implements Ps2Device, Device<Ps2KeyboardV1> {
     if (command === 0xed) {
       this.#leds = value & 7;
       this.#reply(ACK);
-      this.onLeds(this.#leds);
     } else if (command === 0xf3) {
       this.#rate = value & 0x7f;
       this.#reply(ACK);
@@ -204,6 +194,5 @@ export class Ps2Keyboard implements Ps2Device, Device<Ps2KeyboardV1> {
     this.#last = last;
     this.#down.clear();
     for (const code of down) this.#down.add(code);
-    this.onLeds(leds);
   }
 }

@@ -55,11 +55,6 @@ export class Ps2Mouse implements Ps2Device, Device<Ps2MouseV1> {
   #buttons = 0;
   #told = 0;
 
-  /** Some guest listens. */
-  get enabled(): boolean {
-    return this.#enabled;
-  }
-
   /** Movement in counts, y downwards as on a screen, wheel in notches; buttons: left 1, right 2, middle 4. */
   move(dx: number, dy: number, wheel: number, buttons: number): void {
     this.#x += dx;
