@@ -40,7 +40,10 @@ export class Display {
   #width = 0;
   #height = 0;
   #pixels = new Uint32Array(0);
-  /** What decides about more than one line: if it changes, everything is drawn. */
+  /**
+   * What decides about more than one line or cell: if it changes, everything is drawn. Not the picture's start and the
+   * cursor's place, which cells and lines show themselves.
+   */
   #key = "";
   #cells = new Int32Array(0);
   #fonts = 0;
@@ -69,7 +72,8 @@ export class Display {
     const vga = this.#vga;
     const dac = dacColours(vga);
     const colours = attributeColours(vga, dac);
-    const key = `${JSON.stringify(mode)}${dac}${colours}`;
+    const geometry = JSON.stringify(mode, (name, value) => (name === "at" || name === "start" ? undefined : value));
+    const key = `${geometry}${dac}${colours}`;
     const all = key !== this.#key;
     this.#key = key;
     this.#resize(mode.width, mode.height);

@@ -41,8 +41,7 @@ export interface TextMode extends Crt {
 export interface GraphicsMode extends Crt {
   /** Sixteen colours from four planes, four from pairs of bits, 256 from bytes. */
   readonly kind: "planar" | "cga" | "bytes";
-  /** Scan lines for each line of the picture; with interleaving, address bits 13 and 14 come from them. */
-  readonly repeat: number;
+  /** Scan lines of a row whose address bits 13 and 14 come from them; 0: none do. */
   readonly interleave: number;
 }
 
@@ -110,7 +109,6 @@ export function modeOf(vga: Vga): Mode | undefined {
     width: wide ? dispi[DISPI.width] : clocks * dots,
     height: wide ? dispi[DISPI.height] : Math.max(1, Math.floor(lines / repeat)),
     pan: kind === "bytes" ? (pan & 7) >> 1 : pan & 7,
-    repeat: wide ? 1 : repeat,
     interleave: wide ? 0 : interleave && scans > 1 ? scans : 0,
   };
 }

@@ -168,14 +168,11 @@ function firmware(config: MachineConfig, bios: Uint8Array) {
 /** Sends what changes on the screen, a frame after the other; returns what ends that. */
 function frames(display: Display, send: NonNullable<MachineCallbacks["screen"]>): () => void {
   let busy = false;
-  let shown = "";
   const frame = async (): Promise<void> => {
     if (busy) return;
     const { width, height, pixels, top, bottom } = display.picture();
+    if (top === bottom) return;
     const text = display.text();
-    const now = `${width}x${height}\n${text?.join("\n")}`;
-    if (top === bottom && now === shown) return;
-    shown = now;
     busy = true;
     try {
       await send({ width, height, top, pixels: pixels.slice(top * width, bottom * width), text });
