@@ -2,7 +2,7 @@ import type { Console } from "../console/console.ts";
 import type { Screen } from "../console/screen.ts";
 import { Speaker } from "../console/speaker.ts";
 import { embeddedGuest, fetchGuests, type Guest, isPc, ownGuest } from "./guests.ts";
-import type { ImageRole } from "./images.ts";
+import { type ImageRole, NAMES, titleOf } from "./images.ts";
 import type { MachineHandle, MachineState, StopDetail } from "./machineHandle.ts";
 import { type OwnFiles, sortFiles } from "./ownFiles.ts";
 import { type Problem, type ProblemAction, problemOfManifest, problemOfMissingFirmware } from "./problems.ts";
@@ -204,7 +204,7 @@ export class App {
       if (kernel) this.selected = ownGuest;
       else this.selected = pc && !this.own.bios ? pc : ownGuest;
       if (!kernel && !pc && !this.own.bios) this.pageProblem ??= problemOfMissingFirmware();
-      const said = roles.map((role, i) => (i ? NAMES[role] : NAMES[role][0]!.toUpperCase() + NAMES[role].slice(1)));
+      const said = roles.map((role, i) => (i ? NAMES[role] : titleOf(role)));
       this.say(`${said.join(" and ")} added.`);
     }
     if (!this.live) this.pane = "console";
@@ -337,16 +337,7 @@ export class App {
   }
 }
 
-/** What files are, in the order in which they are named. */
-const NAMES: Readonly<Record<ImageRole, string>> = {
-  kernel: "kernel",
-  initrd: "initrd",
-  bios: "firmware",
-  vgabios: "display ROM",
-  cdrom: "CD",
-  floppy: "floppy disk",
-  disk: "disk",
-};
+/** The order in which they are named. */
 const ORDER = Object.keys(NAMES) as ImageRole[];
 
 /** Opens a modal dialog of the page by its id. */

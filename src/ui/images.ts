@@ -11,6 +11,19 @@ export type ImageRole = "kernel" | "initrd" | "bios" | "vgabios" | MediumRole;
 export type MediumRole = "disk" | "cdrom" | "floppy";
 export const MEDIA: readonly MediumRole[] = ["cdrom", "floppy", "disk"];
 
+/** What files are, for people. */
+export const NAMES: Readonly<Record<ImageRole, string>> = {
+  kernel: "kernel",
+  initrd: "initrd",
+  bios: "firmware",
+  vgabios: "display ROM",
+  cdrom: "CD",
+  floppy: "floppy disk",
+  disk: "disk",
+};
+/** The same at the beginning of a line. */
+export const titleOf = (role: ImageRole): string => NAMES[role][0]!.toUpperCase() + NAMES[role].slice(1);
+
 export interface ImageKind {
   /** Absent when the file can be neither. */
   role?: ImageRole;

@@ -208,14 +208,17 @@ export class Session {
   #onSerial(bytes: Uint8Array): void {
     if (this.gone) return;
     this.#events.serial(bytes);
-    if (!this.steps) return;
-    this.steps = undefined;
-    this.#events.changed();
+    this.#prepared();
   }
 
   #onScreen(lines: ScreenLines): void {
     if (this.gone) return;
     this.#events.screen(lines);
+    this.#prepared();
+  }
+
+  /** The guest shows something: how far preparing it is need not be shown any more. */
+  #prepared(): void {
     if (!this.steps) return;
     this.steps = undefined;
     this.#events.changed();

@@ -2,7 +2,7 @@ import { html, nothing, type TemplateResult } from "lit";
 import { type App, openDialog } from "../app.ts";
 import { bytes, count } from "../format.ts";
 import { isPc } from "../guests.ts";
-import { type ImageRole, MEDIA } from "../images.ts";
+import { type ImageRole, MEDIA, titleOf } from "../images.ts";
 import type { Problem, ProblemAction } from "../problems.ts";
 import type { Step } from "../session.ts";
 import { chooseTransport, effective } from "../settings.ts";
@@ -35,7 +35,7 @@ function summary(app: App): TemplateResult {
     ? (app.own.bios ? (["bios", "vgabios", ...MEDIA] as const) : (["kernel", "initrd"] as const)).map((r) =>
         ownRow(app, r),
       )
-    : guest.files.map((f) => [ROLES[f.role], html`${f.name} <span class="dim">${bytes(f.bytes)}</span>`]);
+    : guest.files.map((f) => [titleOf(f.role), html`${f.name} <span class="dim">${bytes(f.bytes)}</span>`]);
   if (isPc(guest)) rows.push(...MEDIA.map((role) => ownRow(app, role)));
   if (guest.kind !== "embedded" && !isPc(guest) && !(own && app.own.bios))
     rows.push(["Command line", html`<code>${append || "(empty)"}</code>`]);
@@ -65,19 +65,9 @@ function summary(app: App): TemplateResult {
   `;
 }
 
-const ROLES: Readonly<Record<ImageRole, string>> = {
-  kernel: "Kernel",
-  initrd: "Initrd",
-  bios: "Firmware",
-  vgabios: "Display ROM",
-  cdrom: "CD",
-  floppy: "Floppy disk",
-  disk: "Disk",
-};
-
 function ownRow(app: App, role: ImageRole): [string, TemplateResult] {
   const brought = app.own[role];
-  const name = ROLES[role];
+  const name = titleOf(role);
   if (!brought) {
     const choose = (): void => document.querySelector<HTMLInputElement>("#files")?.click();
     return [
