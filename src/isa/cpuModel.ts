@@ -86,7 +86,6 @@ export function cpuToggles(text: string): number[] {
     const name = change.slice(1);
     const feature = FEATURES.get(ALIASES[name] ?? name);
     if (!feature) throw new CpuModelError(`no CPU feature '${name}'`);
-    if (on && feature.presence === "absent") throw new CpuModelError(`${change}: not there yet`);
     if (!on && feature.presence === "always") throw new CpuModelError(`${change}: cannot be switched off`);
     set(feature, on);
   }

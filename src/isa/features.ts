@@ -18,9 +18,9 @@ export const FEATURE_WORDS = [
 
 /**
  * always: the rest of the machine or every 64-bit guest counts on it · on: there unless switched off · off: there only
- * when asked for · absent: known, but the core does not have it.
+ * when asked for.
  */
-export type Presence = "always" | "on" | "off" | "absent";
+export type Presence = "always" | "on" | "off";
 
 export interface Feature {
   readonly name: string;
@@ -70,7 +70,7 @@ export function featureWords(which: (f: Feature) => boolean): number[] {
 }
 
 /** What the core has, and what of that a guest sees by default. */
-export const IMPLEMENTED = featureWords((f) => f.presence !== "absent");
+export const IMPLEMENTED = featureWords(() => true);
 export const DEFAULT = featureWords((f) => f.presence === "on" || f.presence === "always");
 
 /** The feature of that name; throws if the table above has none. */

@@ -37,8 +37,7 @@ export class CoreEngine implements Engine {
   /** @param other names of the features that its CPU has, as far as they are implemented; by default all that are. */
   constructor(module: WebAssembly.Module, name: EngineName, other?: ReadonlySet<string>) {
     this.name = name;
-    const has = (f: Feature): boolean =>
-      f.presence === "always" || (f.presence !== "absent" && (other?.has(f.name) ?? true));
+    const has = (f: Feature): boolean => f.presence === "always" || (other?.has(f.name) ?? true);
     this.features = new Set([...FEATURES.values()].filter(has).map((f) => f.name));
     // The second engine compiles what has run once.
     this.#machine = new VectorMachine(module, name === "jit" ? 1 : 0, featureWords(has));
