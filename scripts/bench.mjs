@@ -8,18 +8,15 @@
  * something failed or computed something else. A peer that is not installed is named, and the rest runs.
  */
 
-import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { qemu, tabhyve, v86 } from "./bench/contenders.mjs";
 import { PROGRAMS } from "./bench/protocol.mjs";
 import { bad, means, report } from "./bench/report.mjs";
 import { boot, cpu } from "./bench/suites.mjs";
+import { preparedGuest } from "./guest/prepared.mjs";
 
-const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const KINDS = ["boot", "suite"];
 const CONTENDERS = ["tabhyve", "qemu", "v86"];
 const ENGINES = ["interp", "jit", "auto"];
@@ -72,15 +69,6 @@ function options() {
 
 const say = (line) => process.stderr.write(`bench: ${line}\n`);
 
-/** A guest's files and command line from the manifest, prepared if need be. */
-function guest(id) {
-  const { status } = spawnSync(process.execPath, [join(ROOT, "scripts/guests.mjs"), id], { stdio: ["ignore", 2, 2] });
-  if (status !== 0) throw new Error(`the guest "${id}" could not be prepared (see above)`);
-  const { guests } = JSON.parse(readFileSync(join(ROOT, "guests/manifest.json"), "utf8"));
-  const { kernel, initrd, append, memory } = guests.find((g) => g.id === id);
-  return { kernel: join(ROOT, "guests", kernel.file), initrd: join(ROOT, "guests", initrd.file), append, memory };
-}
-
 async function main() {
   let chosen;
   try {
@@ -123,7 +111,7 @@ async function main() {
     const here = contenders(width, transports);
     if (!only.includes(kind) || !bits.includes(width) || here.length === 0) continue;
     try {
-      const plan = { guest: guest(id), contenders: here, runs, say };
+      const plan = { guest: preparedGuest(id), contenders: here, runs, say };
       tables.push(await (kind === "boot" ? boot(title, plan) : cpu(title, { ...plan, bits: width, scale, programs })));
     } catch (error) {
       failures.push(`${title}: ${error.message}`);

@@ -33,7 +33,7 @@ for (const transport of transports) {
     await two.machine.restore(file);
     await two.machine.resume();
     two.type("echo $((6*7))\r");
-    await two.upTo("\n42\n".replaceAll("\n", "\r\n"));
+    await two.upTo("\r\n42\r\n");
     const answered = performance.now();
     await two.machine.destroy();
     const numbers = [

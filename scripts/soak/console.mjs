@@ -1,9 +1,9 @@
 /** A machine in this process, with its console: what scripts that drive Linux themselves have in common. */
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildCore } from "../build-core.mjs";
 import { buildNode } from "../build-node.mjs";
+import { preparedGuest } from "../guest/prepared.mjs";
 import { root } from "../prepare.mjs";
 
 /** The prompt of the shell guests (scripts/guest/profile), and the question for the cursor's place after it. */
@@ -14,13 +14,9 @@ const ASK_CURSOR = "\x1b[6n";
 export async function prepare(id) {
   await buildCore();
   await buildNode();
-  const { status } = spawnSync(process.execPath, [join(root, "scripts/guests.mjs"), id], { stdio: ["ignore", 2, 2] });
-  if (status !== 0) throw new Error(`the guest "${id}" could not be prepared (see above)`);
-  const { guests } = JSON.parse(readFileSync(join(root, "guests/manifest.json"), "utf8"));
-  const { kernel, initrd, append } = guests.find((g) => g.id === id);
-  const file = (name) => readFileSync(join(root, "guests", name));
+  const { kernel, initrd, append } = preparedGuest(id);
   const lib = await import(join(root, "dist/node/lib.js"));
-  return { lib, guest: { kernel: file(kernel.file), initrd: file(initrd.file), append } };
+  return { lib, guest: { kernel: readFileSync(kernel), initrd: readFileSync(initrd), append } };
 }
 
 /** Counts the kernel messages that must not be there. */
