@@ -3,7 +3,7 @@
  * The inline part is the TLB check; everything else is in slowRead and slowWrite.
  */
 import {
-  Vcpu, AREA_TLB_READ, AREA_TLB_WRITE, AREA_CROSS, MODE_ALIGN, MODE_CODE64, MODE_LONG, STATUS_SLOW, EXIT_INST_EMUL,
+  Vcpu, AREA_TLB_READ, AREA_TLB_WRITE, AREA_CROSS, MODE_ALIGN, MODE_CODE64, MODE_LONG, EXIT_INST_EMUL,
   STAT_TLB_FILLS_READ, STAT_TLB_FILLS_WRITE,
 } from "../gen/layout";
 import { raiseError, GP, SS, AC } from "../exception";
@@ -13,7 +13,7 @@ import { noteWritable } from "./pageword";
 import { hostRead, hostWrite } from "./phys";
 import { tlbEntry, tlbFill, tlbReuse } from "./tlb";
 import { walk, walkPage, NO_GPA, ACCESS_WRITE, ACCESS_USER, ACCESS_IMPLICIT } from "./walk";
-import { deviceRead, deviceValue, overlayStaged, stageMemory, stagesAll } from "./stage";
+import { careful, deviceRead, deviceValue, overlayStaged, stageMemory, stagesAll } from "./stage";
 import { ARMED_DATA, note, ON_READ, ON_WRITE } from "./watch";
 import { bump } from "../stat";
 import { canonical } from "./linear";
@@ -105,10 +105,7 @@ function crossBuffer(c: Vcpu): usize {
 
 /** Bytes of which some come from a device or from what is staged, gathered in aligned pieces. */
 function deviceBytes(c: Vcpu, gpa: u64, size: u32, gpa2: u64, first: u32): usize {
-  if (!c.slow) {
-    c.status = STATUS_SLOW;
-    return 0;
-  }
+  if (!careful(c)) return 0;
   const buffer = crossBuffer(c);
   let done: u32 = 0;
   while (done < size) {
@@ -160,10 +157,7 @@ export function writeAs(c: Vcpu, linear: u64, size: u32, use: i32, access: u32, 
       return host;
     }
   }
-  if (!c.slow) {
-    c.status = STATUS_SLOW;
-    return 0;
-  }
+  if (!careful(c)) return 0;
   let old: usize = 0;
   if (use == MODIFY) {
     old = gatherOld(c, gpa, size, gpa2, first);

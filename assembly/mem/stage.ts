@@ -47,6 +47,13 @@ export function stageMemory(c: Vcpu, gpa: u64, gpa2: u64, size: u32, first: u32)
   return e + 32;
 }
 
+/** Whether this is the careful path. False: it comes first, with the same instruction. */
+export function careful(c: Vcpu): bool {
+  if (c.slow) return true;
+  c.status = STATUS_SLOW;
+  return false;
+}
+
 /** Every write is staged, those that memory could take at once as well. */
 export let stagesAll: bool = false;
 
@@ -55,10 +62,7 @@ export let stagesAll: bool = false;
  * it was: from here to endStaging every write is staged. False: the careful path comes first.
  */
 export function beginStaging(c: Vcpu): bool {
-  if (!c.slow) {
-    c.status = STATUS_SLOW;
-    return false;
-  }
+  if (!careful(c)) return false;
   hideTlb(c);
   stagesAll = true;
   return true;
@@ -222,10 +226,7 @@ export function deviceRead(c: Vcpu, code: u32, where: u64, size: u32): bool {
       return true;
     }
   }
-  if (!c.slow) {
-    c.status = STATUS_SLOW;
-    return false;
-  }
+  if (!careful(c)) return false;
   if (code == EXIT_INST_EMUL && apicPage(c, where) && apicRead(c, <usize>where & 0xff0)) {
     deviceValue = apicValue >> ((where & 15) << 3);
     return true;
@@ -253,10 +254,7 @@ export function deviceRead(c: Vcpu, code: u32, where: u64, size: u32): bool {
  * instruction must wait.
  */
 export function deviceReads(c: Vcpu, port: u32, size: u32, count: u32, how: u64): u32 {
-  if (!c.slow) {
-    c.status = STATUS_SLOW;
-    return 0;
-  }
+  if (!careful(c)) return 0;
   // The elements are in the buffer, and the replay log says how many.
   if (c.replayNext < c.replayCount) {
     const n = <u32>load<u64>(changetype<usize>(c) + (<usize>c.replayNext << 3), V_REPLAY_DATA);

@@ -1,14 +1,14 @@
 /** Port I/O (SDM vol. 1, chapter 19): IN, OUT, INS, OUTS, with IOPL and the TSS's permission bitmap. */
 import {
-  Vcpu, AREA_STRING, CONTROL_BASE, C_BULK_IO, EXIT_INOUT, MODE_CODE64, MODE_IOPL_OK, MODE_V86, SEG_ES, SEG_TR, STATUS_BUDGET,
-  STATUS_EXIT, STATUS_FAULT, STATUS_SLOW, V_GPR,
+  Vcpu, AREA_STRING, CONTROL_BASE, C_BULK_IO, EXIT_INOUT, MODE_CODE64, MODE_IOPL_OK, MODE_V86, SEG_ES, SEG_TR,
+  STATUS_EXIT, V_GPR,
 } from "../gen/layout";
 import { raiseError, GP } from "../exception";
 import { uImm, uS, uSize } from "../decode/uop";
 import { probeWrite, ramAt, rdz, sysRead, value, wrz } from "../mem/access";
 import { AR_TYPE, segAr, segBase, segLimit } from "../mem/segment";
 import {
-  deviceRead, deviceReads, deviceValue, EXIT_BULK, EXIT_REP, EXIT_STRING, stagePort, writeHost,
+  careful, deviceRead, deviceReads, deviceValue, EXIT_BULK, EXIT_REP, EXIT_STRING, stagePort, writeHost,
 } from "../mem/stage";
 import { ARMED_PORT, note, ON_PORT } from "../mem/watch";
 import { portCoalesce } from "../ports";
@@ -57,10 +57,7 @@ function output(c: Vcpu, u: usize, port: u32): bool {
 /** Port writes are staged, so they need the careful path; but for those that nobody waits for. */
 function stage(c: Vcpu, port: u32, z: u32, v: u64, how: u64): bool {
   if (z == 0 && portCoalesce(c, port, <u32>v)) return true;
-  if (!c.slow) {
-    c.status = STATUS_SLOW;
-    return false;
-  }
+  if (!careful(c)) return false;
   stagePort(c, port, 1 << z, v, how);
   return true;
 }
@@ -84,11 +81,7 @@ export function ins(c: Vcpu, u: usize): bool {
   if (n > 1) {
     const got = deviceReads(c, port, size, n, stringBits(rep));
     if (!got) return false;
-    c.status = STATUS_BUDGET;
-    const host = ramAt(c, at, true);
-    if (c.status == STATUS_FAULT) return false;
-    // Another vCPU may have put ROM there meanwhile.
-    if (host) writeHost(c, host, changetype<usize>(c) + AREA_STRING, got << z);
+    writeHost(c, run, changetype<usize>(c) + AREA_STRING, got << z);
     advance(c, 7, u, got << z);
     return ended(c, u, a, count, got);
   }
@@ -114,7 +107,7 @@ export function outs(c: Vcpu, u: usize): bool {
   if (!element(c, <u32>uS(u), getGpr(c, 6, a), size, false)) return false;
   const n = c.slow ? bulk(c, u, <u32>uS(u), getGpr(c, 6, a), elementAt, z, count, rep, false) : 1;
   if (n > 1) {
-    memory.copy(changetype<usize>(c) + AREA_STRING, ramAt(c, elementAt, false), n << z);
+    memory.copy(changetype<usize>(c) + AREA_STRING, run, n << z);
     stagePort(c, port, size, n, stringBits(rep) | EXIT_BULK);
     advance(c, 6, u, n << z);
     return ended(c, u, a, count, n);
@@ -132,6 +125,9 @@ function ioStride(c: Vcpu, u: usize): u64 {
   return (stride(c, u) >> 63) ? 0 - size : size;
 }
 
+/** Where the elements lie that `bulk` has counted. */
+let run: usize = 0;
+
 /**
  * Elements that one exit moves: as many as lie upwards in one page of RAM, unless somebody wants to see each, or takes no
  * more than one.
@@ -142,7 +138,8 @@ function bulk(c: Vcpu, u: usize, s: u32, offset: u64, linear: u64, z: u32, count
   if (n < 2 || (!(c.mode & MODE_CODE64) && !fits(c, s, offset, n << z, write))) return 1;
   // Faults, devices and pages without a translation are the single element's.
   const status = c.status;
-  if (ramAt(c, linear, write)) return n;
+  run = ramAt(c, linear, write);
+  if (run) return n;
   c.status = status;
   return 1;
 }

@@ -9,11 +9,10 @@
  */
 import {
   Vcpu, AREA_SCRATCH, CAP_TASK_SWITCH_EXIT, EXIT_TASK_SWITCH, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_LDTR, SEG_SS, SEG_TR, STATUS_EXIT,
-  STATUS_SLOW,
 } from "../gen/layout";
 import { GP, KIND_EXCEPTION, KIND_SOFTWARE, NP, raiseError, SS, TS } from "../exception";
 import { sysRead, sysWrite, value } from "../mem/access";
-import { deviceRead } from "../mem/stage";
+import { careful, deviceRead } from "../mem/stage";
 import { AR_UNUSABLE, segAr, segBase, segLimit, segSelector, setSeg } from "../mem/segment";
 import { CR0_PG } from "../mem/walk";
 import { ARITH, setArithmeticFlags } from "../sem/flags";
@@ -76,10 +75,7 @@ const NARROW_SIZE: u32 = 0x2c;
  */
 export function taskSwitch(c: Vcpu, selector: u32, reason: u32, rip: u64, flags: u64): bool {
   // On the careful path, so that an exit while the TSS is gathered finds nothing done yet.
-  if (!c.slow) {
-    c.status = STATUS_SLOW;
-    return false;
-  }
+  if (!careful(c)) return false;
   const back = reason == TSR_IRET, nested = reason == TSR_CALL || reason == TSR_IDT_GATE, vector = back ? TS : GP;
   if (isNull(selector) || selector & 4) return raiseError(c, vector, selector & 0xfffc);
   if (!fetchDescriptor(c, selector, vector)) return false;
