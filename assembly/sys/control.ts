@@ -207,7 +207,7 @@ export function lmsw(c: Vcpu, u: usize): bool {
 /** SMSW: a register gets as much of CR0 as the operand size has, memory 16 bits. */
 export function smsw(c: Vcpu, u: usize): bool {
   if (!umipAllows(c)) return false;
-  if (!uD(u)) return writeMem(c, u, 0, 1, c.cr0);
+  if (!uD(u)) return writeMem(c, u, 1, c.cr0);
   putReg(c, uD(u), uSize(u), c.cr0);
   return true;
 }

@@ -23,7 +23,7 @@ export function putReg(c: Vcpu, at: usize, z: u32, v: u64): void {
 @inline export function getGpr(c: Vcpu, n: usize, z: u32): u64 { return getReg(c, V_GPR + (n << 3), z); }
 @inline export function putGpr(c: Vcpu, n: usize, z: u32, v: u64): void { putReg(c, V_GPR + (n << 3), z, v); }
 
-/** Value of the last successful readOperand or readMem. */
+/** Value of the last successful readOperand or readPiece. */
 export let operand: u64 = 0;
 
 /** Reads an E operand whose register offset is `at`, or memory if that is 0. */
@@ -32,19 +32,14 @@ export function readOperand(c: Vcpu, u: usize, at: usize, z: u32): bool {
     operand = getReg(c, at, z);
     return true;
   }
-  return readMem(c, u, 0, z);
-}
-
-/** Reads the memory operand, `plus` bytes further on. */
-export function readMem(c: Vcpu, u: usize, plus: u64, z: u32): bool {
   c.stackFault = uFlags(u) & UF_STACK;
-  if (!rdz(c, ea(c, u) + plus, z)) return false;
+  if (!rdz(c, ea(c, u), z)) return false;
   operand = value;
   return true;
 }
 
 /**
- * The same where the decoder leaves limits to the meaning (ATTR_LATE), because other checks come first or the operand has
+ * Reads the memory operand, `plus` bytes further on, where the decoder leaves limits to the meaning (ATTR_LATE), because other checks come first or the operand has
  * several pieces: each is within the segment or not, and offsets wrap around.
  */
 export function readPiece(c: Vcpu, u: usize, plus: u64, z: u32): bool {
@@ -69,12 +64,12 @@ export function writeOperand(c: Vcpu, u: usize, at: usize, z: u32, v: u64): bool
     putReg(c, at, z, v);
     return true;
   }
-  return writeMem(c, u, 0, z, v);
+  return writeMem(c, u, z, v);
 }
 
-export function writeMem(c: Vcpu, u: usize, plus: u64, z: u32, v: u64): bool {
+export function writeMem(c: Vcpu, u: usize, z: u32, v: u64): bool {
   c.stackFault = uFlags(u) & UF_STACK;
-  return wrz(c, ea(c, u) + plus, z, v);
+  return wrz(c, ea(c, u), z, v);
 }
 
 /** RIP of the instruction itself. */

@@ -5,7 +5,7 @@
 import {
   Vcpu, MODE_CODE64, MODE_PROTECTED, MODE_V86, MODE_LONG, SEG_ES, SEG_SS, SEG_LDTR, SEG_TR, ATTENTION_POSTED, V_ATTENTION,
 } from "../gen/layout";
-import { raise, raiseError, GP, NP, SS, UD } from "../exception";
+import { raiseError, GP, NP, SS } from "../exception";
 import { operandOffset, operandSegment } from "../decode/address";
 import { uD, uS, uSize } from "../decode/uop";
 import { READ } from "../sem/kinds";
@@ -70,7 +70,6 @@ function shadowStack(c: Vcpu): void {
 /** MOV to a segment register; REX.R is ignored. */
 export function movSE(c: Vcpu, u: usize): bool {
   const s = <u32>uD(u) & 7;
-  if (s > 5 || s == 1) return raise(c, UD);
   if (!readOperand(c, u, uS(u), 1)) return false;
   if (!loadSegment(c, s, <u32>operand)) return false;
   if (s == SEG_SS) shadowStack(c);
@@ -84,7 +83,7 @@ export function movRS(c: Vcpu, u: usize): bool {
 }
 
 export function movMS(c: Vcpu, u: usize): bool {
-  return writeMem(c, u, 0, 1, segSelector(c, <u32>uS(u) & 7));
+  return writeMem(c, u, 1, segSelector(c, <u32>uS(u) & 7));
 }
 
 /** PUSH of a segment register: a 32-bit push writes only the lower 16 bits (as Intel CPUs do), 64 bits all. */
@@ -180,7 +179,7 @@ export function str(c: Vcpu, u: usize): bool { return storeSelector(c, u, SEG_TR
 
 function storeSelector(c: Vcpu, u: usize, s: u32): bool {
   if (!umipAllows(c)) return false;
-  if (!uD(u)) return writeMem(c, u, 0, 1, segSelector(c, s));
+  if (!uD(u)) return writeMem(c, u, 1, segSelector(c, s));
   putReg(c, uD(u), uSize(u), segSelector(c, s));
   return true;
 }
@@ -276,7 +275,7 @@ export function arpl(c: Vcpu, u: usize): bool {
   else {
     const s = operandSegment(u);
     if (s >= 0 && segmentLinear(c, s, operandOffset(c, u), 2, true) == ~0) return false;
-    if (!writeMem(c, u, 0, 1, raised)) return false;
+    if (!writeMem(c, u, 1, raised)) return false;
   }
   return setZero(c, true);
 }
