@@ -35,9 +35,10 @@ function normalOrZero64(v: u64): bool {
   return (v & 0x7ff0000000000000) - 0x0010000000000000 < 0x7fe0000000000000 || v << 1 == 0;
 }
 
+/** Exponent field 2..0xfe: not zero, denormal, infinite, a NaN, nor in the smallest binade. */
 // @ts-ignore: decorator
 @inline
-function plain32(v: u32): bool {
+export function plain32(v: u32): bool {
   return (v & 0x7f800000) - 0x01000000 < 0x7e800000;
 }
 

@@ -7,7 +7,7 @@
  * format with two more bits makes the second rounding right (S. Boldo, G. Melquiond, Emulation of a FMA and correctly
  * rounded sums: proved algorithms using rounding to odd, IEEE Transactions on Computers 57, 2008).
  */
-import { sseFast } from "./fast";
+import { plain32, sseFast } from "./fast";
 import { f32Fma, f64Fma } from "./fma";
 
 /** The sum rounded to odd: s is the rounded sum, error what it lacks. */
@@ -25,13 +25,6 @@ function toOdd(s: f64, error: f64): f64 {
 function sumError(a: f64, b: f64, s: f64): f64 {
   const bb = s - a;
   return a - (s - bb) + (b - bb);
-}
-
-/** Exponent field 2..0xfe: not zero, denormal, infinite, a NaN, nor in the smallest binade. */
-// @ts-ignore: decorator
-@inline
-function plain32(v: u32): bool {
-  return (v & 0x7f800000) - 0x01000000 < 0x7e800000;
 }
 
 /** Exponent from -400 to 400: products and their errors stay normal. */

@@ -74,7 +74,6 @@ function fault(c: Vcpu, linear: u64, access: u32, bits: u32): u64 {
 }
 
 /**
-/**
  * Sets accessed and dirty bits in an entry, if they are not set. False: the entry is not `entry` any more, because another
  * vCPU has changed it; the walk begins anew (SDM vol. 3, 9.1.2.2: the update is a locked one of what was read).
  */

@@ -5,8 +5,7 @@
  */
 import { Vcpu, MODE_CODE64, MODE_FLAT, SEG_CS, SEG_FS, STATUS_FAULT } from "../gen/layout";
 import { GP, raiseError, SS } from "../exception";
-import { copyIn, copyOut, probeWrite } from "../mem/access";
-import { canonical } from "../mem/linear";
+import { copyIn, copyOut, isCanonical, probeWrite } from "../mem/access";
 import { segmentLinear } from "../mem/segment";
 import { uAddr, uFlags, UF_STACK } from "../decode/uop";
 import { DR6_BS, raiseDebug } from "../sys/debug";
@@ -63,7 +62,7 @@ function locateMasked(c: Vcpu, u: usize, mask: u32, k: u32, write: bool): bool {
   const first = ctz<u32>(mask) << k;
   span = ((32 - clz<u32>(mask)) << k) - first;
   if (!locate(c, u, offsetOf(c, u) + first, span, write)) return false;
-  if (!(c.mode & MODE_CODE64) || (canonical(c, linear) && canonical(c, linear + span - 1))) return true;
+  if (isCanonical(c, linear) && isCanonical(c, linear + span - 1)) return true;
   return raiseError(c, c.stackFault ? SS : GP, 0);
 }
 
