@@ -10,6 +10,14 @@ import { tierUp } from "./tier";
 /** Budget after runRegions. */
 export let budgetLeft: i64 = 0;
 
+/** A block without its HEAD, as HEAD would do it. Returns what runRegions does. */
+function withoutHead(c: Vcpu, u: usize, budget: i64): usize {
+  budgetLeft = budget - load<u32>(u, 12);
+  if (budgetLeft >= 0) return u + 32;
+  budgetLeft = headStop(c, u, budgetLeft);
+  return 0;
+}
+
 /**
  * Runs regions from the block at `u` on. Returns where the interpreter goes on, 0: back to the outer loop, as c.status
  * says. What is left of the budget is in `budgetLeft`.
@@ -38,20 +46,14 @@ export function runRegions(c: Vcpu, u: usize, budget: i64): usize {
     store<u64>(stat, load<u64>(stat) + (budget - left));
     if (c.status == STATUS_BUDGET && left == budget && c.attention == 0) {
       // Too little is left for the region's longest way: its first block alone, as HEAD would do it.
-      budgetLeft = budget - load<u32>(u, 12);
-      if (budgetLeft >= 0) return u + 32;
-      budgetLeft = headStop(c, u, budgetLeft);
-      return 0;
+      return withoutHead(c, u, budget);
     }
     budget = left;
     if (c.status == STATUS_REDO) {
-      // In the middle of a region: its block, without its HEAD, as above.
+      // In the middle of a region: its block.
       u = enter(c);
+      if (u) return withoutHead(c, u, budget);
       budgetLeft = budget;
-      if (!u) return 0;
-      budgetLeft -= load<u32>(u, 12);
-      if (budgetLeft >= 0) return u + 32;
-      budgetLeft = headStop(c, u, budgetLeft);
       return 0;
     }
     if (c.status == STATUS_RESUME) {

@@ -413,7 +413,7 @@ export function callHandler(c: Vcpu, u: usize, reads: u32, writes: u32, how: u32
 /** The linear address that an address micro-op makes of the states in `reads`. */
 export function callAddress(c: Vcpu, u: usize, reads: u32): u32 {
   callHandler(c, u, reads, 0, CALL_ADDRESS);
-  return make(RELOAD, 0, 0, 0, 0, 0, 0, V_EA);
+  return reload(V_EA);
 }
 
 /** A value that a handler looks for in the vCPU page, or a part of a vector register. */

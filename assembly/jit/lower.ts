@@ -66,7 +66,7 @@ export function useGroup(g: i32, label: u32): void {
 export let lRipPage: u32 = 0;
 export let lRip: u32 = 0;
 /** How the region is left: see leave(). */
-export let lLeave: u32 = 0;
+let lLeave: u32 = 0;
 export let lTarget: u32 = 0;
 export let lCond: u32 = 0;
 export let lEntry: u32 = 0;
@@ -79,7 +79,7 @@ let first32: u32 = 0;
 let temps64: u32 = 0;
 let temps32: u32 = 0;
 
-export let caches: u32 = 0;
+let caches: u32 = 0;
 /** Caches that the region has in the end, as far as is known. */
 let allCaches: u32 = 0;
 let max64: u32 = 0;
@@ -90,7 +90,7 @@ export let locals32: u32 = 0;
 
 @inline function groupAt(g: u32): usize { return scratch + GROUPS + (<usize>g << 3); }
 /** States that group g has in locals, and those of them that it writes. */
-export function statesOf(g: u32): u32 { return load<u32>(groupAt(g)) | load<u32>(groupAt(g), 4); }
+function statesOf(g: u32): u32 { return load<u32>(groupAt(g)) | load<u32>(groupAt(g), 4); }
 function writtenIn(g: u32): u32 { return load<u32>(groupAt(g), 4); }
 
 function note(i: u32, written: bool): void {
@@ -141,27 +141,32 @@ export function emptyCaches(): void {
 }
 
 /** At the region's start and end. */
-export function loadStack(): void { localGet(L_VCPU); memory_(I64_LOAD, offsetOfState(RSP)); localSet(localOfState(RSP)); }
-export function storeStack(): void { localGet(L_VCPU); localGet(localOfState(RSP)); memory_(I64_STORE, offsetOfState(RSP)); }
+export function loadStack(): void { loadState(RSP); }
+export function storeStack(): void { storeState(RSP); }
+
+function loadState(i: u32): void {
+  localGet(L_VCPU);
+  memory_(i == FLAG_OP ? I32_LOAD : I64_LOAD, offsetOfState(i));
+  localSet(localOfState(i));
+}
+function storeState(i: u32): void {
+  localGet(L_VCPU);
+  localGet(localOfState(i));
+  memory_(i == FLAG_OP ? I32_STORE : I64_STORE, offsetOfState(i));
+}
 
 /** Brings the states of a group into their locals. */
 export function loadStates(g: u32): void {
   const states = statesOf(g) & ~(1 << RSP);
   for (let i: u32 = 0; i < STATES; i++) {
-    if (!(states >> i & 1)) continue;
-    localGet(L_VCPU);
-    memory_(i == FLAG_OP ? I32_LOAD : I64_LOAD, offsetOfState(i));
-    localSet(localOfState(i));
+    if (states >> i & 1) loadState(i);
   }
 }
 /** And those that it writes back into the vCPU page. */
 export function storeStates(g: u32): void {
   const states = writtenIn(g) & ~(1 << RSP);
   for (let i: u32 = 0; i < STATES; i++) {
-    if (!(states >> i & 1)) continue;
-    localGet(L_VCPU);
-    localGet(localOfState(i));
-    memory_(i == FLAG_OP ? I32_STORE : I64_STORE, offsetOfState(i));
+    if (states >> i & 1) storeState(i);
   }
 }
 

@@ -12,8 +12,8 @@ import { inLocals, Node, snapshotAt, uopOf } from "./ir";
 import { commitMemory, get, get32, L_VCPU, leaveFor, pushHome, setRipPage, temp32, temp64 } from "./lower";
 import {
   byte, call, close, ELSE, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_LT_U, I32_OR, I32_SHL, I32_STORE, I32_SUB,
-  i32Const, I64_ADD, I64_AND, I64_EQZ, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD, I64_LT_U, I64_SHL, I64_STORE, I64_SUB,
-  i64Const, IF, localGet, localSet, localTee, memory_, open, simd,
+  i32Const, I64_AND, I64_EQZ, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD, I64_LT_U, I64_SHL, I64_STORE, I64_SUB,
+  i64Const, IF, localGet, localSet, memory_, open, simd, unsigned,
 } from "./wasm";
 
 const V128_LOAD: u32 = 0;
@@ -27,12 +27,7 @@ let pointer: u32 = 0;
 function vectorMemory(op: u32, offset: usize): void {
   simd(op);
   byte(0);
-  offsetOf(offset);
-}
-function offsetOf(offset: usize): void {
-  let v = <u32>offset;
-  while (v > 127) { byte(v & 127 | 128); v >>= 7; }
-  byte(v);
+  unsigned(<u32>offset);
 }
 
 /** Pushes a half (plus = 0 or 16) of the first source, and of operand 1. */

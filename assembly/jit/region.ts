@@ -174,7 +174,7 @@ function writeBlock(k: u32): void {
       const op = load<u16>(u), meta = unchecked(META[op]);
       if (meta & META_CALL) {
         const how = unchecked(VECTORS[op]);
-        if (!how || !emitVector(cpu, u, how, cpu.mode)) emitCall(cpu, u, meta, unchecked(CALL_REGISTERS[op]));
+        if (!how || !emitVector(cpu, u, how)) emitCall(cpu, u, meta, unchecked(CALL_REGISTERS[op]));
         continue;
       }
       useMeta(meta);

@@ -64,12 +64,12 @@ function storeScalar(z: u32, plus: usize): void {
 }
 
 /** Builds the nodes of the micro-op at u, which is of the kind and with the opcode in `how`. False: not served. */
-export function emitVector(c: Vcpu, u: usize, how: u32, mode: u32): bool {
+export function emitVector(c: Vcpu, u: usize, how: u32): bool {
   const kind = how & 0xff, op = how >> 8, d = uD(u), s = uS(u), shape = uShape(u), legacy = shape == SHAPE_LEGACY;
   const calls = kind == VECTOR_DOUBLE || kind == VECTOR_SINGLE || kind == VECTOR_TRUNCATE_DOUBLE;
   at = u;
   if (load<u16>(u, 6) == <u16>V_EA) {
-    if (!(mode & MODE_CODE64)) return false;
+    if (!(c.mode & MODE_CODE64)) return false;
     spill(V_EA, addressNode());
   }
   const z: u32 = shape == SHAPE_YMM ? 5 : 4;
