@@ -37,6 +37,12 @@ export class FileBlocks implements BlockSource {
   }
 }
 
+/** `FILE,nvme` names a disk behind an NVMe controller; what is left is for `openMedium`. */
+export function nvmeDisk(text: string): string | undefined {
+  const [file, ...words] = text.split(",");
+  return words.includes("nvme") ? [file, ...words.filter((w) => w !== "nvme")].join(",") : undefined;
+}
+
 /** What `FILE[,overlay]` on the command line means for a drive. */
 export type MediumKind = "disk" | "cdrom" | "floppy";
 

@@ -4,6 +4,7 @@ import { availableParallelism, constants } from "node:os";
 import type { InputEntry } from "../machine/determinism.ts";
 import { VGA_ROM } from "../machine/firmwareTables.ts";
 import { Machine, type MachineStats, type StopReason } from "../machine/machine.ts";
+import type { Cards } from "../machine/pciCards.ts";
 import type { Drives } from "../machine/pcParts.ts";
 import { stateHash } from "../machine/stateHash.ts";
 import type { Snapshot } from "../snapshot/container.ts";
@@ -23,6 +24,7 @@ export interface RunOptions {
   /** The VGA's ROM, for firmware to find. */
   readonly vgaBios?: Uint8Array;
   readonly drives?: Drives;
+  readonly cards?: Cards;
   /** Typed on the keyboard when the screen shows a pattern. */
   readonly keys?: readonly Send[];
   /** File that takes the screen at the end: a picture if it ends in .png, else text. */
@@ -103,6 +105,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     ...(options.kernel && { kernel: options.kernel }),
     ...(options.bios && { bios: options.bios }),
     ...(options.drives && { drives: options.drives }),
+    ...(options.cards && { cards: options.cards }),
     ...(options.vgaBios && { firmwareFiles: { [VGA_ROM]: options.vgaBios } }),
     kernelName: options.kernelName,
     ...(options.initrd && { initrd: options.initrd }),

@@ -15,7 +15,7 @@ import { VM_MAXCPU } from "../shared/layout.ts";
 import { unpack } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
-import { openMedium } from "./fileBlocks.ts";
+import { nvmeDisk, openMedium } from "./fileBlocks.ts";
 import { ENGINES as FUZZ_ENGINES } from "./fuzz/engine.ts";
 import { type FuzzOptions, fuzz } from "./fuzz/fuzz.ts";
 import { KINDS, type Kind } from "./fuzz/generate.ts";
@@ -145,16 +145,25 @@ function repeatable({ record, replay }: RunWords): NonNullable<RunOptions["deter
   };
 }
 
+/** Disks that are not NVMe. */
+const ideDisks = (words: RunWords): string[] => words.disk.filter((text) => nvmeDisk(text) === undefined);
+
+/** NVMe disks, which need no firmware. */
+function cards(words: RunWords): Pick<RunOptions, "cards"> {
+  const nvme = words.disk.flatMap((text) => nvmeDisk(text) ?? []).map((text) => openMedium("disk", text));
+  return nvme.length ? { cards: { nvme } } : {};
+}
+
 /** What goes with firmware: the VGA's ROM and the drives. */
 function pc(words: RunWords): Pick<RunOptions, "vgaBios" | "drives" | "keys" | "screen"> {
   const beside = join(dirname(words.bios ?? ""), "vgabios-stdvga.bin");
   const rom = words.vgabios ?? (existsSync(beside) ? beside : undefined);
-  if (words.disk.length > (words.cdrom === undefined ? 4 : 3))
+  if (ideDisks(words).length > (words.cdrom === undefined ? 4 : 3))
     throw new UsageError("--disk: at most four drives, the CD drive included");
   return {
     ...(rom !== undefined && { vgaBios: options.readInput("--vgabios", rom) }),
     drives: {
-      disks: words.disk.map((file) => openMedium("disk", file)),
+      disks: ideDisks(words).map((file) => openMedium("disk", file)),
       cdrom: words.cdrom === undefined ? null : openMedium("cdrom", words.cdrom),
       floppy: words.floppy === undefined ? null : openMedium("floppy", words.floppy),
     },
@@ -172,7 +181,7 @@ const runCommand = program
   )
   .addOption(single("--bios <file>", "firmware that starts at the reset vector, instead of a kernel", word))
   .addOption(single("--vgabios <file>", "the VGA's ROM (default: vgabios-stdvga.bin beside the firmware)", word))
-  .option("--disk <file>", "hard disk image; with ,overlay what is written stays in memory; repeatable", several, [])
+  .option("--disk <file>", "hard disk image on IDE, or ,nvme; with ,overlay what is written stays in memory; repeatable", several, [])
   .addOption(single("--cdrom <file>", "CD image", word))
   .addOption(single("--floppy <file>", "floppy disk image in drive A, ,overlay as with --disk", word))
   .addOption(single("--initrd <file>", "initial RAM disk, or Multiboot module", word))
@@ -239,7 +248,7 @@ const runCommand = program
     const needsBios = (["vgabios", "cdrom", "floppy", "keys", "screen"] as const).find(
       (name) => words[name] !== undefined,
     );
-    if (!bios && (needsBios || words.disk.length)) {
+    if (!bios && (needsBios || ideDisks(words).length)) {
       throw new UsageError(`--${needsBios ?? "disk"}: needs firmware that boots a PC's drives; name one with --bios`);
     }
     const mine = (["kernel", "initrd", "append"] as const).find((name) => words[name] !== undefined);
@@ -248,6 +257,7 @@ const runCommand = program
     const kernel = words.kernel === undefined ? embeddedGuest() : options.readInput("--kernel", words.kernel);
     const status = await run(core(), {
       ...(bios ? { bios, ...pc(words) } : { kernel }),
+      ...cards(words),
       kernelName: words.kernel === undefined ? "tabhyve" : basename(words.kernel),
       ...(initrd && { initrd }),
       ...(words.append !== undefined && { append: words.append }),

@@ -25,6 +25,7 @@ import { FwCfg } from "./fwCfg.ts";
 import { e820Map, firmwareE820 } from "./loader/e820.ts";
 import * as map from "./memoryMap.ts";
 import { PciHost, type PciSpace } from "./pci.ts";
+import { type Cards, PciCards } from "./pciCards.ts";
 import { AcpiPiix4, HostBridge440fx, IsaBridgePiix3 } from "./pciChipset.ts";
 import { type PcOptions, PcParts } from "./pcParts.ts";
 
@@ -54,6 +55,8 @@ export interface BoardOptions {
   readonly onDebugExit?: (status: number) => void;
   /** A machine that boots by firmware, and what it has for that. */
   readonly pc?: PcOptions;
+  /** Cards in PCI slots. */
+  readonly cards?: Cards;
   /** Guest addresses mean other memory now: every vCPU must drop its translations before it goes on. */
   readonly onMoved: () => void;
   /** Files for fw_cfg, by name. */
@@ -88,6 +91,7 @@ export class Board {
   readonly acpi: AcpiPm;
   /** What a machine that boots by firmware has besides. */
   readonly pc: PcParts | undefined;
+  readonly cards: PciCards;
   readonly coprocessorError: CoprocessorError;
   /** Everything with state, in the order of restoring: interrupt controllers before what drives their pins. */
   readonly saved: readonly Device<{ version: number }>[];
@@ -197,6 +201,14 @@ export class Board {
     pci.add(map.PCI_SLOT_ISA, map.PCI_FUNCTION_ISA, pirqs);
     pci.add(map.PCI_SLOT_ISA, map.PCI_FUNCTION_ACPI, piix4);
 
+    this.cards = new PciCards(options.cards ?? {}, {
+      memory,
+      timers,
+      pci,
+      message: (address, data) => this.#message(memory, address, data),
+      log,
+    });
+
     const attach = (ranges: readonly PortRange[]) => {
       for (const r of ranges) {
         // The reset control register lies within the PCI configuration ports, whose bridge passes bytes on to it.
@@ -232,7 +244,9 @@ export class Board {
     ] as readonly Device<{
       version: number;
     }>[];
-    const functions = [...(firmware?.devices ?? [host]), pirqs, piix4] as readonly Device<{ version: number }>[];
+    const functions = [...(firmware?.devices ?? [host]), pirqs, piix4, ...this.cards.devices] as readonly Device<{
+      version: number;
+    }>[];
     this.saved = [...this.devices, ...functions];
     this.resetChipset = () => {
       for (const f of functions) f.reset();
@@ -240,6 +254,19 @@ export class Board {
   }
 
   private readonly resetChipset: () => void;
+
+  /** A card's write of a double word that means an interrupt, if it goes to where interrupts go. */
+  #message(memory: MachineMemory, address: number, data: number): void {
+    if (this.chips.apicBus.deliverMsi(address, data)) return;
+    const word = new Uint8Array(4);
+    new DataView(word.buffer).setUint32(0, data, true);
+    memory.write(address, word);
+  }
+
+  /** Some medium has not answered yet: devices are in the middle of something. */
+  get busy(): boolean {
+    return this.cards.busy || (this.pc?.busy ?? false);
+  }
 
   /** The RESET line. */
   reset(): void {

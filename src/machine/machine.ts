@@ -40,6 +40,7 @@ import { placeRom, ROM_REGION } from "./loader/rom.ts";
 import type { LoadedKernel } from "./loader/types.ts";
 import { COM_PORTS, HIGH_RAM_BASE, PCI_HOLE_BASE, VGA_BASE, VGA_END } from "./memoryMap.ts";
 import { mpTables } from "./mpTable.ts";
+import type { Cards } from "./pciCards.ts";
 import type { Drives } from "./pcParts.ts";
 import { Scrollback } from "./scrollback.ts";
 import { exportMachine, importMachine, type SavedConfig, type SavedParts } from "./snapshot.ts";
@@ -63,6 +64,8 @@ export interface MachineConfig {
   readonly bios?: Uint8Array;
   /** Media of a machine that boots by firmware. */
   readonly drives?: Drives;
+  /** Cards in PCI slots: NVMe disks. */
+  readonly cards?: Cards;
   /** What firmware finds under these names in fw_cfg: option ROMs ("pci1234,1111.rom" for the VGA), settings. */
   readonly firmwareFiles?: Readonly<Record<string, Uint8Array>>;
   readonly kernelName?: string;
@@ -224,6 +227,7 @@ export class Machine implements DeviceSide {
       onInit: (id) => this.#init(id),
       onStartup: (id, vector) => postSipi(this.#views[id], vector),
       ...(config.bios && { pc: { romSize: config.bios.length, drives: config.drives ?? {} } }),
+      ...(config.cards && { cards: config.cards }),
       ...(config.firmwareFiles && { firmwareFiles: config.firmwareFiles }),
       onMoved: () => this.#flushTranslations(),
       ...(config.debugExit && { onDebugExit: (status: number) => this.#stopFor({ kind: "debug-exit", status }) }),
@@ -592,7 +596,7 @@ export class Machine implements DeviceSide {
   async #halt(): Promise<void> {
     await this.#engine.stop();
     // A drive's answer may be on its way; it comes by an event of the host.
-    while (this.board.pc?.busy) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (this.board.busy) await new Promise((resolve) => setTimeout(resolve, 1));
     this.#pausedAt ??= this.#hostNow();
     this.drain();
   }

@@ -76,10 +76,13 @@ export const PIRQ_GSI_BASE = 16;
 /** ISA interrupts that PIRQA#–PIRQD# are steered to while the guest runs on the 8259s. */
 export const PIRQ_ISA_IRQS = [10, 11, 10, 11] as const;
 
-/** Device (slot) numbers on PCI bus 0 that the board itself occupies. */
+/** Device (slot) numbers on PCI bus 0, and those that the board itself occupies. */
+export const PCI_SLOTS = 32;
 export const PCI_SLOT_HOST = 0;
 export const PCI_SLOT_ISA = 1;
 export const PCI_SLOT_VGA = 2;
+/** Cards that a machine is given begin here. */
+export const PCI_SLOT_CARDS = 3;
 /** Functions of PCI_SLOT_ISA: the ISA bridge, IDE and the ACPI function. */
 export const PCI_FUNCTION_ISA = 0;
 export const PCI_FUNCTION_IDE = 1;

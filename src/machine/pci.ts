@@ -13,7 +13,7 @@
 import { allOnes } from "../io/byteAccess.ts";
 import { SnapshotFields } from "../io/snapshotFields.ts";
 import type { Device, InterruptPin, IoHandler, Log, Width } from "../shared/device.ts";
-import { pciPirq } from "./memoryMap.ts";
+import { PCI_SLOTS, pciPirq } from "./memoryMap.ts";
 import type { PciFunction, PciSpace } from "./pciFunction.ts";
 
 export { type PciBar, type PciConfigV1, PciFunction, type PciIdentity, type PciSpace } from "./pciFunction.ts";
@@ -21,7 +21,6 @@ export { type PciBar, type PciConfigV1, PciFunction, type PciIdentity, type PciS
 const ENABLE = 0x8000_0000;
 const ADDRESS_MASK = 0x80ff_fffc;
 const CONFIG_DATA = 4;
-const SLOTS = 32;
 const FUNCTIONS = 8;
 const HEADER_TYPE = 0x0e;
 const MULTIFUNCTION = 0x80;
@@ -45,7 +44,7 @@ export interface PciHostV1 {
 export class PciHost implements IoHandler, Device<PciHostV1> {
   readonly name = "pci";
   private readonly options: PciHostOptions;
-  private readonly functions: (PciFunction | undefined)[] = new Array(SLOTS * FUNCTIONS).fill(undefined);
+  private readonly functions: (PciFunction | undefined)[] = new Array(PCI_SLOTS * FUNCTIONS).fill(undefined);
   /** Who pulls each of the four wires; a wire is active while anyone does. */
   private readonly pulling = [0, 1, 2, 3].map(() => new Set<PciFunction>());
   private address = 0;
@@ -57,7 +56,7 @@ export class PciHost implements IoHandler, Device<PciHostV1> {
   /** Puts a function on the bus. Throws when the place is taken. */
   add(slot: number, number: number, func: PciFunction): void {
     const at = slot * FUNCTIONS + number;
-    if (!(slot >= 0 && slot < SLOTS && number >= 0 && number < FUNCTIONS) || this.functions[at]) {
+    if (!(slot >= 0 && slot < PCI_SLOTS && number >= 0 && number < FUNCTIONS) || this.functions[at]) {
       throw new RangeError(`pci: no room for ${func.name} at 00:${slot.toString(16)}.${number}`);
     }
     this.functions[at] = func;

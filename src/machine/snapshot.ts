@@ -104,6 +104,8 @@ export function importMachine(
   from.child("devices");
   const devices = (snapshot.state as MachineV2).devices;
   for (const d of parts.devices) if (!(d.name in devices)) from.fail(`devices.${d.name}`, "is missing");
+  const names = new Set(parts.devices.map((d) => d.name));
+  for (const name of Object.keys(devices)) if (!names.has(name)) from.fail(`devices.${name}`, "this machine has none");
   const { serialInput, scrollback } = snapshot.state as MachineV2;
   if (!(serialInput instanceof Uint8Array)) from.fail("serialInput", "not bytes");
   if (!(scrollback instanceof Uint8Array)) from.fail("scrollback", "not bytes");
