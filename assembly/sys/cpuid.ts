@@ -5,7 +5,7 @@ import { compactedSize, componentAt, componentSize, standardSize, xcr0Supported 
 import { CPU_LA57, CPU_SPEC_CTRL, CPU_XSAVE, CRYSTAL_HZ, features, hasFeature, isAmd, SIGNATURE } from "./model";
 import { CR4_PKE, MAXPHYADDR } from "../mem/walk";
 
-const BASIC_MAX: u32 = 0x16;
+const BASIC_MAX: u32 = 0x1f;
 const EXTENDED_MAX: u32 = 0x80000008;
 const HYPERVISOR_MAX: u32 = 0x40000010;
 
@@ -134,7 +134,9 @@ function basic(c: Vcpu, n: u32, sub: u32): void {
       // BHI_CTRL: a bit to set, where a kernel would otherwise run a loop of branches at every system call
       else if (sub == 2 && hasFeature(c, CPU_SPEC_CTRL)) d = 1 << 4;
       break;
+    // Of the levels that only 1Fh can tell (modules, tiles, dies) there is none.
     case 0xb:
+    case 0x1f:
       x = sub & 0xff;
       d = c.vcpuid;
       if (sub == 0) { a = threadBits(); b = threads(); x |= 1 << 8; }

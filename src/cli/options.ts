@@ -4,6 +4,8 @@ import { getSystemErrorMap } from "node:util";
 import { CpuModelError, cpuToggles } from "../isa/cpuModel.ts";
 import { type InputEntry, isInputEntry } from "../machine/determinism.ts";
 import { VM_MAXCPU } from "../shared/layout.ts";
+import { VmError } from "../vmm/error.ts";
+import { checkTopology, type VmTopology } from "../vmm/topology.ts";
 
 /** Something about the command line or a file it names that cannot be used: one line, exit status 2. */
 export class UsageError extends Error {
@@ -34,6 +36,36 @@ export function parseCpus(text: string): number {
   const n = /^\d+$/.test(text) ? Number(text) : 0;
   if (n < 1 || n > VM_MAXCPU) throw new UsageError(`--cpus ${text}: not a number from 1 to ${VM_MAXCPU}`);
   return n;
+}
+
+/** `sockets=S,cores=C,threads=T` in any order; what is left out is 1. Whether it fits the vCPUs: fitTopology. */
+export function parseTopology(text: string): VmTopology {
+  const counts: Record<string, number> = {};
+  for (const part of text.split(",")) {
+    const [, name, count] = /^(sockets|cores|threads)=([1-9]\d?)$/.exec(part) ?? [];
+    if (name === undefined) {
+      throw new UsageError(
+        `--topology ${text}: '${part}' is not sockets=N, cores=N or threads=N with N from 1 to ${VM_MAXCPU}`,
+      );
+    }
+    if (name in counts) throw new UsageError(`--topology ${text}: ${name} is given twice`);
+    counts[name] = Number(count);
+  }
+  const { sockets = 1, cores = 1, threads = 1 } = counts;
+  const maxcpus = sockets * cores * threads;
+  if (maxcpus > VM_MAXCPU) throw new UsageError(`--topology ${text}: ${maxcpus} CPUs; there can be ${VM_MAXCPU}`);
+  return fitTopology({ sockets, cores, threads, maxcpus }, maxcpus);
+}
+
+/** @throws UsageError: the topology is not one of so many vCPUs */
+export function fitTopology(topology: VmTopology, vcpus: number): VmTopology {
+  try {
+    checkTopology(topology, vcpus);
+    return topology;
+  } catch (error) {
+    if (error instanceof VmError) throw new UsageError(`--topology: ${error.what}`);
+    throw error;
+  }
 }
 
 /** A recorded input log (src/machine/determinism.ts), a JSON object on each line. */

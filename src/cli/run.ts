@@ -3,7 +3,7 @@ import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { availableParallelism, constants } from "node:os";
 import type { InputEntry } from "../machine/determinism.ts";
 import { VGA_ROM } from "../machine/firmwareTables.ts";
-import { Machine, type MachineStats, type StopReason } from "../machine/machine.ts";
+import { Machine, type MachineConfig, type MachineStats, type StopReason } from "../machine/machine.ts";
 import type { Cards } from "../machine/pciCards.ts";
 import type { Drives } from "../machine/pcParts.ts";
 import { stateHash } from "../machine/stateHash.ts";
@@ -33,6 +33,8 @@ export interface RunOptions {
   readonly append?: string;
   readonly memoryBytes: number;
   readonly vcpus: number;
+  /** MachineConfig.topology */
+  readonly topology?: MachineConfig["topology"];
   /** MachineConfig.cpu */
   readonly cpu: string;
   readonly transport: "threaded" | "inline";
@@ -112,6 +114,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     ...(options.append !== undefined && { append: options.append }),
     memoryBytes: options.memoryBytes,
     vcpus: options.vcpus,
+    ...(options.topology && { topology: options.topology }),
     cpu: options.cpu,
     transport: options.transport,
     engine: options.engine,

@@ -9,12 +9,13 @@ import { CPU_MODELS } from "../isa/cpuModel.ts";
 import type { Width } from "../isa/operand.ts";
 import { embeddedGuest } from "../machine/embedded/index.ts";
 import { LoaderError } from "../machine/loader/types.ts";
-import { savedConfig } from "../machine/snapshot.ts";
+import { parseTopology, savedConfig } from "../machine/snapshot.ts";
 import { SnapshotError } from "../shared/device.ts";
 import { VM_MAXCPU } from "../shared/layout.ts";
 import { unpack } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
+import type { VmTopology } from "../vmm/topology.ts";
 import { nvmeDisk, openMedium } from "./fileBlocks.ts";
 import { ENGINES as FUZZ_ENGINES } from "./fuzz/engine.ts";
 import { type FuzzOptions, fuzz } from "./fuzz/fuzz.ts";
@@ -35,6 +36,7 @@ interface RunWords {
   append?: string;
   memory: number;
   cpus: number;
+  topology?: VmTopology;
   cpu: string;
   transport: "threaded" | "inline";
   engine: EngineKind;
@@ -190,6 +192,13 @@ const runCommand = program
   .addOption(single("--cpus <n>", `virtual CPUs, 1 to ${VM_MAXCPU}`, options.parseCpus).default(1))
   .addOption(
     single(
+      "--topology <spread>",
+      "how the CPUs are spread: sockets=S,cores=C,threads=T (default: one socket, a core for each)",
+      options.parseTopology,
+    ),
+  )
+  .addOption(
+    single(
       "--cpu <model>",
       `CPU model and features: ${CPU_MODELS.join(", ")}; ,+NAME or ,-NAME`,
       options.parseCpu,
@@ -254,6 +263,12 @@ const runCommand = program
     const mine = (["kernel", "initrd", "append"] as const).find((name) => words[name] !== undefined);
     if (bios && mine)
       throw new UsageError(`--${mine}: firmware does not load kernels yet; leave out --bios or --${mine}`);
+    // A topology says how many there are.
+    const counted = words.topology && !given("cpus") ? words.topology.maxcpus : words.cpus;
+    const vcpus = saved && !given("cpus") && !words.topology ? saved.vcpus : counted;
+    const topology = words.topology
+      ? options.fitTopology(words.topology, vcpus)
+      : saved && parseTopology(saved.topology);
     const kernel = words.kernel === undefined ? embeddedGuest() : options.readInput("--kernel", words.kernel);
     const status = await run(core(), {
       ...(bios ? { bios, ...pc(words) } : { kernel }),
@@ -262,7 +277,8 @@ const runCommand = program
       ...(initrd && { initrd }),
       ...(words.append !== undefined && { append: words.append }),
       memoryBytes: saved && !given("memory") ? saved.memoryBytes : words.memory,
-      vcpus: saved && !given("cpus") ? saved.vcpus : words.cpus,
+      vcpus,
+      ...(topology && { topology }),
       cpu: saved && !given("cpu") ? saved.cpu : words.cpu,
       transport: words.deterministic ? "inline" : words.transport,
       ...(words.deterministic && { deterministic: repeatable(words) }),

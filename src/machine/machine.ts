@@ -28,7 +28,7 @@ import { type StructView, vcpuView } from "../vcpu/view.ts";
 import { VirtualClock } from "../vcpu/virtualClock.ts";
 import { MachineMemory, type MemoryRegion } from "../vmm/memory.ts";
 import { MachineTimers, NEVER } from "../vmm/timers.ts";
-import { checkTopology } from "../vmm/topology.ts";
+import { checkTopology, oneSocket } from "../vmm/topology.ts";
 import { acpiOf, acpiTables } from "./acpi.ts";
 import { Board } from "./board.ts";
 import { applyCpuState, CPU_SIGNATURE, resetVcpu, setFirmwareMtrrs } from "./cpuReset.ts";
@@ -43,7 +43,7 @@ import { mpTables } from "./mpTable.ts";
 import type { Cards } from "./pciCards.ts";
 import type { Drives } from "./pcParts.ts";
 import { Scrollback } from "./scrollback.ts";
-import { exportMachine, importMachine, type SavedConfig, type SavedParts } from "./snapshot.ts";
+import { exportMachine, importMachine, type SavedConfig, type SavedParts, topologyText } from "./snapshot.ts";
 import { triggerYield } from "./yield.ts";
 
 export type MachineState = "ready" | "running" | "paused" | "off" | "failed";
@@ -437,8 +437,7 @@ export class Machine implements DeviceSide {
 
   #savedConfig(): SavedConfig {
     const { memoryBytes, vcpus = 1, cpu = "max", debugExit = false, bios } = this.config;
-    const { sockets, cores, threads } = this.config.topology ?? { sockets: 1, cores: vcpus, threads: 1 };
-    const topology = `${sockets},${cores},${threads}`;
+    const topology = topologyText(this.config.topology ?? oneSocket(vcpus));
     return { memoryBytes, vcpus, topology, cpu, debugExit, firmware: bios !== undefined };
   }
 

@@ -1,7 +1,7 @@
 /** Saved state of a whole machine: what its parts export, by name. */
 import { SnapshotFields } from "../io/snapshotFields.ts";
 import type { Device } from "../shared/device.ts";
-import { CONTROL } from "../shared/layout.ts";
+import { CONTROL, VM_MAXCPU } from "../shared/layout.ts";
 import type { Snapshot } from "../snapshot/container.ts";
 import { type PageCopy, type Ram, readMemory, replaceMemory } from "../snapshot/ram.ts";
 import { checkVcpu, exportVcpu, importVcpu, type VcpuV1 } from "../snapshot/vcpu.ts";
@@ -9,12 +9,13 @@ import type { CoreExports } from "../vcpu/core.ts";
 import type { PageSource } from "../vcpu/pages.ts";
 import type { StructView } from "../vcpu/view.ts";
 import type { MachineMemory } from "../vmm/memory.ts";
+import { checkTopology, oneSocket, type VmTopology } from "../vmm/topology.ts";
 
 /** What a machine must be made with to take a snapshot. */
 export interface SavedConfig {
   readonly memoryBytes: number;
   readonly vcpus: number;
-  /** Sockets, cores, threads; not in older files: one socket with a core for each vCPU. */
+  /** Sockets, cores, threads (topologyText); not in older files: one socket with a core for each vCPU. */
   readonly topology: string;
   readonly cpu: string;
   readonly debugExit: boolean;
@@ -44,6 +45,14 @@ export interface SavedParts {
   readonly devices: readonly Device<{ version: number }>[];
 }
 
+/** SavedConfig.topology, and what it says. */
+export const topologyText = ({ sockets, cores, threads }: Omit<VmTopology, "maxcpus">): string =>
+  `${sockets},${cores},${threads}`;
+export function parseTopology(text: string): VmTopology {
+  const [sockets, cores, threads] = String(text).split(",").map(Number);
+  return { sockets, cores, threads, maxcpus: sockets * cores * threads };
+}
+
 const U64 = 0xffff_ffff_ffff_ffffn;
 
 /** The state of a machine; its memory goes into `copy`. */
@@ -71,11 +80,16 @@ export function savedConfig(snapshot: Snapshot): SavedConfig {
   const config = new SnapshotFields("machine", snapshot.state).version(2).child("config");
   const { cpu, topology } = (snapshot.state as MachineV2).config;
   if (typeof cpu !== "string") config.fail("cpu", "not a text");
-  const vcpus = config.int("vcpus", 1, 16);
+  const vcpus = config.int("vcpus", 1, VM_MAXCPU);
+  try {
+    if (topology !== undefined) checkTopology(parseTopology(topology), vcpus);
+  } catch {
+    config.fail("topology", `not one of ${vcpus} vCPUs`);
+  }
   return {
     memoryBytes: config.int("memoryBytes", 0x10_0000, 3 * 2 ** 30),
     vcpus,
-    topology: topology ?? `1,${vcpus},1`,
+    topology: topology ?? topologyText(oneSocket(vcpus)),
     cpu,
     debugExit: config.bool("debugExit"),
     firmware: config.bool("firmware"),

@@ -95,6 +95,9 @@ export function emulateCpuid(core: CoreExports, view: StructView, func: number, 
   return { eax, ebx, ecx, edx };
 }
 
+/** Functions that list levels of the topology; the entry that ends the list names its index. */
+const LEVELS: readonly number[] = [0xb, 0x1f];
+
 /** Functions whose answer depends on the index, and the first index that has none. */
 function indices(read: (func: number, index: number) => CpuidRegisters, func: number): number {
   if (func === 4) {
@@ -103,7 +106,7 @@ function indices(read: (func: number, index: number) => CpuidRegisters, func: nu
     return n + 1;
   }
   if (func === 7) return read(7, 0).eax + 1;
-  if (func === 0xb) return 3;
+  if (LEVELS.includes(func)) return 3;
   if (func === 0xd) return 64;
   return 0;
 }
@@ -127,7 +130,8 @@ export function cpuidInit(core: CoreExports, view: StructView): { readonly entri
         if (n === 0) entries.push({ func, ...read(func, 0) });
         for (let index = 0; index < n; index++) {
           const r = read(func, index);
-          if (index === 0 || func === 0xb || r.eax || r.ebx || r.ecx || r.edx) entries.push({ func, index, ...r });
+          if (index === 0 || LEVELS.includes(func) || r.eax || r.ebx || r.ecx || r.edx)
+            entries.push({ func, index, ...r });
         }
       }
     }

@@ -31,11 +31,14 @@ export type VmErrno =
 /** A call that the vmm refuses. Nothing has changed. */
 export class VmError extends Error {
   readonly code: VmErrno;
+  /** The message without the code. */
+  readonly what: string;
 
   constructor(code: VmErrno, what: string) {
     super(`${code}: ${what}`);
     this.name = "VmError";
     this.code = code;
+    this.what = what;
   }
 }
 

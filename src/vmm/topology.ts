@@ -10,6 +10,9 @@ export interface VmTopology {
   readonly maxcpus: number;
 }
 
+/** What is there unless something else is asked for: a core for each vCPU. */
+export const oneSocket = (vcpus: number): VmTopology => ({ sockets: 1, cores: vcpus, threads: 1, maxcpus: vcpus });
+
 const isPowerOfTwo = (n: number): boolean => (n & (n - 1)) === 0;
 
 /**

@@ -36,7 +36,7 @@ import { type ModuleMember, VmmModule } from "./module.ts";
 import { PptDevices } from "./ppt.ts";
 import { ThreadedDriver } from "./threadedDriver.ts";
 import { NEVER } from "./timers.ts";
-import { checkTopology, type VmTopology } from "./topology.ts";
+import { checkTopology, oneSocket, type VmTopology } from "./topology.ts";
 import type { Driver, Running, RunOptions, Transport, VmContext } from "./types.ts";
 import { Vcpu } from "./vcpu.ts";
 import { CPU_SIGNATURE, initVcpu, resetVcpu } from "./vcpuReset.ts";
@@ -139,7 +139,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
       this.segments.alloc(0, config.memoryBytes, true);
       this.segments.mmap(0, 0, 0, config.memoryBytes, PROT_ALL);
     }
-    this.#topology = { sockets: 1, cores: vcpus, threads: 1, maxcpus: vcpus };
+    this.#topology = oneSocket(vcpus);
     if (config.chips) {
       const options = {
         ...(typeof config.chips === "object" && config.chips),
@@ -437,7 +437,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
   }
 
   /**
-   * vm_set_topology: what CPUID's leaves 1, 4 and 0Bh tell the guest (SDM vol. 3, 10.9). APIC ids are vCPU numbers, and are
+   * vm_set_topology: what CPUID's leaves 1, 4, 0Bh and 1Fh tell the guest (SDM vol. 3, 10.9). APIC ids are vCPU numbers, and are
    * taken apart by bits.
    *
    * | | outcome |

@@ -168,6 +168,8 @@ describe("an option", () => {
     [["run", "--timeout", "1", "--timeout", "1"], /--timeout: given more than once/],
     [["run", "--transport", "pigeon"], /--transport pigeon: not one of threaded, inline/],
     [["run", "--engine", "steam"], /--engine steam: not one of interp, jit, auto/],
+    [["run", "--topology", "cores"], /--topology cores: 'cores' is not sockets=N, cores=N or threads=N/],
+    [["run", "--cpus", "4", "--topology", "cores=2"], /--topology: 1 sockets of 2 cores of 1 threads are not 4 vCPUs/],
     [["run", "--until", "("], /--until '\(': not a regular expression \(unterminated group\)/],
     [["run", "--send", "[=>x"], /--send '\[': not a regular expression/],
     [["run", "--send", "prompt"], /--send 'prompt': no => in it/],

@@ -1,6 +1,14 @@
 /** The command line's words, and what --send and --until see of the serial line. */
 import { describe, expect, it } from "vitest";
-import { parseCpu, parseMemory, parsePattern, parseSeconds, parseSend } from "../../src/cli/options.ts";
+import {
+  fitTopology,
+  parseCpu,
+  parseMemory,
+  parsePattern,
+  parseSeconds,
+  parseSend,
+  parseTopology,
+} from "../../src/cli/options.ts";
 import { SerialWatch } from "../../src/cli/watch.ts";
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
@@ -35,6 +43,33 @@ describe("--cpu", () => {
     ["max,+sse5", "no CPU feature 'sse5'"],
     ["max,-lm", "-lm: cannot be switched off"],
   ])("not %j", (word, why) => expect(() => parseCpu(word)).toThrow(why));
+});
+
+describe("--topology", () => {
+  it.each([
+    ["sockets=2,cores=2,threads=2", [2, 2, 2, 8]],
+    ["threads=2,cores=3", [1, 3, 2, 6]],
+    ["cores=16", [1, 16, 1, 16]],
+  ])("%s", (word, [sockets, cores, threads, maxcpus]) =>
+    expect(parseTopology(word)).toEqual({ sockets, cores, threads, maxcpus }),
+  );
+  it.each([
+    ["", "'' is not sockets=N, cores=N or threads=N with N from 1 to 16"],
+    ["4", "'4' is not sockets=N"],
+    ["cores=0", "'cores=0' is not"],
+    ["cores=02", "'cores=02' is not"],
+    ["cores=2,", "'' is not"],
+    ["dies=2", "'dies=2' is not"],
+    ["cores=2,cores=2", "cores is given twice"],
+    ["cores=17", "17 CPUs; there can be 16"],
+    ["sockets=2,cores=3", "3 cores: no power of two"],
+    ["cores=2,threads=3", "3 threads: no power of two"],
+  ])("not %j", (word, why) => expect(() => parseTopology(word)).toThrow(why));
+  it("is one of the CPUs that there are", () => {
+    const two = parseTopology("cores=2");
+    expect(fitTopology(two, 2)).toBe(two);
+    expect(() => fitTopology(two, 4)).toThrow("--topology: 1 sockets of 2 cores of 1 threads are not 4 vCPUs");
+  });
 });
 
 describe("seconds", () => {

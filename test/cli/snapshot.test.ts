@@ -20,8 +20,7 @@ describe("snapshots", { timeout: 240_000 }, () => {
       first,
       "--memory",
       "16M",
-      "--cpus",
-      "2",
+      ...["--topology", "threads=2"],
       ...["--until", "> $"],
       "--snapshot-out",
       file("s"),
@@ -57,6 +56,7 @@ describe("snapshots", { timeout: 240_000 }, () => {
       [["--snapshot-in", file("text")], /not a snapshot/],
       [["--snapshot-in", file("flipped")], /checksum/],
       [["--snapshot-in", file("b"), "--memory", "32M"], /memoryBytes/],
+      [["--snapshot-in", file("b"), "--topology", "cores=2"], /config.vcpus: 1, this machine has 2/],
       [["--snapshot-out", scratch.folder], /cannot be written/],
     ] as const) {
       const r = await run(...args);

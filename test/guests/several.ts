@@ -40,3 +40,19 @@ export async function expectCpus(shell: Shell, cpus: number): Promise<void> {
   }
   for (const line of (await shell.command("dmesg")).split("\n")) expect(line).not.toMatch(TROUBLE);
 }
+
+/** Asserts that Linux sees the vCPUs spread so. */
+export async function expectTopology(
+  shell: Shell,
+  { sockets, cores, threads }: { readonly sockets: number; readonly cores: number; readonly threads: number },
+): Promise<void> {
+  const info = await shell.command("grep -E '^(physical id|core id|siblings|cpu cores)' /proc/cpuinfo");
+  const of = (name: string): number[] =>
+    [...info.matchAll(new RegExp(`^${name}\\s*: (\\d+)$`, "gm"))].map((m) => Number(m[1]));
+  const all = sockets * cores * threads;
+  const packages = of("physical id");
+  expect([packages.length, new Set(packages).size]).toEqual([all, sockets]);
+  expect(new Set(of("core id").map((core, i) => `${packages[i]},${core}`)).size).toBe(sockets * cores);
+  expect(new Set(of("siblings"))).toEqual(new Set([cores * threads]));
+  expect(new Set(of("cpu cores"))).toEqual(new Set([cores]));
+}

@@ -266,7 +266,7 @@ describe("CPUID", () => {
     refuses("EINVAL", () => vcpu.cpuidCapability("ALL" as never));
   });
 
-  it("topology: leaves 1, 4 and 0Bh", async () => {
+  it("topology: leaves 1, 4, 0Bh and 1Fh", async () => {
     const vm = await makeVm("inline", { vcpus: 8 });
     const [vcpu] = vm.vcpus;
     expect(vm.topology).toEqual({ sockets: 1, cores: 8, threads: 1, maxcpus: 8 });
@@ -278,6 +278,8 @@ describe("CPUID", () => {
     expect(asked(vm, vcpu, 0xb, 0)).toEqual([1, 2, 0x100, 0]);
     expect(asked(vm, vcpu, 0xb, 1)).toEqual([2, 4, 0x201, 0]);
     expect(asked(vm, vcpu, 0xb, 2)[1]).toBe(0);
+    expect(asked(vm, vcpu, 0)[0]).toBe(0x1f);
+    for (const sub of [0, 1, 2, 0xff]) expect(asked(vm, vcpu, 0x1f, sub)).toEqual(asked(vm, vcpu, 0xb, sub));
     // L1: two threads share it; L3: the four of a socket; two cores.
     expect([asked(vm, vcpu, 4, 0)[0] >>> 14, asked(vm, vcpu, 4, 3)[0] >>> 14]).toEqual([1 | (1 << 12), 3 | (1 << 12)]);
     vm.activateCpu(5);
