@@ -1,11 +1,11 @@
 /**
- * One number for everything a guest can see: registers, local APICs, RAM and every chip. Two machines with equal hashes go
- * on alike. It does not say what a machine has cached, nor when it runs.
+ * One number for everything a guest can see: registers, local APICs, every chip, and memory: RAM, what lies hidden beneath
+ * ROM, and the VGA's. Two machines with equal hashes go on alike. It does not say what a machine has cached, nor when it runs.
  */
-import { AREA, type Field, VCPU } from "../shared/layout.ts";
+import { AREA, type Field, PAGE_SIZE, VCPU } from "../shared/layout.ts";
 import type { StructView } from "../vcpu/view.ts";
+import type { MachineMemory } from "../vmm/memory.ts";
 import type { Machine } from "./machine.ts";
-import { HIGH_RAM_BASE, PCI_HOLE_BASE } from "./memoryMap.ts";
 
 /** Architectural state in the vCPU's page; RFLAGS is asked of the core, which keeps its arithmetic flags lazily. */
 const REGISTERS = [
@@ -18,7 +18,6 @@ const REGISTERS = [
 
 const APIC_BYTES = 0x400;
 const PIR_BYTES = 32;
-const PAGE = 4096;
 
 /** Two lanes of 32 bits, each a multiply-and-rotate over words. */
 class Hash {
@@ -77,14 +76,16 @@ function hashVcpu(hash: Hash, view: StructView, buffer: ArrayBufferLike): void {
   hash.bytes(new Uint8Array(buffer, view.base + AREA.PIR, PIR_BYTES));
 }
 
-/** Pages that are not all zeros, by address. */
-function hashRam(hash: Hash, machine: Machine, gpa: number, length: number): void {
-  for (let at = gpa; at < gpa + length; at += PAGE) {
-    const host = machine.memory.hostAddress(at);
-    if (host < 0) continue;
-    const page = new Int32Array(machine.memory.memory.buffer, host, PAGE / 4);
+/** Pages that are not all zeros, by their place. Only those that were ever written can be. */
+function hashMemory(hash: Hash, memory: MachineMemory): void {
+  const { backing, pageBytes } = memory;
+  for (let i = 0; i < pageBytes.length; i++) {
+    if (!pageBytes[i]) continue;
+    const host = backing.byteOffset + i * PAGE_SIZE;
+    memory.present(host);
+    const page = new Int32Array(backing.buffer, host, PAGE_SIZE / 4);
     if (page.every((word) => word === 0)) continue;
-    hash.word(at / PAGE);
+    hash.word(i);
     hash.words(page);
   }
 }
@@ -102,10 +103,7 @@ export async function stateHash(machine: Machine): Promise<string> {
     hashVcpu(hash, machine.view(id), buffer);
     hash.text(canonical(await machine.rflags(id)));
   }
-  for (const device of machine.board.devices) hash.text(`${device.name}=${canonical(device.export())}`);
-  const { memoryBytes } = machine.config;
-  const low = Math.min(memoryBytes, PCI_HOLE_BASE);
-  hashRam(hash, machine, 0, low);
-  hashRam(hash, machine, HIGH_RAM_BASE, memoryBytes - low);
+  for (const device of machine.board.saved) hash.text(`${device.name}=${canonical(device.export())}`);
+  hashMemory(hash, machine.memory);
   return hash.digest();
 }
