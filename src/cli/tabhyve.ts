@@ -183,7 +183,12 @@ const runCommand = program
   )
   .addOption(single("--bios <file>", "firmware that starts at the reset vector, instead of a kernel", word))
   .addOption(single("--vgabios <file>", "the VGA's ROM (default: vgabios-stdvga.bin beside the firmware)", word))
-  .option("--disk <file>", "hard disk image on IDE, or ,nvme; with ,overlay what is written stays in memory; repeatable", several, [])
+  .option(
+    "--disk <file>",
+    "hard disk image on IDE, or ,nvme; with ,overlay what is written stays in memory; repeatable",
+    several,
+    [],
+  )
   .addOption(single("--cdrom <file>", "CD image", word))
   .addOption(single("--floppy <file>", "floppy disk image in drive A, ,overlay as with --disk", word))
   .addOption(single("--initrd <file>", "initial RAM disk, or Multiboot module", word))
