@@ -14,11 +14,18 @@ const APPEND = "console=ttyS0 panic=-1 cryptomgr.notests nokaslr quiet";
 
 const BOOT = /^boot\/vmlinuz-/;
 
-async function kernel(shop, name, architecture, dependency) {
-  const { files, about } = await shop.package(name, architecture, { wanted: (path) => BOOT.test(path), dependency });
+/** A kernel image, and modules of the names in their order. */
+async function kernel(shop, name, architecture, dependency, names = []) {
+  const wanted = (path) => BOOT.test(path) || names.some((module) => path.endsWith(`/${module}.ko`));
+  const { files, about } = await shop.package(name, architecture, { wanted, dependency });
   const image = [...files].find(([path]) => BOOT.test(path))?.[1];
   if (!image) throw new Error(`package ${about.name} has no boot/vmlinuz-*`);
-  return { image, about };
+  const modules = names.map((module) => {
+    const found = [...files].find(([path]) => path.endsWith(`/${module}.ko`));
+    if (!found) throw new Error(`package ${about.name} has no ${module}.ko`);
+    return found[1];
+  });
+  return { image, about, modules };
 }
 
 async function busybox(shop, architecture) {
@@ -51,11 +58,14 @@ function initramfs(program, init, more = []) {
   );
 }
 
-async function shell(shop, architecture) {
+/** The shell; init loads `modules` in their order, as a file `name`. */
+async function shell(shop, architecture, name = `initrd-${architecture}.gz`, modules = []) {
   const { program, about } = await busybox(shop, architecture);
   const source = (name) => readFileSync(join(shop.root, "scripts/guest", name));
-  const data = initramfs(program, source("init"), [file("etc/profile", source("profile"))]);
-  return { initrd: shop.write(`initrd-${architecture}.gz`, data), about };
+  const loaded = modules.map((data, n) => file(`lib/modules/${String(n).padStart(2, "0")}.ko`, data));
+  const more = modules.length ? [directory("lib"), directory("lib/modules"), ...loaded] : [];
+  const data = initramfs(program, source("init"), [file("etc/profile", source("profile")), ...more]);
+  return { initrd: shop.write(name, data), about };
 }
 
 /** A Debian kernel with the shell. */
@@ -70,6 +80,17 @@ const linux = (title, name, architecture, dependency, memory) => ({
 });
 
 const CLOUD = ["linux-image-cloud-amd64", "amd64", /^linux-image-\d.*-cloud-amd64$/];
+/** In the order of what needs what. */
+const VIRTIO = [
+  "virtio",
+  "virtio_ring",
+  "virtio_pci_legacy_dev",
+  "virtio_pci_modern_dev",
+  "virtio_pci",
+  "virtio_blk",
+  "virtio_console",
+  "virtio-rng",
+];
 const I386 = ["linux-image-686", "i386", /^linux-image-\d.*-686$/];
 
 /** The kernel proper out of a bzImage, by the machine's own loader. */
@@ -122,6 +143,15 @@ export const RECIPES = {
       const { image, about } = await kernel(shop, ...CLOUD);
       const { initrd, about: userland } = await shell(shop, "amd64");
       const record = shop.write("vmlinux-cloud-amd64", await vmlinux(shop, image));
+      return { kernel: record, initrd, append: APPEND, memory: "256M", packages: [about, userland] };
+    },
+  },
+  virtio: {
+    title: "Debian Linux, 64-bit cloud kernel, with its virtio drivers",
+    async make(shop) {
+      const { image, about, modules } = await kernel(shop, ...CLOUD, VIRTIO);
+      const { initrd, about: userland } = await shell(shop, "amd64", "initrd-virtio-amd64.gz", modules);
+      const record = shop.write("vmlinuz-cloud-amd64", image);
       return { kernel: record, initrd, append: APPEND, memory: "256M", packages: [about, userland] };
     },
   },

@@ -11,6 +11,8 @@ export interface BlockSource {
   write(offset: number, from: Uint8Array): void | Promise<void>;
   /** What was written is safe when it is done. */
   flush(): void | Promise<void>;
+  /** What is there need not be kept: it may read as anything, and as zeros later. Sources that cannot forget have none. */
+  discard?(offset: number, length: number): void | Promise<void>;
   /** Contents that a snapshot must hold, because they are nowhere else. */
   export?(): BlockContentsV1;
   /** @throws SnapshotError */

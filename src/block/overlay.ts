@@ -8,6 +8,8 @@ import type { BlockContentsV1, BlockSource } from "./block.ts";
 const BLOCK = 4096;
 /** Blocks of a source that a snapshot could not be larger than: 2^53 bytes of them. */
 const MAX_BLOCK = 2 ** 41;
+/** A block that was discarded. */
+const ZEROS = new Uint8Array(BLOCK);
 
 export class OverlayBlocks implements BlockSource {
   readonly size: number;
@@ -44,6 +46,17 @@ export class OverlayBlocks implements BlockSource {
     if (this.#writing) return this.#after(() => this.#write(offset, from));
     const pending = this.#write(offset, from);
     return pending && this.#after(() => pending);
+  }
+
+  /** Whole blocks become zeros that take no room. */
+  discard(offset: number, length: number): void | Promise<void> {
+    if (this.#writing) return this.#after(() => this.#forget(offset, length));
+    this.#forget(offset, length);
+  }
+
+  #forget(offset: number, length: number): void {
+    const end = offset + length === this.size ? Math.ceil(this.size / BLOCK) : Math.floor((offset + length) / BLOCK);
+    for (let n = Math.ceil(offset / BLOCK); n < end; n++) this.#blocks.set(n, ZEROS);
   }
 
   flush(): void | Promise<void> {
@@ -90,7 +103,7 @@ export class OverlayBlocks implements BlockSource {
       const piece = from.slice(at, at + BLOCK - within);
       at += piece.length;
       const here = this.#blocks.get(number);
-      if (here) {
+      if (here && here !== ZEROS) {
         here.set(piece, within);
         continue;
       }
@@ -100,7 +113,8 @@ export class OverlayBlocks implements BlockSource {
         block.set(piece, within);
         this.#blocks.set(number, block);
       };
-      const pending = piece.length < there ? this.#base.read(number * BLOCK, block.subarray(0, there)) : undefined;
+      const pending =
+        piece.length < there && !here ? this.#base.read(number * BLOCK, block.subarray(0, there)) : undefined;
       if (pending) waiting.push(pending.then(put));
       else put();
     }

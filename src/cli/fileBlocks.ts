@@ -37,10 +37,16 @@ export class FileBlocks implements BlockSource {
   }
 }
 
-/** `FILE,nvme` names a disk behind an NVMe controller; what is left is for `openMedium`. */
-export function nvmeDisk(text: string): string | undefined {
-  const [file, ...words] = text.split(",");
-  return words.includes("nvme") ? [file, ...words.filter((w) => w !== "nvme")].join(",") : undefined;
+/** Controllers that a disk may be behind. */
+const CONTROLLERS = ["ide", "nvme", "virtio"] as const;
+export type Controller = (typeof CONTROLLERS)[number];
+
+/** `FILE,nvme` or `FILE,virtio` says what a disk is behind; what is left of the text is for `openMedium`. */
+export function behind(text: string): { controller: Controller; medium: string } {
+  const words = text.split(",");
+  const at = words.findIndex((word, n) => n > 0 && (CONTROLLERS as readonly string[]).includes(word));
+  if (at < 0) return { controller: "ide", medium: text };
+  return { controller: words[at] as Controller, medium: words.toSpliced(at, 1).join(",") };
 }
 
 /** What `FILE[,overlay]` on the command line means for a drive. */

@@ -16,7 +16,7 @@ import { unpack } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import type { VmTopology } from "../vmm/topology.ts";
-import { nvmeDisk, openMedium } from "./fileBlocks.ts";
+import { behind, type Controller, openMedium } from "./fileBlocks.ts";
 import { ENGINES as FUZZ_ENGINES } from "./fuzz/engine.ts";
 import { type FuzzOptions, fuzz } from "./fuzz/fuzz.ts";
 import { KINDS, type Kind } from "./fuzz/generate.ts";
@@ -40,6 +40,7 @@ interface RunWords {
   cpu: string;
   transport: "threaded" | "inline";
   engine: EngineKind;
+  rng?: boolean;
   deterministic?: boolean;
   record?: string;
   replay?: string;
@@ -147,25 +148,28 @@ function repeatable({ record, replay }: RunWords): NonNullable<RunOptions["deter
   };
 }
 
-/** Disks that are not NVMe. */
-const ideDisks = (words: RunWords): string[] => words.disk.filter((text) => nvmeDisk(text) === undefined);
+/** Media of the disks behind a controller, as `openMedium` takes them. */
+const disksOf = (words: RunWords, controller: Controller): string[] =>
+  words.disk.map(behind).flatMap((disk) => (disk.controller === controller ? disk.medium : []));
 
-/** NVMe disks, which need no firmware. */
+/** Cards in PCI slots, which need no firmware. */
 function cards(words: RunWords): Pick<RunOptions, "cards"> {
-  const nvme = words.disk.flatMap((text) => nvmeDisk(text) ?? []).map((text) => openMedium("disk", text));
-  return nvme.length ? { cards: { nvme } } : {};
+  const [nvme, virtioBlk] = (["nvme", "virtio"] as const).map((controller) =>
+    disksOf(words, controller).map((medium) => openMedium("disk", medium)),
+  );
+  return { cards: { nvme, virtioBlk, rng: words.rng ?? false } };
 }
 
 /** What goes with firmware: the VGA's ROM and the drives. */
 function pc(words: RunWords): Pick<RunOptions, "vgaBios" | "drives" | "keys" | "screen"> {
   const beside = join(dirname(words.bios ?? ""), "vgabios-stdvga.bin");
   const rom = words.vgabios ?? (existsSync(beside) ? beside : undefined);
-  if (ideDisks(words).length > (words.cdrom === undefined ? 4 : 3))
+  if (disksOf(words, "ide").length > (words.cdrom === undefined ? 4 : 3))
     throw new UsageError("--disk: at most four drives, the CD drive included");
   return {
     ...(rom !== undefined && { vgaBios: options.readInput("--vgabios", rom) }),
     drives: {
-      disks: ideDisks(words).map((file) => openMedium("disk", file)),
+      disks: disksOf(words, "ide").map((medium) => openMedium("disk", medium)),
       cdrom: words.cdrom === undefined ? null : openMedium("cdrom", words.cdrom),
       floppy: words.floppy === undefined ? null : openMedium("floppy", words.floppy),
     },
@@ -185,10 +189,11 @@ const runCommand = program
   .addOption(single("--vgabios <file>", "the VGA's ROM (default: vgabios-stdvga.bin beside the firmware)", word))
   .option(
     "--disk <file>",
-    "hard disk image on IDE, or ,nvme; with ,overlay what is written stays in memory; repeatable",
+    "hard disk image, on IDE, or with ,nvme or ,virtio; with ,overlay what is written stays in memory; repeatable",
     several,
     [],
   )
+  .option("--rng", "a virtio entropy device")
   .addOption(single("--cdrom <file>", "CD image", word))
   .addOption(single("--floppy <file>", "floppy disk image in drive A, ,overlay as with --disk", word))
   .addOption(single("--initrd <file>", "initial RAM disk, or Multiboot module", word))
@@ -262,7 +267,7 @@ const runCommand = program
     const needsBios = (["vgabios", "cdrom", "floppy", "keys", "screen"] as const).find(
       (name) => words[name] !== undefined,
     );
-    if (!bios && (needsBios || ideDisks(words).length)) {
+    if (!bios && (needsBios || disksOf(words, "ide").length)) {
       throw new UsageError(`--${needsBios ?? "disk"}: needs firmware that boots a PC's drives; name one with --bios`);
     }
     const mine = (["kernel", "initrd", "append"] as const).find((name) => words[name] !== undefined);

@@ -100,6 +100,11 @@ export class SnapshotFields {
     });
   }
 
+  /** Whatever is there, looked at by who knows it; undefined: nothing is. */
+  optional(field: string): unknown {
+    return this.fields[field];
+  }
+
   /** A nested object. */
   child(field: string): SnapshotFields {
     return new SnapshotFields(this.device, this.fields[field], this.name(field));

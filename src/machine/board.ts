@@ -55,6 +55,8 @@ export interface BoardOptions {
   readonly onDebugExit?: (status: number) => void;
   /** A machine that boots by firmware, and what it has for that. */
   readonly pc?: PcOptions;
+  /** Random bytes, for a device that gives them to the guest. */
+  readonly random: (into: Uint8Array) => void;
   /** Cards in PCI slots. */
   readonly cards?: Cards;
   /** Guest addresses mean other memory now: every vCPU must drop its translations before it goes on. */
@@ -205,6 +207,8 @@ export class Board {
       memory,
       timers,
       pci,
+      vcpus: options.vcpus,
+      random: options.random,
       message: (address, data) => this.#message(memory, address, data),
       log,
     });

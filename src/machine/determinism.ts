@@ -48,6 +48,14 @@ export function repeatableRandom(seed = 1n): () => bigint {
   };
 }
 
+/** Bytes from another fixed seed, for devices. */
+export function repeatableBytes(): (into: Uint8Array) => void {
+  const next = repeatableRandom(2n);
+  return (into) => {
+    for (let at = 0; at < into.length; at++) into[at] = Number(next() & 0xffn);
+  };
+}
+
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
 const unhex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g) ?? [], (b) => Number.parseInt(b, 16));
 

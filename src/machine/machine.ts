@@ -32,7 +32,13 @@ import { checkTopology, oneSocket } from "../vmm/topology.ts";
 import { acpiOf, acpiTables } from "./acpi.ts";
 import { Board } from "./board.ts";
 import { applyCpuState, CPU_SIGNATURE, resetVcpu, setFirmwareMtrrs } from "./cpuReset.ts";
-import { type DeterministicConfig, InputGate, repeatableRandom, WALL_CLOCK_SECONDS } from "./determinism.ts";
+import {
+  type DeterministicConfig,
+  InputGate,
+  repeatableBytes,
+  repeatableRandom,
+  WALL_CLOCK_SECONDS,
+} from "./determinism.ts";
 import { serveExit } from "./exits.ts";
 import { BIOS_PORT_WRITES, placeBiosData } from "./loader/bios.ts";
 import { loadKernel } from "./loader/load.ts";
@@ -64,7 +70,7 @@ export interface MachineConfig {
   readonly bios?: Uint8Array;
   /** Media of a machine that boots by firmware. */
   readonly drives?: Drives;
-  /** Cards in PCI slots: NVMe disks. */
+  /** Cards in PCI slots: disks on NVMe and virtio, entropy, a console. */
   readonly cards?: Cards;
   /** What firmware finds under these names in fw_cfg: option ROMs ("pci1234,1111.rom" for the VGA), settings. */
   readonly firmwareFiles?: Readonly<Record<string, Uint8Array>>;
@@ -227,6 +233,9 @@ export class Machine implements DeviceSide {
       onInit: (id) => this.#init(id),
       onStartup: (id, vector) => postSipi(this.#views[id], vector),
       ...(config.bios && { pc: { romSize: config.bios.length, drives: config.drives ?? {} } }),
+      random: config.deterministic
+        ? repeatableBytes()
+        : (into) => void crypto.getRandomValues(into as Uint8Array<ArrayBuffer>),
       ...(config.cards && { cards: config.cards }),
       ...(config.firmwareFiles && { firmwareFiles: config.firmwareFiles }),
       onMoved: () => this.#flushTranslations(),
