@@ -4,6 +4,7 @@ import { BlockError, type BlockSource } from "../block/block.ts";
 import { OverlayBlocks } from "../block/overlay.ts";
 import { floppyMedium } from "../block/padded.ts";
 import { SECTOR } from "../io/ataDisk.ts";
+import { keptBlocks } from "./keptBlocks.ts";
 import { reason, UsageError } from "./options.ts";
 
 export class FileBlocks implements BlockSource {
@@ -49,17 +50,17 @@ export function behind(text: string): { controller: Controller; medium: string }
   return { controller: words[at] as Controller, medium: words.toSpliced(at, 1).join(",") };
 }
 
-/** What `FILE[,overlay]` on the command line means for a drive. */
+/** What `FILE[,overlay[=FOLDER]]` on the command line means for a drive. */
 export type MediumKind = "disk" | "cdrom" | "floppy";
 
 /**
- * Opens an image. Disks and floppies are written into the file, or with `,overlay` into memory.
+ * Opens an image. Disks and floppies are written into the file, or with `,overlay` into memory, or into a folder.
  *
  * @throws UsageError that says what cannot be used, and why
  */
 export function openMedium(kind: MediumKind, text: string): BlockSource {
-  const overlay = /,overlay$/.test(text);
-  const file = overlay ? text.slice(0, -",overlay".length) : text;
+  const [, file = text, , folder] = /^(.*),overlay(=(.+))?$/.exec(text) ?? [];
+  const overlay = file !== text;
   const fail = (why: string): never => {
     throw new UsageError(`--${kind} ${file}: ${why}`);
   };
@@ -80,5 +81,10 @@ export function openMedium(kind: MediumKind, text: string): BlockSource {
   } catch (error) {
     return fail((error as Error).message);
   }
-  return overlay ? new OverlayBlocks(medium) : medium;
+  if (!overlay) return medium;
+  try {
+    return new OverlayBlocks(medium, folder === undefined ? undefined : keptBlocks(folder, medium.size));
+  } catch (error) {
+    return fail(error instanceof BlockError ? error.message : `${folder}: ${reason(error)}`);
+  }
 }

@@ -189,7 +189,7 @@ const runCommand = program
   .addOption(single("--vgabios <file>", "the VGA's ROM (default: vgabios-stdvga.bin beside the firmware)", word))
   .option(
     "--disk <file>",
-    "hard disk image, on IDE, or with ,nvme or ,virtio; with ,overlay what is written stays in memory; repeatable",
+    "hard disk image, on IDE, or with ,nvme or ,virtio; with ,overlay[=FOLDER] what is written stays in memory or in a folder; repeatable",
     several,
     [],
   )

@@ -13,6 +13,7 @@ describe.skipIf(!cloud)("Linux with NVMe disks", { timeout: 240_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "tabhyve-nvme-"));
   let shell: Shell;
   beforeAll(buildCommand, 300_000);
+  const md5 = (bytes: Buffer): string => createHash("md5").update(bytes).digest("hex");
   afterAll(async () => {
     await shell?.kill();
     rmSync(folder, { recursive: true });
@@ -26,7 +27,6 @@ describe.skipIf(!cloud)("Linux with NVMe disks", { timeout: 240_000 }, () => {
     writeFileSync(second, before);
     shell = new Shell(cloud!, "threaded", { args: ["--disk", `${first},nvme`, "--disk", `${second},overlay,nvme`] });
     await shell.boot();
-    const md5 = (bytes: Buffer): string => createHash("md5").update(bytes).digest("hex");
     expect(await shell.command("cat /sys/block/nvme0n1/size /sys/block/nvme1n1/size")).toBe("24576\n24576\n");
     expect(await shell.command("md5sum </dev/nvme0n1")).toContain(md5(before));
     await shell.command(
@@ -42,5 +42,28 @@ describe.skipIf(!cloud)("Linux with NVMe disks", { timeout: 240_000 }, () => {
     for (const n of [0, 1]) expect(await shell.command(`md5sum </dev/nvme${n}n1`)).toContain(md5(after));
     expect(await shell.command("grep nvme0q /proc/interrupts")).toMatch(/PCI-MSI.*nvme0q1/);
     expect(await shell.command("dmesg | grep -iE 'nvme|I/O error'")).not.toMatch(/error|timeout|reset/i);
+  });
+
+  it("finds what was flushed after its process was killed, in a folder that one process has at a time", async () => {
+    const image = join(folder, "base.img");
+    const kept = join(folder, "kept");
+    const before = Buffer.alloc(4 << 20, 0x11);
+    writeFileSync(image, before);
+    const args = ["--disk", `${image},nvme,overlay=${kept}`];
+    shell = new Shell(cloud!, "threaded", { args });
+    await shell.boot();
+    await shell.command(
+      "head -c 1048576 /proc/kallsyms | dd of=/dev/nvme0n1 bs=64k seek=10 iflag=fullblock conv=fsync",
+    );
+    const sum = await shell.command("md5sum </dev/nvme0n1");
+    expect(sum).not.toContain(md5(before));
+    const second = new Shell(cloud!, "inline", { args });
+    expect(await second.status).toBe(2);
+    expect(second.messages).toMatch(/base\.img: .*kept is in use by process \d+\n$/);
+    await shell.kill();
+    expect(readFileSync(image).equals(before)).toBe(true);
+    shell = new Shell(cloud!, "threaded", { args });
+    await shell.boot();
+    expect(await shell.command("md5sum </dev/nvme0n1")).toBe(sum);
   });
 });
