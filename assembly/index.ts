@@ -22,6 +22,7 @@ import { codeBreakpoint, DR6_BS, raiseDebug } from "./sys/debug";
 import { deliver, escalate, KIND_ICEBP } from "./sys/deliver";
 import { IF, RF, TF, updateMode } from "./sys/mode";
 import { finishTask, taskException } from "./sys/task";
+import { settleShadow } from "./sys/segment";
 import { takeStartup } from "./startup";
 import { getRflags, setArithmeticFlags } from "./sem/flags";
 import { guestNs } from "./time";
@@ -182,6 +183,7 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
     const rest = go(c, u, budget);
     c.icount += budget - rest;
     left -= budget - rest;
+    if (c.shadow) settleShadow(c);
     if (c.batchCount) compileWaiting(c);
     const status = c.status;
     if (status == STATUS_BUDGET) {

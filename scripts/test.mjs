@@ -10,7 +10,7 @@ const { buildBrowser, buildNode } = await import("./build-node.mjs");
 await buildCore();
 await buildNode();
 await buildBrowser();
-must("node", ["scripts/guests.mjs", "--optional", "cloud", "vmlinux", "virtio"]);
+must("node", ["scripts/guests.mjs", "--optional", "cloud", "vmlinux", "virtio", "pc"]);
 must("node", ["scripts/test-tools.mjs"]);
 if (!process.argv.includes("--no-lint")) must("npm", ["run", "-s", "check"]);
 must(join(root, "node_modules/.bin/vitest"), ["run", ...process.argv.slice(2).filter((a) => a !== "--no-lint")]);

@@ -2,10 +2,11 @@
  * Which blocks came from which page of backing memory. A record for each page that holds code, in the arena:
  *
  *      0 host page u32     4 next record u32     8 lines u64 (bit i: bytes 64i..64i+63 are code)
- *     16 first list node u32 {block u32, next u32}
+ *     16 first list node u32 {block u32, next u32, first byte in the page u32, byte after the last u32}
  *     20 first list node u32 {region record u32, next u32}: compiled regions with code of the page (assembly/jit/tier.ts)
  *
- * A write to a line without code leaves the blocks alone; a write to one with code drops every block of the page.
+ * A write drops the blocks of which it has hit bytes, and then the page's regions: real-mode programs keep their variables
+ * beside their code. Lines only say quickly that there is nothing to look for.
  */
 import {
   Vcpu, AREA_BLOCKS, AREA_ARENA, AREA_END, BLOCK_BUCKETS, STAT_BLOCKS_DROPPED, V_DROP_ALL, V_DROP_PAGES,
@@ -72,13 +73,18 @@ export function addToPage(c: Vcpu, hostPage: usize, from: u32, to: u32, block: u
     store<u32>(head, <u32>r);
   }
   if (!load<u64>(r, 8)) unwriteOwn(c, hostPage);
-  let lines: u64 = 0;
-  for (let line = from >> 6; line <= (to - 1) >> 6; line++) lines |= <u64>1 << line;
-  store<u64>(r, load<u64>(r, 8) | lines, 8);
-  const node = allocate(8);
+  store<u64>(r, load<u64>(r, 8) | linesOf(from, to), 8);
+  const node = allocate(16);
   store<u32>(node, <u32>block);
   store<u32>(node, load<u32>(r, 16), 4);
+  store<u32>(node, from, 8);
+  store<u32>(node, to, 12);
   store<u32>(r, <u32>node, 16);
+}
+
+/** Bits of the lines that bytes [from, to) of a page are in. */
+function linesOf(from: u32, to: u32): u64 {
+  return (<u64>2 << ((to - 1) >> 6)) - (<u64>1 << (from >> 6));
 }
 
 /** Notes that a region has code of a page, if it is one with blocks. */
@@ -108,35 +114,64 @@ export function unhookRegion(c: Vcpu, r: usize): void {
   }
 }
 
-/** Bytes [host, host + size) of one page were written: drops the page's blocks if code was among them. */
-export function dropLines(c: Vcpu, host: usize, size: u32): void {
+/** The record of a page that has code in the lines of [host, host + size), or 0. */
+function pageWithCode(c: Vcpu, host: usize, size: u32): usize {
   const r = findPage(c, host & ~0xfff);
   // No blocks: the bit is left over from an emptied arena, or from code that could not be decoded to its end.
   if (!r || !load<u64>(r, 8)) {
     forgetCode(c, host);
-    return;
+    return 0;
   }
   const from = <u32>host & 0xfff;
-  let lines: u64 = 0;
-  for (let line = from >> 6; line <= (from + size - 1) >> 6; line++) lines |= <u64>1 << line;
-  if (load<u64>(r, 8) & lines) dropPage(c, r);
+  return load<u64>(r, 8) & linesOf(from, from + size) ? r : 0;
 }
 
-function dropPage(c: Vcpu, r: usize): void {
+/** Whether a block of this vCPU has been made of bytes of [host, host + size), which lie in one page. */
+export function codeAt(c: Vcpu, host: usize, size: u32): bool {
+  const r = pageWithCode(c, host, size);
+  if (!r) return false;
+  const from = <u32>host & 0xfff, to = from + size;
   for (let node: usize = load<u32>(r, 16); node; node = load<u32>(node, 4)) {
-    // A dead block keeps its place in the hash chain under a key that nothing has; links to it are sent on.
-    const head: usize = load<u32>(node);
-    store<u32>(head - 32, 0xffffffff);
-    store<u16>(head, <u16>OP_NEXT);
-    store<u16>(head, load<u16>(head, 24), 2);
-    bump(c, STAT_BLOCKS_DROPPED);
+    if (load<u32>(node, 8) < to && from < load<u32>(node, 12)) return true;
   }
+  return false;
+}
+
+/** Bytes [host, host + size) of one page were written: drops the blocks of which they are, and the page's regions. */
+export function dropBytes(c: Vcpu, host: usize, size: u32): void {
+  const r = pageWithCode(c, host, size);
+  if (!r) return;
+  const from = <u32>host & 0xfff, to = from + size;
+  let lines: u64 = 0, dropped = false, link = r + 16;
+  for (let node: usize = load<u32>(link); node; node = load<u32>(link)) {
+    if (load<u32>(node, 8) < to && from < load<u32>(node, 12)) {
+      dropBlock(c, load<u32>(node));
+      dropped = true;
+      store<u32>(link, load<u32>(node, 4));
+    } else {
+      lines |= linesOf(load<u32>(node, 8), load<u32>(node, 12));
+      link = node + 4;
+    }
+  }
+  if (!dropped) return;
   for (let node: usize = load<u32>(r, 20); node; node = load<u32>(node, 4)) unhookRegion(c, load<u32>(node));
-  store<u32>(r, 0, 16);
   store<u32>(r, 0, 20);
-  store<u64>(r, 0, 8);
-  forgetCode(c, load<u32>(r));
+  store<u64>(r, lines, 8);
+  if (!lines) forgetCode(c, host);
   newCodeGeneration(c);
+}
+
+/** Takes a block out of its hash chain, unless it was dropped with its other page; links to it are sent on. */
+function dropBlock(c: Vcpu, head: usize): void {
+  const host: usize = load<u32>(head - 32);
+  if (!host) return;
+  let link = blockBucket(c, host, load<u32>(head - 28));
+  while (load<u32>(link) != <u32>head) link = load<u32>(link) - 24;
+  store<u32>(link, load<u32>(head - 24));
+  store<u32>(head - 32, 0);
+  store<u16>(head, <u16>OP_NEXT);
+  store<u16>(head, load<u16>(head, 24), 2);
+  bump(c, STAT_BLOCKS_DROPPED);
 }
 
 /** Does what others have asked for: drops code that they have overwritten (src/vcpu/drop.ts), and write translations. */
@@ -147,6 +182,6 @@ export function takeDrops(c: Vcpu): void {
   for (let i: usize = 0; i < DROP_SLOTS; i++) {
     if (!load<u32>(base + (i << 2), V_DROP_PAGES)) continue;
     const entry = atomic.xchg<u32>(base + V_DROP_PAGES + (i << 2), 0), first = entry >> 6 & 63, last = entry & 63;
-    dropLines(c, <usize>(entry & 0xfffff000) + <usize>(first << 6), (last - first + 1) << 6);
+    dropBytes(c, <usize>(entry & 0xfffff000) + <usize>(first << 6), (last - first + 1) << 6);
   }
 }

@@ -9,12 +9,13 @@ import {
 import { raiseError, GP, SS, AC } from "../exception";
 import { MODIFY, WRITE } from "../sem/kinds";
 import { noteDirty } from "./dirty";
-import { noteWritable } from "./pageword";
+import { noteWritable, vcpuCount } from "./pageword";
 import { hostRead, hostWrite } from "./phys";
 import { tlbEntry, tlbFill, tlbReuse } from "./tlb";
 import { walk, walkPage, NO_GPA, ACCESS_WRITE, ACCESS_USER, ACCESS_IMPLICIT } from "./walk";
 import { careful, deviceRead, deviceValue, overlayStaged, stageMemory, stagesAll } from "./stage";
 import { ARMED_DATA, note, ON_READ, ON_WRITE } from "./watch";
+import { codeAt } from "../decode/pages";
 import { bump } from "../stat";
 import { canonical } from "./linear";
 
@@ -148,9 +149,12 @@ export function writeAs(c: Vcpu, linear: u64, size: u32, use: i32, access: u32, 
     const host = hostWrite(gpa);
     // The CPU's own writes, which fill no entry, count as well until this thread is asked.
     // After a staged write to the same bytes this one must be staged, too.
-    if (host && noteWritable(c, host) && !stagesAll && !overlayStaged(c, host, size, 0)) {
+    const plain = host != 0 && noteWritable(c, host);
+    // Beside code, where nobody else can be making a block of these bytes meanwhile: without an entry in the TLB.
+    const beside = host != 0 && !plain && vcpuCount() == 1 && !codeAt(c, host, size);
+    if ((plain || beside) && !stagesAll && !overlayStaged(c, host, size, 0)) {
       noteDirty(host);
-      if (access == (userBit(c) | ACCESS_WRITE)) {
+      if (plain && access == (userBit(c) | ACCESS_WRITE)) {
         bump(c, STAT_TLB_FILLS_WRITE);
         tlbFill(c, AREA_TLB_WRITE, asked, host & ~0xfff, page);
       }

@@ -30,7 +30,7 @@
  *     slot   empty --i--> page --asked one: dropped, bit cleared--> empty
  *
  * Bits may be set without need, never missing. The code bit goes when the page's blocks have been dropped (forgetCode),
- * on the thread that set it: no code --noteCode--> being decoded --addToPage--> code --dropPage--> no code.
+ * on the thread that set it: no code --noteCode--> being decoded --addToPage--> code --dropBytes--> no code.
  */
 import {
   Vcpu, AREA_TLB_WRITE, ATTENTION_DROP, CONTROL_BASE, C_PAGE_WORDS, C_VCPU_COUNT, STAT_UNWRITES, TLB_ENTRIES, VCPU_BASE,

@@ -16,7 +16,7 @@ import { noteDirty } from "./dirty";
 import { postCode } from "./pageword";
 import { hostWrite } from "./phys";
 import { hideTlb } from "./tlb";
-import { dropLines } from "../decode/pages";
+import { dropBytes } from "../decode/pages";
 import { apicEnabled, apicRead, apicWrite, apicValue, APIC_SELF_IPI, APICBASE_X2APIC } from "../apic";
 import { portShadow } from "../ports";
 import { vgaHas, vgaRead, vgaWrite } from "../vga";
@@ -199,7 +199,7 @@ export function writeHost(c: Vcpu, host: usize, from: usize, size: u32): void {
   noteDirty(host);
   if (postCode(c, host, size)) {
     bump(c, STAT_CODE_WRITES);
-    dropLines(c, host, size);
+    dropBytes(c, host, size);
   }
 }
 

@@ -14,7 +14,7 @@ import { AR_UNUSABLE, segAr, segBase, segLimit, segmentLinear, segSelector, setS
 import { stackLinear, stackMask } from "../mem/stack";
 import { arithmeticFlags, setArithmeticFlags, ZF } from "../sem/flags";
 import { updateMode } from "./mode";
-import { operand, putReg, readOperand, readOperandPiece, readPiece, writeMem } from "./operand";
+import { operand, putReg, readOperand, readOperandPiece, readPiece, thisRip, writeMem } from "./operand";
 import {
   arOf, baseOf, desc, descAt, descHigh, dplOf, fetchDescriptor, fetchHigh, gpSelector, isConforming, isNull,
   isPresent, isReadable, isSystem, isWritable, limitOf, loadDescriptor, setNull, touchDescriptor, typeOf, TYPE_LDT,
@@ -58,12 +58,24 @@ export function loadSegment(c: Vcpu, s: u32, selector: u32): bool {
   return true;
 }
 
+/** RIP of the instruction that has set the shadow. */
+let shadowFrom: u64 = 0;
+
+/** After blocks have run: a shadow of MOV SS or POP SS that is not the last instruction's has passed. */
+export function settleShadow(c: Vcpu): void {
+  if (c.shadow == 2 && c.rip - shadowFrom - 1 >= MAX_LENGTH) c.shadow = 0;
+}
+/** Bytes of the longest instruction. */
+const MAX_LENGTH: u64 = 15;
+
 /**
  * MOV SS and POP SS hold off interrupts and debug traps for one instruction (SDM vol. 3, 6.8.3). With breakpoints armed
- * the outer loop must see that instruction by itself; otherwise it is enough that it sees the shadow at all.
+ * the outer loop must see that instruction by itself; otherwise it is enough that it sees the shadow at all, if it has not
+ * passed meanwhile (settleShadow).
  */
-function shadowStack(c: Vcpu): void {
+function shadowStack(c: Vcpu, u: usize): void {
   c.shadow = 2;
+  shadowFrom = thisRip(c, u);
   if (c.armed) atomic.or<i32>(changetype<usize>(c) + V_ATTENTION, ATTENTION_POSTED);
 }
 
@@ -72,7 +84,7 @@ export function movSE(c: Vcpu, u: usize): bool {
   const s = <u32>uD(u) & 7;
   if (!readOperand(c, u, uS(u), 1)) return false;
   if (!loadSegment(c, s, <u32>operand)) return false;
-  if (s == SEG_SS) shadowStack(c);
+  if (s == SEG_SS) shadowStack(c, u);
   return true;
 }
 
@@ -107,7 +119,7 @@ export function popS(c: Vcpu, u: usize): bool {
   const s = <u32>uD(u);
   if (!loadSegment(c, s, <u32>value)) return false;
   c.set_gpr(4, (rsp & ~mask) | ((sp + size) & mask));
-  if (s == SEG_SS) shadowStack(c);
+  if (s == SEG_SS) shadowStack(c, u);
   return true;
 }
 

@@ -5,7 +5,7 @@
  *
  * The decoder leaves the segment of the rSI operand in that operand's slot (d or s).
  */
-import { Vcpu, MODE_CODE64, SEG_ES, STATUS_RESUME, V_GPR } from "../gen/layout";
+import { Vcpu, MODE_ALIGN, MODE_CODE64, SEG_ES, STATUS_RESUME, V_GPR } from "../gen/layout";
 import { uAddr, uD, uFlags, uS, uSize, UF_REP, UF_REPNE } from "../decode/uop";
 import { readPtr, writePtr, rdz, value, wrz } from "../mem/access";
 import { segmentLinear } from "../mem/segment";
@@ -68,6 +68,9 @@ export function again(c: Vcpu, u: usize): bool {
 /** Whether a repeated instruction must do one element and come back: careful path, single-stepping. */
 @inline export function oneByOne(c: Vcpu): bool { return c.slow != 0 || (c.rflags & TF) != 0; }
 
+/** Whether elements may be moved many at a time: upwards, and where nobody asks whether each is aligned. */
+@inline function inRuns(c: Vcpu): bool { return !(c.rflags & DF) && !(c.mode & MODE_ALIGN); }
+
 /** Elements from `offset` upwards that lie in one page and do not wrap around the address size; at least 1. */
 export function inPage(offset: u64, linear: u64, z: u32, mask: u64): u64 {
   const page = (4096 - (linear & 0xfff)) >> z, wrap = mask - offset;
@@ -102,7 +105,7 @@ export function movs(c: Vcpu, u: usize): bool {
   let count: u64 = rep ? getCount(c, a) : 1;
   if (rep) extendIndexes(c, a, true);
   if (!count) return true;
-  const step = stride(c, u), single = oneByOne(c), bulk = rep && !single && !(c.rflags & DF);
+  const step = stride(c, u), single = oneByOne(c), bulk = rep && !single && inRuns(c);
   let budget: u64 = SLICE;
   while (true) {
     const si = getGpr(c, 6, a), di = getGpr(c, 7, a);
@@ -120,7 +123,7 @@ export function movs(c: Vcpu, u: usize): bool {
     if (n > 1 && !(c.mode & MODE_CODE64) && !(fits(c, s, si, n << z, false) && fits(c, SEG_ES, di, n << z, true))) n = 1;
     if (n > 1 || (<u32>src & 0xfff) + size <= 4096) {
       if (!element(c, SEG_ES, di, size, true)) return false;
-      const to = writePtr(c, elementAt, size, WRITE);
+      const to = writePtr(c, elementAt, <u32>n << z, WRITE);
       if (!to) return false;
       if (n == 1) memory.copy(to, from, size);
       else copyUp(to, from, <usize>n << z, z);
@@ -153,7 +156,7 @@ export function stos(c: Vcpu, u: usize): bool {
   let count: u64 = rep ? getCount(c, a) : 1;
   if (rep) extendIndexes(c, a, false);
   if (!count) return true;
-  const step = stride(c, u), single = oneByOne(c), bulk = rep && !single && !(c.rflags & DF);
+  const step = stride(c, u), single = oneByOne(c), bulk = rep && !single && inRuns(c);
   let budget: u64 = SLICE;
   while (true) {
     const di = getGpr(c, 7, a);
@@ -168,7 +171,7 @@ export function stos(c: Vcpu, u: usize): bool {
     if (n == 1) {
       if (!wrz(c, linear, z, v)) return false;
     } else {
-      const to = writePtr(c, linear, size, WRITE);
+      const to = writePtr(c, linear, <u32>n << z, WRITE);
       if (!to) return false;
       fill(to, z, v, <usize>n << z);
     }

@@ -132,7 +132,9 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     onState: (state, why) => {
       if (why && (state === "off" || state === "failed")) end(...statusOf(why));
     },
-    ...(options.verbose && { log: (channel: string, text: string) => say(`[${channel}] ${text}`) }),
+    ...(options.verbose
+      ? { log: (channel: string, text: string) => say(`[${channel}] ${text}`) }
+      : options.bios && { log: complaints }),
   });
 
   const onSignal = (signal: NodeJS.Signals) => end(STATUS.SIGNAL + constants.signals[signal]);
@@ -207,6 +209,12 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     closeSync(stats);
   }
   return status;
+}
+
+/** Where firmware says on its debug port that it boots nothing: a run without a screen would be silent. */
+function complaints(channel: string, text: string): void {
+  if (channel === "debugport" && /boot failed|no bootable/i.test(text))
+    say(`tabhyve: the firmware says: ${text.trim()}`);
 }
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);

@@ -5,6 +5,7 @@ import { constants } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, Option } from "commander";
+import type { BlockSource } from "../block/block.ts";
 import { CPU_MODELS } from "../isa/cpuModel.ts";
 import type { Width } from "../isa/operand.ts";
 import { embeddedGuest } from "../machine/embedded/index.ts";
@@ -16,7 +17,7 @@ import { unpack } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import type { VmTopology } from "../vmm/topology.ts";
-import { behind, type Controller, openMedium } from "./fileBlocks.ts";
+import { behind, type Controller, isUrl, type MediumKind, openMedium } from "./fileBlocks.ts";
 import { ENGINES as FUZZ_ENGINES } from "./fuzz/engine.ts";
 import { type FuzzOptions, fuzz } from "./fuzz/fuzz.ts";
 import { KINDS, type Kind } from "./fuzz/generate.ts";
@@ -28,6 +29,9 @@ import { type RunOptions, run, STATUS } from "./run.ts";
 const ENGINES: readonly EngineKind[] = ["interp", "jit", "auto"];
 
 const DEFAULT_MEMORY = 256 * 2 ** 20;
+
+/** A line for the person, beside what the guest says. */
+const say = (line: string): void => void process.stderr.write(`tabhyve: ${line}\n`);
 
 interface RunWords {
   kernel?: string;
@@ -152,26 +156,49 @@ function repeatable({ record, replay }: RunWords): NonNullable<RunOptions["deter
 const disksOf = (words: RunWords, controller: Controller): string[] =>
   words.disk.map(behind).flatMap((disk) => (disk.controller === controller ? disk.medium : []));
 
-/** Cards in PCI slots, which need no firmware. */
-function cards(words: RunWords): Pick<RunOptions, "cards"> {
-  const [nvme, virtioBlk] = (["nvme", "virtio"] as const).map((controller) =>
-    disksOf(words, controller).map((medium) => openMedium("disk", medium)),
-  );
-  return { cards: { nvme, virtioBlk, rng: words.rng ?? false } };
+/** Opens disks in their order, so that what is told of them is in order, too. */
+async function disks(words: RunWords, controller: Controller): Promise<BlockSource[]> {
+  const all: BlockSource[] = [];
+  for (const medium of disksOf(words, controller)) {
+    refuseUnrepeatable(words, medium);
+    all.push(await openMedium("disk", medium, say));
+  }
+  return all;
 }
 
-/** What goes with firmware: the VGA's ROM and the drives. */
-function pc(words: RunWords): Pick<RunOptions, "vgaBios" | "drives" | "keys" | "screen"> {
+function refuseUnrepeatable(words: RunWords, medium: string): void {
+  if (!words.deterministic || !isUrl(medium)) return;
+  throw new UsageError(`${medium}: when a server answers is not repeatable; leave out --deterministic, or fetch it`);
+}
+
+/** Cards in PCI slots, which need no firmware. */
+async function cards(words: RunWords): Promise<Pick<RunOptions, "cards">> {
+  const nvme = await disks(words, "nvme");
+  return { cards: { nvme, virtioBlk: await disks(words, "virtio"), rng: words.rng ?? false } };
+}
+
+/** Places on the two IDE channels. */
+const IDE_DRIVES = 4;
+
+/** What goes with firmware: the VGA's ROM and the drives. With four disks there is no room for a CD drive. */
+async function pc(words: RunWords): Promise<Pick<RunOptions, "vgaBios" | "drives" | "keys" | "screen">> {
   const beside = join(dirname(words.bios ?? ""), "vgabios-stdvga.bin");
   const rom = words.vgabios ?? (existsSync(beside) ? beside : undefined);
-  if (disksOf(words, "ide").length > (words.cdrom === undefined ? 4 : 3))
+  if (disksOf(words, "ide").length > (words.cdrom === undefined ? IDE_DRIVES : IDE_DRIVES - 1))
     throw new UsageError("--disk: at most four drives, the CD drive included");
+  const removable = async (kind: MediumKind, medium: string | undefined): Promise<BlockSource | null> => {
+    if (medium === undefined) return null;
+    refuseUnrepeatable(words, medium);
+    return openMedium(kind, medium, say);
+  };
+  const ide = await disks(words, "ide");
+  const cdrom = await removable("cdrom", words.cdrom);
   return {
     ...(rom !== undefined && { vgaBios: options.readInput("--vgabios", rom) }),
     drives: {
-      disks: disksOf(words, "ide").map((medium) => openMedium("disk", medium)),
-      cdrom: words.cdrom === undefined ? null : openMedium("cdrom", words.cdrom),
-      floppy: words.floppy === undefined ? null : openMedium("floppy", words.floppy),
+      disks: ide,
+      ...((cdrom || ide.length < IDE_DRIVES) && { cdrom }),
+      floppy: await removable("floppy", words.floppy),
     },
     ...(words.keys && { keys: words.keys }),
     ...(words.screen !== undefined && { screen: words.screen }),
@@ -189,13 +216,13 @@ const runCommand = program
   .addOption(single("--vgabios <file>", "the VGA's ROM (default: vgabios-stdvga.bin beside the firmware)", word))
   .option(
     "--disk <file>",
-    "hard disk image, on IDE, or with ,nvme or ,virtio; with ,overlay[=FOLDER] what is written stays in memory or in a folder; repeatable",
+    "hard disk image or its URL, on IDE, or with ,nvme or ,virtio; with ,overlay[=FOLDER] what is written stays in memory or in a folder; repeatable",
     several,
     [],
   )
   .option("--rng", "a virtio entropy device")
-  .addOption(single("--cdrom <file>", "CD image", word))
-  .addOption(single("--floppy <file>", "floppy disk image in drive A, ,overlay as with --disk", word))
+  .addOption(single("--cdrom <file>", "CD image, or its URL", word))
+  .addOption(single("--floppy <file>", "floppy disk image in drive A, or its URL; ,overlay as with --disk", word))
   .addOption(single("--initrd <file>", "initial RAM disk, or Multiboot module", word))
   .addOption(single("--append <line>", "kernel command line", word))
   .addOption(single("--memory <size>", "guest RAM", options.parseMemory).default(DEFAULT_MEMORY, "256M"))
@@ -281,8 +308,8 @@ const runCommand = program
       : saved && parseTopology(saved.topology);
     const kernel = words.kernel === undefined ? embeddedGuest() : options.readInput("--kernel", words.kernel);
     const status = await run(core(), {
-      ...(bios ? { bios, ...pc(words) } : { kernel }),
-      ...cards(words),
+      ...(bios ? { bios, ...(await pc(words)) } : { kernel }),
+      ...(await cards(words)),
       kernelName: words.kernel === undefined ? "tabhyve" : basename(words.kernel),
       ...(initrd && { initrd }),
       ...(words.append !== undefined && { append: words.append }),

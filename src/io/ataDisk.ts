@@ -351,6 +351,7 @@ export class AtaDisk extends IdeDrive {
       heads: this.#heads,
       sectors: this.#sectors,
       cache: this.#cache,
+      resetResult: this.resetResult,
     });
   }
 

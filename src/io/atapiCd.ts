@@ -123,7 +123,7 @@ export class AtapiCd extends IdeDrive {
         this.offer("pio-out", new Uint8Array(PACKET_SIZE), false);
         return;
       case 0xa1: // IDENTIFY PACKET DEVICE
-        this.offer("pio-in", identifyCd(this.#serial, this.#mode));
+        this.offer("pio-in", identifyCd(this.#serial, this.#mode, this.resetResult));
         return;
       case 0xec: // IDENTIFY DEVICE and READ SECTORS are refused with the signature (9.12)
       case 0x20:

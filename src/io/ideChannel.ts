@@ -19,6 +19,7 @@ import type { AtaDisk, AtaDiskV1 } from "./ataDisk.ts";
 import type { AtapiCd, AtapiCdV1 } from "./atapiCd.ts";
 import { allOnes } from "./byteAccess.ts";
 import { BSY, type IdeCable, type IdeDrive, REGISTER } from "./ideDrive.ts";
+import { resetResult } from "./ideIdentify.ts";
 import type { SnapshotFields } from "./snapshotFields.ts";
 
 const CONTROL_NIEN = 0x02;
@@ -122,6 +123,11 @@ export class IdeChannel implements IdeCable {
 
   dmaRequest(drive: IdeDrive): void {
     if (this.#bmCommand & BM_START && drive === this.#drive) this.#transfer();
+  }
+
+  resetResult(drive: IdeDrive): number {
+    const [first, second] = this.#options.drives;
+    return resetResult(drive === second, first === undefined || second === undefined);
   }
 
   #capable(): number {

@@ -52,6 +52,8 @@ export interface IdeCable {
   interrupt(drive: IdeDrive, asserted: boolean): void;
   /** The drive wants its buffer moved by DMA; the bus master calls `dma` when it is ready. */
   dmaRequest(drive: IdeDrive): void;
+  /** Word 93 of its IDENTIFY data. */
+  resetResult(drive: IdeDrive): number;
 }
 
 export abstract class IdeDrive {
@@ -77,6 +79,10 @@ export abstract class IdeDrive {
 
   connect(cable: IdeCable): void {
     this.cable = cable;
+  }
+
+  protected get resetResult(): number {
+    return this.cable?.resetResult(this) ?? 0;
   }
 
   /** A medium's answer is awaited. */

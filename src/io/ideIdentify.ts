@@ -13,7 +13,15 @@ export interface DiskIdentity {
   readonly heads: number;
   readonly sectors: number;
   readonly cache: boolean;
+  /** See resetResult. */
+  readonly resetResult: number;
 }
+
+/**
+ * Word 93: what a drive has found at a hardware reset (8.15.62), on an 80-conductor cable with the places set by jumpers.
+ * Drive 0 has bits 7:0: it answers for an absent drive 1, or that has asserted DASP- and PDIAG-. Drive 1 has bits 12:8.
+ */
+export const resetResult = (second: boolean, alone: boolean): number => (second ? 0x6b00 : alone ? 0x604b : 0x603b);
 
 const FIRMWARE = "1.0";
 /** ATA-4 to ATA-6. */
@@ -84,13 +92,12 @@ export function identifyDisk(d: DiskIdentity): Uint8Array {
   const write = d.cache ? 0x20 : 0;
   w.set(82, 0x0060, 0x7400, 0x4000, 0x0040 | write, 0x3400, 0x4000);
   w.set(88, modes(5, 0x40, d.mode));
-  // Device 0 has found itself by its jumper; 80-conductor cable.
-  w.set(93, 0x604b);
+  w.set(93, d.resetResult);
   w.set32(100, d.total % 2 ** 32).set32(102, Math.floor(d.total / 2 ** 32));
   return w.finish();
 }
 
-export function identifyCd(serial: string, mode: number): Uint8Array {
+export function identifyCd(serial: string, mode: number, result: number): Uint8Array {
   const w = new Words();
   // ATAPI, CD-ROM, removable; DRQ within 50 µs; packets of 12 bytes.
   w.set(0, 0x85c0);
@@ -102,6 +109,6 @@ export function identifyCd(serial: string, mode: number): Uint8Array {
   // PACKET and DEVICE RESET.
   w.set(82, 0x0210, 0x4000, 0x4000, 0x0210, 0x0000, 0x4000);
   w.set(88, modes(5, 0x40, mode));
-  w.set(93, 0x604b);
+  w.set(93, result);
   return w.finish();
 }

@@ -3,10 +3,12 @@ import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { BlobBlocks } from "../../src/block/blob.ts";
 import { BlockError, type BlockSource } from "../../src/block/block.ts";
+import { cutOff } from "../../src/block/cutOff.ts";
 import { HttpBlocks } from "../../src/block/http.ts";
 import { MemoryBlocks } from "../../src/block/memory.ts";
 import { OverlayBlocks } from "../../src/block/overlay.ts";
 import { PaddedBlocks } from "../../src/block/padded.ts";
+import { ToldBlocks } from "../../src/block/told.ts";
 import { SnapshotError } from "../../src/shared/device.ts";
 import { Random } from "../io/fakes.ts";
 
@@ -143,5 +145,72 @@ describe("http", () => {
     await expect(HttpBlocks.open("http://localhost:1/x.img")).rejects.toThrow("(CORS)");
     const changing = await HttpBlocks.open((await serve(bytes, "changes")).url);
     await expect(changing.read(100_000, new Uint8Array(10))).rejects.toThrow("has changed");
+  });
+});
+
+describe("a medium that fails while it is used", () => {
+  it("is told of once for each message, whether it answers at once or later", async () => {
+    for (const later of [false, true]) {
+      let why = "";
+      const fail = () => {
+        if (!why) return;
+        if (later) return Promise.reject(new BlockError(why));
+        throw new BlockError(why);
+      };
+      const base: BlockSource = { size: 512, readOnly: false, read: fail, write: fail, flush: fail };
+      const told: string[] = [];
+      const medium = new ToldBlocks(base, (line) => told.push(line));
+      await medium.read(0, new Uint8Array(1));
+      for (why of ["a", "a", "b", "a"]) {
+        await expect((async () => medium.read(0, new Uint8Array(1)))()).rejects.toThrow(BlockError);
+        await expect((async () => medium.write(0, new Uint8Array(1)))()).rejects.toThrow(why);
+        await expect((async () => medium.flush())()).rejects.toThrow(why);
+      }
+      expect(told).toEqual(["a", "b"]);
+    }
+  });
+});
+
+describe("an image whose end is missing", () => {
+  const partitioned = (types: number[], sectors: number): Uint8Array => {
+    const bytes = new Uint8Array(512 * 100);
+    const view = new DataView(bytes.buffer);
+    view.setUint16(510, 0xaa55, true);
+    types.forEach((type, n) => {
+      bytes[446 + 16 * n + 4] = type;
+      view.setUint32(446 + 16 * n + 8, 10, true);
+      view.setUint32(446 + 16 * n + 12, sectors - 10, true);
+    });
+    return bytes;
+  };
+  const disk = (bytes: Uint8Array) => cutOff(new MemoryBlocks(bytes), "disk");
+
+  it("is found by its partition table", async () => {
+    expect(await disk(partitioned([0x83], 100))).toBeUndefined();
+    expect(await disk(partitioned([0, 0x83], 101))).toBe(
+      "is cut off: partition 2 ends at byte 51712, the image at 51200",
+    );
+    // A protective entry, no entry, code where a table would be, no signature.
+    expect(await disk(partitioned([0xee], 2000))).toBeUndefined();
+    expect(await disk(partitioned([0], 2000))).toBeUndefined();
+    const code = partitioned([0x83], 2000);
+    code[446] = 0x33;
+    expect(await disk(code)).toBeUndefined();
+    const plain = partitioned([0x83], 2000);
+    plain[510] = 0;
+    expect(await disk(plain)).toBeUndefined();
+  });
+
+  it("is found by a CD's volume descriptor", async () => {
+    const bytes = new Uint8Array(30 * 2048);
+    const view = new DataView(bytes.buffer);
+    bytes.set(new TextEncoder().encode("\x01CD001"), 0x8000);
+    view.setUint16(0x8000 + 128, 2048, true);
+    const cd = () => cutOff(new MemoryBlocks(bytes), "cdrom");
+    view.setUint32(0x8000 + 80, 30, true);
+    expect(await cd()).toBeUndefined();
+    view.setUint32(0x8000 + 80, 31, true);
+    expect(await cd()).toBe("is cut off: its volume ends at byte 63488, the image at 61440");
+    expect(await cutOff(new MemoryBlocks(bytes.subarray(0, 0x8000)), "cdrom")).toBeUndefined();
   });
 });

@@ -1,7 +1,10 @@
 /** What cannot be used: one line on stderr that says what and why, status 2, and nothing else. */
-import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, statSync, truncateSync, utimesSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openMedium } from "../../src/cli/fileBlocks.ts";
 import { built, ROOT, Scratch, tabhyve } from "./command.ts";
 
 const scratch = new Scratch();
@@ -160,6 +163,71 @@ describe("an option", () => {
       await refused(["run", "--bios", bios, ...words], why);
     }
   }, 20_000);
+  it("media on servers, and media that change", async () => {
+    const bios = scratch.file("zeros", new Uint8Array(4096));
+    const image = new Uint8Array(51_200);
+    const server = createServer(({ url, headers }, response) => {
+      const range = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? "");
+      if (url === "/none") response.writeHead(404).end();
+      else if (url === "/whole" || !range) response.end(image);
+      else {
+        const [from, to] = [Number(range[1]), Number(range[2])];
+        const size = url === "/odd" ? 1000 : image.length;
+        response.writeHead(206, { "content-range": `bytes ${from}-${to}/${size}` }).end(image.subarray(from, to + 1));
+      }
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    try {
+      const { port } = server.address() as AddressInfo;
+      const at = `http://127.0.0.1:${port}`;
+      for (const [words, why] of [
+        [["--disk", `${at}/none`], /--disk \S+\/none: the server answered 404/],
+        [["--cdrom", `${at}/whole`], /--cdrom \S+: the server does not send parts of a file/],
+        [["--disk", `${at}/odd`], /odd: 1000 bytes are not a whole number of sectors of 512/],
+        [["--floppy", "http://127.0.0.1:9/x"], /--floppy \S+: cannot be fetched; the server is not there, or/],
+        [["--deterministic", "--disk", `${at}/disk`], /when a server answers is not repeatable/],
+        [
+          Array(5)
+            .fill(["--disk", `${at}/disk`])
+            .flat(),
+          /--disk: at most four drives, the CD drive included/,
+        ],
+      ] as [string[], RegExp][]) {
+        await refused(["run", "--bios", bios, ...words], why);
+      }
+      // Four disks, one of them a server's, leave no room for a CD drive; and an image that lacks its end.
+      const disk = new Uint8Array(51_200);
+      disk.set([0x80, 0, 0, 0, 0x83], 446);
+      disk.set([200], 446 + 12);
+      disk.set([0x55, 0xaa], 510);
+      const file = scratch.file("cut.img", disk);
+      const disks = [file, `${file},overlay`, file, `${at}/disk`].flatMap((name) => ["--disk", name]);
+      const { status, stderr } = await tabhyve(["run", "--bios", bios, ...disks, "--timeout", "0.3"]);
+      expect(status).toBe(124);
+      expect(stderr).toMatch(
+        /^tabhyve: --disk \S+cut\.img: is cut off: partition 1 ends at byte 102400, the image at 51200$/m,
+      );
+    } finally {
+      server.close();
+    }
+  }, 60_000);
+  it("a file that changes under the machine", async () => {
+    const file = scratch.file("changes", new Uint8Array(1024));
+    const told: string[] = [];
+    const medium = await openMedium("disk", `${file},overlay`, (line) => told.push(line));
+    const into = new Uint8Array(512);
+    await medium.read(0, into);
+    utimesSync(file, 1, 1);
+    expect(() => medium.read(0, into)).toThrow(/changes: was changed while the machine used it/);
+    const shrinks = scratch.file("shrinks", new Uint8Array(1024));
+    const written = await openMedium("disk", shrinks, (line) => told.push(line));
+    truncateSync(shrinks, 512);
+    expect(() => written.read(512, into)).toThrow(/shrinks: has become shorter than the 1024 bytes it had/);
+    expect(told.map((line) => line.replace(/^.*\//, ""))).toEqual([
+      "changes: was changed while the machine used it",
+      "shrinks: has become shorter than the 1024 bytes it had",
+    ]);
+  });
   it.each<[string[], RegExp]>([
     [["run", "--kernal", "x"], /unknown option '--kernal'/],
     [["run", "vmlinuz"], /'vmlinuz': not an option of run/],

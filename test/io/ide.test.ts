@@ -67,6 +67,22 @@ describe("an ATA disk", () => {
     expect(t.status()).toBe(0x50);
   });
 
+  it("says whether there is another on the cable", () => {
+    const found = (drives: [IdeDevice | undefined, IdeDevice?], which: number): number => {
+      const t = setUp(...drives);
+      t.out(6, 0xa0 | (which << 4));
+      t.out(7, drives[which] instanceof AtapiCd ? 0xa1 : 0xec);
+      return t.words(256)[93];
+    };
+    const cd = () => new AtapiCd(undefined, "S2", noLog);
+    // ATA/ATAPI-6, 8.15.62: bit 6, drive 0 answers for drive 1; 5 and 4, it has seen it; 12:8 are drive 1's.
+    expect(found([disk()], 0)).toBe(0x604b);
+    expect(found([cd()], 0)).toBe(0x604b);
+    expect(found([disk(), cd()], 0)).toBe(0x603b);
+    expect(found([disk(), cd()], 1)).toBe(0x6b00);
+    expect(found([cd(), disk()], 1)).toBe(0x6b00);
+  });
+
   it("reads sectors by PIO, an interrupt for each block", () => {
     const t = setUp(disk());
     t.lba(0x1234, 2);

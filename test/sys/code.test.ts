@@ -1,6 +1,7 @@
 /** Code that guests change: what was decoded from a page must not outlive a write to it, by whatever address. */
 import { beforeAll, describe, expect, test } from "vitest";
-import { loadCore, runGuest } from "./guest.ts";
+import { STATS, VCPU } from "../../src/shared/layout.ts";
+import { type GuestResult, loadCore, runGuest } from "./guest.ts";
 import { longGuest } from "./longGuest.ts";
 
 beforeAll(loadCore, 300_000);
@@ -67,5 +68,91 @@ ${CALL}
   mov rdi,rbx
 ${CALL}`),
     ).toEqual(["10=1", "10=1", "10=7"]);
+  });
+});
+
+/** Real-mode code that calls a function, in a page that has nothing else. */
+const realGuest = (body: string): GuestResult =>
+  runGuest(`
+bits 16
+org 0x1000
+  xor ax,ax
+  mov ds,ax
+  mov es,ax
+  mov ss,ax
+  mov sp,0x8000
+  cld
+  jmp go
+align 4096
+variable: dw 0
+callee: mov ax,1
+  ret
+after: dw 0
+align 4096
+go:
+${body}
+  cli
+  hlt`);
+
+const dropped = ({ view }: GuestResult): number => view.get(VCPU.stats, STATS.indexOf("blocksDropped"));
+
+describe("writes beside code", () => {
+  test("leave it alone, up to its last byte", () => {
+    const beside = realGuest(`
+  mov cx,1000
+again:
+  call callee
+  inc word [variable]
+  mov [after],cx
+  loop again
+  mov ax,[variable]
+  out 0x10,ax`);
+    expect(beside.out).toEqual(["10=3e8"]);
+    expect(dropped(beside)).toBe(0);
+  });
+
+  test("are seen when they hit it", () => {
+    const hit = realGuest(`
+  mov si,source
+again:
+  call callee
+  out 0x10,ax
+  mov di,variable
+  mov cx,2
+  rep movsw
+  cmp si,source+12
+  jb again
+  mov di,variable
+  mov al,0xc3
+  mov cx,8
+  rep stosb
+  mov ax,9
+  call callee
+  out 0x10,ax
+  jmp done
+source: dw 5, 0x02b8
+  dw 6, 0x03b8
+  dw 7, 0x04b8
+done:`);
+    // The low byte of the immediate lies behind its opcode.
+    expect(hit.out).toEqual(["10=1", "10=2", "10=3", "10=9"]);
+    expect(dropped(hit)).toBe(3);
+  });
+
+  test("and code that is patched before each call costs the same each time", () => {
+    const patched = realGuest(`
+  mov ecx,100000
+  xor ebx,ebx
+again:
+  mov [callee+1],cx
+  call callee
+  add bx,ax
+  dec ecx
+  jnz again
+  mov ax,bx
+  out 0x10,ax`);
+    let sum = 0;
+    for (let i = 1; i <= 100_000; i++) sum = (sum + i) & 0xffff;
+    expect(patched.out).toEqual([`10=${sum.toString(16)}`]);
   });
 });

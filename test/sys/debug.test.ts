@@ -78,6 +78,11 @@ describe("single step", () => {
       "4:4ff0",
       "f:4ff0",
     ]);
+    // One that was long ago has nothing to do with the next.
+    expect(
+      events(`  mov ecx,ss\n mov ss,ecx\n mov eax,1\n mov eax,2\n mov eax,3\n${tf(true)}
+here: mov ss,ecx\n nop\n mov dword [keep],0xfffffeff`),
+    ).toEqual(["3:4ff0", "e:4ff0"]);
   });
 
   test("each element of a repeated instruction, with RF in the image until the last", () => {

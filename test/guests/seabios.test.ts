@@ -1,0 +1,146 @@
+/** SeaBIOS, where it is prepared (npm run guests -- pc), boots a sector of our own from every kind of drive. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { MemoryBlocks } from "../../src/block/memory.ts";
+import { assemble } from "../../src/isa/assemble.ts";
+import { VGA_ROM } from "../../src/machine/firmwareTables.ts";
+import { Machine } from "../../src/machine/machine.ts";
+import type { Drives } from "../../src/machine/pcParts.ts";
+import { built, Scratch, tabhyve } from "../cli/command.ts";
+
+const root = join(import.meta.dirname, "../..");
+const corePath = process.env.TABHYVE_CORE ?? join(root, "dist/core/core.wasm");
+const firmware = ["bios-256k.bin", "vgabios-stdvga.bin"].map((name) => join(root, "guests", name));
+const there = firmware.every((path) => existsSync(path));
+if (!there) process.stderr.write("\n*** NOT TESTED: SeaBIOS is not in guests/. Prepare it: npm run guests -- pc\n\n");
+
+/** Milliseconds that the screen may take to show what is waited for. */
+const PATIENCE = 40_000;
+
+let core: Uint8Array;
+let boot: Uint8Array;
+beforeAll(async () => {
+  await built();
+  core = new Uint8Array(readFileSync(corePath));
+  const source = readFileSync(join(import.meta.dirname, "data/boot.asm"), "utf8");
+  boot = assemble(source, { name: "boot.asm" }).bytes;
+}, 300_000);
+
+const machines: Machine[] = [];
+afterEach(async () => {
+  for (const machine of machines.splice(0)) await machine.destroy();
+});
+
+async function start(drives: Drives, vcpus = 1) {
+  const [bios, rom] = firmware.map((path) => new Uint8Array(readFileSync(path)));
+  const log: string[] = [];
+  const machine = await Machine.create({
+    core,
+    bios,
+    drives,
+    firmwareFiles: { [VGA_ROM]: rom },
+    memoryBytes: 32 * 2 ** 20,
+    vcpus,
+    transport: "inline",
+    serial: () => {},
+    log: (channel, text) => {
+      if (channel === "debugport") log.push(text);
+    },
+  });
+  machines.push(machine);
+  await machine.start();
+  const screen = async (pattern: RegExp): Promise<string> => {
+    for (let text = "", until = Date.now() + PATIENCE; ; ) {
+      text = machine.board.pc?.display.text()?.join("\n") ?? "";
+      if (pattern.test(text)) return text;
+      if (Date.now() > until) throw new Error(`no ${pattern} on the screen:\n${text}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+  return { machine, screen, log };
+}
+
+/** A medium with the sector at its start. */
+function image(bytes: number, at = 0): Uint8Array {
+  const out = new Uint8Array(bytes);
+  out.set(boot, at);
+  return out;
+}
+
+/** A CD with an El Torito catalog ("El Torito" 1.0): volume descriptors, catalog at 19, what is booted at 20. */
+function cd(): Uint8Array {
+  const out = image(64 * 2048, 20 * 2048);
+  const view = new DataView(out.buffer);
+  const text = (at: number, what: string) => out.set(new TextEncoder().encode(what), at);
+  out[16 * 2048] = 1;
+  text(16 * 2048 + 1, "CD001\x01");
+  text(17 * 2048 + 1, "CD001\x01EL TORITO SPECIFICATION");
+  view.setUint32(17 * 2048 + 0x47, 19, true);
+  out[18 * 2048] = 255;
+  text(18 * 2048 + 1, "CD001\x01");
+  // Validation entry: its words add up to 0. Then the default entry: bootable, no emulation, two sectors of 512 bytes.
+  out[19 * 2048] = 1;
+  view.setUint16(19 * 2048 + 0x1e, 0xaa55, true);
+  view.setUint16(19 * 2048 + 0x1c, -(1 + 0xaa55) & 0xffff, true);
+  out[19 * 2048 + 0x20] = 0x88;
+  view.setUint16(19 * 2048 + 0x26, 2, true);
+  view.setUint32(19 * 2048 + 0x28, 20, true);
+  // By INT 13h a CD's sectors are 2048 bytes: number 1 is the one the guest reads.
+  out.set(boot.subarray(512), 2048);
+  return out;
+}
+
+describe.skipIf(!there)("SeaBIOS", { timeout: 90_000 }, () => {
+  it("boots a floppy disk, and writes to it", async () => {
+    const floppy = image(1_474_560);
+    const { machine, screen, log } = await start({ floppy: new MemoryBlocks(floppy) });
+    await screen(/booted from 00, second sector; 7[0-9a-f]{3} KiB\ntype:$/m);
+    machine.type("Hello, (A)!\n");
+    await screen(/type: Hello, \(A\)!\nwritten 0/);
+    expect(String.fromCharCode(floppy[512])).toBe("!");
+    expect(log.join("\n")).toContain("ACPI: parse DSDT");
+  });
+
+  it("boots a hard disk, with two vCPUs", async () => {
+    const disk = image(16 * 63 * 20 * 512);
+    const { machine, screen, log } = await start({ disks: [new MemoryBlocks(disk)] }, 2);
+    await screen(/booted from 80, second sector; 7[0-9a-f]{3} KiB\ntype:$/m);
+    machine.type("x\n");
+    await screen(/written 0/);
+    expect(String.fromCharCode(disk[512])).toBe("!");
+    expect(log.join("\n")).toContain("Found 2 cpu(s)");
+  });
+
+  it("boots a CD without emulation", async () => {
+    const { screen } = await start({ cdrom: new MemoryBlocks(cd(), true) });
+    await screen(/booted from (e0|ef|f0), second sector; 7[0-9a-f]{3} KiB\ntype:$/m);
+  });
+
+  it("boots one of four disks, with no room for a CD", async () => {
+    const disks = [0, 1, 2, 3].map((n) => new MemoryBlocks(n ? new Uint8Array(512 * 100) : image(512 * 1000)));
+    const { screen, log } = await start({ disks });
+    await screen(/booted from 80, second sector; 7[0-9a-f]{3} KiB\ntype:$/m);
+    expect(log.filter((line) => /TABHYVE HARDDISK/.test(line))).toHaveLength(4);
+  });
+
+  it("says what it could not boot", async () => {
+    const { screen } = await start({ disks: [new MemoryBlocks(new Uint8Array(512 * 100))], cdrom: null, floppy: null });
+    await screen(/Boot failed: not a bootable disk/);
+  });
+
+  it("is passed on by the command line when it boots nothing", async () => {
+    const folder = new Scratch();
+    try {
+      const disk = folder.file("blank.img", new Uint8Array(512 * 100));
+      const args = ["run", "--bios", firmware[0], "--memory", "32M", "--disk", disk, "--timeout", "30"];
+      const screen = folder.path("screen.txt");
+      const { status, stderr } = await tabhyve([...args, "--screen", screen, "--until", "No bootable device"]);
+      expect(status).toBe(0);
+      expect(stderr).toContain("tabhyve: the firmware says: Boot failed: not a bootable disk\n");
+      expect(readFileSync(screen, "utf8")).toMatch(/Booting from Hard Disk\.\.\.\nBoot failed: not a bootable disk/);
+    } finally {
+      folder.remove();
+    }
+  });
+});
