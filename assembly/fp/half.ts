@@ -1,6 +1,6 @@
 /** Conversions between binary16 and binary32 with MXCSR semantics (SDM vol. 1, 14.4; VCVTPH2PS, VCVTPS2PH). */
 
-import { FP_IE, FP_UE, MXCSR_FTZ, MXCSR_RC, MXCSR_UM, fpFlags } from "./flags";
+import { FP_IE, FP_PE, FP_UE, MXCSR_FTZ, MXCSR_RC, MXCSR_UM, fpFlags } from "./flags";
 import { packFloat } from "./pack";
 import { F64_INF, isNan64, load32, normExp, normSig, sseDenormalStops, sseNan } from "./sse";
 
@@ -32,9 +32,7 @@ export function f32ToF16(v: u32, rc: u32, mxcsr: u32): u32 {
   if (a << 1 == F64_INF << 1) return sign | 0x7c00;
   const ctl: u32 = (mxcsr & ~(MXCSR_RC | MXCSR_FTZ)) | (rc << 13);
   const r: u32 = u32(packFloat(u32(a >> 63), normExp(a), normSig(a), ctl, 16));
-  // An unmasked underflow tells of the denormal result's being inexact, too: there is none with another exponent.
-  if ((ctl & MXCSR_UM) == 0 && (fpFlags & FP_UE) != 0) {
-    packFloat(u32(a >> 63), normExp(a), normSig(a), ctl | MXCSR_UM, 16);
-  }
+  // With an unmasked underflow a denormal counts as inexact even where a result of any exponent would be exact.
+  if ((ctl & MXCSR_UM) == 0 && (fpFlags & FP_UE) != 0 && (v & 0x7f800000) == 0) fpFlags |= FP_PE;
   return r;
 }

@@ -6,7 +6,7 @@ import { type EngineKind, HEAT } from "../vcpu/jit.ts";
 import { advertised, featureOf } from "./vectorFeatures.ts";
 import { readVectors, splitId, tierOf, type Vector } from "./vectorFormat.ts";
 import { type Outcome, VectorMachine } from "./vectorMachine.ts";
-import { C1, c1Tolerable, isTolerant, nearSingle, within1Ulp } from "./vectorTolerance.ts";
+import { flagsLost, fswTolerable, isTolerant, nearSingle, resultTolerable } from "./vectorTolerance.ts";
 
 export interface ReplayOptions {
   /** Run vectors of features that the core's CPUID does not advertise, too. */
@@ -130,7 +130,7 @@ export function compare(machine: VectorMachine, vector: Vector, outcome: Outcome
   }
   compareException(vector, outcome, check);
   check("rip", after.rip, hex(outcome.rip));
-  const flagsMask = RFLAGS_MASK & ~BigInt(`0x${vector.flagsUndefined ?? 0}`);
+  const flagsMask = RFLAGS_MASK & ~BigInt(`0x${vector.flagsUndefined ?? 0}`) & ~flagsLost(vector, outcome.rflags);
   const wantFlags = BigInt(`0x${after.rflags}`) & flagsMask;
   const gotFlags = outcome.rflags & flagsMask;
   if (wantFlags !== gotFlags) {
@@ -214,13 +214,13 @@ function compareFpu(machine: VectorMachine, vector: Vector, check: Check): void 
   };
   const got = { ...machine.fpu, r: registers.map((p) => machine.st(p)) };
   const tolerant = isTolerant(vector);
-  const c1 = tolerant && c1Tolerable(splitId(vector.id).form, want, got) ? C1 : 0;
-  const fswMask = 0xffff & ~(vector.fswUndefined ?? 0) & ~c1;
+  const { form } = splitId(vector.id);
+  const fswMask = 0xffff & ~(vector.fswUndefined ?? 0) & ~(tolerant ? fswTolerable(form, want, got) : 0);
   check("fcw", hex(want.fcw), hex(got.fcw));
   check("fsw", hex(want.fsw & fswMask), hex(got.fsw & fswMask));
   check("ftw", hex(after?.ftw ?? before.ftw), hex(got.ftw));
   for (const p of registers) {
-    if (!(tolerant && after?.r?.[p] && within1Ulp(want.r[p], got.r[p]))) check(`r${p} (x87)`, want.r[p], got.r[p]);
+    if (!(tolerant && resultTolerable(form, p, want, got))) check(`r${p} (x87)`, want.r[p], got.r[p]);
   }
 }
 
