@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { loadCore, runGuest } from "./guest.ts";
 import { longGuest } from "./longGuest.ts";
+import { realGuest } from "./realGuest.ts";
 
 beforeAll(loadCore, 180_000);
 
@@ -84,13 +85,7 @@ describe("a VEX prefix", () => {
   });
 
   test("is LES or LDS in real mode", () => {
-    const { out } = runGuest(`bits 16
-org 0x1000
-  xor ax,ax
-  mov ds,ax
-  mov word [24],bad
-  mov word [26],ax
-  les bx,[pointer]
+    const body = `  les bx,[pointer]
   mov ax,es
   out 0x10,ax
   db 0xc4,0xe2,0x70,0xf2,0xc2
@@ -100,7 +95,8 @@ bad:
   out 0x10,al
   cli
   hlt
-pointer: dw 1,0x1234`);
+pointer: dw 1,0x1234`;
+    const { out } = runGuest(realGuest({ ivt: { 6: "bad" }, body }));
     expect(out).toEqual(["10=1234", "10=6"]);
   });
 });

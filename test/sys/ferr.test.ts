@@ -3,22 +3,15 @@ import { beforeAll, expect, test } from "vitest";
 import { ATTENTION, CONTROL, VCPU } from "../../src/shared/layout.ts";
 import { drainRing, RING_FERR } from "../../src/vcpu/ring.ts";
 import { guestMemory, loadCore, runGuest } from "./guest.ts";
+import { realGuest } from "./realGuest.ts";
 
 beforeAll(loadCore, 180_000);
 
 /** In real mode: zero-divide unmasked; NMIs come to `nmi`. */
-const guest = (body: string, nmi: string): string => `
-bits 16
-org 0x1000
-  xor ax,ax
-  mov ds,ax
-  mov ss,ax
-  mov sp,0x1000
-  mov word [2*4],nmi
-  mov word [2*4+2],0
-  mov word [16*4],mf
-  mov word [16*4+2],0
-  mov eax,cr0
+const guest = (body: string, nmi: string): string =>
+  realGuest({
+    ivt: { 2: "nmi", 16: "mf" },
+    body: `  mov eax,cr0
   and al,~0x2e
   mov cr0,eax
   fninit
@@ -35,8 +28,8 @@ mf:
 nmi:
 ${nmi}
   iret
-control: dw 0
-`;
+control: dw 0`,
+  });
 
 /** How often FERR# came, then what the guest wrote; each wait ends with an NMI. */
 function run(body: string, nmi: string): string[] {

@@ -1,6 +1,7 @@
 /** Instructions that read what they have written themselves while it is still staged (assembly/mem/stage.ts). */
 import { beforeAll, expect, test } from "vitest";
 import { loadCore, runGuest } from "./guest.ts";
+import { realGuest } from "./realGuest.ts";
 
 beforeAll(loadCore, 180_000);
 
@@ -26,16 +27,9 @@ function frameOf(sp: number, bp: number): string[] {
   return Array.from({ length: LEVEL + 1 }, (_, i) => word(sp + 2 * i).toString(16));
 }
 
-const guest = (sp: number, bp: number): string => `
-bits 16
-org 0x1000
-  cli
-  xor ax,ax
-  mov ds,ax
-  mov es,ax
-  mov ss,ax
-  cld
-  mov di,${TOP - FILLED}
+const guest = (sp: number, bp: number): string =>
+  realGuest({
+    body: `  mov di,${TOP - FILLED}
 fill:
   mov ax,di
   mov dl,7
@@ -52,8 +46,8 @@ show:
   lodsw
   out 0x10,ax
   loop show
-  hlt
-`;
+  hlt`,
+  });
 
 test("ENTER copies what it has pushed, across the end of a page, too", () => {
   for (let sp = 0x2ffe; sp <= 0x3010; sp++) {

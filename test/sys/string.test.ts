@@ -1,6 +1,7 @@
 /** Repeated string instructions between their elements. */
 import { beforeAll, expect, test } from "vitest";
 import { loadCore, runGuest } from "./guest.ts";
+import { realGuest } from "./realGuest.ts";
 
 beforeAll(loadCore, 180_000);
 
@@ -9,17 +10,9 @@ const FLAGS = 0x8d5;
 /** RFLAGS that the traps of single-stepping find, of six elements and the instruction after them. */
 function stepped(instruction: string): string[] {
   const { out, end } = runGuest(
-    `
-bits 16
-org 0x1000
-  cli
-  xor ax,ax
-  mov ds,ax
-  mov es,ax
-  mov ss,ax
-  mov word [4],trap
-  mov word [6],0
-  mov ax,7
+    realGuest({
+      ivt: { 1: "trap" },
+      body: `  mov ax,7
   mov si,left
   mov di,right
   mov cx,6
@@ -44,8 +37,8 @@ inside:
   pop bp
   iret
 left: db 7,7,7,9,7,7
-right: db 7,7,7,7,7,7
-`,
+right: db 7,7,7,7,7,7`,
+    }),
   );
   return [...out.map((o) => o.slice(3)), end];
 }

@@ -2,22 +2,15 @@
 import { beforeAll, expect, test } from "vitest";
 import { loadCore, runGuest } from "./guest.ts";
 import { longGuest } from "./longGuest.ts";
+import { realGuest } from "./realGuest.ts";
 
 beforeAll(loadCore, 180_000);
 
 /** 16-bit code in real mode: exceptions 1, 6 and 7 write their vector to port 12h and go on at [resume]. */
 const real = (body: string): string[] => {
-  const handlers = [1, 6, 7].map((v) => `  mov word [${v}*4],h${v}\n  mov word [${v}*4+2],0\n`).join("");
-  const source = `
-bits 16
-org 0x1000
-  cli
-  xor ax,ax
-  mov ds,ax
-  mov ss,ax
-  mov sp,0x1000
-${handlers}
-${body}
+  const source = realGuest({
+    ivt: { 1: "h1", 6: "h6", 7: "h7" },
+    body: `${body}
 finish:
   cli
   hlt
@@ -35,8 +28,8 @@ common:
   add sp,6
   jmp [resume]
 resume: dw finish
-data: dw 0x0180,0
-`;
+data: dw 0x0180,0`,
+  });
   const r = runGuest(source);
   return [...r.out.map((o) => o.slice(o.indexOf("=") + 1)), ...(r.end === "HALT" ? [] : [r.end])];
 };

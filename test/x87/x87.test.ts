@@ -5,6 +5,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { VCPU } from "../../src/shared/layout.ts";
 import { loadCore, runGuest } from "../sys/guest.ts";
+import { realGuest } from "../sys/realGuest.ts";
 
 beforeAll(loadCore, 180_000);
 
@@ -17,18 +18,10 @@ const MP = 2;
  * A real-mode guest with CR0 as given. #NM (7) and #MF (16) write their vector and the low byte of the return address's
  * distance from `body` to port 10h and end.
  */
-const guest = (cr0: number, body: string): string => `
-bits 16
-org 0x1000
-  xor ax,ax
-  mov ds,ax
-  mov ss,ax
-  mov sp,0x900
-  mov word [7*4],nm
-  mov word [7*4+2],0
-  mov word [16*4],mf
-  mov word [16*4+2],0
-  fninit
+const guest = (cr0: number, body: string): string =>
+  realGuest({
+    ivt: { 7: "nm", 16: "mf" },
+    body: `  fninit
   mov eax,cr0
   or eax,${cr0}
   mov cr0,eax
@@ -48,8 +41,8 @@ report:
   hlt
 control: dw 0x37b
 one: dd 1.0
-buffer: times 8 dd 0
-`;
+buffer: times 8 dd 0`,
+  });
 
 const run = (cr0: number, body: string) => runGuest(guest(cr0, body));
 
