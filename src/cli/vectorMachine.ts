@@ -231,6 +231,8 @@ export class VectorMachine {
       [GDT, 6, SEGMENTS[64].CS],
       [GDT, 8, TR],
       [GDT, 10, LDTR],
+      // Read-only and expand-down: Linux's number of the CPU is its limit.
+      [GDT, 15, { selector: 0x7b, base: 0n, limit: 0, ar: 0x40f5 }],
     ];
     for (const s of [CS32, SS32, CS16, SS16, FS, GS]) descriptors.push([LDT, s.selector >> 3, s]);
     for (const [table, index, s] of descriptors) {
