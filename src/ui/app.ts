@@ -17,6 +17,7 @@ import {
   type Settings,
   saveSettings,
 } from "./settings.ts";
+import { forgetDisk, type KeptDisk, keptDisks } from "./storage/keptDisks.ts";
 
 /**
  * The page's state and everything a person can do. Views read it and call its methods; after each change it asks
@@ -38,6 +39,9 @@ export class App {
   selected: Guest = embeddedGuest;
   own: OwnFiles = {};
   session: Session | undefined;
+  /** What is kept of disks, and bytes that the browser lets the page keep in all. */
+  kept: KeptDisk[] = [];
+  quota: number | undefined;
   /** A problem that no session owns: a bad file, a bad manifest. */
   pageProblem: Problem | undefined;
   /** On narrow screens one of the two panes is shown. */
@@ -84,6 +88,25 @@ export class App {
     this.changed();
     // The element is focusable only when it is shown.
     queueMicrotask(() => (view === "screen" ? this.#screen : this.#console)?.focus());
+  }
+
+  /** Looks what is kept of disks, and how much the browser lets the page keep. */
+  async loadKept(): Promise<void> {
+    this.kept = await keptDisks();
+    this.quota = (await navigator.storage?.estimate?.().catch(() => undefined))?.quota;
+    this.changed();
+  }
+
+  async forget(disk: KeptDisk): Promise<void> {
+    const done = await forgetDisk(disk.id);
+    this.say(
+      done ? `What was written to ${disk.name} is forgotten.` : `${disk.name} is open in a machine; end it first.`,
+    );
+    await this.loadKept();
+  }
+
+  setKeepDisks(on: boolean): void {
+    this.#update({ keepDisks: on });
   }
 
   async loadGuests(): Promise<void> {
@@ -146,13 +169,21 @@ export class App {
   async start(transport = chooseTransport(this.settings.transport, this.isolated)): Promise<void> {
     if (!this.startable) return;
     const { memoryMb, append } = effective(this.selected, this.settings);
-    const plan = { guest: this.selected, own: this.own, append, memoryBytes: memoryMb * 2 ** 20, transport };
+    const plan = {
+      guest: this.selected,
+      own: this.own,
+      append,
+      memoryBytes: memoryMb * 2 ** 20,
+      transport,
+      keepDisks: this.settings.keepDisks,
+    };
     const old = this.session;
     const session = new Session(plan, this.#files, {
       changed: () => this.changed(),
       serial: (bytes) => this.#console?.write(bytes),
       screen: (lines) => this.#screen?.update(lines),
       tone: (hz) => this.#speaker.play(hz),
+      notice: (text) => this.say(text),
       consoleSize: () => this.#fittedSize(),
       created: (handle) => this.#onCreated(handle),
       state: (state, detail) => this.#onState(state, detail),
@@ -201,9 +232,11 @@ export class App {
       // A medium goes into the PC that is offered, unless firmware was brought along.
       const pc = this.guests?.find(isPc);
       const kernel = roles.includes("kernel") || roles.includes("initrd");
-      if (kernel) this.selected = ownGuest;
+      // A disk goes with a kernel that was brought before.
+      const goesWith = this.selected.kind === "own" && this.own.kernel && roles.every((role) => role === "disk");
+      if (kernel || goesWith) this.selected = ownGuest;
       else this.selected = pc && !this.own.bios ? pc : ownGuest;
-      if (!kernel && !pc && !this.own.bios) this.pageProblem ??= problemOfMissingFirmware();
+      if (!kernel && !goesWith && !pc && !this.own.bios) this.pageProblem ??= problemOfMissingFirmware();
       const said = roles.map((role, i) => (i ? NAMES[role] : titleOf(role)));
       this.say(`${said.join(" and ")} added.`);
     }
@@ -298,6 +331,12 @@ export class App {
     this.changed();
   }
 
+  /** A machine has a disk: what it writes shall not be the first that the browser throws away. */
+  async #keep(): Promise<void> {
+    if (this.settings.keepDisks) await navigator.storage?.persist?.().catch(() => false);
+    await this.loadKept();
+  }
+
   #fittedSize(): { cols: number; rows: number } | undefined {
     // The pane was hidden until now on narrow screens, so the grid may not fit yet.
     this.#console?.fit();
@@ -309,6 +348,7 @@ export class App {
     const size = this.#fittedSize();
     if (!c || !size) return;
     c.setLive(true);
+    if (this.session?.plan.own.disk || this.session?.plan.own.floppy) void this.#keep();
     handle.setConsoleSize(size.cols, size.rows);
     (this.view === "screen" ? this.#screen : c)?.focus();
   }

@@ -7,7 +7,7 @@
 /** How exits reach the device models: several threads on shared memory, or everything in one worker. */
 export type Transport = "threaded" | "inline";
 
-/** Media for the drives of a machine that boots by firmware. What the guest writes is kept in memory. */
+/** Media for a machine's drives. With a kernel there is one disk at most, on NVMe. */
 export interface Media {
   disk?: MediumFile;
   cdrom?: MediumFile;
@@ -38,6 +38,8 @@ export interface MachineConfig {
   bios?: Uint8Array;
   vgabios?: Uint8Array;
   media?: Media;
+  /** What the guest writes to them is kept in the browser, for the next time; else in memory. */
+  keepDisks?: boolean;
   /** Kernel command line, without a terminating zero. */
   append: string;
   /** Guest RAM in bytes; a multiple of 1 MiB. */
@@ -94,6 +96,8 @@ export interface MachineCallbacks {
   screen?(lines: ScreenLines): void | Promise<void>;
   /** The PC speaker's tone has changed: Hz, 0 = silent. */
   tone?(hz: number): void;
+  /** Something a person should know; nothing has failed. */
+  notice?(text: string): void;
   /** The state changed, or the guest reset itself and runs again (`running` with reason `reset`). */
   state(state: MachineState, detail?: StopDetail): void;
 }
@@ -131,6 +135,8 @@ export interface MachineHandle {
 export type MachineErrorCode =
   /** The kernel or initrd cannot be used: says what was found and what is needed. */
   | "bad-image"
+  /** What is kept of a disk cannot be had: another tab has it, or it is damaged. */
+  | "disk"
   /** Guest RAM could not be allocated. */
   | "out-of-memory"
   /** `threaded` was asked for where SharedArrayBuffer is not available. */

@@ -22,6 +22,7 @@ export class MachineWorker {
     state: (state: MachineState, detail?: StopDetail) => void,
     screen: (lines: ScreenLines) => void | Promise<void>,
     tone: (hz: number) => void,
+    notice: (text: string) => void,
   ): Promise<{ code: MachineErrorCode; message: string; remedy?: string } | undefined> {
     try {
       this.#handle = await createHere(core, config, {
@@ -29,6 +30,7 @@ export class MachineWorker {
         state,
         screen: (lines) => screen(transfer(lines, [lines.pixels.buffer as ArrayBuffer])),
         tone,
+        notice,
       });
       return undefined;
     } catch (error) {

@@ -87,4 +87,5 @@ addEventListener("beforeunload", (event) => {
 });
 
 void app.loadGuests();
+void app.loadKept();
 void enableOffline();

@@ -3,7 +3,17 @@ import type { MachineError, StopDetail } from "./machineHandle.ts";
 /** An error as a person meets it: what happened, why, what to do, and buttons that do it. */
 export interface Problem {
   /** For tests and for styling; never shown. */
-  kind: "network" | "hash" | "bad-image" | "bad-file" | "memory" | "isolation" | "triple-fault" | "engine" | "manifest";
+  kind:
+    | "network"
+    | "hash"
+    | "bad-image"
+    | "bad-file"
+    | "disk"
+    | "memory"
+    | "isolation"
+    | "triple-fault"
+    | "engine"
+    | "manifest";
   title: string;
   cause: string;
   remedy: string;
@@ -55,6 +65,14 @@ export function problemOf(error: unknown): Problem {
         cause: message,
         remedy: remedy ?? "Choose a bzImage, an ELF with a PVH note or a Multiboot image for x86.",
         actions: ["files", "settings"],
+      };
+    case "disk":
+      return {
+        kind: "disk",
+        title: "What is kept of this disk cannot be used",
+        cause: message,
+        remedy: remedy ?? "Forget what is kept of it in the settings.",
+        actions: ["retry", "settings"],
       };
     case "out-of-memory":
       return {

@@ -4,9 +4,6 @@
  */
 import { proxy, type Remote, transfer, wrap } from "comlink";
 import coreUrl from "../../dist/core/core.wasm?url";
-import { BlobBlocks } from "../block/blob.ts";
-import { OverlayBlocks } from "../block/overlay.ts";
-import { floppyMedium } from "../block/padded.ts";
 import type { Display } from "../display/display.ts";
 import { VGA_ROM } from "../machine/firmwareTables.ts";
 import { LoaderError } from "../machine/loader/types.ts";
@@ -20,10 +17,10 @@ import {
   MachineError,
   type MachineErrorCode,
   type MachineHandle,
-  type MediumFile,
   type StopDetail,
 } from "./machineHandle.ts";
 import type { MachineWorker } from "./machineWorker.ts";
+import { closeMedia, type OpenMedia, openMedia } from "./storage/media.ts";
 
 /** Milliseconds from a picture to the next. */
 const FRAME_MS = 1000 / 60;
@@ -106,9 +103,10 @@ export async function createHere(
       asked = false;
     }
   };
+  const media = await openMedia(config, callbacks);
   const machine = await Machine.create({
     core,
-    ...(config.bios ? firmware(config, config.bios) : kernel && { kernel }),
+    ...(config.bios ? firmware(config, config.bios, media) : { kernel: kernel as Uint8Array, ...cards(media) }),
     kernelName: config.embedded ? "tabhyve" : "kernel",
     ...(config.initrd && { initrd: config.initrd }),
     // Read at every boot, so that a guest that boots again hears of the size as it is then.
@@ -135,9 +133,10 @@ export async function createHere(
     resume: () => machine.resume(),
     reset: () => ask(() => machine.reset()),
     powerOff: () => ask(() => machine.powerOff()),
-    destroy: () => {
+    destroy: async () => {
       stopFrames?.();
-      return machine.destroy();
+      await machine.destroy();
+      await closeMedia(media);
     },
     serialInput: (bytes) => machine.serialInput(bytes),
     setConsoleSize: (cols, rows) => {
@@ -151,19 +150,16 @@ export async function createHere(
 }
 
 /** What a machine that boots by firmware is made with. */
-function firmware(config: MachineConfig, bios: Uint8Array) {
-  const { disk, cdrom, floppy } = config.media ?? {};
-  const blob = (file: MediumFile) => new BlobBlocks(file, file.name);
+function firmware(config: MachineConfig, bios: Uint8Array, { disk, cdrom, floppy }: OpenMedia) {
   return {
     bios,
     ...(config.vgabios && { firmwareFiles: { [VGA_ROM]: config.vgabios } }),
-    drives: {
-      disks: disk ? [new OverlayBlocks(blob(disk))] : [],
-      cdrom: cdrom ? blob(cdrom) : null,
-      floppy: floppy ? new OverlayBlocks(floppyMedium(blob(floppy))) : null,
-    },
+    drives: { disks: disk ? [disk] : [], cdrom: cdrom ?? null, floppy: floppy ?? null },
   };
 }
+
+/** What a machine with a kernel has besides. */
+const cards = ({ disk }: OpenMedia) => (disk ? { cards: { nvme: [disk] } } : {});
 
 /** Sends what changes on the screen, a frame after the other; returns what ends that. */
 function frames(display: Display, send: NonNullable<MachineCallbacks["screen"]>): () => void {
@@ -211,6 +207,7 @@ async function createInWorker(
     proxy((state, detail) => callbacks.state(state, detail)),
     proxy((lines) => callbacks.screen?.(lines)),
     proxy((hz) => callbacks.tone?.(hz)),
+    proxy((text) => callbacks.notice?.(text)),
   );
   if (failed) {
     worker.terminate();

@@ -37,6 +37,7 @@ export interface Plan {
   append: string;
   memoryBytes: number;
   transport: Transport;
+  keepDisks: boolean;
 }
 
 export interface SessionEvents {
@@ -44,6 +45,7 @@ export interface SessionEvents {
   serial(bytes: Uint8Array): void;
   screen(lines: ScreenLines): void;
   tone(hz: number): void;
+  notice(text: string): void;
   /** The console's size now, for guests that hear of it when they boot. */
   consoleSize(): { cols: number; rows: number } | undefined;
   /** The machine exists; its console may be given a size. */
@@ -110,6 +112,9 @@ export class Session {
         tone: (hz) => {
           if (!this.gone) this.#events.tone(hz);
         },
+        notice: (text) => {
+          if (!this.gone) this.#events.notice(text);
+        },
       });
       if (this.gone) return void (await handle.destroy());
       this.#handle = handle;
@@ -159,8 +164,8 @@ export class Session {
   }
 
   async #prepare(): Promise<MachineConfig> {
-    const { guest, own, append, memoryBytes, transport } = this.plan;
-    const config: MachineConfig = { append, memoryBytes, transport };
+    const { guest, own, append, memoryBytes, transport, keepDisks } = this.plan;
+    const config: MachineConfig = { append, memoryBytes, transport, keepDisks };
     if (guest.kind === "embedded") return { ...config, embedded: true };
     if (guest.kind === "own") {
       const files = Object.entries(own) as [ImageRole, OwnFile][];

@@ -17,6 +17,8 @@ export interface Settings {
   transport: TransportChoice;
   fontSize: number;
   screenReader: boolean;
+  /** What guests write to disks is kept in the browser. */
+  keepDisks: boolean;
   selected?: string;
   guests: Record<string, GuestSettings>;
 }
@@ -55,6 +57,7 @@ export function loadSettings(storage: Pick<Storage, "getItem"> | undefined, narr
     transport: oneOf(stored.transport, "auto", "threaded", "inline"),
     fontSize: within(stored.fontSize, FONT_MIN, FONT_MAX) ?? (narrow ? 12 : 14),
     screenReader: stored.screenReader === true,
+    keepDisks: stored.keepDisks !== false,
     ...(typeof stored.selected === "string" ? { selected: stored.selected } : {}),
     guests,
   };

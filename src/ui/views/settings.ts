@@ -1,5 +1,6 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { App } from "../app.ts";
+import { bytes } from "../format.ts";
 import { effective, MEMORY_MAX_MB, MEMORY_MIN_MB, type Settings } from "../settings.ts";
 import { icons } from "./icons.ts";
 
@@ -74,6 +75,15 @@ export function settingsSheet(app: App): TemplateResult {
           ["inline", "Inline", "Whole machine in one worker"],
         ])}
 
+        <h3>Disks</h3>
+        <div class="setting">
+          <label class="check">
+            <input id="keep-disks" type="checkbox" .checked=${app.settings.keepDisks} @change=${(e: Event) => app.setKeepDisks((e.target as HTMLInputElement).checked)} />
+            Keep what guests write to disks in this browser
+          </label>
+          ${kept(app)}
+        </div>
+
         <h3>Page</h3>
         ${choice(app, "Theme", "theme", app.settings.theme, (v) => app.setTheme(v), [
           ["system", "System", ""],
@@ -93,6 +103,24 @@ export function settingsSheet(app: App): TemplateResult {
         </div>
       </form>
     </dialog>
+  `;
+}
+
+/** What is kept, disk by disk, and how much room there is. */
+function kept(app: App): TemplateResult {
+  if (!app.kept.length)
+    return html`<p class="hint">Nothing is kept yet. The image files themselves are never changed.</p>`;
+  const used = app.kept.reduce((sum, disk) => sum + disk.bytes, 0);
+  return html`
+    <ul class="kept">
+      ${app.kept.map(
+        (disk) => html`<li>
+          <span>${disk.name} <span class="dim">${bytes(disk.bytes)} written, ${disk.opened.slice(0, 10)}</span></span>
+          <button type="button" class="link" aria-label="Forget what was written to ${disk.name}" @click=${() => app.forget(disk)}>Forget</button>
+        </li>`,
+      )}
+    </ul>
+    <p class="hint">${bytes(used)}${app.quota === undefined ? nothing : html` of ${bytes(app.quota)} that the browser allows`}.</p>
   `;
 }
 

@@ -32,7 +32,7 @@ function summary(app: App): TemplateResult {
   const { memoryMb, append } = effective(guest, app.settings);
   const own = guest.kind === "own";
   const rows: [string, TemplateResult | string][] = own
-    ? (app.own.bios ? (["bios", "vgabios", ...MEDIA] as const) : (["kernel", "initrd"] as const)).map((r) =>
+    ? (app.own.bios ? (["bios", "vgabios", ...MEDIA] as const) : (["kernel", "initrd", "disk"] as const)).map((r) =>
         ownRow(app, r),
       )
     : guest.files.map((f) => [titleOf(f.role), html`${f.name} <span class="dim">${bytes(f.bytes)}</span>`]);

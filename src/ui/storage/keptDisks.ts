@@ -1,0 +1,94 @@
+/** What the page keeps of guests' disks in the origin's private file system: finding, listing and forgetting it. */
+
+/** about.json: what a person knows the disk by. */
+export interface About {
+  readonly name: string;
+  /** Bytes of the image. */
+  readonly size: number;
+  /** ISO 8601. */
+  readonly opened: string;
+}
+
+export interface KeptDisk extends About {
+  readonly id: string;
+  /** Bytes that it takes. */
+  readonly bytes: number;
+}
+
+const FOLDER = "disks";
+/** Bytes that tell an image from others: its beginning, where partition tables and superblocks are, and pieces all over. */
+const HEAD = 1 << 20;
+const PIECES = 16;
+const PIECE = 4096;
+
+/** @throws DOMException: the browser keeps no files for this page, or there is no such disk */
+export async function diskFolder(id: string, create: boolean): Promise<FileSystemDirectoryHandle> {
+  const root = await navigator.storage.getDirectory();
+  const disks = await root.getDirectoryHandle(FOLDER, { create });
+  return disks.getDirectoryHandle(id, { create });
+}
+
+/**
+ * What an image is known by: the same name, size and contents, as far as they are looked at. What is written goes with the image
+ * it was written over; with another it would be rubbish.
+ */
+export async function imageId(image: File): Promise<string> {
+  const about = new TextEncoder().encode(`${image.name}\0${image.size}\0`);
+  const at = (n: number): number => Math.floor((n * Math.max(0, image.size - PIECE)) / (PIECES - 1));
+  const pieces = Array.from({ length: PIECES }, (_, n) => image.slice(at(n), at(n) + PIECE));
+  const bytes = await new Blob([about, image.slice(0, HEAD), ...pieces]).arrayBuffer();
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(hash.subarray(0, 16), (b) => b.toString(16).padStart(2, "0")).join("");
+}
+
+/** All that is kept, the last opened first; nothing where the browser keeps no files. */
+export async function keptDisks(): Promise<KeptDisk[]> {
+  const found: KeptDisk[] = [];
+  try {
+    const root = await navigator.storage.getDirectory();
+    const disks = await root.getDirectoryHandle(FOLDER);
+    for await (const [id, entry] of entriesOf(disks)) {
+      if (entry.kind !== "directory") continue;
+      const about = await aboutOf(entry);
+      // A folder without it is one whose making was cut short: nothing was written yet.
+      if (about) found.push({ ...about, id, bytes: await bytesOf(entry) });
+    }
+  } catch {
+    return found;
+  }
+  return found.sort((a, b) => (a.opened < b.opened ? 1 : -1));
+}
+
+/** Forgets what was written to a disk. False: a tab has it open. */
+export async function forgetDisk(id: string): Promise<boolean> {
+  const root = await navigator.storage.getDirectory();
+  const disks = await root.getDirectoryHandle(FOLDER);
+  try {
+    await disks.removeEntry(id, { recursive: true });
+    return true;
+  } catch (error) {
+    if ((error as DOMException).name === "NotFoundError") return true;
+    return false;
+  }
+}
+
+type Entries = AsyncIterable<[string, FileSystemDirectoryHandle | FileSystemFileHandle]>;
+/** The DOM's types know of no iteration over a folder. */
+const entriesOf = (folder: FileSystemDirectoryHandle): Entries => folder as unknown as Entries;
+
+async function aboutOf(folder: FileSystemDirectoryHandle): Promise<About | undefined> {
+  try {
+    const file = await (await folder.getFileHandle("about.json")).getFile();
+    return JSON.parse(await file.text()) as About;
+  } catch {
+    return undefined;
+  }
+}
+
+async function bytesOf(folder: FileSystemDirectoryHandle): Promise<number> {
+  let bytes = 0;
+  for await (const [, entry] of entriesOf(folder)) {
+    if (entry.kind === "file") bytes += (await entry.getFile()).size;
+  }
+  return bytes;
+}
