@@ -22,7 +22,6 @@ import { codeBreakpoint, DR6_BS, raiseDebug } from "./sys/debug";
 import { deliver, escalate, KIND_ICEBP } from "./sys/deliver";
 import { IF, RF, TF, updateMode } from "./sys/mode";
 import { finishTask, taskException } from "./sys/task";
-import { settleShadow } from "./sys/segment";
 import { takeStartup } from "./startup";
 import { getRflags, setArithmeticFlags } from "./sem/flags";
 import { guestNs } from "./time";
@@ -64,6 +63,7 @@ export function init(vcpu: usize): void {
 export function refresh(vcpu: usize): void {
   const c = changetype<Vcpu>(vcpu);
   c.armed = armedBy(c);
+  c.shadowRip = c.rip;
   flushAll(c);
   updateMode(c);
 }
@@ -181,9 +181,9 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
       return RUN_SPIN;
     }
     const rest = go(c, u, budget);
+    if (c.shadow && c.rip != c.shadowRip) c.shadow = 0;
     c.icount += budget - rest;
     left -= budget - rest;
-    if (c.shadow) settleShadow(c);
     if (c.batchCount) compileWaiting(c);
     const status = c.status;
     if (status == STATUS_BUDGET) {

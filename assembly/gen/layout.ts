@@ -307,6 +307,7 @@ export const V_EXIT_LENGTH: usize = 5020;
 export const V_ENTRY_INFO: usize = 5024;
 export const V_UNDO: usize = 5032;
 export const V_CPUID_COUNT: usize = 5216;
+export const V_SHADOW_RIP: usize = 5224;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -584,6 +585,8 @@ export const V_CPUID_COUNT: usize = 5216;
   @inline set_undo(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 5032); }
   @inline get cpuidCount(): u32 { return load<u32>(changetype<usize>(this), 5216); }
   @inline set cpuidCount(value: u32) { store<u32>(changetype<usize>(this), value, 5216); }
+  @inline get shadowRip(): u64 { return load<u64>(changetype<usize>(this), 5224); }
+  @inline set shadowRip(value: u64) { store<u64>(changetype<usize>(this), value, 5224); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;

@@ -8,7 +8,7 @@
 import {
   Vcpu, MODE_CODE32, MODE_CODE64, MODE_STACK32, MODE_FLAT, MODE_FLATCS, MODE_PROTECTED, MODE_V86, MODE_CPL3, MODE_NOFPU,
   MODE_NOSSE, MODE_NOAVX, MODE_ALIGN, MODE_IOPL_OK, MODE_LONG, SEG_ES, SEG_CS, SEG_SS, SEG_DS,
-  ATTENTION_POSTED, V_ATTENTION,
+  ATTENTION_POSTED, UOP_SIZE, V_ATTENTION,
 } from "../gen/layout";
 import { AR_DB, AR_L, AR_P, AR_S, AR_UNUSABLE, segAr, segBase, segLimit } from "../mem/segment";
 import { updateContext } from "../mem/tlb";
@@ -63,6 +63,16 @@ export function lookUp(c: Vcpu): void {
     || (flags & RF) != 0 && (c.armed & ARMED_CODE) != 0 || c.debug != 0;
   if (!due && c.attention == 0) c.rflags &= ~RF;
   if (due) atomic.or<i32>(changetype<usize>(c) + V_ATTENTION, ATTENTION_POSTED);
+}
+
+/**
+ * STI (1) or MOV SS (2) at the micro-op `u` holds off what waits for one instruction. Nothing looks at that instruction as
+ * it runs: whether the shadow is over, the outer loop tells by RIP. Both end their blocks, so the next micro-op knows where
+ * the next instruction is.
+ */
+export function beginShadow(c: Vcpu, u: usize, kind: u32): void {
+  c.shadow = kind;
+  c.shadowRip = (c.ripPage + load<u16>(u + UOP_SIZE, 2)) & (c.mode & MODE_CODE64 ? ~0 : c.mode & MODE_CODE32 ? 0xffffffff : 0xffff);
 }
 
 @inline export function iopl(c: Vcpu): u32 { return <u32>(c.rflags >> 12) & 3; }

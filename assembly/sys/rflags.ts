@@ -8,7 +8,7 @@ import { uSize } from "../decode/uop";
 import { arithmeticFlags, getRflags, OF, setArithmeticFlags } from "../sem/flags";
 import { frameHere, framePush, frameSp, moveSp, popped, stackRead } from "./frame";
 import { writableFlags, writeRflags } from "./iret";
-import { CR4_PVI, CR4_VME, DF, IF, IOPL, lookUp, RF, TF, updateMode, VIF, VIP, VM } from "./mode";
+import { beginShadow, CR4_PVI, CR4_VME, DF, IF, IOPL, lookUp, RF, TF, updateMode, VIF, VIP, VM } from "./mode";
 
 /** Virtual-8086 code below IOPL 3. */
 @inline export function v86Below(c: Vcpu): bool { return (c.mode & (MODE_V86 | MODE_IOPL_OK)) == MODE_V86; }
@@ -87,10 +87,7 @@ export function cli(c: Vcpu, u: usize): bool {
   return true;
 }
 
-/**
- * STI: interrupts wait for one more instruction, if they were off. The shadow is cleared when the outer loop next steps
- * an instruction in it, which may be later: an interrupt is then late by one instruction.
- */
+/** STI: interrupts wait for one more instruction, if they were off. */
 export function sti(c: Vcpu, u: usize): bool {
   if (!(c.mode & MODE_IOPL_OK)) {
     if (!virtualIf(c)) return false;
@@ -98,7 +95,8 @@ export function sti(c: Vcpu, u: usize): bool {
     c.rflags |= VIF;
     return true;
   }
-  if (!(c.rflags & IF)) c.shadow = 1;
+  if (c.rflags & IF) c.shadow = 0;
+  else beginShadow(c, u, 1);
   c.rflags |= IF;
   lookUp(c);
   return true;

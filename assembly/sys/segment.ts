@@ -13,8 +13,8 @@ import { rdz, sysWrite, value, wrz } from "../mem/access";
 import { AR_UNUSABLE, segAr, segBase, segLimit, segmentLinear, segSelector, setSeg } from "../mem/segment";
 import { stackLinear, stackMask } from "../mem/stack";
 import { arithmeticFlags, setArithmeticFlags, ZF } from "../sem/flags";
-import { updateMode } from "./mode";
-import { operand, putReg, readOperand, readOperandPiece, readPiece, thisRip, writeMem } from "./operand";
+import { beginShadow, updateMode } from "./mode";
+import { operand, putReg, readOperand, readOperandPiece, readPiece, writeMem } from "./operand";
 import {
   arOf, baseOf, desc, descAt, descHigh, dplOf, fetchDescriptor, fetchHigh, gpSelector, isConforming, isNull,
   isPresent, isReadable, isSystem, isWritable, limitOf, loadDescriptor, setNull, touchDescriptor, typeOf, TYPE_LDT,
@@ -58,24 +58,12 @@ export function loadSegment(c: Vcpu, s: u32, selector: u32): bool {
   return true;
 }
 
-/** RIP of the instruction that has set the shadow. */
-let shadowFrom: u64 = 0;
-
-/** After blocks have run: a shadow of MOV SS or POP SS that is not the last instruction's has passed. */
-export function settleShadow(c: Vcpu): void {
-  if (c.shadow == 2 && c.rip - shadowFrom - 1 >= MAX_LENGTH) c.shadow = 0;
-}
-/** Bytes of the longest instruction. */
-const MAX_LENGTH: u64 = 15;
-
 /**
  * MOV SS and POP SS hold off interrupts and debug traps for one instruction (SDM vol. 3, 6.8.3). With breakpoints armed
- * the outer loop must see that instruction by itself; otherwise it is enough that it sees the shadow at all, if it has not
- * passed meanwhile (settleShadow).
+ * the outer loop must see that instruction by itself; otherwise it is enough that it sees the shadow at all.
  */
 function shadowStack(c: Vcpu, u: usize): void {
-  c.shadow = 2;
-  shadowFrom = thisRip(c, u);
+  beginShadow(c, u, 2);
   if (c.armed) atomic.or<i32>(changetype<usize>(c) + V_ATTENTION, ATTENTION_POSTED);
 }
 

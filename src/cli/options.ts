@@ -145,6 +145,13 @@ export function parseCount(option: string, text: string): number {
   return Number(text);
 }
 
+/** `--jit-threshold N`: what fits into Vcpu.heat, and is not "never". */
+export function parseThreshold(option: string, text: string): number {
+  const n = parseCount(option, text);
+  if (n < 1 || n > 0xffff_ffff) throw new UsageError(`${option} ${text}: not a number from 1 to ${0xffff_ffff}`);
+  return n;
+}
+
 export function parseChoice<T extends string>(option: string, choices: readonly T[], text: string): T {
   const found = choices.find((choice) => choice === text);
   if (found === undefined) throw new UsageError(`${option} ${text}: not one of ${choices.join(", ")}`);

@@ -1,15 +1,16 @@
 /** `tabhyve run`: one machine from the command line, its COM1 on stdio or in a file. */
-import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, writeFileSync, writeSync } from "node:fs";
 import { availableParallelism, constants } from "node:os";
 import type { InputEntry } from "../machine/determinism.ts";
 import { VGA_ROM } from "../machine/firmwareTables.ts";
-import { Machine, type MachineConfig, type MachineStats, type StopReason } from "../machine/machine.ts";
+import { Machine, type MachineConfig, type MachineStats } from "../machine/machine.ts";
 import type { Cards } from "../machine/pciCards.ts";
 import type { Drives } from "../machine/pcParts.ts";
 import { stateHash } from "../machine/stateHash.ts";
 import type { Snapshot } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
-import { reason, type Send, UsageError } from "./options.ts";
+import { type Ending, Output, openOutput, STATUS, statusOf } from "./ending.ts";
+import type { Send } from "./options.ts";
 import { png } from "./png.ts";
 import { ScreenWatch } from "./screenWatch.ts";
 import { spawnWorker } from "./spawn.ts";
@@ -41,6 +42,8 @@ export interface RunOptions {
   /** Time goes by instructions; input is recorded in a file, or comes from one (src/machine/determinism.ts). */
   readonly deterministic?: { readonly record?: string; readonly replay?: readonly InputEntry[] };
   readonly engine: EngineKind;
+  /** MachineConfig.jitThreshold */
+  readonly jitThreshold?: number;
   /** "stdio", or a file that takes the guest's output. */
   readonly serial: string;
   readonly send: readonly Send[];
@@ -59,9 +62,6 @@ export interface RunOptions {
   readonly verbose: boolean;
 }
 
-/** Exit statuses of the contract, and of signals as a shell reports them. */
-export const STATUS = { OK: 0, ENGINE: 1, USAGE: 2, TRIPLE_FAULT: 3, RESET: 4, TIMEOUT: 124, SIGNAL: 128 } as const;
-
 /** Signals that end the run as the user's own wish. */
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
@@ -69,12 +69,6 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const GRACE = 3000;
 /** Milliseconds between two looks at the screen. */
 const LOOK = 40;
-
-/** How a run ended; the message is for stderr. */
-interface Ending {
-  readonly status: number;
-  readonly message?: string;
-}
 
 /**
  * Runs a machine to its end; the exit status. It may leave a vCPU behind that did not stop, so end the process.
@@ -118,6 +112,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     cpu: options.cpu,
     transport: options.transport,
     engine: options.engine,
+    ...(options.jitThreshold !== undefined && { jitThreshold: options.jitThreshold }),
     spawn: spawnWorker,
     hostCores: availableParallelism(),
     ...(deterministic && { deterministic }),
@@ -219,23 +214,6 @@ function complaints(channel: string, text: string): void {
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-function statusOf(why: StopReason): [status: number, message?: string] {
-  switch (why.kind) {
-    case "power-off":
-      return [STATUS.OK];
-    case "debug-exit":
-      return [why.status];
-    case "reset":
-      return [STATUS.RESET];
-    case "triple-fault": {
-      const where = Object.entries(why.where).map(([name, value]) => `${name} ${value}`);
-      return [STATUS.TRIPLE_FAULT, `the guest triple-faulted: ${where.join(", ")}`];
-    }
-    case "engine-error":
-      return [STATUS.ENGINE, `the engine failed: ${why.message}`];
-  }
-}
-
 /** What `--stats` writes. `mips` is per second of execution, not of waiting; `engines` are shares of instructions. */
 function statistics(stats: MachineStats, started: number) {
   const { instructions, vcpuSeconds, exits, counters } = stats;
@@ -250,46 +228,4 @@ function statistics(stats: MachineStats, started: number) {
     regions: counters.regions,
     counters,
   };
-}
-
-function openOutput(option: string, file: string): number {
-  try {
-    return openSync(file, "w");
-  } catch (error) {
-    throw new UsageError(`${option} ${file}: cannot be written (${reason(error)})`);
-  }
-}
-
-/** Where the guest's serial output goes: stdout, or a file. */
-class Output {
-  readonly #name: string;
-  readonly #fd: number;
-
-  constructor(serial: string) {
-    this.#name = serial === "stdio" ? "stdout" : `--serial ${serial}`;
-    this.#fd = serial === "stdio" ? process.stdout.fd : openOutput("--serial", serial);
-  }
-
-  /**
-   * Writes synchronously, so that nothing is lost when the process ends, and a guest cannot outrun its reader. How the
-   * run ends if that fails: a reader that has gone away is no error, but there is no use in going on.
-   */
-  write(bytes: Uint8Array): Ending | undefined {
-    for (let at = 0; at < bytes.length; ) {
-      try {
-        at += writeSync(this.#fd, bytes, at);
-      } catch (error) {
-        const { code } = error as NodeJS.ErrnoException;
-        if (code === "EPIPE") return { status: STATUS.SIGNAL + constants.signals.SIGPIPE };
-        // A pipe that somebody has made non-blocking is full.
-        if (code === "EAGAIN") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
-        else return { status: STATUS.USAGE, message: `${this.#name}: cannot be written (${reason(error)})` };
-      }
-    }
-    return undefined;
-  }
-
-  close(): void {
-    if (this.#fd !== process.stdout.fd) closeSync(this.#fd);
-  }
 }

@@ -17,6 +17,7 @@ import { unpack } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import type { VmTopology } from "../vmm/topology.ts";
+import { STATUS } from "./ending.ts";
 import { behind, type Controller, isUrl, type MediumKind, openMedium } from "./fileBlocks.ts";
 import { ENGINES as FUZZ_ENGINES } from "./fuzz/engine.ts";
 import { type FuzzOptions, fuzz } from "./fuzz/fuzz.ts";
@@ -24,10 +25,13 @@ import { KINDS, type Kind } from "./fuzz/generate.ts";
 import * as options from "./options.ts";
 import { type Send, UsageError } from "./options.ts";
 import { type ReplayWords, replay } from "./replay.ts";
-import { type RunOptions, run, STATUS } from "./run.ts";
+import { type RunOptions, run } from "./run.ts";
+import { verify, verifyBundle } from "./verify/verify.ts";
 
 const ENGINES: readonly EngineKind[] = ["interp", "jit", "auto"];
 
+/** Where --verify leaves a difference. */
+const BUNDLE = "tabhyve-difference";
 const DEFAULT_MEMORY = 256 * 2 ** 20;
 
 /** A line for the person, beside what the guest says. */
@@ -45,6 +49,9 @@ interface RunWords {
   transport: "threaded" | "inline";
   engine: EngineKind;
   rng?: boolean;
+  jitThreshold?: number;
+  verify?: boolean;
+  bundle: string;
   deterministic?: boolean;
   record?: string;
   replay?: string;
@@ -125,6 +132,13 @@ const engine = (): Option =>
     options.parseChoice(name, ENGINES, text),
   ).default("interp");
 
+const threshold = (): Option =>
+  single(
+    "--jit-threshold <n>",
+    "executions of code before it is compiled (default: 8000 with auto, 1 with jit)",
+    (t, n) => options.parseThreshold(n, t),
+  );
+
 /** What is left on the command line after the options. */
 function noArguments(command: Command): void {
   if (command.args.length) throw new UsageError(`'${command.args[0]}': not an option of ${command.name()}`);
@@ -139,7 +153,7 @@ const program = new Command("tabhyve")
   .action(() => {
     const [name] = program.args;
     throw new UsageError(
-      `${name === undefined ? "no command" : `no command '${name}'`}; there are run, vectors and fuzz (--help)`,
+      `${name === undefined ? "no command" : `no command '${name}'`}; there are run, verify, vectors and fuzz (--help)`,
     );
   });
 
@@ -179,6 +193,16 @@ async function cards(words: RunWords): Promise<Pick<RunOptions, "cards">> {
 
 /** Places on the two IDE channels. */
 const IDE_DRIVES = 4;
+
+/** Options that --verify has no use for, or none yet: its machines are two, and inline. */
+function verifiable(words: RunWords, given: (name: string) => boolean): void {
+  const without = ["bios", "rng", "record", "replay", "stats", "snapshotOut", "screen"] as const;
+  const name = without.find((n) => words[n] !== undefined);
+  const flag = name?.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
+  if (flag) throw new UsageError(`--verify: does not go with --${flag}`);
+  if (words.disk.length) throw new UsageError("--verify: does not go with --disk");
+  if (given("engine") && words.engine === "interp") throw new UsageError("--verify: --engine interp is one of the two");
+}
 
 /** What goes with firmware: the VGA's ROM and the drives. With four disks there is no room for a CD drive. */
 async function pc(words: RunWords): Promise<Pick<RunOptions, "vgaBios" | "drives" | "keys" | "screen">> {
@@ -247,6 +271,9 @@ const runCommand = program
     ).default("threaded"),
   )
   .addOption(engine())
+  .addOption(threshold())
+  .option("--verify", "run on the interpreter and on --engine (default: auto) in lockstep, up to the first difference")
+  .addOption(single("--bundle <folder>", "with --verify: takes what makes a difference again", word).default(BUNDLE))
   .option("--deterministic", "time goes by instructions: the same input makes the same run; implies --transport inline")
   .addOption(single("--record <file>", "with --deterministic: write down when input has come in", word))
   .addOption(single("--replay <file>", "with --deterministic: input of a run that was recorded", word))
@@ -283,13 +310,14 @@ const runCommand = program
     for (const name of ["record", "replay"] as const) {
       if (words[name] !== undefined && !words.deterministic) throw new UsageError(`--${name}: needs --deterministic`);
     }
+    const given = (name: string): boolean => runCommand.getOptionValueSource(name) !== "default";
+    if (words.verify) verifiable(words, given);
     const initrd = words.initrd === undefined ? undefined : options.readInput("--initrd", words.initrd);
     if (initrd?.length === 0) throw new UsageError(`--initrd ${words.initrd}: is empty`);
-    const snapshot =
-      words.snapshotIn === undefined ? undefined : await unpack(options.readInput("--snapshot-in", words.snapshotIn));
-    const saved = snapshot && savedConfig(snapshot);
+    const file = words.snapshotIn === undefined ? undefined : options.readInput("--snapshot-in", words.snapshotIn);
+    const snapshot = file && (await unpack(file));
     // An option that was given counts; if it is another than the snapshot's, the machine says so.
-    const given = (name: string): boolean => runCommand.getOptionValueSource(name) !== "default";
+    const saved = snapshot && savedConfig(snapshot);
     const bios = words.bios === undefined ? undefined : options.readInput("--bios", words.bios);
     const needsBios = (["vgabios", "cdrom", "floppy", "keys", "screen"] as const).find(
       (name) => words[name] !== undefined,
@@ -307,7 +335,7 @@ const runCommand = program
       ? options.fitTopology(words.topology, vcpus)
       : saved && parseTopology(saved.topology);
     const kernel = words.kernel === undefined ? embeddedGuest() : options.readInput("--kernel", words.kernel);
-    const status = await run(core(), {
+    const all: RunOptions = {
       ...(bios ? { bios, ...(await pc(words)) } : { kernel }),
       ...(await cards(words)),
       kernelName: words.kernel === undefined ? "tabhyve" : basename(words.kernel),
@@ -319,7 +347,8 @@ const runCommand = program
       cpu: saved && !given("cpu") ? saved.cpu : words.cpu,
       transport: words.deterministic ? "inline" : words.transport,
       ...(words.deterministic && { deterministic: repeatable(words) }),
-      engine: words.engine,
+      engine: words.verify && !given("engine") ? "auto" : words.engine,
+      ...(words.jitThreshold !== undefined && { jitThreshold: words.jitThreshold }),
       serial: words.serial,
       send: words.send ?? [],
       ...(words.until && { until: words.until }),
@@ -330,8 +359,21 @@ const runCommand = program
       ...(snapshot && { snapshot }),
       ...(words.snapshotOut !== undefined && { snapshotOut: words.snapshotOut }),
       verbose: words.verbose ?? false,
-    });
-    process.exit(status);
+    };
+    process.exit(
+      words.verify
+        ? await verify(core(), { ...all, bundle: words.bundle, ...(file && { snapshotFile: file }) })
+        : await run(core(), all),
+    );
+  });
+
+program
+  .command("verify")
+  .description("run again what --verify has found")
+  .argument("<bundle>", "the folder that --verify has left")
+  .addHelpText("after", "\nStatus: 0 the engines agree, 1 they differ, 2 the folder cannot be used.\n")
+  .action(async (folder: string) => {
+    process.exit(await verifyBundle(core(), folder));
   });
 
 program

@@ -8,6 +8,7 @@
  * `instructions` is how many all vCPUs had retired, `ns` the virtual clock (which also moves while all are halted), `bytes`
  * hexadecimal. Turns have fixed lengths, so replaying the log gives the same run.
  */
+import type { Pace } from "../vcpu/inline.ts";
 import type { VirtualClock } from "../vcpu/virtualClock.ts";
 
 /** One piece of input and when it entered. */
@@ -31,6 +32,8 @@ export interface DeterministicConfig {
   readonly record?: (entry: InputEntry) => void;
   /** Input of an earlier run, in order. */
   readonly replay?: readonly InputEntry[];
+  /** Holds the machine back, so that another one can keep up with it. */
+  readonly pace?: Pace;
 }
 
 /** RTC at power-on unless configured: 2026-01-01T00:00:00Z. */

@@ -19,13 +19,14 @@ import { type CoreExports, instantiateCore, unshared } from "../vcpu/core.ts";
 import type { DeviceSide, Engine } from "../vcpu/engine.ts";
 import { type HostOrder, hostOrder } from "../vcpu/hostOrder.ts";
 import { InlineEngine } from "../vcpu/inline.ts";
-import { type EngineKind, HEAT } from "../vcpu/jit.ts";
+import { type EngineKind, HEAT, type RegionCompiler } from "../vcpu/jit.ts";
 import { PageLoader } from "../vcpu/pages.ts";
 import { drainRing, RING_EOI, RING_FERR, RING_PORT } from "../vcpu/ring.ts";
 import { postInit, postSipi } from "../vcpu/startup.ts";
 import { ThreadedEngine, type WorkerThread } from "../vcpu/threaded.ts";
-import { type StructView, vcpuView } from "../vcpu/view.ts";
+import { getSegment, type StructView, vcpuView } from "../vcpu/view.ts";
 import { VirtualClock } from "../vcpu/virtualClock.ts";
+import { codeWidth } from "../vmm/cpuMode.ts";
 import { MachineMemory, type MemoryRegion } from "../vmm/memory.ts";
 import { MachineTimers, NEVER } from "../vmm/timers.ts";
 import { checkTopology, oneSocket } from "../vmm/topology.ts";
@@ -87,6 +88,10 @@ export interface MachineConfig {
   readonly transport: "threaded" | "inline";
   /** Default: interp. */
   readonly engine?: EngineKind;
+  /** Executions of a block before it is compiled, of an engine that compiles; default: HEAT. */
+  readonly jitThreshold?: number;
+  /** Makes what compiles regions for a vCPU; inline transport only. Default: one with JIT_LIMITS. */
+  readonly regions?: (memory: WebAssembly.Memory) => RegionCompiler;
   /** Makes the workers of the threaded transport. */
   readonly spawn?: () => WorkerThread;
   /** The host's memory order; default: what hostOrder finds. */
@@ -129,6 +134,9 @@ const TSC_HZ = 1_000_000_000;
 const WORD_1_EDX = 1;
 /** MAXPHYADDR of the modelled CPU (assembly/mem/walk.ts). */
 const PHYSICAL_BITS = 40;
+
+/** ACCESS_PROBE and ACCESS_QUIET of assembly/mem/walk.ts: nothing is set, no fault recorded. */
+const PROBE_QUIETLY = 512 | 1024;
 
 /** Between two chunks of a snapshot that are fetched without need. */
 const FETCH_MS = 5;
@@ -208,9 +216,11 @@ export class Machine implements DeviceSide {
     this.memory.control.set(CONTROL.timeBase, this.#pausedAt);
     this.#timers = new MachineTimers(() => this.now());
     const log = new DebugLog(config.log);
+    const { engine = "interp" } = config;
+    const heat = engine === "interp" ? 0 : (config.jitThreshold ?? HEAT[engine]);
     this.#views.forEach((view, id) => {
       resetVcpu(view, id, CPU_SIGNATURE);
-      view.set(VCPU.heat, HEAT[config.engine ?? "interp"]);
+      view.set(VCPU.heat, heat);
       this.#cpuToggles.forEach((word, i) => {
         view.set(VCPU.cpuToggle, word, i);
       });
@@ -287,6 +297,8 @@ export class Machine implements DeviceSide {
           now: machine.#hostNow,
           yieldTo: triggerYield,
           ...(machine.#clock && { clock: machine.#clock, random: repeatableRandom() }),
+          ...(config.deterministic?.pace && { pace: config.deterministic.pace }),
+          ...(config.regions && { regions: config.regions }),
         },
         machine,
       );
@@ -494,6 +506,21 @@ export class Machine implements DeviceSide {
   /** RFLAGS of a vCPU. Only while the machine does not run. */
   rflags(id: number): Promise<bigint> {
     return this.#engine.rflags(id);
+  }
+
+  /** The code bytes at a vCPU's RIP, 15 at most and as far as they are mapped. Only while the machine does not run. */
+  codeAtRip(id: number): Uint8Array {
+    const view = this.#views[id];
+    const width = codeWidth(view);
+    const base = width === 64 ? 0n : getSegment(view, "CS").base;
+    const from = BigInt.asUintN(width === 64 ? 64 : 32, base + view.get64(VCPU.rip));
+    const bytes = new Uint8Array(15);
+    for (let i = 0; i < bytes.length; i++) {
+      const gpa = BigInt.asUintN(64, this.#core.gla2gpa(view.base, from + BigInt(i), PROBE_QUIETLY));
+      if (gpa > 0xffff_ffffn || this.memory.hostAddress(Number(gpa)) < 0) return bytes.subarray(0, i);
+      this.memory.read(Number(gpa), bytes.subarray(i, i + 1));
+    }
+    return bytes;
   }
 
   stats(): MachineStats {

@@ -8,7 +8,7 @@ import type { MachineMemory } from "../vmm/memory.ts";
 import type { Machine } from "./machine.ts";
 
 /** Architectural state in the vCPU's page; RFLAGS is asked of the core, which keeps its arithmetic flags lazily. */
-const REGISTERS = [
+export const REGISTERS = [
   "gpr", "rip", "seg", "gdtBase", "gdtLimit", "idtBase", "idtLimit", "cr0", "cr2", "cr3", "cr4", "efer", "xcr0", "dr",
   "pdpte", "shadow", "nmiBlocked", "nmiPending", "extint", "runState", "star", "lstar", "cstar", "sfmask", "kernelGsBase",
   "sysenterCs", "sysenterEsp", "sysenterEip", "pat", "tscAdjust", "tscOffset", "tscAux", "miscEnable", "apicBase", "specCtrl",
@@ -53,7 +53,7 @@ class Hash {
 }
 
 /** Plain data in one way of writing: keys in order, bigints and typed arrays told apart from numbers and arrays. */
-function canonical(value: unknown): string {
+export function canonical(value: unknown): string {
   if (typeof value === "bigint") return `${value}n`;
   if (ArrayBuffer.isView(value)) return `${value.constructor.name}${JSON.stringify([...(value as Uint8Array)])}`;
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;

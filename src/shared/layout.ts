@@ -440,6 +440,8 @@ export const VCPU = layOut({
   undo: ["u64", UNDO_WORDS],
   /** Entries of the CPUID table at AREA.CPUID; 0 = the CPU model answers. */
   cpuidCount: ["u32"],
+  /** RIP of the instruction that `shadow` covers: anywhere else the shadow is over. */
+  shadowRip: ["u64"],
 });
 
 /** Bits of `Vcpu.mode`. D64, or D32, or neither (16-bit code); the rest say which shortcuts the decoder may take. */

@@ -12,6 +12,7 @@ import { clearStop } from "./attention.ts";
 import { type CoreExports, type HostNow, type HostRandom, instantiateCore } from "./core.ts";
 import { postDrop } from "./drop.ts";
 import type { DeviceSide, Engine } from "./engine.ts";
+import type { RegionCompiler } from "./jit.ts";
 import type { PageLoader, PageSource } from "./pages.ts";
 import { type StructView, vcpuBase, vcpuView } from "./view.ts";
 import type { VirtualClock } from "./virtualClock.ts";
@@ -26,6 +27,21 @@ const NEVER = 0xffff_ffff_ffff_ffffn;
 /** Virtual nanoseconds of an access to a device, as an ISA bus takes: who polls a port waits for less of them. */
 const EXIT_NS = 1000;
 
+/** One round of turns, as a machine's pace has it. */
+export interface Round {
+  /** Instructions of each vCPU's turn. */
+  readonly instructions: bigint;
+  /** The clock goes on from the round before; without, this one is part of that. */
+  readonly settle: boolean;
+}
+
+/**
+ * Holds a machine with a virtual clock back, so that another one can keep up with it (src/cli/verify): asked before each
+ * round of turns. Such a machine's turns have exactly so many instructions, whatever the engine, and within one the clock
+ * stands still: an engine may look at it whenever it likes.
+ */
+export type Pace = () => Promise<Round>;
+
 export interface InlineOptions {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
@@ -35,6 +51,9 @@ export interface InlineOptions {
   readonly now: HostNow;
   /** Time by instructions; `now` is its. */
   readonly clock?: VirtualClock;
+  readonly pace?: Pace;
+  /** Makes what compiles regions for a vCPU; default: one with the usual limits. */
+  readonly regions?: (memory: WebAssembly.Memory) => RegionCompiler;
   /** What RDRAND reads; default: the host's generator. */
   readonly random?: HostRandom;
   /** Runs `callback` after pending events: setImmediate, or a MessageChannel in a browser. */
@@ -56,8 +75,8 @@ export class InlineEngine implements Engine {
     this.#devices = devices;
     this.#views = Array.from({ length: options.vcpus }, (_, id) => vcpuView(options.memory.buffer, id));
     this.#cores = this.#views.map((_, id) => {
-      const { module, memory, now, random, pages } = options;
-      const core = instantiateCore(module, memory, now, random, undefined, pages);
+      const { module, memory, now, random, pages, regions } = options;
+      const core = instantiateCore(module, memory, now, random, regions?.(memory), pages);
       core.init(vcpuBase(id));
       return core;
     });
@@ -106,14 +125,20 @@ export class InlineEngine implements Engine {
 
   async #run(): Promise<void> {
     const devices = this.#devices;
-    const { clock, yieldTo } = this.#options;
-    const turn = this.#views.length === 1 ? SLICE : TURN;
+    const { clock, pace, yieldTo } = this.#options;
+    let turn = this.#views.length === 1 ? SLICE : TURN;
     while (this.#running) {
       // A slice: rounds of turns.
       const late = clock ? Number.POSITIVE_INFINITY : performance.now() + SLICE_MS;
       let halted = false;
       for (let done = 0n; done < SLICE && this.#running && !halted && performance.now() < late; done += turn) {
         let idle = 0;
+        if (pace) {
+          const round = await pace();
+          if (!this.#running) return;
+          turn = round.instructions;
+          if (round.settle) clock?.settle();
+        }
         if (clock) this.#guarded(0, () => devices.gap?.());
         for (let id = 0; id < this.#views.length && this.#running; id++) {
           this.#guarded(id, () => {
@@ -175,7 +200,7 @@ export class InlineEngine implements Engine {
         // The machine is ending this run and calls `stop` when its turn comes; the guest gets no further.
         this.#running = false;
         return why;
-      } else if (why === RUN.SLICE || why === RUN.SPIN) return why;
+      } else if (why === RUN.SLICE || (why === RUN.SPIN && !this.#options.pace)) return why;
       // A device deadline has passed (the core rang the doorbell and cleared it).
       if (devices.nextDeadline() <= devices.now()) devices.fireTimers();
     }
@@ -202,8 +227,10 @@ export class InlineEngine implements Engine {
       next === NEVER ? Number.POSITIVE_INFINITY : Number(next - this.#devices.now()),
       input === undefined ? Number.POSITIVE_INFINITY : input - clock.ns,
     );
-    if (left === Number.POSITIVE_INFINITY) return this.#wait();
-    if (left > 0) clock.skip(left);
+    if (left === Number.POSITIVE_INFINITY) {
+      // Its pace lets it wait.
+      if (!this.#options.pace) return this.#wait();
+    } else if (left > 0) clock.skip(left);
     await new Promise<void>(this.#options.yieldTo);
   }
 

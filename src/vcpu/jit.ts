@@ -112,7 +112,7 @@ interface Live {
 
 /** Compiles regions for the vCPUs of one core instance. */
 export class RegionCompiler implements JitImports {
-  readonly #memory: WebAssembly.Memory;
+  protected readonly memory: WebAssembly.Memory;
   readonly #limits: JitLimits;
   readonly #live = new Map<number, Live>();
   /** Entries of the core's table that are free again. */
@@ -123,7 +123,7 @@ export class RegionCompiler implements JitImports {
   last: Uint8Array | undefined;
 
   constructor(memory: WebAssembly.Memory, limits: JitLimits = JIT_LIMITS) {
-    this.#memory = memory;
+    this.memory = memory;
     this.#limits = limits;
   }
 
@@ -131,11 +131,11 @@ export class RegionCompiler implements JitImports {
   attach(core: JitExports): void {
     this.#table = core.table;
     const helpers = Object.fromEntries(JIT_HELPERS.map(([n]) => [n, core[n] as never]));
-    this.#imports = { core: { memory: this.#memory as never, ...helpers } };
+    this.#imports = { core: { memory: this.memory as never, ...helpers } };
   }
 
   compileRegions(vcpu: number, at: number, count: number): number {
-    const buffer = this.#memory.buffer;
+    const buffer = this.memory.buffer;
     const view = new DataView(buffer);
     const bodies: Uint8Array[] = [];
     for (let from = at >>> 0; bodies.length < count; ) {

@@ -9,6 +9,8 @@ import type { StructView } from "./view.ts";
 export class VirtualClock {
   readonly #views: readonly StructView[];
   #skipped = 0;
+  /** Instructions at the last `settle`. */
+  #settled: number | undefined;
 
   constructor(views: readonly StructView[]) {
     this.#views = views;
@@ -23,7 +25,12 @@ export class VirtualClock {
 
   /** Nanoseconds since the machine was made. */
   get ns(): number {
-    return this.#skipped + this.instructions;
+    return this.#skipped + (this.#settled ?? this.instructions);
+  }
+
+  /** From now on instructions take time only at the next `settle`: what reads the clock in between reads the same. */
+  settle(): void {
+    this.#settled = this.instructions;
   }
 
   /** What the host's clock would say, in milliseconds. */

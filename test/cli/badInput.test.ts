@@ -242,7 +242,7 @@ describe("an option", () => {
     [["run", "--send", "[=>x"], /--send '\[': not a regular expression/],
     [["run", "--send", "prompt"], /--send 'prompt': no => in it/],
     [["walk"], /no command 'walk'/],
-    [[], /no command; there are run, vectors and fuzz/],
+    [[], /no command; there are run, verify, vectors and fuzz/],
     [["--frobnicate"], /unknown option '--frobnicate'/],
     [["vectors"], /missing required argument 'files'/],
   ])("%j", (args, why) => refused(args, why));

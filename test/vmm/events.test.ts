@@ -233,6 +233,17 @@ describe("NMI and ExtINT", () => {
     vcpu.run();
     expect(vcpu.eventInjectState).toEqual({ state: "CAN_INJECT", reqExit: false });
   });
+
+  it.each([
+    ["sti\nin al,1\nhlt", "GI_BLOCK"],
+    ["sti\nnop\nin al,1\nhlt", "CAN_INJECT"],
+    ["sti\nmov ss,bx\nin al,1\nhlt", "GI_BLOCK"],
+    ["sti\nmov ss,bx\nsti\nin al,1\nhlt", "CAN_INJECT"],
+  ])("the shadow covers one instruction, with nobody looking: %j", async (source, state) => {
+    const [vcpu] = (await realMode(source)).vcpus;
+    expect(vcpu.run()).toMatchObject({ exitcode: "INOUT", inout: { port: 1 } });
+    expect(vcpu.eventInjectState.state).toBe(state);
+  });
 });
 
 /** Goes on behind a HLT. */
