@@ -4,10 +4,12 @@
  *
  *   snapshots   Linux goes through save and restore under load, its own checksums right each time
  *   load        a parallel shell load, without a lockup or a stall
+ *   churn       processes, modules and patched code that come and go, at flat memory
  *   litmus      the litmus programs of test/litmus
  */
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { churn } from "./soak/churn.mjs";
 import { prepare } from "./soak/console.mjs";
 import { litmus } from "./soak/litmus.mjs";
 import { load } from "./soak/load.mjs";
@@ -16,11 +18,14 @@ import { snapshots } from "./soak/snapshots.mjs";
 const WHAT = {
   snapshots: async (options) => snapshots(await prepare("cloud"), options),
   load: async (options) => load(await prepare("cloud"), options),
+  churn: async (options) => churn(await prepare("virtio"), options),
   litmus,
 };
 
 const USAGE = `npm run soak -- ${Object.keys(WHAT).join("|")} [OPTIONS]
   --cycles N            of snapshots (default: 100)
+  --processes N         of churn (default: 10000)
+  --threshold N         of churn: executions of code before it is compiled (default: the engine's)
   --minutes N           of load and litmus (default: 20)
   --cpus N              vCPUs (default: 2 for snapshots, 4 for load)
   --transport KIND      of load and litmus: threaded (default) or inline
@@ -32,6 +37,7 @@ function options() {
     allowPositionals: true,
     options: {
       ...{ cycles: { ...string, default: "100" }, minutes: { ...string, default: "20" }, cpus: string },
+      ...{ processes: { ...string, default: "10000" }, threshold: string },
       transport: { ...string, default: "threaded" },
       engine: { ...string, default: "auto" },
     },
@@ -48,6 +54,8 @@ function options() {
     what,
     cycles: number("cycles"),
     minutes: number("minutes"),
+    processes: number("processes"),
+    ...(values.threshold !== undefined && { threshold: number("threshold") }),
     cpus: number("cpus", what === "snapshots" ? 2 : 4),
     transport,
     engine,

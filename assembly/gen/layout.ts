@@ -19,6 +19,7 @@ export const TLB_ENTRIES: usize = 2048;
 export const JUMP_ENTRIES: usize = 8192;
 export const BLOCK_BUCKETS: usize = 65536;
 export const UOP_SIZE: usize = 32;
+export const UOP_COUNT: usize = 20;
 export const SEG_STRIDE: usize = 32;
 export const MODE_BITS: usize = 14;
 export const GPA_LIMIT: u64 = 8589934592;
@@ -77,7 +78,8 @@ export const AREA_JUMP: usize = 196608;
 export const AREA_BLOCKS: usize = 327680;
 export const AREA_JIT: usize = 589824;
 export const AREA_BATCH: usize = 1114112;
-export const AREA_ARENA: usize = 1376256;
+export const AREA_PROFILE: usize = 1376256;
+export const AREA_ARENA: usize = 1409024;
 export const AREA_END: usize = 25165824;
 export const SEG_ES: u32 = 0;
 export const SEG_CS: u32 = 1;
@@ -126,6 +128,9 @@ export const CAP_WBINVD_EXIT: u32 = 128;
 export const PAGE_BYTE_DIRTY: u32 = 1;
 export const PAGE_BYTE_TOUCHED: u32 = 2;
 export const PAGE_BYTE_ABSENT: u32 = 4;
+export const PROFILE_EXITS: u32 = 0;
+export const PROFILE_FLAGS: u32 = 64;
+export const PROFILE_CALLS: u32 = 128;
 export const VGA_WINDOW: u32 = 0;
 export const VGA_SIZE: u32 = 1;
 export const VGA_PLANES: u32 = 2;
@@ -307,6 +312,7 @@ export const V_EXIT_LENGTH: usize = 5020;
 export const V_ENTRY_INFO: usize = 5024;
 export const V_UNDO: usize = 5032;
 export const V_CPUID_COUNT: usize = 5216;
+export const V_PROFILE: usize = 5220;
 export const V_SHADOW_RIP: usize = 5224;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
@@ -585,6 +591,8 @@ export const V_SHADOW_RIP: usize = 5224;
   @inline set_undo(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 5032); }
   @inline get cpuidCount(): u32 { return load<u32>(changetype<usize>(this), 5216); }
   @inline set cpuidCount(value: u32) { store<u32>(changetype<usize>(this), value, 5216); }
+  @inline get profile(): u32 { return load<u32>(changetype<usize>(this), 5220); }
+  @inline set profile(value: u32) { store<u32>(changetype<usize>(this), value, 5220); }
   @inline get shadowRip(): u64 { return load<u64>(changetype<usize>(this), 5224); }
   @inline set shadowRip(value: u64) { store<u64>(changetype<usize>(this), value, 5224); }
 }

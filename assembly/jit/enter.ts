@@ -1,5 +1,7 @@
 /** Running compiled regions, one after the other. */
-import { STAT_JIT_INSTRUCTIONS, STAT_REGION_ENTRIES, STATUS_BUDGET, STATUS_REDO, STATUS_RESUME, Vcpu } from "../gen/layout";
+import {
+  AREA_PROFILE, PROFILE_EXITS, STAT_JIT_INSTRUCTIONS, STAT_REGION_ENTRIES, STATUS_BUDGET, STATUS_REDO, STATUS_RESUME, Vcpu,
+} from "../gen/layout";
 import { OP_COLD, OP_REGION } from "../gen/decode";
 import { enter } from "../decode/block";
 import { uOff } from "../decode/uop";
@@ -44,6 +46,7 @@ export function runRegions(c: Vcpu, u: usize, budget: i64): usize {
     bump(c, STAT_REGION_ENTRIES);
     const left = call_indirect<i64>(load<u32>(u, 28), changetype<usize>(c), budget, load<u32>(u, 16));
     store<u64>(stat, load<u64>(stat) + (budget - left));
+    if (c.profile) bump(c, AREA_PROFILE + PROFILE_EXITS + (<usize>c.status << 3));
     if (c.status == STATUS_BUDGET && left == budget && c.attention == 0) {
       // Too little is left for the region's longest way: its first block alone, as HEAD would do it.
       return withoutHead(c, u, budget);

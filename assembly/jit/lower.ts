@@ -28,9 +28,10 @@ import { READ } from "../sem/kinds";
 import {
   BINARY, blockPlace, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, CHOOSE, CONST, count, CPU, currentAt, FLAG_OP,
   inLocals, isConst, isLocal, kindOf, LEAVE, LOAD, Node, node, offsetOfState, pageDelta, pendingAt, placeOff, placeRedo, placeRest,
-  PURE_CALL, RELOAD, RIP_PAGE, RSP, scratch, severalPages, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY, VECTOR,
+  PURE_CALL, RELOAD, RIP_PAGE, RSP, scratch, severalPages, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY, VECTOR, uopOf,
 } from "./ir";
 import { lowerVector } from "./lowerVector";
+import { countCall, countFlags } from "./profile";
 import {
   br, byte, call, close, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_GE_U, I32_LOAD, I32_SHL, I32_SHR_U, I32_STORE,
   I32_SUB, I32_WRAP, i32Const, I64_ADD, I64_AND, I64_EQ, I64_EXTEND32_S, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD,
@@ -263,7 +264,7 @@ function pushCall(n: Node): void {
   const f: u32 = n.op;
   if (f == H_CONDITION_OF) i32Const(<i32>n.imm);
   const ofFlags = f == H_CONDITION_OF || f == H_CARRY_OF || f == H_ARITHMETIC_OF;
-  if (ofFlags) get32(n.a); else get(n.a);
+  if (ofFlags) { countFlags(); get32(n.a); } else get(n.a);
   if (n.b) get(n.b);
   if (n.c) get(n.c);
   if (n.d) get(n.d);
@@ -520,6 +521,7 @@ function lowerEffect(n: Node): void {
     case CALL: {
       setRipPage();
       localGet(L_VCPU); localGet(L_VCPU); i32Const(n.d); byte(I32_ADD);
+      if (!(n.b & CALL_ADDRESS)) countCall(load<u16>(uopOf(n)));
       call(n.b & CALL_ADDRESS ? H_EASEG : H_CALL_HANDLER);
       const l = temp32();
       localSet(l);

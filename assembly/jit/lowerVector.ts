@@ -9,6 +9,7 @@ import {
 import { FAST_MASK, FAST_VALUE } from "../fp/fast";
 import { SHAPE_XMM, SHAPE_YMM, uD, uLeft, uS, uShape } from "../decode/uop";
 import { inLocals, Node, snapshotAt, uopOf } from "./ir";
+import { countCall } from "./profile";
 import { commitMemory, get, get32, L_VCPU, leaveFor, pushHome, setRipPage, temp32, temp64 } from "./lower";
 import {
   byte, call, close, ELSE, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_LT_U, I32_OR, I32_SHL, I32_STORE, I32_SUB,
@@ -114,6 +115,7 @@ function lowerHandler(n: Node): void {
     if (load<u16>(u, 6) == <u16>V_GPR + 32) sendHome(n, V_GPR + 32);
   }
   setRipPage();
+  countCall(load<u16>(u));
   localGet(L_VCPU); localGet(L_VCPU); i32Const(n.d); byte(I32_ADD);
   call(H_CALL_HANDLER);
   byte(I32_EQZ);

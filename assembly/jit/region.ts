@@ -17,6 +17,7 @@ import {
 import { OP_EASEG } from "../gen/decode";
 import { CALL_REGISTERS, emitMeaning, META, META_CALL, VECTORS } from "../gen/emit";
 import { uOff, uRest } from "../decode/uop";
+import { countBlock, useProfile } from "./profile";
 import { emitVector } from "./vector";
 import { beginIr, roomForInstruction, usePage, useScratch } from "./ir";
 import {
@@ -164,6 +165,7 @@ function writeBlock(k: u32): void {
     close();
   }
   localGet(L_BUDGET); i64Const(b.n); byte(I64_SUB); localSet(L_BUDGET);
+  countBlock(b.head);
   beginIr(b.group >= 0, b.off, b.n);
   beginBlock();
   let u = <usize>b.head + UOP_SIZE, cut: usize = b.cut;
@@ -307,6 +309,7 @@ export function writeRegion(c: Vcpu, head: usize): usize {
   cpu = c;
   useScratch(c);
   useMode(mode);
+  useProfile(c.profile != 0);
   writeBody(c, false);
   if (overflow) return 0;
   writeBody(c, true);

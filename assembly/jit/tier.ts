@@ -14,7 +14,7 @@
  * page was dropped stays in its list, entered by nothing, until it is the oldest.
  */
 import {
-  AREA_ARENA, AREA_BATCH, STAT_MODULES, STAT_REGIONS, STAT_REGIONS_EVICTED, Vcpu,
+  AREA_BATCH, AREA_PROFILE, STAT_MODULES, STAT_REGIONS, STAT_REGIONS_EVICTED, Vcpu,
 } from "../gen/layout";
 import { OP_COLD, OP_HEAD, OP_REGION } from "../gen/decode";
 import { enter } from "../decode/block";
@@ -72,7 +72,7 @@ function addToBatch(c: Vcpu, head: usize): bool {
   let entries: u32 = 0;
   for (let k: u32 = 0; k < blocks; k++) entries += u32(block(k).entry);
   if (!arenaRoom(c, 256 + entries * 8)) return false;
-  if (c.batchCount && c.batchAt + size > changetype<usize>(c) + AREA_ARENA) compileBatch(c);
+  if (c.batchCount && c.batchAt + size > changetype<usize>(c) + AREA_PROFILE) compileBatch(c);
   if (!c.batchCount) {
     c.batchAt = <u32>(changetype<usize>(c) + AREA_BATCH);
     c.batchSince = c.icount;

@@ -55,6 +55,8 @@ export interface RunOptions {
   readonly restart: boolean;
   /** File for what the run has counted. */
   readonly stats?: string;
+  /** Counters in compiled code, too. */
+  readonly statsDetail: boolean;
   /** Goes on from it instead of booting. */
   readonly snapshot?: Snapshot;
   /** File for the machine's state at the end. */
@@ -116,6 +118,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     spawn: spawnWorker,
     hostCores: availableParallelism(),
     ...(deterministic && { deterministic }),
+    profile: options.statsDetail,
     debugExit: options.debugExit,
     restart: options.restart,
     serial: (bytes) => {
@@ -199,6 +202,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     const all = {
       ...statistics(machine.stats(), started),
       ...(deterministic && { stateHash: await stateHash(machine) }),
+      ...(options.statsDetail && { profile: machine.profile() }),
     };
     writeFileSync(stats, `${JSON.stringify(all, undefined, 2)}\n`);
     closeSync(stats);

@@ -22,6 +22,7 @@ import { behind, type Controller, isUrl, type MediumKind, openMedium } from "./f
 import { ENGINES as FUZZ_ENGINES } from "./fuzz/engine.ts";
 import { type FuzzOptions, fuzz } from "./fuzz/fuzz.ts";
 import { KINDS, type Kind } from "./fuzz/generate.ts";
+import { fuzzWorlds } from "./fuzz/world/fuzz.ts";
 import * as options from "./options.ts";
 import { type Send, UsageError } from "./options.ts";
 import { type ReplayWords, replay } from "./replay.ts";
@@ -68,6 +69,7 @@ interface RunWords {
   debugExit?: boolean;
   restart: boolean;
   stats?: string;
+  statsDetail?: boolean;
   snapshotIn?: string;
   snapshotOut?: string;
   verbose?: boolean;
@@ -89,13 +91,20 @@ Status: 0 power-off, --until or Ctrl-A x; 1 the engine failed; 2 an option or fi
 
 interface FuzzWords extends Omit<FuzzOptions, "modes" | "kinds"> {
   mode: Width[];
-  kind: Kind[];
+  /** Empty: worlds. */
+  kind: (Kind | typeof WORLDS)[];
+  first?: number;
 }
+/** What src/cli/fuzz/world makes. */
+const WORLDS = "worlds";
 
 const FUZZ_NOTES = `
 Code runs in ring 3 on both, from the same registers and memory to its first exception. What differs and may not is
 made as small as possible and printed as a vector, which \`tabhyve vectors\` replays. The native CPU needs Linux on
 x86-64, and gcc.
+
+--kind worlds compares interp with jit, whatever --engine and --against say: programs in ring 0 that see memory twice,
+change their code and their page table, and fault. What differs is printed with the options that make it again.
 
 Status: 0 no difference, 1 some, 2 something cannot be used.
 `;
@@ -301,6 +310,7 @@ const runCommand = program
   .option("--debug-exit", "isa-debug-exit at port 0xf4 and the testdev ports")
   .option("--no-restart", "end with status 4 when the guest asks for a reset, instead of booting again")
   .addOption(single("--stats <file>", "write instructions, seconds, exits and more as JSON at the end", word))
+  .option("--stats-detail", "with --stats: compiled code counts what it does, and is slower for it")
   .addOption(single("--snapshot-in <file>", "go on from this snapshot instead of booting", word))
   .addOption(single("--snapshot-out <file>", "save the machine as it is at the end of the run", word))
   .option("--verbose", "log what devices notice to stderr")
@@ -312,6 +322,7 @@ const runCommand = program
     }
     const given = (name: string): boolean => runCommand.getOptionValueSource(name) !== "default";
     if (words.verify) verifiable(words, given);
+    if (words.statsDetail && words.stats === undefined) throw new UsageError("--stats-detail: needs --stats");
     const initrd = words.initrd === undefined ? undefined : options.readInput("--initrd", words.initrd);
     if (initrd?.length === 0) throw new UsageError(`--initrd ${words.initrd}: is empty`);
     const file = words.snapshotIn === undefined ? undefined : options.readInput("--snapshot-in", words.snapshotIn);
@@ -356,6 +367,7 @@ const runCommand = program
       debugExit: words.debugExit ?? saved?.debugExit ?? false,
       restart: words.restart && (!snapshot || words.kernel !== undefined),
       ...(words.stats !== undefined && { stats: words.stats }),
+      statsDetail: words.statsDetail ?? false,
       ...(snapshot && { snapshot }),
       ...(words.snapshotOut !== undefined && { snapshotOut: words.snapshotOut }),
       verbose: words.verbose ?? false,
@@ -408,10 +420,11 @@ const fuzzCommand = program
     ).default([64, 32, 16], "64,32,16"),
   )
   .addOption(
-    single("--kind <kind>", "rows of the table, bytes, programs, or several with commas", (text, name) =>
-      text.split(",").map((k) => options.parseChoice(name, KINDS, k)),
+    single("--kind <kind>", "rows of the table, bytes, programs, or several with commas; worlds", (text, name) =>
+      text === WORLDS ? [] : text.split(",").map((k) => options.parseChoice(name, [...KINDS, WORLDS], k)),
     ).default([...KINDS], KINDS.join(",")),
   )
+  .addOption(single("--first <n>", "with --kind worlds: number of the first one", (t, n) => options.parseCount(n, t)))
   .addOption(
     single("--engine <kind>", "what is tested: interp; step, one instruction at a time; jit", (text, name) =>
       options.parseChoice(name, FUZZ_ENGINES, text),
@@ -429,11 +442,16 @@ const fuzzCommand = program
   .addHelpText("after", FUZZ_NOTES)
   .action((words: FuzzWords) => {
     noArguments(fuzzCommand);
-    const { mode, kind, rows, ...rest } = words;
+    const { mode, kind, rows, first = 0, ...rest } = words;
+    if (!kind.length) {
+      process.exitCode = fuzzWorlds(core(), { ...rest, first, modes: mode });
+      return;
+    }
+    if (kind.includes(WORLDS)) throw new UsageError("--kind: worlds go alone");
     process.exitCode = fuzz(core(), {
       ...rest,
       modes: mode,
-      kinds: kind,
+      kinds: kind as Kind[],
       ...(rows && { rows: new RegExp(rows.source, "i") }),
     });
   });

@@ -51,6 +51,7 @@ function layoutText(): string {
     JUMP_ENTRIES: layout.JUMP_ENTRIES,
     BLOCK_BUCKETS: layout.BLOCK_BUCKETS,
     UOP_SIZE: layout.UOP_SIZE,
+    UOP_COUNT: layout.UOP_COUNT,
     SEG_STRIDE: layout.SEG_STRIDE,
     MODE_BITS: 32 - Math.clz32(Math.max(...Object.values(layout.MODE))),
   };
@@ -66,6 +67,7 @@ function layoutText(): string {
     RUN,
     CAP: layout.CAP,
     PAGE_BYTE: layout.PAGE_BYTE,
+    PROFILE: layout.PROFILE,
     VGA: layout.VGA,
     VGA_CHAIN: layout.VGA_CHAIN,
   };

@@ -12,6 +12,7 @@ export {
   type StopReason,
 } from "../machine/machine.ts";
 export { SnapshotError } from "../shared/device.ts";
+export { JIT_LIMITS, type JitLimits, RegionCompiler } from "../vcpu/jit.ts";
 export type { WorkerThread } from "../vcpu/threaded.ts";
 
 /** The compiled core, for MachineConfig.core and VmConfig.core. @throws Error if it has not been built */

@@ -7,6 +7,7 @@
  *                              off | failed | (reset: boots again)
  */
 import { DebugLog, type LogSink } from "../debug/log.ts";
+import { type Profile, profile } from "../debug/profile.ts";
 import { VGA_MEMORY_SIZE } from "../io/vgaMemory.ts";
 import { cpuToggles, hasFeature } from "../isa/cpuModel.ts";
 import { DEFAULT } from "../isa/features.ts";
@@ -90,6 +91,8 @@ export interface MachineConfig {
   readonly engine?: EngineKind;
   /** Executions of a block before it is compiled, of an engine that compiles; default: HEAT. */
   readonly jitThreshold?: number;
+  /** Compiled code counts what it does, for `profile`; it is slower then. */
+  readonly profile?: boolean;
   /** Makes what compiles regions for a vCPU; inline transport only. Default: one with JIT_LIMITS. */
   readonly regions?: (memory: WebAssembly.Memory) => RegionCompiler;
   /** Makes the workers of the threaded transport. */
@@ -221,6 +224,7 @@ export class Machine implements DeviceSide {
     this.#views.forEach((view, id) => {
       resetVcpu(view, id, CPU_SIGNATURE);
       view.set(VCPU.heat, heat);
+      view.set(VCPU.profile, config.profile ? 1 : 0);
       this.#cpuToggles.forEach((word, i) => {
         view.set(VCPU.cpuToggle, word, i);
       });
@@ -538,6 +542,11 @@ export class Machine implements DeviceSide {
     });
     const standstillMs = this.#standstillMs;
     return { state: this.#state, instructions, vcpuSeconds: ms / 1000, exits, counters, standstillMs };
+  }
+
+  /** What compiled code has counted; only with MachineConfig.profile, while the machine does not run. */
+  profile(): Profile {
+    return profile(this.#views, (host) => host - this.memory.backing.byteOffset);
   }
 
   // DeviceSide

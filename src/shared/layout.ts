@@ -440,6 +440,8 @@ export const VCPU = layOut({
   undo: ["u64", UNDO_WORDS],
   /** Entries of the CPUID table at AREA.CPUID; 0 = the CPU model answers. */
   cpuidCount: ["u32"],
+  /** 1: regions are compiled with counters in them (PROFILE). Set by the host before `init`. */
+  profile: ["u32"],
   /** RIP of the instruction that `shadow` covers: anywhere else the shadow is over. */
   shadowRip: ["u64"],
 });
@@ -528,10 +530,20 @@ export const AREA = {
   JIT: 0x9_0000,
   /** Function bodies of regions on their way to the host. */
   BATCH: 0x11_0000,
+  /** Counters of regions that are compiled with them: see PROFILE. */
+  PROFILE: 0x15_0000,
   /** Micro-ops of blocks. */
-  ARENA: 0x15_0000,
+  ARENA: 0x15_8000,
   END: 0x180_0000,
 } as const;
+/**
+ * The counters at AREA.PROFILE, a u64 each, in bytes: exits from regions by STATUS; calls of helpers for flags; calls of
+ * handlers from regions, by number of micro-op, up to CALLED of them.
+ */
+export const PROFILE = { EXITS: 0, FLAGS: 64, CALLS: 128 } as const;
+export const PROFILE_CALLED = 2048;
+/** Byte of a block's HEAD at which a u32 counts its executions in regions with counters. */
+export const UOP_COUNT = 20;
 export const VCPU_STRIDE = AREA.END;
 export const TLB_ENTRIES = 2048;
 export const JUMP_ENTRIES = 8192;

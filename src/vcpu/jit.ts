@@ -127,6 +127,16 @@ export class RegionCompiler implements JitImports {
     this.#limits = limits;
   }
 
+  /** What is alive for all vCPUs together; no more than the limits for each of them. */
+  get alive(): JitLimits {
+    const all = [...this.#live.values()];
+    return {
+      modules: all.reduce((n, live) => n + live.batches.length, 0),
+      functions: all.reduce((n, live) => n + live.functions, 0),
+      bytes: all.reduce((n, live) => n + live.bytes, 0),
+    };
+  }
+
   /** Before anything runs: the instance whose imports these are. */
   attach(core: JitExports): void {
     this.#table = core.table;

@@ -63,7 +63,14 @@ const wrong = (memory: WebAssembly.Memory): RegionCompiler => new Wrong(memory);
 
 const options = (kernel: Uint8Array, name: string): VerifyOptions => ({
   ...{ kernel, kernelName: "guest", memoryBytes: 16 << 20, vcpus: 1, cpu: "max", transport: "inline", engine: "jit" },
-  ...{ serial: scratch.path(`${name}.out`), debugExit: true, restart: false, verbose: false, timeout: 100 },
+  ...{
+    serial: scratch.path(`${name}.out`),
+    debugExit: true,
+    restart: false,
+    verbose: false,
+    statsDetail: false,
+    timeout: 100,
+  },
   send: [{ pattern: parsePattern("--send", ">"), text: Buffer.from("x") }],
   bundle: scratch.path(name),
 });

@@ -1,6 +1,7 @@
 /** What runs cases: the real CPU (./native.ts) and each of our ways to run code, behind one interface. */
 import { FEATURES, type Feature, featureWords } from "../../isa/features.ts";
 import { VCPU } from "../../shared/layout.ts";
+import type { StructView } from "../../vcpu/view.ts";
 import { VectorMachine } from "../vectorMachine.ts";
 import { place, pristine } from "../vectorMemory.ts";
 import { type Case, fillMemory, linearStart, type Result, X, XSAVE_SIZE } from "./case.ts";
@@ -98,29 +99,7 @@ export class CoreEngine implements Engine {
     const v = m.view;
     m.pages.set(this.#pristine);
     fillMemory(c, m.pages);
-    for (let i = 0; i < 16; i++) v.set64(VCPU.gpr, c.gpr[i], i);
-    v.set64(VCPU.rip, BigInt(c.rip));
-    const bytes = new Uint8Array(v.data.buffer);
-    const from = new DataView(c.xsave.buffer, c.xsave.byteOffset, XSAVE_SIZE);
-    const fsw = from.getUint16(X.fsw, true);
-    v.set(VCPU.fcw, from.getUint16(X.fcw, true));
-    v.set(VCPU.fsw, summarized(from.getUint16(X.fcw, true), fsw));
-    v.set(VCPU.ftw, c.xsave[X.ftw]);
-    v.set(VCPU.fcs, 0);
-    v.set(VCPU.fds, 0);
-    v.set(VCPU.fop, from.getUint16(X.fop, true));
-    v.set64(VCPU.fip, from.getBigUint64(X.fip, true));
-    v.set64(VCPU.fdp, from.getBigUint64(X.fdp, true));
-    v.set(VCPU.mxcsr, from.getUint32(X.mxcsr, true));
-    const st = v.base + VCPU.st.offset;
-    const ymm = v.base + VCPU.ymm.offset;
-    for (let i = 0; i < 8; i++) {
-      bytes.set(c.xsave.subarray(X.st + i * 16, X.st + i * 16 + 16), st + (((fsw >> 11) + i) & 7) * 16);
-    }
-    for (let i = 0; i < 16; i++) {
-      bytes.set(c.xsave.subarray(X.xmm + i * 16, X.xmm + i * 16 + 16), ymm + i * 32);
-      bytes.set(c.xsave.subarray(X.ymmHigh + i * 16, X.ymmHigh + i * 16 + 16), ymm + i * 32 + 16);
-    }
+    loadRegisters(v, c);
     m.process(c.mode, again);
     m.setRflags(BigInt(c.rflags));
   }
@@ -167,6 +146,33 @@ export class CoreEngine implements Engine {
       rflags: outcome?.rflags ?? 0n,
       memory: this.#machine.pages,
     };
+  }
+}
+
+/** A case's registers, but for RFLAGS. */
+export function loadRegisters(v: StructView, c: Pick<Case, "gpr" | "rip" | "xsave">): void {
+  for (let i = 0; i < 16; i++) v.set64(VCPU.gpr, c.gpr[i], i);
+  v.set64(VCPU.rip, BigInt(c.rip));
+  const bytes = new Uint8Array(v.data.buffer);
+  const from = new DataView(c.xsave.buffer, c.xsave.byteOffset, XSAVE_SIZE);
+  const fsw = from.getUint16(X.fsw, true);
+  v.set(VCPU.fcw, from.getUint16(X.fcw, true));
+  v.set(VCPU.fsw, summarized(from.getUint16(X.fcw, true), fsw));
+  v.set(VCPU.ftw, c.xsave[X.ftw]);
+  v.set(VCPU.fcs, 0);
+  v.set(VCPU.fds, 0);
+  v.set(VCPU.fop, from.getUint16(X.fop, true));
+  v.set64(VCPU.fip, from.getBigUint64(X.fip, true));
+  v.set64(VCPU.fdp, from.getBigUint64(X.fdp, true));
+  v.set(VCPU.mxcsr, from.getUint32(X.mxcsr, true));
+  const st = v.base + VCPU.st.offset;
+  const ymm = v.base + VCPU.ymm.offset;
+  for (let i = 0; i < 8; i++) {
+    bytes.set(c.xsave.subarray(X.st + i * 16, X.st + i * 16 + 16), st + (((fsw >> 11) + i) & 7) * 16);
+  }
+  for (let i = 0; i < 16; i++) {
+    bytes.set(c.xsave.subarray(X.xmm + i * 16, X.xmm + i * 16 + 16), ymm + i * 32);
+    bytes.set(c.xsave.subarray(X.ymmHigh + i * 16, X.ymmHigh + i * 16 + 16), ymm + i * 32 + 16);
   }
 }
 
