@@ -14,7 +14,7 @@ const GUESTS = { 64: "bench", 32: "bench32" };
 const USAGE = `npm run profile -- [OPTIONS]
   --only NAME,…      ${Object.keys(PROGRAMS).join(", ")}
   --bits 64|32       the guest (default: 64)
-  --scale N          of the work (default: 1)
+  --scale PERCENT    how long they take (default: 20)
   --engine KIND      auto (default) or jit
   --threshold N      executions of code before it is compiled (default: the engine's)`;
 
@@ -22,7 +22,7 @@ function options() {
   const string = { type: "string" };
   const { values } = parseArgs({
     options: {
-      ...{ only: string, bits: { ...string, default: "64" }, scale: { ...string, default: "1" } },
+      ...{ only: string, bits: { ...string, default: "64" }, scale: { ...string, default: "20" } },
       ...{ engine: { ...string, default: "auto" }, threshold: string },
     },
   });

@@ -26,6 +26,7 @@ const USAGE = `npm run soak -- ${Object.keys(WHAT).join("|")} [OPTIONS]
   --cycles N            of snapshots (default: 100)
   --processes N         of churn (default: 10000)
   --threshold N         of churn: executions of code before it is compiled (default: the engine's)
+  --browser             churn in Chromium (CHROMIUM, or /usr/bin/chromium)
   --minutes N           of load and litmus (default: 20)
   --cpus N              vCPUs (default: 2 for snapshots, 4 for load)
   --transport KIND      of load and litmus: threaded (default) or inline
@@ -38,6 +39,7 @@ function options() {
     options: {
       ...{ cycles: { ...string, default: "100" }, minutes: { ...string, default: "20" }, cpus: string },
       ...{ processes: { ...string, default: "10000" }, threshold: string },
+      browser: { type: "boolean", default: false },
       transport: { ...string, default: "threaded" },
       engine: { ...string, default: "auto" },
     },
@@ -55,6 +57,7 @@ function options() {
     cycles: number("cycles"),
     minutes: number("minutes"),
     processes: number("processes"),
+    browser: values.browser,
     ...(values.threshold !== undefined && { threshold: number("threshold") }),
     cpus: number("cpus", what === "snapshots" ? 2 : 4),
     transport,

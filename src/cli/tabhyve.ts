@@ -393,6 +393,7 @@ program
   .description("replay instruction vectors that were recorded on a real CPU")
   .argument("<files...>", "*.jsonl.gz, one file per tier")
   .addOption(engine())
+  .addOption(threshold())
   .option("--json", "print results as JSON")
   .option("--all", "also run vectors of features that the virtual CPU does not advertise")
   .option("--blocks", "run whole blocks instead of single instructions")

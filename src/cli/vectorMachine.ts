@@ -251,14 +251,18 @@ export class VectorMachine {
     }
   }
 
-  /** Sets the machine up for a vector: every register, and the process's memory. */
-  load(vector: Vector): void {
+  /**
+   * Sets the machine up for a vector: every register, and the process's memory.
+   *
+   * @param again it is the one that ran last; what the core has made of its code is kept.
+   */
+  load(vector: Vector, again = false): void {
     const v = this.#view;
     const { before } = vector;
     imageBefore(vector, this.#pristine, this.#pages);
     for (let i = 0; i < 16; i++) v.set64(VCPU.gpr, BigInt(`0x${before.gpr[i] ?? 0}`), i);
     v.set64(VCPU.rip, BigInt(`0x${vector.rip}`));
-    this.process(vector.mode);
+    this.process(vector.mode, again);
     const ymm = v.base + VCPU.ymm.offset;
     this.#memory.bytes.set(this.#xmm, ymm);
     for (const [i, hex] of Object.entries(before.xmm ?? {})) {

@@ -11,6 +11,7 @@ export {
   type MachineStats,
   type StopReason,
 } from "../machine/machine.ts";
+export { JIT_LIMITS, type JitLimits, RegionCompiler } from "../vcpu/jit.ts";
 export * from "../vmm/index.ts";
 
 /** A Worker, as far as it is used here: the DOM's types are the page's (src/ui). */

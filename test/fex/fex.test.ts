@@ -61,7 +61,8 @@ afterAll(() => rmSync(temporary, { recursive: true }));
 it("agrees with every program that the CPU agrees with", { timeout: 10 * HOURS }, () => {
   const native = buildNative(temporary);
   const module = new WebAssembly.Module(readFileSync("dist/core/core.wasm"));
-  const machine = new FexMachine(module, HEAT[process.env.FEX_ENGINE as EngineKind]);
+  const heat = Number(process.env.FEX_THRESHOLD || HEAT[process.env.FEX_ENGINE as EngineKind]);
+  const machine = new FexMachine(module, heat);
   const files = readdirSync(suite, { recursive: true, encoding: "utf8" }).filter((f) => f.endsWith(".asm"));
   const unusable: string[] = [];
   const disagreed: string[] = [];

@@ -58,7 +58,7 @@ const SLICES = 3000;
 /**
  * The core with a 64-bit process in ring 3; every exception's handler is a HLT, so that it ends the run.
  *
- * Compiled code (`heat` > 0) is tried by running a program twice: the second time finds it compiled.
+ * Compiled code (`heat` > 0) is tried by running a program twice, or `heat` times: the last finds it compiled.
  */
 export class FexMachine {
   readonly #module: WebAssembly.Module;
@@ -84,10 +84,12 @@ export class FexMachine {
 
   run(p: Program): State | string {
     this.#load(p);
-    const first = this.#go();
-    if (!this.#heat || typeof first === "string") return first;
-    this.#load(p);
-    return this.#go();
+    let state = this.#go();
+    for (let n = 1; n < Math.max(2, this.#heat) && this.#heat && typeof state !== "string"; n++) {
+      this.#load(p);
+      state = this.#go();
+    }
+    return state;
   }
 
   #write64(gpa: number, value: bigint): void {

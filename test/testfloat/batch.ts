@@ -62,6 +62,7 @@ export class Batch {
     const view = vcpuView(memory.memory.buffer, 0);
     resetVcpu(view, 0, 0);
     view.set(VCPU.a20Mask, 0xffff_ffff);
+    view.set(VCPU.heat, Number(process.env.TESTFLOAT_THRESHOLD || 0));
     setSegment(view, "CS", { selector: 0, base: 0n, limit: 0xffff, ar: 0x9b });
     view.set64(VCPU.rip, BigInt(ORIGIN));
     this.#view = view;
