@@ -235,7 +235,7 @@
           (local.get $0)
           (i32.add
            (local.get $0)
-           (i32.const 1376352)
+           (i32.const 1409120)
           )
          )
         )
@@ -389,7 +389,7 @@
           (local.get $0)
           (i32.add
            (local.get $0)
-           (i32.const 1376384)
+           (i32.const 1409152)
           )
          )
         )

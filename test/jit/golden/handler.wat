@@ -77,7 +77,7 @@
        (local.get $0)
        (i32.add
         (local.get $0)
-        (i32.const 1376352)
+        (i32.const 1409120)
        )
       )
      )
@@ -122,7 +122,7 @@
        (local.get $0)
        (i32.add
         (local.get $0)
-        (i32.const 1376384)
+        (i32.const 1409152)
        )
       )
      )
