@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { buildCommand, guest, missing, Shell } from "./shell.ts";
 
 const cloud = guest("cloud");
@@ -14,10 +14,8 @@ describe.skipIf(!cloud)("Linux with NVMe disks", { timeout: 240_000 }, () => {
   let shell: Shell;
   beforeAll(buildCommand, 300_000);
   const md5 = (bytes: Buffer): string => createHash("md5").update(bytes).digest("hex");
-  afterAll(async () => {
-    await shell?.kill();
-    rmSync(folder, { recursive: true });
-  });
+  afterEach(() => shell?.kill());
+  afterAll(() => rmSync(folder, { recursive: true }));
 
   it("finds them, reads what is there, and what it writes is in the file or in the overlay", async () => {
     const size = 12 << 20;

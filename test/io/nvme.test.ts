@@ -164,6 +164,36 @@ describe("an NVMe controller", () => {
     expect(bytes.subarray(51200, 51712).every((b) => b === 0)).toBe(true);
   });
 
+  it("forgets ranges where its source can, and says whether it can", () => {
+    const view = (host: NvmeHost) => new DataView(host.memory.bytes.buffer);
+    const plain = running();
+    plain.admin(6, { cdw10: 1, prp1: DATA });
+    expect(view(plain).getUint16(DATA + 520, true)).toBe(8);
+    expect(plain.io(9, { prp1: DATA, cdw11: 4 }).status).toBe(1);
+
+    const overlay = new OverlayBlocks(new MemoryBlocks(image(), true));
+    const host = running(overlay);
+    host.admin(6, { cdw10: 1, prp1: DATA });
+    expect(view(host).getUint16(DATA + 520, true)).toBe(12);
+    const range = (n: number, lba: number, sectors: number): void => {
+      view(host).setUint32(DATA + 16 * n + 4, sectors, true);
+      view(host).setBigUint64(DATA + 16 * n + 8, BigInt(lba), true);
+    };
+    range(0, 8, 8);
+    range(1, 32, 16);
+    expect(host.io(9, { prp1: DATA, cdw10: 1, cdw11: 0 }).status).toBe(0);
+    const zeros = (lba: number): boolean => {
+      const sector = new Uint8Array(512);
+      overlay.read(lba * 512, sector);
+      return sector.every((b) => b === 0);
+    };
+    expect(zeros(8)).toBe(false);
+    expect(host.io(9, { prp1: DATA, cdw10: 1, cdw11: 4 }).status).toBe(0);
+    expect([7, 8, 15, 16, 31, 32, 47, 48].map(zeros)).toEqual([false, true, true, false, false, true, true, false]);
+    range(1, SECTORS - 1, 2);
+    expect(host.io(9, { prp1: DATA, cdw10: 1, cdw11: 4 }).status).toBe(0x80);
+  });
+
   it("refuses what is beyond its end, misplaced or not there", () => {
     const host = running();
     expect(host.io(READ, { cdw10: SECTORS, prp1: DATA })).toMatchObject({ status: 0x80, retry: false });

@@ -9,8 +9,7 @@
  * Queues are served in turn, a command each, until none has one, its completion queue is full, or a turn has moved SLICE
  * bytes: the rest follows a little later, so that nothing else waits for it.
  *
- * Not there: controller memory buffer, weighted arbitration, subsystem reset, SGLs, metadata, fused commands, dataset
- * management.
+ * Not there: controller memory buffer, weighted arbitration, subsystem reset, SGLs, metadata, fused commands.
  */
 import type { BlockSource } from "../../block/block.ts";
 import { whenDone } from "../../block/block.ts";

@@ -167,7 +167,7 @@ export class AdminCommands {
         if (nsid !== NAMESPACE) return fail(STATUS.invalidNamespace);
         return this.#give(command, identifyNamespace(this.#nvm.sectors, this.#nvm.source.readOnly));
       case 1:
-        return this.#give(command, identifyController(this.#serial));
+        return this.#give(command, identifyController(this.#serial, this.#nvm.source.discard !== undefined));
       case 2: {
         // Identifiers of active namespaces that are greater.
         if (nsid >= 0xffff_fffe) return fail(STATUS.invalidNamespace);

@@ -23,7 +23,8 @@ function text(view: DataView, at: number, length: number, value: string): void {
 
 const log2 = (n: number): number => Math.log2(n);
 
-export function identifyController(serial: string): Uint8Array {
+/** @param forgets the source can forget what is there: Dataset Management is understood */
+export function identifyController(serial: string, forgets: boolean): Uint8Array {
   const view = new DataView(new ArrayBuffer(PAGE));
   view.setUint16(0, NVME_VENDOR, true);
   view.setUint16(2, NVME_VENDOR, true);
@@ -44,8 +45,8 @@ export function identifyController(serial: string): Uint8Array {
   view.setUint8(512, log2(SQ_ENTRY) | (log2(SQ_ENTRY) << 4));
   view.setUint8(513, log2(CQ_ENTRY) | (log2(CQ_ENTRY) << 4));
   view.setUint32(516, 1, true);
-  // ONCS: Write Zeroes. VWC: there is a volatile write cache.
-  view.setUint16(520, 8, true);
+  // ONCS: Write Zeroes, Dataset Management. VWC: there is a volatile write cache.
+  view.setUint16(520, forgets ? 0x0c : 0x08, true);
   view.setUint8(525, 1);
   nulTerminated(view, 768, `nqn.2014-08.org.nvmexpress:uuid:${uuidText(uuid(serial))}`);
   // PSD0: 1 W.

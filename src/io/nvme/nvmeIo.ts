@@ -1,4 +1,7 @@
-/** The NVM command set (NVM Express 1.4, 6): Read, Write, Write Zeroes and Flush of one namespace over a BlockSource. */
+/**
+ * The NVM command set (NVM Express 1.4, 6) of one namespace over a BlockSource: Read, Write, Write Zeroes, Flush, and Dataset
+ * Management where the source can forget.
+ */
 import { type BlockSource, whenDone } from "../../block/block.ts";
 import type { GuestMemory, Log } from "../../shared/device.ts";
 import { type Command, MAX_TRANSFER, NVM, SECTOR, STATUS } from "./nvmeRegs.ts";
@@ -7,6 +10,9 @@ import { gather, prpPieces, scatter } from "./prp.ts";
 const NAMESPACE = 1;
 const EVERY_NAMESPACE = 0xffff_ffff;
 const FUA = 1 << 30;
+/** Dataset Management: bytes of a range, and the attribute that deallocates. */
+const RANGE = 16;
+const DEALLOCATE = 4;
 
 export class NvmCommands {
   readonly source: BlockSource;
@@ -37,6 +43,10 @@ export class NvmCommands {
     }
     if (opcode === NVM.flush) {
       this.#when(() => this.source.flush(), STATUS.writeFault, done);
+      return 0;
+    }
+    if (opcode === NVM.datasetManagement && this.source.discard) {
+      this.#manage(command, done);
       return 0;
     }
     if (opcode !== NVM.read && opcode !== NVM.write && opcode !== NVM.writeZeroes) {
@@ -89,18 +99,39 @@ export class NvmCommands {
     );
   }
 
+  /** Ranges of attributes 31:0 | sectors 31:0 | LBA 63:0; without the attribute there is nothing to do. */
+  #manage(command: Command, done: (status: number) => void): void {
+    const bytes = new Uint8Array(((command.cdw10 & 0xff) + 1) * RANGE);
+    const pieces = prpPieces(this.#memory, command.prp1, command.prp2, bytes.length);
+    if (!pieces) {
+      done(STATUS.prpOffset);
+      return;
+    }
+    gather(this.#memory, pieces, bytes);
+    const view = new DataView(bytes.buffer);
+    const ranges: { lba: number; sectors: number }[] = [];
+    for (let at = 0; at < bytes.length; at += RANGE) {
+      const sectors = view.getUint32(at + 4, true);
+      const lba = view.getUint32(at + 12, true) * 2 ** 32 + view.getUint32(at + 8, true);
+      if (lba + sectors > this.sectors) {
+        done(STATUS.lbaRange);
+        return;
+      }
+      ranges.push({ lba, sectors });
+    }
+    const forget = (n: number): void | Promise<void> =>
+      this.source.discard?.(ranges[n].lba * SECTOR, ranges[n].sectors * SECTOR);
+    if (command.cdw11 & DEALLOCATE) this.#when(() => inTurn(ranges.length, forget), STATUS.writeFault, done);
+    else done(STATUS.success);
+  }
+
   #zero(offset: number, length: number, done: (status: number) => void): void {
     const zeros = new Uint8Array(Math.min(length, MAX_TRANSFER));
-    // One after the other, and without a promise where the source needs none.
-    const write = (at: number): void | Promise<void> => {
-      for (let next = at; next < length; ) {
-        const piece = zeros.subarray(0, Math.min(zeros.length, length - next));
-        const pending = this.source.write(offset + next, piece);
-        next += piece.length;
-        if (pending) return pending.then(() => write(next));
-      }
+    const write = (n: number): void | Promise<void> => {
+      const at = n * zeros.length;
+      return this.source.write(offset + at, zeros.subarray(0, Math.min(zeros.length, length - at)));
     };
-    this.#when(() => write(0), STATUS.writeFault, done);
+    this.#when(() => inTurn(Math.ceil(length / zeros.length), write), STATUS.writeFault, done);
   }
 
   #when(work: () => void | Promise<void>, failure: number, done: (status: number) => void): void {
@@ -108,5 +139,13 @@ export class NvmCommands {
       if (error) this.#log(`nvme: ${(error as Error).message ?? error}`);
       done(error ? failure : STATUS.success);
     });
+  }
+}
+
+/** Steps one after the other; without a promise where none of them needs one. */
+function inTurn(count: number, step: (n: number) => void | Promise<void>, from = 0): void | Promise<void> {
+  for (let n = from; n < count; n++) {
+    const pending = step(n);
+    if (pending) return pending.then(() => inTurn(count, step, n + 1));
   }
 }

@@ -55,7 +55,7 @@ export const ADMIN = {
 } as const;
 
 /** NVM commands (6). */
-export const NVM = { flush: 0x00, write: 0x01, read: 0x02, writeZeroes: 0x08 } as const;
+export const NVM = { flush: 0x00, write: 0x01, read: 0x02, writeZeroes: 0x08, datasetManagement: 0x09 } as const;
 
 export const FEATURE = {
   arbitration: 0x01,
