@@ -1,12 +1,12 @@
 /** Stack instructions beyond PUSH and POP of a register: PUSHA, POPA, ENTER, LEAVE, POP to memory. */
 import { Vcpu, MODE_CODE64, STATUS_FAULT, V_EA, V_GPR, UOP_SIZE } from "../gen/layout";
-import { ea, uD, uFlags, uImm, uSize, UF_STACK } from "../decode/uop";
-import { probeWrite, rdz, value, wrz } from "../mem/access";
+import { uD, uImm, uSize } from "../decode/uop";
+import { probeWrite, rdz, value } from "../mem/access";
 import { stackLinear, stackMask } from "../mem/stack";
 import { beginStaging, endStaging, keepStaged } from "../mem/stage";
 import { READ, WRITE } from "../sem/kinds";
 import { frameHere, framePush, frameSp, moveSp, popped, stackRead } from "./frame";
-import { getGpr, putGpr, putReg } from "./operand";
+import { getGpr, putGpr, putReg, writePiece } from "./operand";
 
 export function pusha(c: Vcpu, u: usize): bool {
   const z = uSize(u);
@@ -79,7 +79,10 @@ export function leave(c: Vcpu, u: usize): bool {
   return true;
 }
 
-/** POP r/m: an address with RSP as base counts the pointer after the pop (SDM vol. 2, POP). */
+/**
+ * POP r/m: an address with RSP as base counts the pointer after the pop (SDM vol. 2, POP). The stack is read before
+ * the operand's limit is checked.
+ */
 export function popE(c: Vcpu, u: usize): bool {
   const z = uSize(u), size = <u64>1 << z, rsp = c.gprAt(4), d = uD(u);
   if (!stackRead(c, 0, z)) return false;
@@ -90,11 +93,9 @@ export function popE(c: Vcpu, u: usize): bool {
     return true;
   }
   moveSp(c, size);
-  let at = ea(c, u);
   // An address micro-op has worked with the old pointer.
-  if (load<u16>(u, 6) == V_EA && load<u16>(u - UOP_SIZE, 6) == V_GPR + 32) at += size;
-  c.stackFault = uFlags(u) & UF_STACK;
-  if (wrz(c, at, z, v)) return true;
+  const moved = load<u16>(u, 6) == V_EA && load<u16>(u - UOP_SIZE, 6) == V_GPR + 32;
+  if (writePiece(c, u, moved ? size : 0, z, v)) return true;
   c.set_gpr(4, rsp);
   return false;
 }

@@ -163,7 +163,7 @@ const UNALIGNED = /^@(movups(Store)?|pcmp[ei]str[im])$/;
 
 /** Meanings beside those of x87 and MMX that find the place of their memory operand themselves, when other checks have been made. */
 const LATE =
-  /^@(bt[src]?Mem|cvtt?p[sd]2pi|vcvtps2ph|l[defgs]s|(call|jmp)FarM|bound|[ls][gi]dt|lldt|ltr|lmsw|invlpg|invpcid)$/;
+  /^@(popE|bt[src]?Mem|cvtt?p[sd]2pi|vcvtps2ph|l[defgs]s|(call|jmp)FarM|bound|[ls][gi]dt|lldt|ltr|lmsw|invlpg|invpcid)$/;
 
 function rowBytes(row: Row): number[] {
   const roles = SEMANTICS[row.meaning]?.roles ?? "";
