@@ -215,7 +215,10 @@ export function copyIn(c: Vcpu, linear: u64, size: u32, to: usize): bool {
 }
 export function copyOut(c: Vcpu, linear: u64, size: u32, from: usize): bool {
   const piece: u32 = c.mode & MODE_ALIGN ? 1 : size;
-  if (piece != size && !(probeWrite(c, linear, 1) && probeWrite(c, linear + size - 1, 1))) return false;
+  if (piece != size) {
+    const page = (linear + (size - 1)) & ~0xfff;
+    if (!probeWrite(c, linear, 1) || (page != (linear & ~0xfff) && !probeWrite(c, page, 1))) return false;
+  }
   for (let i: u32 = 0; i < size; i += piece) {
     const p = writePtr(c, linear + i, piece, WRITE);
     if (!p) return false;

@@ -138,10 +138,11 @@ function loadPointers(c: Vcpu, u: usize): void {
     c.fip = load<u16>(p, 6);
     c.fdp = load<u16>(p, 10);
     high = load<u16>(p, 8);
+    // Protected mode's image has no opcode: what was there is forgotten.
+    c.fop = prot ? 0 : <u16>(high & 0x7ff);
     if (!prot) {
       c.fip |= <u64>(high & 0xf000) << 4;
       c.fdp |= <u64>(load<u16>(p, 12) & 0xf000) << 4;
-      c.fop = <u16>(high & 0x7ff);
     }
   } else {
     high = load<u32>(p, 16);

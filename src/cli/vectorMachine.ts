@@ -357,7 +357,7 @@ export class VectorMachine {
 
   /**
    * Runs the process to its first exception: as a guest's code runs, or instruction by instruction. `each` is called
-   * before every instruction, if they run one by one, and ends the run with true.
+   * before every instruction of its own, if they run one by one, and ends the run with true.
    *
    * @param limit instructions after which a process that goes on is given up; undefined is returned then.
    */
@@ -366,7 +366,8 @@ export class VectorMachine {
     try {
       const start = v.get64(VCPU.icount);
       for (let steps = 0; steps < limit; steps++) {
-        if (each?.()) return undefined;
+        // Not in the handler, which is where a single step has ended.
+        if (v.get(VCPU.cpl) === 3 && each?.()) return undefined;
         const why = this.#core.run(this.#base, each ? 1n : BigInt(limit));
         if (why === RUN.HALT) return this.#exception();
         if (why !== RUN.SLICE) return this.#broken(why === RUN.EXIT ? "an exit" : `RUN ${why}`);

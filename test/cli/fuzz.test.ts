@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Case, Result } from "../../src/cli/fuzz/case.ts";
+import { type Case, type Result, XSAVE_SIZE } from "../../src/cli/fuzz/case.ts";
 import { CoreEngine, type Engine } from "../../src/cli/fuzz/engine.ts";
 import { Fuzzer, type FuzzOptions, pairOf, summary } from "../../src/cli/fuzz/fuzz.ts";
 import { KINDS } from "../../src/cli/fuzz/generate.ts";
@@ -114,6 +114,23 @@ describe("our engines", () => {
     },
     120_000,
   );
+
+  it("a trace ends where a single step does, before its handler", () => {
+    // push 302h; popfq; nop; nop
+    const code = Uint8Array.of(0x68, 2, 3, 0, 0, 0x9d, 0x90, 0x90);
+    const rip = 0x10_1000;
+    const gpr = new BigUint64Array(16).fill(0x10_9800n, 4, 5);
+    const xsave = new Uint8Array(XSAVE_SIZE);
+    const c: Case = { mode: 64, code, rip, rflags: 0x202, gpr, xsave, patches: [], starts: [0], about: "step" };
+    const engine = new CoreEngine(core, "step");
+    const seen: number[] = [];
+    engine.trace(c, ({ at }) => {
+      seen.push(at - rip);
+      return false;
+    });
+    expect(seen).toEqual([0, 5, 6]);
+    expect(engine.one(c)).toMatchObject({ status: "done", vector: 1, rip: BigInt(rip + 7) });
+  });
 
   it("the same seed makes the same cases", () => {
     const take = (seed: number) => {

@@ -5,6 +5,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { VCPU } from "../../src/shared/layout.ts";
 import { loadCore, runGuest } from "../sys/guest.ts";
+import { protectedGuest } from "../sys/protectedGuest.ts";
 import { realGuest } from "../sys/realGuest.ts";
 
 beforeAll(loadCore, 180_000);
@@ -190,6 +191,19 @@ describe("images", () => {
     expect(values(wide.out)).toEqual(["ffff", "5678", "ffff", "47ff", "123", "def0", "ffff", "c000", "9ab"]);
     const short = run(0, `${put}  fnstenv [0x3100]\n${words(0x3106, 4)}`);
     expect(values(short.out)).toEqual(["5678", "47ff", "def0", "c000"]);
+  });
+
+  test("in protected mode the long one has FOP; to load the short one, which has none, clears it", () => {
+    const body = (load: string): string => `  fninit
+  fnstenv [0x3000]
+  mov dword [0x3010],0x05550000
+  fldenv [0x3000]
+  o16 fnstenv [0x3100]
+${load}
+  hlt`;
+    const fop = (load: string): number => runGuest(protectedGuest({ idt: [], body: body(load) })).view.get(VCPU.fop);
+    expect(fop("  nop")).toBe(0x555);
+    expect(fop("  o16 fldenv [0x3100]")).toBe(0);
   });
 
   test("FNSAVE and FRSTOR keep the registers, also across a page", () => {
