@@ -5,8 +5,9 @@
  */
 import { linux, PROMPT, TROUBLE } from "./console.mjs";
 
-/** Seconds between two looks. */
+/** Seconds between two looks, and in which every job must have come further. A round takes seconds, and longer on a busy host. */
 const LOOK = 20;
+const STILL = 180;
 
 export async function load(prepared, { minutes, cpus, engine, transport, say }) {
   const vm = await linux(prepared, { vcpus: cpus, transport, engine });
@@ -18,19 +19,23 @@ export async function load(prepared, { minutes, cpus, engine, transport, say }) 
   await vm.command("one() { gzip -c /tmp/f | gunzip -c | md5sum | cmp - /tmp/sum; sorted | cmp - /tmp/sorted; }");
   await vm.command("two() { for i in 1 2 3 4 5 6 7 8; do echo $i | cat | cat > /dev/null & done; wait; sleep 0.01; }");
   for (let id = 0; id <= cpus; id++) {
+    await vm.command(`: > /tmp/n${id}`);
     await vm.command(`(while :; do one; two; echo >> /tmp/n${id}; done) > /tmp/said${id} 2>&1 &`);
   }
   const end = performance.now() + minutes * 60_000;
-  let counts = Array.from({ length: cpus + 1 }, () => 0);
+  const jobs = Array.from({ length: cpus + 1 }, () => ({ rounds: 0, at: performance.now() }));
+  const counts = () => jobs.map((job) => job.rounds).join(" ");
   while (performance.now() < end) {
     await new Promise((done) => setTimeout(done, Math.min(LOOK * 1000, Math.max(0, end - performance.now()))));
-    const answer = await vm.command("wc -l < /dev/null; for i in /tmp/n*; do wc -l < $i; done; cat /tmp/said*");
-    const now = answer.trim().split("\n").slice(1).map(Number);
-    if (now.length !== counts.length || !now.every((n, i) => n > counts[i])) {
-      throw new Error(`after ${counts.join(" ")} rounds: ${answer}`);
-    }
-    counts = now;
-    say(`${((end - performance.now()) / 60_000).toFixed(1)} minutes left, rounds ${counts.join(" ")}`);
+    const answer = await vm.command(`for i in $(seq 0 ${cpus}); do wc -l < /tmp/n$i; done; cat /tmp/said*`);
+    const now = answer.trim().split("\n").map(Number);
+    // What is more than the numbers is what a job has said: something was not as it should be.
+    if (now.length !== jobs.length || now.some(Number.isNaN)) throw new Error(`after ${counts()} rounds: ${answer}`);
+    jobs.forEach((job, i) => {
+      if (now[i] > job.rounds) Object.assign(job, { rounds: now[i], at: performance.now() });
+      else if (performance.now() - job.at > STILL * 1000) throw new Error(`job ${i} stands still: ${counts()} rounds`);
+    });
+    say(`${((end - performance.now()) / 60_000).toFixed(1)} minutes left, rounds ${counts()}`);
   }
   const complaints = (await vm.command(`dmesg | ${TROUBLE}`)).trim();
   const clock = (await vm.command("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")).trim();
@@ -39,7 +44,7 @@ export async function load(prepared, { minutes, cpus, engine, transport, say }) 
   return {
     ok: complaints === "0" && online === String(cpus),
     lines: [
-      `${minutes} minutes, ${cpus + 1} jobs on ${online} vCPUs (${transport}, ${engine}): rounds ${counts.join(" ")}`,
+      `${minutes} minutes, ${cpus + 1} jobs on ${online} vCPUs (${transport}, ${engine}): rounds ${counts()}`,
       `kernel complaints: ${complaints}; clock source: ${clock}; IPIs ${counters.ipis}, page words asked ${counters.unwrites}`,
     ],
   };

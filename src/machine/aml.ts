@@ -4,17 +4,13 @@
  * "_HID", "^ISA".
  */
 
+import { joinBytes } from "../shared/bytes.ts";
+
 export type Aml = Uint8Array;
 
 /** Concatenates. */
 export function join(...parts: readonly (Uint8Array | readonly number[])[]): Aml {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+  return joinBytes(parts);
 }
 
 const ascii = (text: string): number[] => [...text].map((char) => char.charCodeAt(0));

@@ -29,7 +29,7 @@ import { getSegment, type StructView, vcpuView } from "../vcpu/view.ts";
 import { VirtualClock } from "../vcpu/virtualClock.ts";
 import { codeWidth } from "../vmm/cpuMode.ts";
 import { MachineMemory, type MemoryRegion } from "../vmm/memory.ts";
-import { MachineTimers, NEVER } from "../vmm/timers.ts";
+import { MachineTimers } from "../vmm/timers.ts";
 import { checkTopology, oneSocket } from "../vmm/topology.ts";
 import { acpiOf, acpiTables } from "./acpi.ts";
 import { Board } from "./board.ts";
@@ -570,8 +570,6 @@ export class Machine implements DeviceSide {
 
   fireTimers(): void {
     this.#timers.fire();
-    // The core has cleared its copy when it rings the doorbell (src/vcpu/attention.ts).
-    if (this.#timers.next !== NEVER) this.#engine.deadlineChanged(this.#timers.next);
     this.#flushSerial();
   }
 

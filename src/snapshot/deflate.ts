@@ -1,4 +1,5 @@
 /** Deflate streams (RFC 1951) by the host's own streams, which both Node and browsers have. */
+import { joinBytes } from "../shared/bytes.ts";
 import { SnapshotError } from "../shared/device.ts";
 
 /** Compresses bytes to a stream. */
@@ -28,12 +29,5 @@ async function through(bytes: Uint8Array, stream: CompressionStream | Decompress
     if (done) break;
     chunks.push(value);
   }
-  if (chunks.length === 1) return chunks[0];
-  const out = new Uint8Array(chunks.reduce((n, c) => n + c.length, 0));
-  let at = 0;
-  for (const c of chunks) {
-    out.set(c, at);
-    at += c.length;
-  }
-  return out;
+  return chunks.length === 1 ? chunks[0] : joinBytes(chunks);
 }

@@ -6,10 +6,11 @@
  *     run      u32 first page · u32 pages · u32 first content: consecutive pages have consecutive contents
  *     chunk    a deflate stream, or the pages as they are if that is no shorter
  */
+import { joinBytes } from "../shared/bytes.ts";
 import { SnapshotError } from "../shared/device.ts";
 import { CHUNK_PAGES, PAGE_BYTE, PAGE_SIZE } from "../shared/layout.ts";
-import type { PageSource } from "../vcpu/pages.ts";
-import { deflate } from "./deflate.ts";
+import { chunkSize, type PageSource } from "../vcpu/pages.ts";
+import { deflate, inflate } from "./deflate.ts";
 
 /** What of a machine's memory is needed here. */
 export interface Ram {
@@ -133,14 +134,7 @@ function join(pages: readonly Int32Array[]): Uint8Array {
 
 function section(contents: number, runs: readonly number[], chunks: readonly Uint8Array[]): Uint8Array {
   const head = Uint32Array.from([contents, runs.length / 3, runs, chunks.map((c) => c.length)].flat());
-  const out = new Uint8Array(chunks.reduce((n, c) => n + c.length, head.byteLength));
-  out.set(new Uint8Array(head.buffer));
-  let at = head.byteLength;
-  for (const chunk of chunks) {
-    out.set(chunk, at);
-    at += chunk.length;
-  }
-  return out;
+  return joinBytes([new Uint8Array(head.buffer), ...chunks]);
 }
 
 /**
@@ -166,12 +160,7 @@ export function memoryOfSchema1(bytes: Uint8Array): Uint8Array {
     contents += n;
     at = end;
   }
-  const all = new Uint8Array(contents * PAGE_SIZE);
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
-  }
+  const all = joinBytes(pieces);
   const chunks: Uint8Array[] = [];
   for (let from = 0; from < all.length; from += CHUNK) chunks.push(all.subarray(from, from + CHUNK));
   return section(contents, runs, chunks);
@@ -217,12 +206,52 @@ export function readMemory(bytes: Uint8Array, pages: number): MemoryImage {
   const starts = new Uint32Array(chunks + 1);
   for (let i = 0; i < chunks; i++) {
     const length = view.getUint32(8 + count * 12 + i * 4, true);
-    const size = Math.min(CHUNK_PAGES, contents - i * CHUNK_PAGES) * PAGE_SIZE;
-    if (length === 0 || length > size) bad(`a chunk of ${length} bytes cannot be`);
+    if (length === 0 || length > chunkSize(contents, i)) bad(`a chunk of ${length} bytes cannot be`);
     starts[i + 1] = starts[i] + length;
   }
   if (head + starts[chunks] !== bytes.length) bad("is not as long as it says");
   return { contents, runs, starts, data: bytes.subarray(head) };
+}
+
+/** Every page, and which of the contents it has. */
+function eachPage({ runs }: MemoryImage, visit: (page: number, content: number) => void): void {
+  for (let i = 0; i < runs.length; i += 3) for (let k = 0; k < runs[i + 1]; k++) visit(runs[i] + k, runs[i + 2] + k);
+}
+
+/** All pages become zeros. */
+function clear({ backing, pageBytes }: Ram): void {
+  for (let page = 0; page < pageBytes.length; page++) {
+    if (!pageBytes[page]) continue;
+    backing.fill(0, page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
+    pageBytes[page] = PAGE_BYTE.DIRTY | PAGE_BYTE.TOUCHED;
+  }
+}
+
+/**
+ * The chunks of an image, unpacked.
+ *
+ * @throws SnapshotError
+ */
+export async function unpackChunks({ starts, data, contents }: MemoryImage): Promise<Uint8Array[]> {
+  const chunks: Uint8Array[] = [];
+  for (let i = 0; i + 1 < starts.length; i++) {
+    const size = chunkSize(contents, i);
+    const packed = data.subarray(starts[i], starts[i + 1]);
+    const chunk = packed.length === size ? packed : await inflate(packed);
+    if (chunk.length !== size) throw new SnapshotError("memory", "a chunk is not as long as it should be");
+    chunks.push(chunk);
+  }
+  return chunks;
+}
+
+/** Puts the pages of an image, whose chunks are unpacked, into memory. No vCPU runs. */
+export function fillMemory(ram: Ram, image: MemoryImage, chunks: readonly Uint8Array[]): void {
+  clear(ram);
+  eachPage(image, (page, content) => {
+    const at = (content % CHUNK_PAGES) * PAGE_SIZE;
+    ram.backing.set(chunks[Math.floor(content / CHUNK_PAGES)].subarray(at, at + PAGE_SIZE), page * PAGE_SIZE);
+    ram.pageBytes[page] = PAGE_BYTE.DIRTY | PAGE_BYTE.TOUCHED;
+  });
 }
 
 /**
@@ -231,28 +260,21 @@ export function readMemory(bytes: Uint8Array, pages: number): MemoryImage {
  */
 export function replaceMemory(ram: Ram, image: MemoryImage): PageSource {
   const { backing, pageBytes } = ram;
-  for (let page = 0; page < pageBytes.length; page++) {
-    if (!pageBytes[page]) continue;
-    backing.fill(0, page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
-    pageBytes[page] = PAGE_BYTE.DIRTY | PAGE_BYTE.TOUCHED;
-  }
+  clear(ram);
   const shared = typeof SharedArrayBuffer !== "undefined" && backing.buffer instanceof SharedArrayBuffer;
   const buffer = (bytes: number): ArrayBufferLike => (shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
   const base = backing.byteOffset / PAGE_SIZE;
-  const { contents, runs, starts } = image;
+  const { contents, starts } = image;
   const chunks = starts.length - 1;
   const firstTarget = new Uint32Array(buffer((chunks + 1) * 4));
-  const each = (visit: (page: number, content: number) => void): void => {
-    for (let i = 0; i < runs.length; i += 3) for (let k = 0; k < runs[i + 1]; k++) visit(runs[i] + k, runs[i + 2] + k);
-  };
-  each((_, content) => {
+  eachPage(image, (_, content) => {
     firstTarget[Math.floor(content / CHUNK_PAGES) + 1]++;
   });
   for (let i = 0; i < chunks; i++) firstTarget[i + 1] += firstTarget[i];
   const targets = new Uint32Array(buffer(firstTarget[chunks] * 4));
   const chunkOf = new Uint16Array(buffer((base + pageBytes.length) * 2));
   const at = firstTarget.slice();
-  each((page, content) => {
+  eachPage(image, (page, content) => {
     const chunk = Math.floor(content / CHUNK_PAGES);
     targets[at[chunk]++] = (base + page) * CHUNK_PAGES + (content % CHUNK_PAGES);
     chunkOf[base + page] = chunk;

@@ -4,14 +4,17 @@
  */
 import { SnapshotFields } from "../io/snapshotFields.ts";
 import { SnapshotError } from "../shared/device.ts";
-import { CHUNK_PAGES, CONTROL, PAGE_SIZE } from "../shared/layout.ts";
-import { PageLoader } from "../vcpu/pages.ts";
-import { VMM_DATA_VERSIONS, type VmmData, type VmmDataClass, type VmmDataParts } from "../vmm/data.ts";
+import {
+  VMM_DATA_VERSIONS,
+  type VmmData,
+  type VmmDataClass,
+  type VmmDataParts,
+  type VmmDataVersionEntry,
+} from "../vmm/data.ts";
 import type { MemorySegments, MemsegsV1 } from "../vmm/memseg.ts";
 import { checkTopology, type VmTopology } from "../vmm/topology.ts";
 import type { Snapshot } from "./container.ts";
-import { inflate } from "./deflate.ts";
-import { readMemory, replaceMemory } from "./ram.ts";
+import { fillMemory, readMemory, unpackChunks } from "./ram.ts";
 
 export interface SavedData {
   readonly class: VmmDataClass;
@@ -47,7 +50,7 @@ export interface VmSwitches {
 }
 
 /** The classes that a vm has state of, and whose. */
-function classes(vm: SavedVm): { entry: (typeof VMM_DATA_VERSIONS)[number]; vcpuid: number | undefined }[] {
+function classes(vm: SavedVm): { entry: VmmDataVersionEntry; vcpuid: number | undefined }[] {
   const ids = [...vm.vcpus.keys()];
   return VMM_DATA_VERSIONS.filter((e) => e.writef && (vm.chipset || e.checkf)).flatMap((entry) =>
     (entry.perVcpu ? ids : [undefined]).map((vcpuid) => ({ entry, vcpuid })),
@@ -105,36 +108,29 @@ export async function importVm(
     entry.checkf?.(vm, vcpuid ?? -1, state.data[i].data);
   });
   const image = readMemory(snapshot.memory, memory.pageBytes.length);
-  await checkChunks(image);
+  const chunks = await unpackChunks(image);
 
-  // From here on what is refused is put back.
+  const put = (data: readonly VmmData[], which: (entry: VmmDataVersionEntry) => boolean): void => {
+    wanted.forEach(({ entry, vcpuid }, i) => {
+      if (which(entry)) entry.writef?.(vm, vcpuid ?? -1, data[i]);
+    });
+  };
+  /** Classes that may still refuse, and the time, which they look at. */
+  const early = (entry: VmmDataVersionEntry): boolean => !entry.checkf || entry.class === "VMM_TIME";
+  const data = state.data.map((d) => d.data);
   const segments = vm.segments.export();
   vm.segments.import(state.segments);
-  const time = VMM_DATA_VERSIONS.find((e) => e.class === "VMM_TIME");
   const before = wanted.map(({ entry, vcpuid }) => entry.readf(vm, vcpuid ?? -1));
   try {
-    time?.writef?.(vm, -1, state.data[wanted.findIndex((w) => w.entry === time)].data);
-    wanted.forEach(({ entry, vcpuid }, i) => {
-      if (!entry.checkf) entry.writef?.(vm, vcpuid ?? -1, state.data[i].data);
-    });
+    put(data, early);
   } catch (error) {
     vm.segments.import(segments);
-    time?.writef?.(vm, -1, before[wanted.findIndex((w) => w.entry === time)]);
-    wanted.forEach(({ entry, vcpuid }, i) => {
-      if (!entry.checkf) entry.writef?.(vm, vcpuid ?? -1, before[i]);
-    });
+    put(before, early);
     throw error;
   }
   await hooks.abandon();
-  wanted.forEach(({ entry, vcpuid }, i) => {
-    if (entry.checkf && entry !== time) entry.writef?.(vm, vcpuid ?? -1, state.data[i].data);
-  });
-  const loader = new PageLoader(memory.memory);
-  loader.attach(vm.core);
-  const source = replaceMemory(memory, image);
-  memory.control.store(CONTROL.absent, source.starts.length - 1);
-  loader.use(source);
-  while (loader.step());
+  put(data, (entry) => !early(entry));
+  fillMemory(memory, image, chunks);
   hooks.commit(switches);
 }
 
@@ -147,15 +143,4 @@ function topology(from: SnapshotFields, vcpus: number): VmTopology {
     throw new SnapshotError("vm", `topology: ${(error as Error).message}`);
   }
   return t;
-}
-
-/** Unpacks every chunk once, to see whether it can be. */
-async function checkChunks({ starts, data, contents }: ReturnType<typeof readMemory>): Promise<void> {
-  for (let i = 0; i + 1 < starts.length; i++) {
-    const size = Math.min(CHUNK_PAGES, contents - i * CHUNK_PAGES) * PAGE_SIZE;
-    const packed = data.subarray(starts[i], starts[i + 1]);
-    if (packed.length !== size && (await inflate(packed)).length !== size) {
-      throw new SnapshotError("memory", "a chunk is not as long as it should be");
-    }
-  }
 }

@@ -1,5 +1,6 @@
 /** Entry of the worker that holds a whole machine (inline transport). */
 import { expose, transfer } from "comlink";
+import { joinBytes } from "../shared/bytes.ts";
 import type {
   MachineConfig,
   MachineErrorCode,
@@ -77,12 +78,7 @@ function joined(send: (bytes: Uint8Array<ArrayBuffer>) => Promise<unknown>): (by
   const flush = async (): Promise<void> => {
     sending = true;
     while (pieces.length > 0) {
-      const all = new Uint8Array(pieces.reduce((n, piece) => n + piece.length, 0));
-      let at = 0;
-      for (const piece of pieces) {
-        all.set(piece, at);
-        at += piece.length;
-      }
+      const all = joinBytes(pieces);
       pieces = [];
       await send(all);
     }

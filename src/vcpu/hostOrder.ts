@@ -3,6 +3,9 @@
  * threads of their own are the guest's. It cannot be measured with certainty: a weaker order may not show for a long time.
  * So it is asked what kind of CPU this is: the NaN that an invalid operation makes has its sign set on x86 (SDM vol. 1,
  * table 4-3: the QNaN floating-point indefinite), and clear on ARM and RISC-V; engines let the hardware's through.
+ *
+ * Where it is weak, several vCPUs of a Machine take turns on one thread (inline.ts), and those of a threaded Vm, whose `run`
+ * is each its own promise, take turns on theirs (turns.ts).
  */
 export type HostOrder = "tso" | "weak";
 

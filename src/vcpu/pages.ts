@@ -30,6 +30,10 @@ export interface Inflate {
   inflate(length: number, size: number): number;
 }
 
+/** Bytes of a chunk, unpacked, where all have `pages` pages together. */
+export const chunkSize = (pages: number, chunk: number): number =>
+  Math.min(CHUNK_PAGES, pages - chunk * CHUNK_PAGES) * PAGE_SIZE;
+
 /** Milliseconds between looks at a lock that another thread has. */
 const LOOK_MS = 1;
 
@@ -107,7 +111,7 @@ export class PageLoader {
 
   #unpack(source: PageSource, chunk: number): void {
     const packed = source.data.subarray(source.starts[chunk], source.starts[chunk + 1]);
-    const size = Math.min(CHUNK_PAGES, source.pages - chunk * CHUNK_PAGES) * PAGE_SIZE;
+    const size = chunkSize(source.pages, chunk);
     // What deflate would not have made shorter is there as it is.
     if (packed.length === size) this.#bytes.set(packed, INFLATE.OUTPUT);
     else {

@@ -10,6 +10,7 @@ import { postDrop } from "./drop.ts";
 import type { DeviceSide, Engine } from "./engine.ts";
 import { answerExit, postAgain, ringDoorbell, takeExits } from "./exitWord.ts";
 import type { PageSource } from "./pages.ts";
+import { Turns } from "./turns.ts";
 import { controlView, type StructView, vcpuView } from "./view.ts";
 import type { VcpuWorker, WorkerStop } from "./worker.ts";
 
@@ -28,6 +29,8 @@ export interface ThreadedOptions {
   readonly spawn: () => WorkerThread;
   /** Which vCPUs look at the clock for the device thread: the first (default), or all, where the first may be out. */
   readonly deadlines?: "first" | "all";
+  /** vCPUs execute one at a time (turns.ts); default: all at once. */
+  readonly inTurns?: boolean;
   /** Runs `callback` after pending events. */
   readonly yieldTo: (callback: () => void) => void;
 }
@@ -56,6 +59,7 @@ export class ThreadedEngine implements Engine {
   readonly #control: StructView;
   readonly #devices: DeviceSide;
   readonly #options: ThreadedOptions;
+  readonly #turns: Turns | undefined;
   #alive = true;
   #pump: Promise<void>;
 
@@ -73,6 +77,7 @@ export class ThreadedEngine implements Engine {
       };
     });
     const views = this.#threads.map((t) => t.view);
+    if (options.inTurns) this.#turns = new Turns(views);
     this.#clocks = options.deadlines === "all" ? views : views.slice(0, 1);
     this.#pump = this.#serve();
   }
@@ -98,7 +103,8 @@ export class ThreadedEngine implements Engine {
     const t = this.#threads[id];
     if (t.running) return;
     clearStop(t.view);
-    t.running = t.remote.run().then(
+    const run = (): Promise<WorkerStop> => t.remote.run();
+    t.running = (this.#turns ? this.#turns.take(id).then(run) : run()).then(
       (stop) => this.#stopped(id, stop),
       (error) => this.#stopped(id, { why: "error", message: String(error) }),
     );
@@ -106,11 +112,14 @@ export class ThreadedEngine implements Engine {
 
   /** Answers an exit that `serveExit` has kept. */
   answer(id: number): void {
-    answerExit(this.#threads[id].view);
+    const go = (): void => answerExit(this.#threads[id].view);
+    if (this.#turns) void this.#turns.take(id).then(go);
+    else go();
   }
 
   #stopped(id: number, stop: WorkerStop): void {
     this.#threads[id].running = undefined;
+    this.#turns?.give(id);
     if (stop.why === "triple-fault") this.#devices.failed(id);
     else if (stop.why === "error") this.#devices.failed(id, new Error(stop.message));
     else this.#devices.stopped?.(id);
@@ -183,6 +192,7 @@ export class ThreadedEngine implements Engine {
         if (!(posted & (1 << id))) continue;
         // A model that throws has answered, too: the vCPU must be able to stop.
         if (this.#guarded(id, () => devices.serveExit(id)) ?? true) answerExit(this.#threads[id].view);
+        else this.#turns?.give(id);
       }
     } else if (posted) postAgain(this.#control, posted);
     const next = devices.nextDeadline();

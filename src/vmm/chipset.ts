@@ -23,6 +23,7 @@ import { EXIT } from "../shared/exit.ts";
 import { RUN_STATE, VCPU } from "../shared/layout.ts";
 import { finishInit } from "../vcpu/startup.ts";
 import { type StructView, vcpuBase } from "../vcpu/view.ts";
+import { VmError } from "./error.ts";
 import type { VmMsrResult } from "./exit.ts";
 import type { MsrValue } from "./msr.ts";
 import { CPU_SIGNATURE, initVcpu } from "./vcpuReset.ts";
@@ -46,6 +47,12 @@ const APIC_BASE_ADDRESS = 0xf_ffff_f000n;
 /** Answers to an MSR write (assembly/sys/msr.ts). */
 const MSR_OK = 0n;
 const MSR_GP = 1n;
+
+/** The chips of a vm, or its set of them. @throws VmError EOPNOTSUPP: it was made without */
+export function needed<T>(chips: T | undefined): T {
+  if (!chips) throw new VmError("EOPNOTSUPP", "this virtual machine was made without chips");
+  return chips;
+}
 
 export interface ChipsetOptions {
   /** The machine's memory, with the virtual-APIC pages in it. */

@@ -16,7 +16,7 @@ import type { Device } from "../shared/device.ts";
 import { CONTROL } from "../shared/layout.ts";
 import { checkVcpu, exportVcpu, importVcpu } from "../snapshot/vcpu.ts";
 import type { CoreExports } from "../vcpu/core.ts";
-import type { Chipset } from "./chipset.ts";
+import { type Chipset, needed } from "./chipset.ts";
 import { VmError } from "./error.ts";
 import { checkEvents } from "./events.ts";
 import type { MachineMemory } from "./memory.ts";
@@ -81,8 +81,7 @@ function chip(
   perVcpu = false,
 ): VmmDataVersionEntry {
   const device = ({ chipset }: VmmDataParts, vcpuid: number): Device<{ version: number }> => {
-    if (!chipset) throw new VmError("EOPNOTSUPP", "this virtual machine was made without chips");
-    return of(chipset, vcpuid);
+    return of(needed(chipset), vcpuid);
   };
   return {
     class: name,

@@ -241,7 +241,6 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
 
   fireTimers(): void {
     this.#services.fireTimers();
-    this.#engine.deadlineChanged(this.nextDeadline());
   }
 
   now(): bigint {

@@ -48,7 +48,10 @@ export class MachineTimers implements Timers {
     };
   }
 
-  /** Fires what is due, earliest first; a periodic deadline re-arms itself without drift before it fires. */
+  /**
+   * Fires what is due, earliest first; a periodic deadline re-arms itself without drift before it fires. If something was
+   * due, the earliest deadline is another one then, and onNext has heard of it.
+   */
   fire(): void {
     const now = this.#now();
     for (;;) {

@@ -9,7 +9,7 @@ import { postInit, postSipi } from "../vcpu/startup.ts";
 import type { StructView } from "../vcpu/view.ts";
 import { abandon, answer, skip, undoRegisters } from "./answer.ts";
 import { getCapability, setCapability, type VmCap } from "./capability.ts";
-import type { Chipset } from "./chipset.ts";
+import { type Chipset, needed } from "./chipset.ts";
 import {
   type CpuidCapability,
   type CpuidConfig,
@@ -651,9 +651,7 @@ export class Vcpu<T extends Transport = Transport> {
   }
 
   #chipset(): Chipset {
-    const chips = this.#vm.chipset;
-    if (!chips) throw new VmError("EOPNOTSUPP", "this virtual machine was made without chips");
-    return chips;
+    return needed(this.#vm.chipset);
   }
 
   #letGo(): void {

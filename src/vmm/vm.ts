@@ -18,10 +18,11 @@ import { PageCopy, packMemory } from "../snapshot/ram.ts";
 import { exportVm, importVm, type SavedVm } from "../snapshot/vm.ts";
 import { type CoreExports, instantiateCore } from "../vcpu/core.ts";
 import { postDrop } from "../vcpu/drop.ts";
+import { type HostOrder, hostOrder } from "../vcpu/hostOrder.ts";
 import { drainRing, RING_EOI, RING_PORT } from "../vcpu/ring.ts";
 import { finishInit, postInit, postSipi } from "../vcpu/startup.ts";
 import { type StructView, vcpuView } from "../vcpu/view.ts";
-import type { Chipset } from "./chipset.ts";
+import { type Chipset, needed } from "./chipset.ts";
 import { readData, type VmmData, type VmmDataReq, writeData } from "./data.ts";
 import { VmError } from "./error.ts";
 import type { VmEntry, VmExit, VmSuspendHow } from "./exit.ts";
@@ -54,6 +55,8 @@ export interface VmConfig<T extends Transport> extends HostServices {
   readonly core: Uint8Array | VmmModule;
   readonly transport: T;
   readonly vcpus?: number;
+  /** The host's memory order; default: what hostOrder finds. Where it is weaker than x86's, threads of vCPUs take turns. */
+  readonly hostOrder?: HostOrder;
   /** CPU model and features (src/isa/cpuModel.ts); default: max. */
   readonly cpu?: string;
   /** RAM at address 0 as segment 0; default none. */
@@ -176,7 +179,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
     const glue = new HostGlue(config);
     const vm = new Vm<T>(config, vmm, module, glue);
     try {
-      await vm.#drivenBy(module);
+      await vm.#drivenBy(module, config.hostOrder ?? hostOrder());
     } catch (error) {
       glue.cleanup();
       vmm.leave(vm);
@@ -185,7 +188,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
     return vm;
   }
 
-  async #drivenBy(module: WebAssembly.Module): Promise<void> {
+  async #drivenBy(module: WebAssembly.Module, order: HostOrder): Promise<void> {
     const services: DriverServices = {
       serve: (id) => this.#serve(id),
       drain: () => this.#drain(),
@@ -207,6 +210,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
       module,
       memory: this.memory.memory,
       vcpus: this.vcpus.length,
+      inTurns: this.vcpus.length > 1 && order === "weak",
       spawn: () => glue.spawn(),
       yieldTo: glue.yieldTo,
     })) as unknown as Driver<T>;
@@ -405,8 +409,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
 
   /** The chips. @throws VmError EOPNOTSUPP: made without */
   get chips(): VmChips {
-    if (!this.#chips) throw new VmError("EOPNOTSUPP", "this virtual machine was made without chips");
-    return this.#chips;
+    return needed(this.#chips);
   }
 
   /** @internal */
