@@ -53,8 +53,12 @@ export function qemu() {
   };
 }
 
-/** PC firmware for v86, whose package has none: installed, kept from last time, or from Debian's package seabios. */
-async function firmware() {
+/**
+ * PC firmware for v86, whose package has none: installed, kept from last time, or from Debian's package seabios.
+ *
+ * @returns {Promise<string[]>} paths of the BIOS and of the VGA's ROM
+ */
+export async function firmware() {
   const wanted = ["bios.bin", "vgabios-stdvga.bin"];
   const kept = join(CACHE, "seabios");
   for (const folder of ["/usr/share/seabios", kept]) {

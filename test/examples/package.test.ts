@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildBrowser } from "../../scripts/build-node.mjs";
 import { built, ROOT, Running } from "../cli/command.ts";
-import { findChromium, host, launch } from "../page/browser.ts";
+import { findChromium, host, launch } from "../page/chromium.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tabhyve-package-"));
 const unpacked = join(folder, "node_modules/tabhyve");

@@ -1,47 +1,15 @@
-import { accessSync, constants, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, extname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { chromium } from "playwright-core";
 import { build } from "vite";
 import { expect } from "vitest";
 
 /** What the browser tests share: a Chromium from the path, a page with canned guests, axe. */
 
 export const root = fileURLToPath(new URL("../../", import.meta.url));
-
-const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-
-/** A Chromium on the path (or named by CHROMIUM). Undefined, after a loud notice, where there is none. */
-export function findChromium(): string | undefined {
-  const candidates = process.env.CHROMIUM
-    ? [process.env.CHROMIUM]
-    : (process.env.PATH ?? "").split(delimiter).flatMap((dir) => NAMES.map((name) => join(dir, name)));
-  for (const path of candidates) {
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {
-      // not this one
-    }
-  }
-  const line = "!".repeat(72);
-  console.error(
-    `\n${line}\n!! THE PAGE WAS NOT TESTED: no Chromium on the path.\n` +
-      `!! Install one (Debian: apt-get install chromium) or set CHROMIUM=/path/to/it.\n${line}\n`,
-  );
-  return undefined;
-}
-
-export function launch(executablePath: string): Promise<Browser> {
-  const quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
-  const args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", ...quiet];
-  return chromium.launch({ executablePath, args });
-}
 
 /** Builds the page into a folder of its own: with FakeMachine and without guests, or as `npm run build` does. */
 export async function buildSite(mode: "fake" | "production" = "fake"): Promise<{ folder: string; remove(): void }> {
@@ -55,49 +23,6 @@ export async function buildSite(mode: "fake" | "production" = "fake"): Promise<{
     process.env.NODE_ENV = NODE_ENV;
   }
   return { folder: outDir, remove: () => rmSync(folder, { recursive: true }) };
-}
-
-const TYPES: Record<string, string> = {
-  ".html": "text/html",
-  ".js": "text/javascript",
-  ".css": "text/css",
-  ".svg": "image/svg+xml",
-  ".json": "application/json",
-  ".webmanifest": "application/manifest+json",
-};
-
-export interface Host {
-  base: string;
-  close(): Promise<void>;
-}
-
-/** A host that serves a folder under /some/where/, with or without the isolation headers. */
-export async function host(folder: string, isolated: boolean): Promise<Host> {
-  const headers = isolated
-    ? { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" }
-    : {};
-  const server = createServer((request, response) => {
-    const path = new URL(request.url!, "http://localhost").pathname.replace("/some/where/", "");
-    try {
-      const body = readFileSync(join(folder, path || "index.html"));
-      response.writeHead(200, {
-        ...headers,
-        "content-type": TYPES[extname(path || "index.html")] ?? "application/octet-stream",
-      });
-      response.end(body);
-    } catch {
-      response.writeHead(404, headers).end();
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, resolve));
-  return {
-    base: `http://localhost:${(server.address() as AddressInfo).port}/some/where/`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
 }
 
 /** Two files and their hashes as a manifest lists them; the kernel has a bzImage's magic and nothing else. */

@@ -4,17 +4,8 @@ import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { guest, missing } from "../guests/shell.ts";
-import {
-  buildSite,
-  consoleText,
-  findChromium,
-  type Host,
-  host,
-  launch,
-  root,
-  untilConsole,
-  untilState,
-} from "./browser.ts";
+import { buildSite, consoleText, root, untilConsole, untilState } from "./browser.ts";
+import { findChromium, type Host, host, launch } from "./chromium.ts";
 
 const chromium = findChromium();
 const cloud = guest("cloud");

@@ -3,19 +3,8 @@ import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { assemble } from "../../src/isa/assemble.ts";
-import {
-  buildSite,
-  consoleText,
-  findChromium,
-  type Host,
-  host,
-  image,
-  launch,
-  root,
-  untilConsole,
-  untilState,
-  visit,
-} from "./browser.ts";
+import { buildSite, consoleText, image, root, untilConsole, untilState, visit } from "./browser.ts";
+import { findChromium, type Host, host, launch } from "./chromium.ts";
 
 /** A disk that says it can be booted. */
 function bootable(size: number): Buffer {

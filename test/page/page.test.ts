@@ -5,17 +5,14 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   buildSite,
   expectAccessible,
-  findChromium,
-  type Host,
-  host,
   image,
-  launch,
   manifest,
   untilConsole,
   untilState,
   type Visited,
   visit,
 } from "./browser.ts";
+import { findChromium, type Host, host, launch } from "./chromium.ts";
 
 /** The page on a machine without an engine (src/ui/fakeMachine.ts), built and served as a static site. */
 

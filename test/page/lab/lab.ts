@@ -2,8 +2,10 @@
 import coreUrl from "../../../dist/core/core.wasm?url";
 import type { InputEntry } from "../../../src/machine/determinism.ts";
 import { stateHash } from "../../../src/machine/stateHash.ts";
+import type { EngineKind } from "../../../src/vcpu/jit.ts";
 import type { WorkerThread } from "../../../src/vcpu/threaded.ts";
 import { type Script, scripted } from "../../guests/scripted.ts";
+import { type Cost, cost as costOf, tabhyve, v86 } from "../../snapshot/cost.ts";
 
 function spawn(): WorkerThread {
   const worker = new Worker(new URL("../../../src/ui/vcpuWorker.ts", import.meta.url), { type: "module" });
@@ -12,16 +14,18 @@ function spawn(): WorkerThread {
 
 const get = async (url: string): Promise<Uint8Array> => new Uint8Array(await (await fetch(url)).arrayBuffer());
 
-interface Job {
+export interface Job {
   readonly kernel: string;
   readonly initrd?: string;
   readonly append: string;
   readonly memoryBytes: number;
   readonly vcpus: number;
   readonly transport: "threaded" | "inline";
-  readonly engine: "interp" | "auto";
+  readonly engine: EngineKind;
   readonly deterministic?: boolean;
   readonly script: Script;
+  /** Most that it may take; default as for `scripted`. */
+  readonly seconds?: number;
   readonly until: string;
   /** A snapshot to go on from, and whether one is wanted. */
   readonly snapshot?: string;
@@ -49,7 +53,7 @@ async function run(job: Job) {
     },
     script,
     until,
-    { ...(snapshot && { snapshot }) },
+    { ...(snapshot && { snapshot }), ...(job.seconds && { seconds: job.seconds }) },
   );
   const ms = performance.now() - from;
   let saved = "";
@@ -66,6 +70,32 @@ async function run(job: Job) {
   return { text, ms, instructions, standstillMs, hash, record, saved };
 }
 
-export const lab = { run };
+export interface CostJob extends Pick<Job, "kernel" | "initrd" | "append" | "memoryBytes" | "engine"> {
+  readonly runs: number;
+  readonly transport: "threaded" | "inline" | "v86";
+}
+
+/** What saving and restoring a booted Linux costs here. For v86, `bios` and `vgabios` are in the site's folder, too. */
+async function cost(job: CostJob): Promise<Cost> {
+  const { append, memoryBytes, transport, engine, runs } = job;
+  const kernel = await get(job.kernel);
+  const initrd = await get(job.initrd as string);
+  if (transport !== "v86") {
+    const core = await get(coreUrl);
+    return costOf(tabhyve(transport, { core, kernel, initrd, append, memoryBytes, transport, engine, spawn }), runs);
+  }
+  const { V86 } = await import("v86");
+  const { default: wasm } = await import("v86/build/v86.wasm?url");
+  const file = (bytes: Uint8Array): object => ({ buffer: bytes.buffer });
+  const options = {
+    wasm_path: wasm,
+    bios: file(await get("bios")),
+    vga_bios: file(await get("vgabios")),
+    memory_size: memoryBytes,
+  };
+  return costOf(v86(V86, options, { bzimage: file(kernel), initrd: file(initrd), cmdline: append }), runs);
+}
+
+export const lab = { run, cost };
 export type Lab = typeof lab;
 (globalThis as unknown as { lab: Lab }).lab = lab;
