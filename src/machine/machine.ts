@@ -54,6 +54,7 @@ import { Scrollback } from "./scrollback.ts";
 import { exportMachine, importMachine, type SavedConfig, type SavedParts, topologyText } from "./snapshot.ts";
 import { triggerYield } from "./yield.ts";
 
+/** Where a machine is in its life. */
 export type MachineState = "ready" | "running" | "paused" | "off" | "failed";
 
 /** Why a machine is not running any more. */
@@ -64,6 +65,7 @@ export type StopReason =
   | { readonly kind: "triple-fault"; readonly where: Record<string, string> }
   | { readonly kind: "engine-error"; readonly message: string };
 
+/** What a machine is made of. */
 export interface MachineConfig {
   /** The compiled core (dist/core/core.wasm). */
   readonly core: Uint8Array;
@@ -105,6 +107,7 @@ export interface MachineConfig {
   readonly serial: (bytes: Uint8Array) => void;
   /** The PC speaker's tone has changed: Hz, 0 = silent. */
   readonly tone?: (hz: number) => void;
+  /** Hears of every change of state. */
   readonly onState?: (state: MachineState, reason?: StopReason) => void;
   /** A guest that asks for a reset boots again (default), or stops with reason "reset". */
   readonly restart?: boolean;
@@ -117,6 +120,7 @@ export interface MachineConfig {
   readonly log?: LogSink;
 }
 
+/** What a machine has counted, at any time. */
 export interface MachineStats {
   readonly state: MachineState;
   /** Instructions retired by all vCPUs since the last boot. */
@@ -149,6 +153,7 @@ function hostCores(): number {
   return navigator?.hardwareConcurrency ?? 1;
 }
 
+/** A PC with a guest in it. */
 export class Machine implements DeviceSide {
   readonly memory: MachineMemory;
   readonly board: Board;
@@ -321,6 +326,7 @@ export class Machine implements DeviceSide {
     return this.#views[id];
   }
 
+  /** Lets a machine that is ready run. */
   start(): Promise<void> {
     return this.#serially(async () => {
       if (this.#state !== "ready") return;
@@ -329,6 +335,7 @@ export class Machine implements DeviceSide {
     });
   }
 
+  /** Stops the vCPUs and the guest's time. */
   pause(): Promise<void> {
     return this.#serially(async () => {
       if (this.#state !== "running") return;
@@ -337,6 +344,7 @@ export class Machine implements DeviceSide {
     });
   }
 
+  /** Goes on after a pause or a restore. */
   resume(): Promise<void> {
     return this.#serially(async () => {
       if (this.#state !== "paused") return;
@@ -466,6 +474,7 @@ export class Machine implements DeviceSide {
     return { memoryBytes, vcpus, topology, cpu, debugExit, firmware: bios !== undefined };
   }
 
+  /** Ends it, and its workers. */
   destroy(): Promise<void> {
     return this.#serially(async () => {
       clearTimeout(this.#fetching);
@@ -527,6 +536,7 @@ export class Machine implements DeviceSide {
     return bytes;
   }
 
+  /** What it has counted up to now. */
   stats(): MachineStats {
     let instructions = 0;
     let ms = 0;
@@ -556,14 +566,17 @@ export class Machine implements DeviceSide {
     return BigInt(Math.max(0, Math.floor((host - this.memory.control.get(CONTROL.timeBase)) * 1e6)));
   }
 
+  /** @internal */
   gap(): void {
     this.#gate?.gap();
   }
 
+  /** @internal */
   nextInput(): number | undefined {
     return this.#gate?.nextNs;
   }
 
+  /** @internal */
   nextDeadline(): bigint {
     return this.#timers.next;
   }

@@ -17,6 +17,7 @@ import type { VcpuWorker, WorkerStop } from "./worker.ts";
 /** A started worker that exposes VcpuWorker through Comlink. */
 export interface WorkerThread {
   readonly endpoint: Endpoint;
+  /** Ends it, whatever it does. */
   terminate(): void;
 }
 

@@ -19,6 +19,7 @@ export const VM_CAPS = [
   "TRACE_EXCEPTIONS",
   "TRAP_WBINVD",
 ] as const;
+/** Optional behaviour, by its name (VM_CAPS). */
 export type VmCap = (typeof VM_CAPS)[number];
 
 const BIT: Partial<Record<VmCap, number>> = {

@@ -28,10 +28,13 @@ import type { VmMsrResult } from "./exit.ts";
 import type { MsrValue } from "./msr.ts";
 import { CPU_SIGNATURE, initVcpu } from "./vcpuReset.ts";
 
+/** The IOAPIC, in guest physical addresses, where a PC has it. */
 export const IOAPIC_BASE = 0xfec0_0000;
 export const IOAPIC_SIZE = 0x1000;
+/** The HPET. */
 export const HPET_BASE = 0xfed0_0000;
 export const HPET_SIZE = 0x400;
+/** Local APICs, each vCPU its own. */
 export const LAPIC_BASE = 0xfee0_0000;
 export const LAPIC_SIZE = 0x1000;
 /** The timer's interrupt reaches the IOAPIC on input 2. */

@@ -2,9 +2,12 @@
 import { VCPU } from "../shared/layout.ts";
 import { getSegment, type StructView } from "../vcpu/view.ts";
 
+/** `enum vm_cpu_mode`. */
 export type VmCpuMode = "REAL" | "PROTECTED" | "COMPATIBILITY" | "64BIT";
+/** `enum vm_paging_mode`. */
 export type VmPagingMode = "FLAT" | "32" | "PAE" | "64" | "64_LA57";
 
+/** `struct vm_guest_paging`: what an access to a linear address depends on. */
 export interface VmGuestPaging {
   readonly cr3: bigint;
   readonly cpl: number;

@@ -76,6 +76,7 @@ export function getCpuid(view: StructView): CpuidConfig {
   return { entries };
 }
 
+/** What CPUID answers. */
 export interface CpuidRegisters {
   readonly eax: number;
   readonly ebx: number;

@@ -24,6 +24,7 @@ import type { Vcpu } from "./vcpu.ts";
 
 const VCPU_CLASSES = ["REGISTER", "VMM_ARCH", "LAPIC"] as const;
 const CHIP_CLASSES = ["IOAPIC", "ATPIC", "ATPIT", "HPET", "PM_TIMER", "RTC"] as const;
+/** A class of saved data (the seeds' VDC_*). */
 export type VmmDataClass = "VERSION" | "VMM_TIME" | (typeof VCPU_CLASSES)[number] | (typeof CHIP_CLASSES)[number];
 
 /** Plain data (numbers, texts, bigints, byte arrays, arrays, objects) with a version. */
@@ -132,7 +133,7 @@ export const VMM_DATA_VERSIONS: readonly VmmDataVersionEntry[] = [
     checkf: ({ vcpus }, id, data) => void checkVcpu(vcpus[id].view, data),
     writef: ({ core, vcpus }, id, data) => {
       const state = checkVcpu(vcpus[id].view, data);
-      vcpus[id].forget();
+      vcpus[id].exits.forget();
       importVcpu(core, vcpus[id].view, state);
     },
   },

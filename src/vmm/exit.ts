@@ -17,6 +17,7 @@ export { EXIT as VM_EXITCODE } from "../shared/exit.ts";
 /** `enum vm_suspend_how`. */
 export type VmSuspendHow = "NONE" | "RESET" | "POWEROFF" | "HALT" | "TRIPLEFAULT";
 
+/** `struct vm_inout`: an access to a port. */
 export interface VmInout {
   readonly bytes: 1 | 2 | 4;
   readonly in: boolean;
@@ -57,6 +58,7 @@ export interface VmInstEmul {
 
 /** `enum task_switch_reason`. */
 export const TASK_SWITCH_REASONS = ["CALL", "IRET", "JMP", "IDT_GATE"] as const;
+/** What has asked for a task switch. */
 export type TaskSwitchReason = (typeof TASK_SWITCH_REASONS)[number];
 
 /** A hardware task switch that has passed the checks of the new TSS, and has changed nothing (TASK_SWITCH_EXIT). */
@@ -86,6 +88,7 @@ export interface VmVmx {
 
 /** Basic exit reasons (SDM vol. 3, appendix C). Qualification of an exception: CR2's value, the bits for DR6, or 0. */
 export const EXIT_REASON_EXCEPTION = 0;
+/** WBINVD or WBNOINVD (SDM vol. 3, appendix C). */
 export const EXIT_REASON_WBINVD = 54;
 /** Basic exit reason 33 with bit 31, "VM-entry failure": invalid guest state. */
 export const EXIT_REASON_INVALID_GUEST_STATE = 0x8000_0021;
@@ -138,6 +141,7 @@ export type VmExit = { readonly rip: bigint; readonly instLength: number } & (
   /** An interrupt acknowledge cycle: which vector does the interrupt controller give? */
   | { readonly exitcode: "INTA" }
 );
+/** The exit codes, as `exitcode` has them. */
 export type VmExitCode = VmExit["exitcode"];
 
 /** `enum vm_msr_result`. UNHANDLED ends as #GP(0) in the guest. */

@@ -5,6 +5,7 @@
 import type { HostNow, HostRandom } from "../vcpu/core.ts";
 import type { WorkerThread } from "../vcpu/threaded.ts";
 
+/** What a host may give a vm. */
 export interface HostServices {
   /** Host time in milliseconds; default performance.now. Inline only: workers have their own. */
   readonly now?: HostNow;
@@ -16,9 +17,11 @@ export interface HostServices {
   readonly yieldTo?: (callback: () => void) => void;
 }
 
+/** The services of one vm, with the defaults in their places. */
 export class HostGlue {
   readonly now: HostNow;
   readonly random: HostRandom | undefined;
+  /** Runs `callback` after pending events. */
   readonly yieldTo: (callback: () => void) => void;
   readonly #spawn: (() => WorkerThread) | undefined;
   readonly #workers = new Set<WorkerThread>();

@@ -19,6 +19,7 @@ export interface GuestFault {
   readonly cr2: bigint;
 }
 
+/** The physical address of a linear one, or the page fault that an access meets. */
 export type Translation = { readonly gpa: number } | { readonly fault: GuestFault };
 
 /**

@@ -45,13 +45,13 @@ export class InlineDriver implements Driver<"inline"> {
     const { view, id } = vcpu;
     const held = this.#heldBy(id);
     if (held === "PAUSE") throw new VmError("EBUSY", "paused: on this thread run cannot wait for the resume");
-    if (held && vcpu.state === "IDLE") return vcpu.turnedAway(this.#vm.mustLeave(id) ?? this.#plain(vcpu, held));
-    const early = vcpu.enter(entry);
+    if (held && vcpu.state === "IDLE") return vcpu.exits.turnedAway(this.#vm.mustLeave(id) ?? this.#plain(vcpu, held));
+    const early = vcpu.exits.enter(entry);
     if (early) return early;
     this.#kicked.delete(id);
     const base = view.base;
     const core = this.#cores[id];
-    if (vcpu.takeWaiting()) core.answer(base);
+    if (vcpu.exits.takeWaiting()) core.answer(base);
     clearStop(view);
     this.#run(vcpu);
     const { instructions, milliseconds } = options;
@@ -63,19 +63,19 @@ export class InlineDriver implements Driver<"inline"> {
       const gone = this.#mustLeave(vcpu);
       const left = gone ? 0n : end === undefined ? SLICE : end - view.get64(VCPU.icount);
       // An instruction that an exit has interrupted is finished first, which the core does with nothing left.
-      if (left <= 0n && !view.get(VCPU.slow)) return vcpu.leave(gone ?? this.#plain(vcpu));
+      if (left <= 0n && !view.get(VCPU.slow)) return vcpu.exits.leave(gone ?? this.#plain(vcpu));
       let why: number;
       try {
         why = core.run(base, left < SLICE ? left : SLICE);
       } catch (error) {
-        vcpu.leave(this.#plain(vcpu));
-        throw vcpu.callTrap(error);
+        vcpu.exits.leave(this.#plain(vcpu));
+        throw vcpu.exits.callTrap(error);
       }
       this.#services.drain();
       if (why === RUN.EXIT) {
         vcpu.states.set("FROZEN");
         vcpu.states.ustate("EMU_KERN");
-        if (!this.#serve(vcpu)) return vcpu.left();
+        if (!this.#serve(vcpu)) return vcpu.exits.left();
         core.answer(base);
         this.#run(vcpu);
       } else if (why === RUN.TRIPLE_FAULT) {
@@ -84,7 +84,7 @@ export class InlineDriver implements Driver<"inline"> {
         clearStop(view);
       } else if (why === RUN.HALT && !view.load(VCPU.attention)) {
         // What is due now is fired first.
-        if (!this.#due()) return vcpu.leave(this.#halted(vcpu));
+        if (!this.#due()) return vcpu.exits.leave(this.#halted(vcpu));
       }
     }
   }
@@ -100,7 +100,7 @@ export class InlineDriver implements Driver<"inline"> {
     try {
       return this.#services.serve(vcpu.id);
     } catch (error) {
-      vcpu.left();
+      vcpu.exits.left();
       throw error;
     }
   }
@@ -111,7 +111,7 @@ export class InlineDriver implements Driver<"inline"> {
     if (gone) return gone;
     const held = this.#heldBy(vcpu.id);
     if (held) return this.#plain(vcpu, held === "PAUSE" ? "BOGUS" : held);
-    return this.shouldYield(vcpu.id) || vcpu.notices.length ? this.#plain(vcpu) : undefined;
+    return this.shouldYield(vcpu.id) || vcpu.exits.notices.length ? this.#plain(vcpu) : undefined;
   }
 
   shouldYield(id: number): boolean {

@@ -25,6 +25,7 @@ export interface IoCookie {
   readonly handler: IoportHandler;
 }
 
+/** Ports of a vm, and who answers them. */
 export class IoPorts {
   readonly #handlers = new Map<number, IoCookie>();
   readonly #hooks = new Map<number, IoCookie[]>();

@@ -7,6 +7,7 @@ import { PAGE_SIZE } from "../shared/layout.ts";
 import type { MachineMemory } from "./memory.ts";
 import { type MemorySegments, PROT } from "./memseg.ts";
 
+/** Guest memory as a passed-through device may see it. */
 export class IommuDomain implements GuestMemory {
   readonly #memory: MachineMemory;
   readonly #segments: MemorySegments;

@@ -11,6 +11,7 @@ export interface VcpuKstats extends VcpuStats {
   readonly counters: Readonly<Record<string, number>>;
 }
 
+/** `vmm_kstats_t`, with those of each vCPU. */
 export interface VmmKstats {
   readonly module: "vmm";
   /** Number of the virtual machine among those of its VmmModule, from 0 on. */

@@ -262,6 +262,7 @@ export class MachineMemory implements GuestMemory {
     return (this.#entry(gpa) & GRANULE_W) !== 0;
   }
 
+  /** Reads; where no memory is, ones. */
   read(gpa: number, into: Uint8Array): void {
     this.#pieces(gpa, into.length, (host, from, n) => {
       if (host < 0) into.fill(0xff, from, from + n);

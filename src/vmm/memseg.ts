@@ -10,12 +10,15 @@ import type { MachineMemory } from "./memory.ts";
 
 /** Segments and maps there can be. */
 export const VM_MAX_MEMSEGS = 16;
+/** Maps there can be. */
 export const VM_MAX_MEMMAPS = 64;
 
 /** Rights of a mapping. There is no execute right of its own, as with EPT without it: what can be read can be executed. */
 export const PROT = { READ: 1, WRITE: 2, EXEC: 4 } as const;
+/** PROT.READ, WRITE and EXEC. */
 export const PROT_ALL = 7;
 
+/** A piece of memory with a number. */
 export interface Memseg {
   readonly segid: number;
   readonly length: number;
@@ -23,6 +26,7 @@ export interface Memseg {
   readonly sysmem: boolean;
 }
 
+/** Where a part of a segment is, in guest physical addresses. */
 export interface Memmap {
   readonly gpa: number;
   readonly length: number;
@@ -86,6 +90,7 @@ function checkMemsegs(state: unknown, bytes: number): MemsegsV1 {
   return { version: 1, segments, maps };
 }
 
+/** The segments of a vm, and their maps. */
 export class MemorySegments {
   readonly #memory: MachineMemory;
   readonly #segments = new Map<number, Segment>();
@@ -273,7 +278,11 @@ export class MemorySegments {
    *
    * @throws VmError EINVAL: no such segment
    */
-  contig(segid: number): { readonly bytes: Uint8Array; written(offset: number, length: number): void } {
+  contig(segid: number): {
+    readonly bytes: Uint8Array;
+    /** The host has written to a part. */
+    written(offset: number, length: number): void;
+  } {
     const { host, length: size } = this.#segment(segid);
     const bytes = this.#memory.bytes.subarray(host, host + size);
     return {

@@ -17,6 +17,7 @@ export interface ModuleMember {
 /** What src/vcpu/core.ts calls. */
 const NEEDED = ["init", "refresh", "run", "answer", "getMsr", "setMsr", "readCpuid", "gla2gpa", "rflags", "setRflags"];
 
+/** The module; every vm made with it counts as its user. */
 export class VmmModule {
   readonly #bytes: Uint8Array;
   readonly #compiled = new Map<Transport, Promise<WebAssembly.Module>>();

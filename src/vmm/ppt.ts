@@ -58,6 +58,7 @@ export function isPptdev(device: unknown): device is PptDevice {
   );
 }
 
+/** Devices of the host that a vm has to itself. */
 export class PptDevices {
   readonly #chips: () => VmChips;
   readonly #ports: IoPorts;

@@ -45,7 +45,9 @@ export const VM_REG_GUEST = {
   PDPTE2: 36,
   PDPTE3: 37,
 } as const;
+/** A register by its number in VM_REG_GUEST. */
 export type VmReg = (typeof VM_REG_GUEST)[keyof typeof VM_REG_GUEST];
+/** One more than the highest number. */
 export const VM_REG_LAST = 38;
 
 const R = VM_REG_GUEST;

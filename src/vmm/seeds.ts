@@ -190,7 +190,7 @@ export const SEEDS: Readonly<Record<string, SeedRow>> = {
   vcpu_rendezvous_pending: ["Vcpu.rendezvousPending", vcpu, holds],
   vcpu_should_yield: ["Vcpu.shouldYield", vcpu, holds],
   vcpu_tsc_offset: ["Vcpu.tscOffset, Vcpu.setTscOffset", vcpu, holds],
-  vmm_call_trap: ["Vcpu.callTrap, VmTrap", vcpu, holds],
+  vmm_call_trap: ["VcpuExits.callTrap, VmTrap", "vmm/vcpuExits.ts", holds],
   vm_task_switch: ["VmTaskSwitch", "vmm/exit.ts", trace],
   task_switch_reason: ["TaskSwitchReason", "vmm/exit.ts", trace],
   vcpu_trace_exceptions: ["Vcpu.traceExceptions", vcpu, trace],

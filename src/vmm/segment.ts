@@ -11,17 +11,24 @@ import { getSegment, type StructView, setSegment } from "../vcpu/view.ts";
 import { VmError } from "./error.ts";
 import { segmentName, VM_REG_GUEST, type VmReg } from "./registers.ts";
 
+/** `struct seg_desc`: the hidden part of a segment register. */
 export interface SegDesc {
   base: bigint;
   limit: number;
   access: number;
 }
 
+/** Type, with the S bit, of SegDesc.access. */
 export const segDescType = (access: number): number => access & 0x1f;
+/** Descriptor privilege level. */
 export const segDescDpl = (access: number): number => (access >> 5) & 3;
+/** Present. */
 export const segDescPresent = (access: number): boolean => (access & 0x80) !== 0;
+/** D/B: 32-bit. */
 export const segDescDef32 = (access: number): boolean => (access & 0x4000) !== 0;
+/** Limit in pages. */
 export const segDescGranularity = (access: number): boolean => (access & 0x8000) !== 0;
+/** A null selector was loaded. */
 export const segDescUnusable = (access: number): boolean => (access & 0x1_0000) !== 0;
 
 /**

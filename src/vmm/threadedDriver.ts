@@ -60,7 +60,8 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
       throw new VmError("EOPNOTSUPP", "a worker runs until there is an exit");
     }
     const early =
-      vcpu.enter(entry) ?? (vcpu.notices.length && !vcpu.waiting ? vcpu.leave(this.#bogus(vcpu)) : undefined);
+      vcpu.exits.enter(entry) ??
+      (vcpu.exits.notices.length && !vcpu.exits.waiting ? vcpu.exits.leave(this.#bogus(vcpu)) : undefined);
     if (early) return early;
     return new Promise<VmExit>((resolve, reject) => {
       this.#pending.set(vcpu.id, { vcpu, resolve, reject, runMs: 0, since: 0 });
@@ -75,8 +76,8 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
     pending.since = this.#vm.hostNow();
     vcpu.states.set("RUNNING");
     vcpu.states.ustate("RUN");
-    if (vcpu.takeWaiting()) {
-      if (vcpu.notices.length) requestStop(vcpu.view);
+    if (vcpu.exits.takeWaiting()) {
+      if (vcpu.exits.notices.length) requestStop(vcpu.view);
       this.#engine.answer(vcpu.id);
     } else this.#engine.startVcpu(vcpu.id);
   }
@@ -118,9 +119,9 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
       const pending = this.#pending.get(id);
       if (n > 0 || !pending || !this.#parked.delete(id)) continue;
       const { vcpu } = pending;
-      if (notice) vcpu.notices.push(notice);
-      const gone = this.#vm.mustLeave(id) ?? (vcpu.notices.length ? this.#bogus(vcpu) : undefined);
-      if (gone && !vcpu.waiting) this.#resolve(pending, () => vcpu.leave(gone));
+      if (notice) vcpu.exits.notices.push(notice);
+      const gone = this.#vm.mustLeave(id) ?? (vcpu.exits.notices.length ? this.#bogus(vcpu) : undefined);
+      if (gone && !vcpu.exits.waiting) this.#resolve(pending, () => vcpu.exits.leave(gone));
       else this.#go(vcpu);
     }
   }
@@ -132,7 +133,7 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
   async abandonAll(vcpus: readonly Vcpu<"threaded">[]): Promise<void> {
     for (const vcpu of vcpus) {
       // The instruction that a worker waits with has not happened; the worker goes to its event loop.
-      if (!vcpu.takeWaiting()) continue;
+      if (!vcpu.exits.takeWaiting()) continue;
       abandon(vcpu.view);
       requestStop(vcpu.view);
       this.#engine.answer(vcpu.id);
@@ -180,19 +181,19 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
       served = this.#services.serve(id);
     } catch (error) {
       // A handler that throws has not answered: the exit stays with the caller.
-      pending.vcpu.left();
+      pending.vcpu.exits.left();
       this.#reject(pending, error);
       return false;
     }
     if (served) {
-      if (pending.vcpu.notices.length) requestStop(pending.vcpu.view);
+      if (pending.vcpu.exits.notices.length) requestStop(pending.vcpu.view);
       pending.vcpu.states.set("RUNNING");
       pending.vcpu.states.ustate("RUN");
       pending.since = this.#vm.hostNow();
       pending.runMs = pending.vcpu.view.get(VCPU.runMs);
       return true;
     }
-    this.#resolve(pending, () => pending.vcpu.left());
+    this.#resolve(pending, () => pending.vcpu.exits.left());
     return false;
   }
 
@@ -202,11 +203,12 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
     const { vcpu } = pending;
     this.#came(pending);
     const gone = this.#vm.mustLeave(id);
-    if (gone) this.#resolve(pending, () => vcpu.leave(gone));
+    if (gone) this.#resolve(pending, () => vcpu.exits.leave(gone));
     else if (this.#held.get(id)) {
       this.#parked.add(id);
       this.#wakeHolders();
-    } else if (this.#kicked.has(id) || vcpu.notices.length) this.#resolve(pending, () => vcpu.leave(this.#bogus(vcpu)));
+    } else if (this.#kicked.has(id) || vcpu.exits.notices.length)
+      this.#resolve(pending, () => vcpu.exits.leave(this.#bogus(vcpu)));
     else this.#go(vcpu);
   }
 
@@ -217,11 +219,11 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
     this.#came(pending);
     const gone = this.#vm.mustLeave(id);
     if (error === undefined && gone) {
-      this.#resolve(pending, () => pending.vcpu.leave(gone));
+      this.#resolve(pending, () => pending.vcpu.exits.leave(gone));
       return;
     }
     pending.vcpu.states.set("IDLE");
-    this.#reject(pending, pending.vcpu.callTrap(error));
+    this.#reject(pending, pending.vcpu.exits.callTrap(error));
   }
 
   #reject(pending: Pending, error: unknown): void {
@@ -234,7 +236,7 @@ export class ThreadedDriver implements Driver<"threaded">, DeviceSide {
   drain(): boolean {
     const all = this.#services.drain();
     for (const { vcpu } of this.#pending.values()) {
-      if (vcpu.notices.length && vcpu.states.state === "RUNNING") requestStop(vcpu.view);
+      if (vcpu.exits.notices.length && vcpu.states.state === "RUNNING") requestStop(vcpu.view);
     }
     return all;
   }

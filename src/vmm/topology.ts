@@ -1,6 +1,7 @@
 /** How the vCPUs are spread over sockets, cores and threads (the seeds' vm_get_topology and vm_set_topology). */
 import { VmError } from "./error.ts";
 
+/** How many sockets, cores and threads there are. */
 export interface VmTopology {
   readonly sockets: number;
   /** Cores of a socket, threads of a core. */

@@ -14,6 +14,7 @@ export type Transport = "inline" | "threaded";
 /** What `run` gives: an exit when inline, a promise of one when threaded. */
 export type Running<T extends Transport> = T extends "inline" ? VmExit : Promise<VmExit>;
 
+/** When `run` is to come back without an exit. */
 export interface RunOptions {
   /** Inline only: come back with BOGUS after about so many instructions. Default: no limit. */
   readonly instructions?: bigint;

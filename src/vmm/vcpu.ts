@@ -7,7 +7,6 @@ import { ATTENTION, CONTROL, RUN_STATE, VCPU } from "../shared/layout.ts";
 import { clearStop } from "../vcpu/attention.ts";
 import { postInit, postSipi } from "../vcpu/startup.ts";
 import type { StructView } from "../vcpu/view.ts";
-import { abandon, answer, skip, undoRegisters } from "./answer.ts";
 import { getCapability, setCapability, type VmCap } from "./capability.ts";
 import { type Chipset, needed } from "./chipset.ts";
 import {
@@ -22,21 +21,21 @@ import {
   setCpuid,
 } from "./cpuid.ts";
 import { cpl } from "./cpuMode.ts";
-import { invalidGuestState } from "./entryChecks.ts";
-import { VmError, VmTrap } from "./error.ts";
+import { VmError } from "./error.ts";
 import { type EventInjectState, VcpuEvents } from "./events.ts";
-import { EXIT_REASON_INVALID_GUEST_STATE, type VmEntry, type VmExit, type VmMsrResult } from "./exit.ts";
-import { exitWrites, readExit } from "./exitRecord.ts";
+import type { VmEntry, VmExit, VmMsrResult } from "./exit.ts";
 import { getFpu, setFpu } from "./fpu.ts";
 import { copySetup, copyTeardown, gla2gpa, type Translation, type VmCopyinfo } from "./guestCopy.ts";
-import { IDT, type NestedOutcome } from "./intinfo.ts";
+import { IDT } from "./intinfo.ts";
 import { PROT } from "./memseg.ts";
 import { getMsr, type MsrValue, setMsr } from "./msr.ts";
 import { getRegister, setRegister, VM_REG_GUEST, type VmReg } from "./registers.ts";
 import { getSegDesc, type SegDesc, setSegDesc } from "./segment.ts";
-import type { Notice, Running, RunOptions, Transport, VmContext } from "./types.ts";
+import type { Running, RunOptions, Transport, VmContext } from "./types.ts";
+import { VcpuExits } from "./vcpuExits.ts";
 import {
   runStateOf,
+  runStatePending,
   type VcpuRunState,
   type VcpuState,
   VcpuStateMachine,
@@ -65,27 +64,18 @@ export interface VcpuStats {
   readonly time: Readonly<Record<VcpuUstate, number>>;
 }
 
+/** A virtual CPU. */
 export class Vcpu<T extends Transport = Transport> {
   readonly id: number;
   /** @internal The vCPU's page. */
   readonly view: StructView;
   /** @internal */
   readonly states: VcpuStateMachine;
-  /** @internal What it is to leave with as soon as it stands between two instructions. */
-  readonly notices: Notice[] = [];
-  #trap: VmTrap | undefined;
   readonly #vm: VmContext<T>;
   /** @internal */
   readonly events: VcpuEvents;
-  /** The exit that `run` has come back with and that is not answered; whether the core waits for it. */
-  #exit: VmExit | undefined;
-  #waiting = false;
-  #vie: Vie | undefined;
-  /** An exit that has to wait for another to be seen first. */
-  #deferred: VmExit | undefined;
-  /** Registers were written: the core must look at them again. */
-  #changed = true;
-  readonly #exits: Record<string, number> = {};
+  /** @internal */
+  readonly exits: VcpuExits;
 
   /** @internal */
   constructor(vm: VmContext<T>, id: number, view: StructView) {
@@ -94,6 +84,7 @@ export class Vcpu<T extends Transport = Transport> {
     this.view = view;
     this.events = new VcpuEvents(view);
     this.states = new VcpuStateMachine(vm.hostNow);
+    this.exits = new VcpuExits(vm, id, view, this.events, this.states);
   }
 
   /**
@@ -126,10 +117,10 @@ export class Vcpu<T extends Transport = Transport> {
     this.#still();
     setRegister(this.#vm.core, this.view, reg, value);
     if (reg === VM_REG_GUEST.RIP) {
-      if (this.#waiting && (this.#exit || this.#deferred)) this.#letGo();
+      this.exits.letGo();
       if (this.view.get(VCPU.runState) === RUN_STATE.HALTED) this.view.set(VCPU.runState, RUN_STATE.RUNNING);
     }
-    this.#changed = true;
+    this.exits.changed();
   }
 
   /** vm_get_seg_desc. @throws VmError EINVAL, EBUSY */
@@ -142,7 +133,7 @@ export class Vcpu<T extends Transport = Transport> {
   setSegDesc(reg: VmReg, desc: Readonly<SegDesc>): void {
     this.#still();
     setSegDesc(this.view, reg, desc);
-    this.#changed = true;
+    this.exits.changed();
   }
 
   /** vm_get_fpu: an XSAVE image (fpu.ts). */
@@ -167,7 +158,7 @@ export class Vcpu<T extends Transport = Transport> {
   /** Writes an MSR as WRMSR would at CPL 0. */
   setMsr(msr: number, value: bigint): VmMsrResult {
     this.#still();
-    this.#changed = true;
+    this.exits.changed();
     const r = setMsr(this.#vm.core, this.view, msr, value);
     return r === "UNHANDLED" ? (this.#vm.chipset?.writeMsr(this.id, msr, value) ?? r) : r;
   }
@@ -180,7 +171,7 @@ export class Vcpu<T extends Transport = Transport> {
 
   /** vcpu_run_state_pending: an INIT or a start-up IPI has come that it has not taken. May be asked while it runs. */
   get runStatePending(): boolean {
-    return this.view.load(VCPU.startup) !== 0;
+    return runStatePending(this.view);
   }
 
   /**
@@ -220,15 +211,16 @@ export class Vcpu<T extends Transport = Transport> {
     setCapability(this.view, cap, on);
   }
 
-  /** vm_get_x2apic_state, vm_set_x2apic_state (x2apic.ts). @throws VmError EOPNOTSUPP: the vm has no chips */
+  /** vm_get_x2apic_state (x2apic.ts). @throws VmError EOPNOTSUPP: the vm has no chips */
   getX2apicState(): X2apicState {
     this.#chipset();
     return getX2apicState(this.view);
   }
+  /** vm_set_x2apic_state. @throws VmError EOPNOTSUPP, EINVAL, EBUSY */
   setX2apicState(state: X2apicState): void {
     this.#still();
     setX2apicState(this.#chipset(), this.view, this.id, state);
-    this.#changed = true;
+    this.exits.changed();
   }
 
   /** vm_get_cpuid. */
@@ -274,17 +266,7 @@ export class Vcpu<T extends Transport = Transport> {
   injectException(vector: number, errcode?: number, options: InjectOptions = {}): void {
     this.#still();
     this.events.inject(vector, errcode);
-    const exit = this.#exit;
-    if (!this.#waiting || !exit) return;
-    if (options.restartInstruction ?? true) {
-      const write = exitWrites(this.view);
-      this.#letGo();
-      if (write && exit.instLength) undoRegisters(this.view);
-      this.#changed = true;
-    } else if (!exitWrites(this.view)) {
-      skip(this.view, exit);
-      this.#exit = undefined;
-    }
+    this.exits.endWith(options.restartInstruction ?? true);
   }
 
   /** #UD. */
@@ -330,10 +312,11 @@ export class Vcpu<T extends Transport = Transport> {
   injectNmi(): void {
     this.events.injectNmi();
   }
-  /** vm_nmi_pending, vm_nmi_clear. */
+  /** vm_nmi_pending. */
   get nmiPending(): boolean {
     return this.events.nmiPending;
   }
+  /** vm_nmi_clear. */
   clearNmi(): void {
     this.events.clearNmi();
   }
@@ -342,10 +325,11 @@ export class Vcpu<T extends Transport = Transport> {
   injectExtint(): void {
     this.events.injectExtint();
   }
-  /** vm_extint_pending, vm_extint_clear. */
+  /** vm_extint_pending. */
   get extintPending(): boolean {
     return this.events.extintPending;
   }
+  /** vm_extint_clear. */
   clearExtint(): void {
     this.events.clearExtint();
   }
@@ -385,7 +369,7 @@ export class Vcpu<T extends Transport = Transport> {
    */
   gla2gpa(gla: bigint, prot: number = PROT.READ, level = cpl(this.view)): Translation {
     this.#still();
-    this.#settle();
+    this.exits.settle();
     return gla2gpa(this.#vm.core, this.view, gla, prot, level);
   }
 
@@ -395,7 +379,7 @@ export class Vcpu<T extends Transport = Transport> {
    */
   copySetup(gla: bigint, len: number, prot: number, level = cpl(this.view)): VmCopyinfo[] | undefined {
     this.#still();
-    this.#settle();
+    this.exits.settle();
     const r = copySetup(this.#vm.core, this.view, this.#vm.segments, gla, len, prot, level);
     if ("copyinfo" in r) return r.copyinfo;
     this.injectPf(r.fault.errcode, r.fault.cr2);
@@ -409,12 +393,12 @@ export class Vcpu<T extends Transport = Transport> {
 
   /** vm_exitinfo: the exit that `run` has come back with and that is not answered. */
   get exitinfo(): VmExit | undefined {
-    return this.#exit;
+    return this.exits.exit;
   }
 
   /** vm_vie_ctx: the decoded instruction of an INST_EMUL exit. */
   get vieCtx(): Vie | undefined {
-    return this.#vie;
+    return this.exits.vie;
   }
 
   /** vcpu_get_state. */
@@ -495,169 +479,20 @@ export class Vcpu<T extends Transport = Transport> {
     return {
       vcpu: this.id,
       instructions: this.view.get64(VCPU.icount),
-      exits: { ...this.#exits },
+      exits: this.exits.counts,
       time: this.states.times(),
     };
   }
 
-  // For the vm and its drivers.
-
-  /** @internal Whether the core waits for the answer to an exit; asking takes it. */
-  takeWaiting(): boolean {
-    const waiting = this.#waiting;
-    this.#waiting = false;
-    return waiting;
-  }
-
-  /** @internal */
-  get waiting(): boolean {
-    return this.#waiting;
-  }
-
-  /**
-   * @internal Everything between `run` and guest code; an exit if there will be none. State IDLE becomes FROZEN, or stays
-   * IDLE with an exit or when it throws.
-   */
-  enter(entry: VmEntry): VmExit | undefined {
-    if (this.#trap) throw this.#trap;
-    this.states.set("FROZEN", true);
-    try {
-      const exit = this.#enter(entry);
-      if (exit) return this.leave(exit);
-      return undefined;
-    } catch (error) {
-      this.states.set("IDLE");
-      throw error;
-    }
-  }
-
-  #enter(entry: VmEntry): VmExit | undefined {
-    const gone = this.#vm.mustLeave(this.id);
-    if (gone) return gone;
-    const answered = this.#exit;
-    if (answered) {
-      const done = answer(this.view, this.#vm.memory, answered, entry);
-      if (answered.exitcode === "INTA") this.events.clearExtint();
-      this.#exit = undefined;
-      this.#vie = undefined;
-      if (done.gp) this.events.inject(IDT.GP, 0);
-      if (done.event) this.events.exitIntinfo(done.event);
-    } else if (entry.cmd !== "default") throw new VmError("EINVAL", `${entry.cmd} answers nothing`);
-    const deferred = this.#deferred;
-    this.#deferred = undefined;
-    if (deferred) return deferred;
-    if (this.view.get(VCPU.runState) === RUN_STATE.SHUTDOWN && !this.runStatePending) {
-      return { exitcode: "RUN_STATE", rip: this.view.get64(VCPU.rip), instLength: 0, runState: runStateOf(this.view) };
-    }
-    const wrong = invalidGuestState(this.view);
-    if (wrong) {
-      return {
-        exitcode: "VMX",
-        rip: this.view.get64(VCPU.rip),
-        instLength: 0,
-        vmx: {
-          status: 0,
-          exitReason: EXIT_REASON_INVALID_GUEST_STATE,
-          exitQualification: 0n,
-          instType: 0,
-          instError: 0,
-          intInfo: 0n,
-          detail: wrong,
-        },
-      };
-    }
-    const event = this.events.takeEntryIntinfo();
-    if (event && !this.#inject(event)) return this.#vm.mustLeave(this.id);
-    this.#settle();
-    return undefined;
-  }
-
-  /** What follows from registers that were written. */
-  #settle(): void {
-    if (!this.#changed) return;
-    this.view.set(VCPU.cpl, cpl(this.view));
-    this.#vm.core.refresh(this.view.base);
-    this.#changed = false;
-  }
-
-  /** False: a triple fault. */
-  #inject(event: NestedOutcome): boolean {
-    if ("tripleFault" in event) {
-      this.#vm.suspend("TRIPLEFAULT");
-      return false;
-    }
-    this.view.set64(VCPU.entryInfo, event.inject);
-    this.view.or(VCPU.attention, ATTENTION.INJECT);
-    return true;
-  }
-
-  /** @internal The core has left with an exit record. */
-  left(): VmExit {
-    this.#waiting = true;
-    return this.leave(readExit(this.#vm.core, this.view, this.#vm.memory));
-  }
-
-  /** @internal `run` comes back with `exit`; state becomes IDLE. */
-  leave(exit: VmExit): VmExit {
-    let out = exit;
-    const notice = exit.exitcode === "SUSPENDED" ? undefined : this.notices.shift();
-    if (notice) {
-      this.#deferred = exit.exitcode === "BOGUS" ? undefined : exit;
-      out = { ...notice, rip: exit.rip, instLength: 0 };
-    }
-    if (this.states.state !== "FROZEN") this.states.set("FROZEN");
-    this.states.set("IDLE");
-    this.states.ustate("EMU_USER");
-    this.#count(out);
-    // What comes again by itself, or before something else, needs no answer.
-    if (!notice && out.exitcode !== "SUSPENDED") this.#exit = out;
-    this.#vie = out.exitcode === "INST_EMUL" ? out.instEmul.vie : undefined;
-    return out;
-  }
-
-  /** @internal `run` comes back with `exit` and has taken nothing. */
-  turnedAway(exit: VmExit): VmExit {
-    this.#count(exit);
-    return exit;
-  }
-
-  /** @internal vmm_call_trap: the host has failed in guest code; what is to be thrown, from now on by every `run`. */
-  callTrap(error: unknown): VmTrap {
-    this.#trap = new VmTrap(this.id, error);
-    return this.#trap;
-  }
-
-  #count(exit: VmExit): void {
-    this.#exits[exit.exitcode] = (this.#exits[exit.exitcode] ?? 0) + 1;
-  }
-
   /** @internal Back to the state after RESET, whose registers the vm has written. */
   reset(): void {
-    this.forget();
+    this.exits.forget();
     this.events.reset();
     clearStop(this.view);
   }
 
-  /** @internal Its state is replaced: what it was doing is forgotten. */
-  forget(): void {
-    abandon(this.view);
-    this.#exit = undefined;
-    this.#deferred = undefined;
-    this.#vie = undefined;
-    this.#waiting = false;
-    this.#changed = true;
-    this.#trap = undefined;
-    this.notices.length = 0;
-  }
-
   #chipset(): Chipset {
     return needed(this.#vm.chipset);
-  }
-
-  #letGo(): void {
-    abandon(this.view);
-    this.#exit = undefined;
-    this.#deferred = undefined;
   }
 
   #still(): void {

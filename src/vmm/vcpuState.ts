@@ -12,6 +12,7 @@ import { RUN_STATE, STARTUP, VCPU } from "../shared/layout.ts";
 import type { StructView } from "../vcpu/view.ts";
 import { VmError } from "./error.ts";
 
+/** `enum vcpu_state`. */
 export type VcpuState = "IDLE" | "FROZEN" | "RUNNING" | "SLEEPING";
 
 const NEXT: Readonly<Record<VcpuState, readonly VcpuState[]>> = {
@@ -23,6 +24,7 @@ const NEXT: Readonly<Record<VcpuState, readonly VcpuState[]>> = {
 
 /** `enum vcpu_ustate`, in the seeds' words: EMU_KERN is emulation by the vmm, EMU_USER by whoever called `run`. */
 export const VCPU_USTATES = ["INIT", "RUN", "IDLE", "EMU_KERN", "EMU_USER", "SCHED"] as const;
+/** What a vCPU spends its time with. */
 export type VcpuUstate = (typeof VCPU_USTATES)[number];
 
 export class VcpuStateMachine {
@@ -86,6 +88,7 @@ export class VcpuStateMachine {
 
 /** The seeds' VRS_*: what a vCPU waits for. PEND_* are Vcpu.runStatePending. */
 export const VRS = { HALT: 0, INIT: 1, RUN: 2 } as const;
+/** A value of VRS. */
 export type VcpuRunState = (typeof VRS)[keyof typeof VRS];
 
 /** The vcpu_run_state of a vCPU, and the vector of a start-up IPI that it has not taken. */
@@ -103,3 +106,6 @@ export function runStateOf(view: StructView): VmRunState {
     sipiVector: startup & STARTUP.SIPI ? startup & STARTUP.VECTOR : 0,
   };
 }
+
+/** vcpu_run_state_pending: an INIT or a start-up IPI has come that the vCPU has not taken. */
+export const runStatePending = (view: StructView): boolean => view.load(VCPU.startup) !== 0;

@@ -8,6 +8,7 @@ import { getSegment, type StructView } from "../vcpu/view.ts";
 import { codeWidth } from "./cpuMode.ts";
 import { type SegmentName, VM_REG_GUEST, VM_REG_LAST, type VmReg } from "./registers.ts";
 
+/** Bytes of the longest instruction. */
 export const VIE_INST_SIZE = 15;
 
 /** The instruction's meaning: last opcode byte, the table's mnemonic, and whether a memory operand is there. */
@@ -17,6 +18,7 @@ export interface VieOp {
   readonly opFlags: { readonly memory: boolean; readonly string: boolean };
 }
 
+/** `struct vie`: an instruction, taken apart. */
 export interface Vie {
   readonly inst: Uint8Array;
   /** Bytes that were there to decode, and those the instruction has. */

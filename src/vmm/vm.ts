@@ -11,64 +11,43 @@
 
 import { cpuToggles } from "../isa/cpuModel.ts";
 import type { Width } from "../shared/device.ts";
-import { EXIT } from "../shared/exit.ts";
-import { CONTROL, VCPU, VM_MAXCPU } from "../shared/layout.ts";
+import { CONTROL, VCPU } from "../shared/layout.ts";
 import { pack, unpack } from "../snapshot/container.ts";
 import { PageCopy, packMemory } from "../snapshot/ram.ts";
 import { exportVm, importVm, type SavedVm } from "../snapshot/vm.ts";
 import { type CoreExports, instantiateCore } from "../vcpu/core.ts";
 import { postDrop } from "../vcpu/drop.ts";
-import { type HostOrder, hostOrder } from "../vcpu/hostOrder.ts";
-import { drainRing, RING_EOI, RING_PORT } from "../vcpu/ring.ts";
-import { finishInit, postInit, postSipi } from "../vcpu/startup.ts";
+import { hostOrder } from "../vcpu/hostOrder.ts";
 import { type StructView, vcpuView } from "../vcpu/view.ts";
 import { type Chipset, needed } from "./chipset.ts";
+import { GuestClock } from "./clock.ts";
+import { CpuSets } from "./cpuSets.ts";
 import { readData, type VmmData, type VmmDataReq, writeData } from "./data.ts";
 import { VmError } from "./error.ts";
 import type { VmEntry, VmExit, VmSuspendHow } from "./exit.ts";
-import { exitSize, exitWrites, translate } from "./exitRecord.ts";
-import { HostGlue, type HostServices } from "./glue.ts";
-import { type DriverServices, InlineDriver } from "./inlineDriver.ts";
+import { translate } from "./exitRecord.ts";
+import { ExitServer } from "./exitServer.ts";
+import { HostGlue } from "./glue.ts";
+import type { DriverServices } from "./inlineDriver.ts";
 import { IoPorts, MmioRegions } from "./io.ts";
 import { VMM_KSTAT_CLASS, type VmmKstats, vcpuKstats } from "./kstats.ts";
+import { makeDriver } from "./makeDriver.ts";
 import { MachineMemory } from "./memory.ts";
 import { MemorySegments, PROT_ALL } from "./memseg.ts";
 import { type ModuleMember, VmmModule } from "./module.ts";
 import { PptDevices } from "./ppt.ts";
-import { ThreadedDriver } from "./threadedDriver.ts";
 import { NEVER } from "./timers.ts";
 import { checkTopology, oneSocket, type VmTopology } from "./topology.ts";
 import type { Driver, Running, RunOptions, Transport, VmContext } from "./types.ts";
 import { Vcpu } from "./vcpu.ts";
-import { CPU_SIGNATURE, initVcpu, resetVcpu } from "./vcpuReset.ts";
+import { CPU_SIGNATURE, resetVcpu } from "./vcpuReset.ts";
 import { VmChips } from "./vmChips.ts";
+import { checkConfig, type VmConfig } from "./vmConfig.ts";
 import { type VmClient, Vmspace } from "./vmspace.ts";
 
-/** Longest name (VM_MAX_NAMELEN, with the terminator). */
-const VM_MAX_NAMELEN = 32;
 const TSC_HZ = 1_000_000_000n;
 
-export interface VmConfig<T extends Transport> extends HostServices {
-  /** 1 to 31 characters. */
-  readonly name: string;
-  /** The compiled core (dist/core/core.wasm), or the module that has loaded it for several virtual machines. */
-  readonly core: Uint8Array | VmmModule;
-  readonly transport: T;
-  readonly vcpus?: number;
-  /** The host's memory order; default: what hostOrder finds. Where it is weaker than x86's, threads of vCPUs take turns. */
-  readonly hostOrder?: HostOrder;
-  /** CPU model and features (src/isa/cpuModel.ts); default: max. */
-  readonly cpu?: string;
-  /** RAM at address 0 as segment 0; default none. */
-  readonly memoryBytes?: number;
-  /** Bytes for segments that are allocated later; default none. */
-  readonly reserveBytes?: number;
-  /** The chips of a PC that a vmm has itself (vmChips.ts): interrupt controllers, timers, RTC. Default: none. */
-  readonly chips?:
-    | boolean
-    | { /** Seconds since 1970 for the RTC; default: now. */ readonly wallClockSeconds?: number };
-}
-
+/** A virtual machine. */
 export class Vm<T extends Transport = Transport> implements VmContext<T>, ModuleMember {
   readonly name: string;
   readonly transport: T;
@@ -92,18 +71,12 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
   readonly #clients: readonly VmClient[];
   readonly #views: readonly StructView[];
   #driver!: Driver<T>;
-  readonly #active = new Set<number>([0]);
-  readonly #debug = new Set<number>();
-  readonly #seenSuspend = new Set<number>();
+  readonly #clock: GuestClock;
+  readonly #sets = new CpuSets(() => this.#driver);
+  readonly #server = new ExitServer(this, this.#sets.active);
   readonly #chips: VmChips | undefined;
   #topology: VmTopology;
-  /** vCPUs that a rendezvous has not finished with. */
-  readonly #rendezvous = new Set<number>();
-  readonly #blocked = new Map<number, number>();
-  /** The vCPU whose exit is being answered. */
-  #serving: number | undefined;
   #how: VmSuspendHow | undefined;
-  #pausedAt: number | undefined;
   #destroyed = false;
 
   private constructor(config: VmConfig<T>, vmm: VmmModule, module: WebAssembly.Module, glue: HostGlue) {
@@ -119,7 +92,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
     });
     const { memory } = this;
     memory.control.set64(CONTROL.tscHz, TSC_HZ);
-    memory.control.set(CONTROL.timeBase, this.hostNow());
+    this.#clock = new GuestClock(this.hostNow, memory.control);
     this.core = instantiateCore(module, memory.memory, glue.now, glue.random);
     this.#views = Array.from({ length: vcpus }, (_, id) => vcpuView(memory.memory.buffer, id));
     const toggles = cpuToggles(config.cpu ?? "max");
@@ -150,8 +123,8 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
         vcpus,
         now: () => this.now(),
         kick: (id: number) => this.#views[id].notify(VCPU.attention),
-        onInit: (id: number) => this.#onInit(id),
-        onStartup: (id: number, vector: number) => this.#onStartup(id, vector),
+        onInit: (id: number) => this.#server.onInit(id),
+        onStartup: (id: number, vector: number) => this.#server.onStartup(id, vector),
       };
       this.#chips = new VmChips(options, this.ports, this.mmio);
       this.#chips.timers.onNext = (at) => this.#driver.deadlineChanged(at);
@@ -170,50 +143,27 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
    * | else | a vm whose vCPU 0 is active and stands at the reset vector |
    */
   static async create<T extends Transport>(config: VmConfig<T>): Promise<Vm<T>> {
-    const { name, vcpus = 1, transport } = config;
-    if (!name || name.length >= VM_MAX_NAMELEN) throw new VmError("EINVAL", `a name of ${name.length} characters`);
-    if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > VM_MAXCPU) throw new VmError("EINVAL", `${vcpus} vCPUs`);
-    if (transport === "threaded" && !config.spawn) throw new VmError("EINVAL", "the threaded transport needs spawn");
+    checkConfig(config);
+    const { transport } = config;
     const vmm = config.core instanceof VmmModule ? config.core : await VmmModule.load(config.core, transport);
     const module = await vmm.compiled(transport);
     const glue = new HostGlue(config);
     const vm = new Vm<T>(config, vmm, module, glue);
     try {
-      await vm.#drivenBy(module, config.hostOrder ?? hostOrder());
+      const services: DriverServices = {
+        serve: (id) => vm.#server.serve(id),
+        drain: () => vm.#server.drain(),
+        now: () => vm.now(),
+        nextDeadline: () => vm.#chips?.timers.next ?? NEVER,
+        fireTimers: () => vm.#chips?.timers.fire(),
+      };
+      vm.#driver = await makeDriver(vm, services, { module, glue, order: config.hostOrder ?? hostOrder() });
     } catch (error) {
       glue.cleanup();
       vmm.leave(vm);
       throw error;
     }
     return vm;
-  }
-
-  async #drivenBy(module: WebAssembly.Module, order: HostOrder): Promise<void> {
-    const services: DriverServices = {
-      serve: (id) => this.#serve(id),
-      drain: () => this.#drain(),
-      now: () => this.now(),
-      nextDeadline: () => this.#chips?.timers.next ?? NEVER,
-      fireTimers: () => this.#chips?.timers.fire(),
-    };
-    const glue = this.#glue;
-    if (this.transport === "inline") {
-      const cores = this.#views.map((view) => {
-        const core = instantiateCore(module, this.memory.memory, glue.now, glue.random);
-        core.init(view.base);
-        return core;
-      });
-      this.#driver = new InlineDriver(this as unknown as VmContext<"inline">, services, cores) as unknown as Driver<T>;
-      return;
-    }
-    this.#driver = (await ThreadedDriver.create(this as unknown as VmContext<"threaded">, services, {
-      module,
-      memory: this.memory.memory,
-      vcpus: this.vcpus.length,
-      inTurns: this.vcpus.length > 1 && order === "weak",
-      spawn: () => glue.spawn(),
-      yieldTo: glue.yieldTo,
-    })) as unknown as Driver<T>;
   }
 
   /** vm_destroy. Calls of `run` that have not come back reject with ENXIO. A second time: ENXIO. */
@@ -237,8 +187,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
     this.#frozen();
     await this.#driver.abandonAll(this.vcpus);
     this.#how = undefined;
-    this.#debug.clear();
-    this.#seenSuspend.clear();
+    this.#sets.reinit();
     for (const vcpu of this.vcpus) {
       resetVcpu(vcpu.view, vcpu.id, CPU_SIGNATURE);
       vcpu.reset();
@@ -284,9 +233,9 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
     if (this.pptdevs.assigned.length) busy("a device is passed through");
     const copy = new PageCopy(this.memory);
     const state = await this.#standing(() => {
-      for (const vcpu of this.vcpus) if (vcpu.waiting) busy(`vCPU ${vcpu.id} waits for the answer to its exit`);
+      for (const vcpu of this.vcpus) if (vcpu.exits.waiting) busy(`vCPU ${vcpu.id} waits for the answer to its exit`);
       const { topology } = this;
-      const saved = exportVm(this.#parts, { topology, active: [...this.#active], debug: [...this.#debug] });
+      const saved = exportVm(this.#parts, { topology, active: [...this.#sets.active], debug: [...this.#sets.debug] });
       copy.take(this.memory);
       return saved;
     });
@@ -310,11 +259,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
         abandon: () => this.#driver.abandonAll(this.vcpus),
         commit: ({ topology, active, debug }) => {
           this.#how = undefined;
-          this.#seenSuspend.clear();
-          this.#active.clear();
-          this.#debug.clear();
-          for (const id of active) this.#active.add(id);
-          for (const id of debug) this.#debug.add(id);
+          this.#sets.replace(active, debug);
           this.#topology = topology;
           this.memory.setTopology(topology.cores, topology.threads);
         },
@@ -340,7 +285,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
     await this.#driver.hold(ids, "PAUSE");
     try {
       this.alive();
-      this.#drain();
+      this.#server.drain();
       return await work();
     } finally {
       this.#driver.release(ids, "PAUSE");
@@ -355,11 +300,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
       chipset: this.chipset,
       segments: this.segments,
       now: () => this.now(),
-      setNow: (now) => {
-        const host = this.#pausedAt ?? this.hostNow();
-        // Half a nanosecond more, so that rounding gives this one again.
-        this.memory.control.set(CONTROL.timeBase, host - (Number(now) + 0.5) / 1e6);
-      },
+      setNow: (now) => this.#clock.set(now),
     };
   }
 
@@ -371,40 +312,38 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
    */
   async pauseInstance(): Promise<void> {
     this.alive();
-    if (this.#pausedAt !== undefined) throw new VmError("EALREADY", "paused");
-    this.#pausedAt = this.hostNow();
+    if (this.#clock.stopped) throw new VmError("EALREADY", "paused");
+    this.#clock.stop();
     await this.#driver.hold([...this.vcpus.keys()], "PAUSE");
     this.alive();
-    this.#pausedAt = this.hostNow();
+    this.#clock.stop();
   }
 
   /** vm_resume_instance. Guest time goes on from where it stood. @throws VmError EALREADY: not paused */
   resumeInstance(): void {
     this.alive();
-    if (this.#pausedAt === undefined) throw new VmError("EALREADY", "not paused");
-    const { control } = this.memory;
-    control.set(CONTROL.timeBase, control.get(CONTROL.timeBase) + this.hostNow() - this.#pausedAt);
-    this.#pausedAt = undefined;
+    if (!this.#clock.stopped) throw new VmError("EALREADY", "not paused");
+    this.#clock.go();
     this.#driver.release([...this.vcpus.keys()], "PAUSE");
   }
 
   /** vm_is_paused. */
   get isPaused(): boolean {
-    return this.#pausedAt !== undefined;
+    return this.#clock.stopped;
   }
 
   /** Guest nanoseconds since creation, pauses not counted. */
   now(): bigint {
-    const host = this.#pausedAt ?? this.hostNow();
-    return BigInt(Math.max(0, Math.floor((host - this.memory.control.get(CONTROL.timeBase)) * 1e6)));
+    return this.#clock.now();
   }
 
-  /** vm_normalize_hrtime, vm_denormalize_hrtime: host milliseconds to guest nanoseconds and back. */
+  /** vm_normalize_hrtime: host milliseconds to guest nanoseconds. */
   normalizeHrtime(hostMs: number): number {
-    return (hostMs - this.memory.control.get(CONTROL.timeBase)) * 1e6;
+    return this.#clock.guestNs(hostMs);
   }
+  /** vm_denormalize_hrtime: guest nanoseconds to host milliseconds. */
   denormalizeHrtime(guestNs: number): number {
-    return guestNs / 1e6 + this.memory.control.get(CONTROL.timeBase);
+    return this.#clock.hostMs(guestNs);
   }
 
   /** The chips. @throws VmError EOPNOTSUPP: made without */
@@ -465,38 +404,34 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
   /** vm_activate_cpu: it may run. vCPU 0 is active from the start. @throws VmError EINVAL, EBUSY: it is active */
   activateCpu(id: number): void {
     this.#checkId(id);
-    if (this.#active.has(id)) throw new VmError("EBUSY", `vCPU ${id} is active`);
-    this.#active.add(id);
+    this.#sets.activate(id);
   }
 
   /** vm_active_cpus. */
   get activeCpus(): ReadonlySet<number> {
-    return new Set(this.#active);
+    return new Set(this.#sets.active);
   }
 
   /** vm_suspended_cpus: those that have left with SUSPENDED. */
   get suspendedCpus(): ReadonlySet<number> {
-    return new Set(this.#seenSuspend);
+    return new Set(this.#sets.suspended);
   }
 
   /** vm_suspend_cpu: it leaves with DEBUG, now or with its next `run`; undefined: all of them. */
   suspendCpu(id?: number): void {
-    for (const one of this.#ids(id)) {
-      this.#debug.add(one);
-      this.#driver.kick(one);
-    }
+    this.#check(id);
+    this.#sets.suspend(id);
   }
 
   /** vm_resume_cpu. @throws VmError EINVAL: it was not suspended */
   resumeCpu(id?: number): void {
-    for (const one of this.#ids(id)) {
-      if (!this.#debug.delete(one) && id !== undefined) throw new VmError("EINVAL", `vCPU ${id} is not suspended`);
-    }
+    this.#check(id);
+    this.#sets.resume(id);
   }
 
   /** vm_debug_cpus. */
   get debugCpus(): ReadonlySet<number> {
-    return new Set(this.#debug);
+    return new Set(this.#sets.debug);
   }
 
   /**
@@ -505,18 +440,14 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
    */
   async blockRun(id: number): Promise<void> {
     this.#checkId(id);
-    this.#blocked.set(id, (this.#blocked.get(id) ?? 0) + 1);
-    await this.#driver.hold([id], "REQIDLE");
+    await this.#sets.block(id);
     this.alive();
   }
 
   /** vcpu_unblock_run. @throws VmError EINVAL: it is not blocked */
   unblockRun(id: number): void {
     this.#checkId(id);
-    const times = this.#blocked.get(id) ?? 0;
-    if (times === 0) throw new VmError("EINVAL", `vCPU ${id} is not blocked`);
-    this.#blocked.set(id, times - 1);
-    this.#driver.release([id], "REQIDLE");
+    this.#sets.unblock(id);
   }
 
   /**
@@ -532,23 +463,14 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
     options: { readonly exit?: boolean } = {},
   ): Promise<void> {
     this.alive();
-    const ids = [...new Set(dest)];
-    for (const id of ids) {
-      if (!this.#active.has(id)) throw new VmError("EINVAL", `vCPU ${id} is not active`);
-      if (this.#rendezvous.has(id)) throw new VmError("EBUSY", `vCPU ${id} is in a rendezvous`);
-    }
-    for (const id of ids) this.#rendezvous.add(id);
-    try {
-      await this.#driver.hold(ids, "RENDEZVOUS");
-      this.alive();
-      for (const id of ids) {
+    await this.#sets.meet(
+      dest,
+      (id) => {
+        this.alive();
         work(this, id);
-        this.#rendezvous.delete(id);
-      }
-    } finally {
-      for (const id of ids) this.#rendezvous.delete(id);
-      this.#driver.release(ids, "RENDEZVOUS", options.exit ? { exitcode: "RENDEZVOUS" } : undefined);
-    }
+      },
+      options.exit ?? false,
+    );
   }
 
   /** vm_apicid2vcpuid. @throws VmError EINVAL: nobody has it */
@@ -585,7 +507,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
       return Promise.reject(error) as Running<T>;
     };
     if (this.#destroyed) return refuse(new VmError("ENXIO", "the virtual machine is destroyed"));
-    if (!this.#active.has(vcpu.id)) return refuse(new VmError("EINVAL", `vCPU ${vcpu.id} is not active`));
+    if (!this.#sets.active.has(vcpu.id)) return refuse(new VmError("EINVAL", `vCPU ${vcpu.id} is not active`));
     return this.#driver.run(vcpu, entry, options);
   }
 
@@ -593,10 +515,10 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
   mustLeave(id: number): VmExit | undefined {
     const at = { rip: this.#views[id].get64(VCPU.rip), instLength: 0 };
     if (this.#how) {
-      this.#seenSuspend.add(id);
+      this.#sets.suspended.add(id);
       return { ...at, exitcode: "SUSPENDED", suspended: { how: this.#how } };
     }
-    return this.#debug.has(id) ? { ...at, exitcode: "DEBUG" } : undefined;
+    return this.#sets.debug.has(id) ? { ...at, exitcode: "DEBUG" } : undefined;
   }
 
   /** @internal */
@@ -606,9 +528,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
 
   /** @internal VmmModule.resume: host time that has not been, for the guest. */
   hostSlept(ms: number): void {
-    if (this.isPaused) return;
-    const { control } = this.memory;
-    control.set(CONTROL.timeBase, control.get(CONTROL.timeBase) + ms);
+    if (!this.isPaused) this.#clock.leaveOut(ms);
   }
 
   /** @internal */
@@ -618,7 +538,7 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
 
   /** @internal */
   rendezvousPending(id: number): boolean {
-    return this.#rendezvous.has(id);
+    return this.#sets.rendezvous.has(id);
   }
 
   /** @internal */
@@ -633,11 +553,9 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
     if (!this.vcpus[id]) throw new VmError("EINVAL", `no vCPU ${id}`);
   }
 
-  #ids(id: number | undefined): readonly number[] {
-    if (id === undefined) return [...this.#active];
-    this.#checkId(id);
-    if (!this.#active.has(id)) throw new VmError("EINVAL", `vCPU ${id} is not active`);
-    return [id];
+  /** The same of one vCPU or all. */
+  #check(id: number | undefined): void {
+    if (id !== undefined) this.#checkId(id);
   }
 
   /** Refuses unless no vCPU runs. */
@@ -652,73 +570,5 @@ export class Vm<T extends Transport = Transport> implements VmContext<T>, Module
   #frozen(): void {
     this.#stopped();
     for (const view of this.#views) this.core.refresh(view.base);
-  }
-
-  #drain(): boolean {
-    return drainRing(this.memory.control, (kind, vcpu, low, high) => {
-      if (kind === RING_EOI) this.#eoi(vcpu, low);
-      else if (kind === RING_PORT) this.ports.access(false, high, 1, low);
-    });
-  }
-
-  /** EOI of a level-triggered vector: the IOAPIC's, or the caller's of `run`. */
-  #eoi(id: number, vector: number): void {
-    if (this.#chips) this.#chips.set.apicBus.eoi(vector);
-    else this.vcpus[id]?.notices.push({ exitcode: "IOAPIC_EOI", ioapicEoi: { vector } });
-  }
-
-  /** INIT for a vCPU. One that is not active runs nothing that could be interrupted. */
-  #onInit(id: number): void {
-    if (this.#active.has(id)) postInit(this.#views[id]);
-    else {
-      initVcpu(this.#views[id], CPU_SIGNATURE);
-      this.#chips?.set.apics[id].initReset();
-    }
-  }
-
-  /** A start-up IPI: whoever runs the sender hears of one for a vCPU that is not active. */
-  #onStartup(id: number, vector: number): void {
-    if (this.#active.has(id) || this.#serving === undefined) postSipi(this.#views[id], vector);
-    else {
-      this.vcpus[this.#serving].notices.push({
-        exitcode: "SPINUP_AP",
-        spinupAp: { vcpu: id, rip: BigInt(vector) << 12n },
-      });
-    }
-  }
-
-  /** Answers an exit by what is attached; false: nobody does. */
-  #serve(id: number): boolean {
-    this.#serving = id;
-    try {
-      return this.#chips?.set.serve(this.#views[id], id) || this.#attached(id);
-    } finally {
-      this.#serving = undefined;
-    }
-  }
-
-  #attached(id: number): boolean {
-    const view = this.#views[id];
-    const code = view.get(VCPU.exitCode);
-    if (code === EXIT.INIT) {
-      initVcpu(view, CPU_SIGNATURE);
-      finishInit(view);
-      return true;
-    }
-    if (code !== EXIT.INOUT && code !== EXIT.INST_EMUL) return false;
-    const where = Number(view.get64(VCPU.exitA));
-    const write = exitWrites(view);
-    const bytes = exitSize(view) as Width | 8;
-    const value = write ? view.get64(VCPU.exitData) : 0n;
-    if (code === EXIT.INOUT) {
-      const answer = this.ports.access(!write, where, bytes as Width, Number(value & 0xffff_ffffn));
-      if (answer !== undefined && !write) view.set64(VCPU.exitData, BigInt(answer));
-      return answer !== undefined;
-    }
-    if (this.memory.hostAddress(where) >= 0) return false;
-    if (write) return this.mmio.write(where, bytes, value);
-    const answer = this.mmio.read(where, bytes);
-    if (answer !== undefined) view.set64(VCPU.exitData, answer);
-    return answer !== undefined;
   }
 }

@@ -30,6 +30,7 @@ export interface VmChipsOptions extends Pick<ChipsetOptions, "memory" | "vcpus" 
   readonly wallClockSeconds?: number;
 }
 
+/** The chips of a vm. */
 export class VmChips {
   /** @internal */
   readonly set: Chipset;
@@ -110,18 +111,20 @@ export class VmChips {
     return IOAPIC_PINS;
   }
 
-  /** vm_ioapic_assert_irq, vm_ioapic_deassert_irq: an input of the IOAPIC. @throws VmError EINVAL */
+  /** vm_ioapic_assert_irq: an input of the IOAPIC. @throws VmError EINVAL */
   ioapicAssertIrq(input: number): void {
     this.#input(this.#gsi, input).set(true);
   }
+  /** vm_ioapic_deassert_irq. */
   ioapicDeassertIrq(input: number): void {
     this.#input(this.#gsi, input).set(false);
   }
 
-  /** vm_isa_assert_irq, vm_isa_deassert_irq: an ISA interrupt, at the 8259 pair and the IOAPIC. @throws VmError EINVAL */
+  /** vm_isa_assert_irq: an ISA interrupt, at the 8259 pair and the IOAPIC. @throws VmError EINVAL */
   isaAssertIrq(irq: number): void {
     this.#input(this.#isa, irq).set(true);
   }
+  /** vm_isa_deassert_irq. */
   isaDeassertIrq(irq: number): void {
     this.#input(this.#isa, irq).set(false);
   }

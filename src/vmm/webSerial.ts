@@ -21,9 +21,13 @@ export interface SerialSettings {
 export interface SerialPortLike {
   readonly readable: ReadableStream<Uint8Array> | null;
   readonly writable: WritableStream<Uint8Array> | null;
+  /** Takes the port. */
   open(settings: SerialSettings): Promise<void>;
+  /** Gives it back. */
   close(): Promise<void>;
+  /** Sets outputs of the line. */
   setSignals(signals: { dataTerminalReady?: boolean; requestToSend?: boolean; break?: boolean }): Promise<void>;
+  /** Reads its inputs. */
   getSignals(): Promise<{
     clearToSend: boolean;
     dataSetReady: boolean;

@@ -1,0 +1,62 @@
+/** A vm's time: the host's, from creation on, without the pauses. */
+import { CONTROL } from "../shared/layout.ts";
+import type { StructView } from "../vcpu/view.ts";
+
+export class GuestClock {
+  readonly #hostNow: () => number;
+  readonly #control: StructView;
+  /** Host time at which it was stopped. */
+  #stoppedAt: number | undefined;
+
+  constructor(hostNow: () => number, control: StructView) {
+    this.#hostNow = hostNow;
+    this.#control = control;
+    control.set(CONTROL.timeBase, hostNow());
+  }
+
+  get stopped(): boolean {
+    return this.#stoppedAt !== undefined;
+  }
+
+  /** Stops it; if it has been stopped, it has gone on until now. */
+  stop(): void {
+    this.#stoppedAt = this.#hostNow();
+  }
+
+  /** Goes on from where it stood. */
+  go(): void {
+    if (this.#stoppedAt !== undefined) this.leaveOut(this.#hostNow() - this.#stoppedAt);
+    this.#stoppedAt = undefined;
+  }
+
+  /** Host milliseconds that have not been. */
+  leaveOut(ms: number): void {
+    this.#control.set(CONTROL.timeBase, this.#base + ms);
+  }
+
+  get #base(): number {
+    return this.#control.get(CONTROL.timeBase);
+  }
+
+  get #host(): number {
+    return this.#stoppedAt ?? this.#hostNow();
+  }
+
+  /** Guest nanoseconds. */
+  now(): bigint {
+    return BigInt(Math.max(0, Math.floor(this.guestNs(this.#host))));
+  }
+
+  set(now: bigint): void {
+    // Half a nanosecond more, so that rounding gives this one again.
+    this.#control.set(CONTROL.timeBase, this.#host - (Number(now) + 0.5) / 1e6);
+  }
+
+  /** Host milliseconds as guest nanoseconds, and back. */
+  guestNs(hostMs: number): number {
+    return (hostMs - this.#base) * 1e6;
+  }
+  hostMs(guestNs: number): number {
+    return guestNs / 1e6 + this.#base;
+  }
+}
