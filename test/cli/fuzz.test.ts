@@ -7,11 +7,13 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { type Case, type Result, XSAVE_SIZE } from "../../src/cli/fuzz/case.ts";
 import { CoreEngine, type Engine } from "../../src/cli/fuzz/engine.ts";
 import { Fuzzer, type FuzzOptions, pairOf, summary } from "../../src/cli/fuzz/fuzz.ts";
-import { KINDS } from "../../src/cli/fuzz/generate.ts";
+import { KINDS, single } from "../../src/cli/fuzz/generate.ts";
+import { Random } from "../../src/cli/fuzz/random.ts";
 import { Pair } from "../../src/cli/fuzz/shrink.ts";
 import type { Vector } from "../../src/cli/vectorFormat.ts";
 import { VectorMachine } from "../../src/cli/vectorMachine.ts";
 import { compare } from "../../src/cli/vectors.ts";
+import { ROWS } from "../../src/isa/table/index.ts";
 import { ROOT } from "./command.ts";
 
 const corePath = process.env.TABHYVE_CORE ?? `${ROOT}/dist/core/core.wasm`;
@@ -130,6 +132,13 @@ describe("our engines", () => {
     });
     expect(seen).toEqual([0, 5, 6]);
     expect(engine.one(c)).toMatchObject({ status: "done", vector: 1, rip: BigInt(rip + 7) });
+  });
+
+  it("makes a memory form of what has no address bytes", () => {
+    const row = ROWS.find(({ text }) => text.includes("MOV Dy,Ry"))!;
+    const r = new Random(1, 0, 0, 64);
+    const lengths = Array.from({ length: 4000 }, () => single(r, 64, row).code.length);
+    expect(Math.max(...lengths)).toBeLessThanOrEqual(15);
   });
 
   it("the same seed makes the same cases", () => {

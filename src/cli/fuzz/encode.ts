@@ -109,7 +109,8 @@ export function encode(s: State, row: Row, inProgram = false): Uint8Array {
   const { length, row: found } = disassemble(bytes, 0, { mode, ip: 0n });
   // What is no instruction (a LOCK that is not allowed) is followed by whatever there is.
   const code = bytes.slice(0, found ? length : Math.min(bytes.length, 15));
-  if (relativeAt >= 0 && address !== undefined) {
+  // MOV to a control or debug register takes no address bytes, whatever ModRM.mod says: it has no displacement then.
+  if (relativeAt >= 0 && address !== undefined && before.length + relativeAt + 4 <= code.length) {
     const next = BigInt(s.start + code.length);
     code.set(littleEndian(address - next - BigInt(s.base(segment)), 4), before.length + relativeAt);
   }
