@@ -6,9 +6,11 @@
  *   load        a parallel shell load, without a lockup or a stall
  *   churn       processes, modules and patched code that come and go, at flat memory
  *   litmus      the litmus programs of test/litmus
+ *   chips       random operations on the chips of a PC, with resets and changes of media in flight (test/io/chipStorm.ts)
  */
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { chips } from "./soak/chips.mjs";
 import { churn } from "./soak/churn.mjs";
 import { prepare } from "./soak/console.mjs";
 import { litmus } from "./soak/litmus.mjs";
@@ -20,6 +22,7 @@ const WHAT = {
   load: async (options) => load(await prepare("cloud"), options),
   churn: async (options) => churn(await prepare("virtio"), options),
   litmus,
+  chips,
 };
 
 const USAGE = `npm run soak -- ${Object.keys(WHAT).join("|")} [OPTIONS]
@@ -30,6 +33,8 @@ const USAGE = `npm run soak -- ${Object.keys(WHAT).join("|")} [OPTIONS]
   --minutes N           of load and litmus (default: 20)
   --cpus N              vCPUs (default: 2 for snapshots, 4 for load)
   --transport KIND      of load and litmus: threaded (default) or inline
+  --operations N        of chips (default: 10000000)
+  --seed N              of chips (default: 1)
   --engine KIND         interp, jit or auto (default)`;
 
 function options() {
@@ -40,6 +45,7 @@ function options() {
       ...{ cycles: { ...string, default: "100" }, minutes: { ...string, default: "20" }, cpus: string },
       ...{ processes: { ...string, default: "10000" }, threshold: string },
       browser: { type: "boolean", default: false },
+      ...{ operations: { ...string, default: "10000000" }, seed: { ...string, default: "1" } },
       transport: { ...string, default: "threaded" },
       engine: { ...string, default: "auto" },
     },
@@ -60,6 +66,8 @@ function options() {
     browser: values.browser,
     ...(values.threshold !== undefined && { threshold: number("threshold") }),
     cpus: number("cpus", what === "snapshots" ? 2 : 4),
+    operations: number("operations"),
+    seed: number("seed"),
     transport,
     engine,
   };

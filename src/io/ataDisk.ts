@@ -133,10 +133,13 @@ export class AtaDisk extends IdeDrive {
         else this.done();
         return;
       case 0x91: // INITIALIZE DEVICE PARAMETERS
+        if (!this.registers[REGISTER.count]) {
+          this.fail(ABRT);
+          return;
+        }
         this.#heads = (this.device & 0x0f) + 1;
         this.#sectors = this.registers[REGISTER.count];
-        if (this.#sectors) this.done();
-        else this.fail(ABRT);
+        this.done();
         return;
       case 0xc6: // SET MULTIPLE MODE
         this.#setMultiple(this.registers[REGISTER.count]);
@@ -256,7 +259,8 @@ export class AtaDisk extends IdeDrive {
   /** The medium has failed: uncorrectable data on a read, a device fault on a write. */
   #broken(error: unknown): void {
     this.#log(`ata: ${error instanceof Error ? error.message : String(error)}`);
-    this.#show();
+    // FLUSH CACHE is at no sector.
+    if (this.#left) this.#show();
     this.fail(this.#out ? ABRT : UNC);
     if (this.#out) this.status |= DF;
   }

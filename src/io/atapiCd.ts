@@ -82,6 +82,8 @@ export class AtapiCd extends IdeDrive {
       this.epoch++;
       this.#check(mmc.MEDIUM_CHANGED);
     }
+    // A sector of the disc before may be none of this one's.
+    this.#lba = 0;
   }
 
   private get sectors(): number {

@@ -6,6 +6,7 @@
  *                                   v
  *                              off | failed | (reset: boots again)
  */
+import type { BlockSource } from "../block/block.ts";
 import { DebugLog, type LogSink } from "../debug/log.ts";
 import { type Profile, profile } from "../debug/profile.ts";
 import { VGA_MEMORY_SIZE } from "../io/vgaMemory.ts";
@@ -509,6 +510,13 @@ export class Machine implements DeviceSide {
   mouse(dx: number, dy: number, wheel: number, buttons: number): void {
     this.board.pc?.mouse.move(dx, dy, wheel, buttons);
     this.#engine.kick(0);
+  }
+
+  /** Puts another CD or floppy disk into its drive, or takes it out (undefined). False: there is no such drive. */
+  insert(drive: "cdrom" | "floppy", medium: BlockSource | undefined): boolean {
+    const found = drive === "cdrom" ? this.board.pc?.cd : this.board.pc?.floppy;
+    found?.insert(medium);
+    return found !== undefined;
   }
 
   #takeInput(bytes: Uint8Array): void {

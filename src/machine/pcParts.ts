@@ -86,6 +86,7 @@ export class PcParts {
   readonly host: HostBridge440fx;
   readonly ide: IdePiix3;
   readonly floppy: Floppy | undefined;
+  readonly cd: AtapiCd | undefined;
   readonly display: Display;
   readonly keyboard: Ps2Keyboard;
   readonly mouse: Ps2Mouse;
@@ -109,6 +110,7 @@ export class PcParts {
       if (medium === "cdrom") return new AtapiCd(drives.cdrom ?? undefined, serial, log("ide"));
       return medium && new AtaDisk(medium, serial, log("ide"));
     });
+    this.cd = devices.find((device) => device instanceof AtapiCd);
     const channel = (n: 0 | 1): IdeChannel =>
       new IdeChannel({
         drives: [devices[2 * n], devices[2 * n + 1]],

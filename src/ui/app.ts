@@ -226,6 +226,7 @@ export class App {
   async addFiles(files: Iterable<File>): Promise<void> {
     const { found, problem } = await sortFiles(files);
     this.pageProblem = problem;
+    if (this.live && this.hasScreen && (found.cdrom || found.floppy)) return this.#insert(found);
     const roles = (Object.keys(found) as ImageRole[]).sort((a, b) => ORDER.indexOf(a) - ORDER.indexOf(b));
     if (roles.length) {
       this.own = { ...this.own, ...found };
@@ -242,6 +243,21 @@ export class App {
     }
     if (!this.live) this.pane = "console";
     this.changed();
+  }
+
+  /** Changes what is in the drives of the machine that runs. */
+  async #insert(found: OwnFiles): Promise<void> {
+    const changed = REMOVABLE.filter((role) => found[role]);
+    for (const role of changed) await this.session?.command(async (m) => m.insert?.(role, found[role]?.file));
+    this.own = { ...this.own, ...Object.fromEntries(changed.map((role) => [role, found[role]])) };
+    this.say(`${changed.map((role, i) => (i ? NAMES[role] : titleOf(role))).join(" and ")} inserted.`);
+  }
+
+  /** Takes a CD or floppy disk out of the machine that runs. */
+  async eject(role: (typeof REMOVABLE)[number]): Promise<void> {
+    await this.session?.command(async (m) => m.insert?.(role, undefined));
+    this.removeFile(role);
+    this.say(`${titleOf(role)} taken out.`);
   }
 
   removeFile(role: ImageRole): void {
@@ -376,6 +392,9 @@ export class App {
     this.changed();
   }
 }
+
+/** What can be changed while a machine runs. */
+const REMOVABLE = ["cdrom", "floppy"] as const;
 
 /** The order in which they are named. */
 const ORDER = Object.keys(NAMES) as ImageRole[];

@@ -119,6 +119,8 @@ export interface MachineHandle {
   type?(text: string): void;
   /** Movement in pixels, wheel in notches, buttons: left 1, right 2, middle 4. */
   mouse?(dx: number, dy: number, wheel: number, buttons: number): void;
+  /** Puts another CD or floppy disk into its drive, or takes it out. */
+  insert?(drive: "cdrom" | "floppy", file: MediumFile | undefined): Promise<void>;
   /** Size of the console in character cells, whenever it changes: for the next boot, a plain UART cannot hear of it. */
   setConsoleSize(cols: number, rows: number): void;
   stats(): MachineStats | Promise<MachineStats>;

@@ -7,6 +7,7 @@ import type {
   MachineHandle,
   MachineState,
   MachineStats,
+  MediumFile,
   ScreenLines,
   StopDetail,
 } from "./machineHandle.ts";
@@ -57,6 +58,10 @@ export class MachineWorker {
 
   mouse(dx: number, dy: number, wheel: number, buttons: number): void {
     this.#handle?.mouse?.(dx, dy, wheel, buttons);
+  }
+
+  async insert(drive: "cdrom" | "floppy", file: MediumFile | undefined): Promise<void> {
+    await this.#handle?.insert?.(drive, file);
   }
 
   setConsoleSize(cols: number, rows: number): void {

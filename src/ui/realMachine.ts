@@ -17,10 +17,11 @@ import {
   MachineError,
   type MachineErrorCode,
   type MachineHandle,
+  type MediumFile,
   type StopDetail,
 } from "./machineHandle.ts";
 import type { MachineWorker } from "./machineWorker.ts";
-import { closeMedia, type OpenMedia, openMedia } from "./storage/media.ts";
+import { closeMedia, type OpenMedia, openMedia, openMedium } from "./storage/media.ts";
 
 /** Milliseconds from a picture to the next. */
 const FRAME_MS = 1000 / 60;
@@ -103,7 +104,7 @@ export async function createHere(
       asked = false;
     }
   };
-  const media = await openMedia(config, callbacks);
+  const media: OpenMedia = await openMedia(config, callbacks);
   const machine = await Machine.create({
     core,
     ...(config.bios ? firmware(config, config.bios, media) : { kernel: kernel as Uint8Array, ...cards(media) }),
@@ -127,6 +128,12 @@ export async function createHere(
       key: (code: string, pressed: boolean) => machine.key(code, pressed),
       type: (text: string) => machine.type(text),
       mouse: (dx: number, dy: number, wheel: number, buttons: number) => machine.mouse(dx, dy, wheel, buttons),
+      insert: async (drive: "cdrom" | "floppy", file: MediumFile | undefined) => {
+        const before = media[drive];
+        media[drive] = file && (await openMedium(drive, file, config, callbacks));
+        machine.insert(drive, media[drive]);
+        await closeMedia({ before });
+      },
     }),
     start: () => machine.start(),
     pause: () => machine.pause(),
@@ -230,6 +237,7 @@ async function createInWorker(
     key: (code, pressed) => void remote.key(code, pressed),
     type: (text) => void remote.type(text),
     mouse: (dx, dy, wheel, buttons) => void remote.mouse(dx, dy, wheel, buttons),
+    insert: (drive, file) => remote.insert(drive, file),
     setConsoleSize: (cols, rows) => void remote.setConsoleSize(cols, rows),
     stats: () => remote.stats(),
   };

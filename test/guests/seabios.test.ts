@@ -102,6 +102,17 @@ describe.skipIf(!there)("SeaBIOS", { timeout: 90_000 }, () => {
     expect(log.join("\n")).toContain("ACPI: parse DSDT");
   });
 
+  it("writes to the floppy disk that was put in meanwhile", async () => {
+    const [first, second] = [image(1_474_560), image(1_474_560)];
+    const { machine, screen } = await start({ floppy: new MemoryBlocks(first) });
+    await screen(/type:$/m);
+    expect(machine.insert("floppy", new MemoryBlocks(second))).toBe(true);
+    expect(machine.insert("cdrom", undefined)).toBe(false);
+    machine.type("x\n");
+    await screen(/written 0/);
+    expect([first, second].map((bytes) => String.fromCharCode(bytes[512]))).toEqual([",", "!"]);
+  });
+
   it("boots a hard disk, with two vCPUs", async () => {
     const disk = image(16 * 63 * 20 * 512);
     const { machine, screen, log } = await start({ disks: [new MemoryBlocks(disk)] }, 2);

@@ -1,34 +1,29 @@
 /** Opens what a person has brought for a machine's drives, with what is kept of it. */
 import { BlobBlocks } from "../../block/blob.ts";
 import type { BlockSource } from "../../block/block.ts";
+import { cutOff } from "../../block/cutOff.ts";
 import { OverlayBlocks } from "../../block/overlay.ts";
 import { floppyMedium } from "../../block/padded.ts";
-import { type MachineCallbacks, type MachineConfig, MachineError, type MediumFile } from "../machineHandle.ts";
+import { ToldBlocks } from "../../block/told.ts";
+import {
+  type MachineCallbacks,
+  type MachineConfig,
+  MachineError,
+  type Media,
+  type MediumFile,
+} from "../machineHandle.ts";
 import type { Refusal } from "./diskWorker.ts";
 import { KeptBlocks } from "./keptBlocks.ts";
 
-export interface OpenMedia {
-  readonly disk?: BlockSource;
-  readonly cdrom?: BlockSource;
-  readonly floppy?: BlockSource;
-}
+export type OpenMedia = { [drive in keyof Media]?: BlockSource | undefined };
 
 /** @throws MachineError "disk": what is kept of one cannot be had */
 export async function openMedia(config: MachineConfig, callbacks: MachineCallbacks): Promise<OpenMedia> {
-  const { disk, cdrom, floppy } = config.media ?? {};
-  const open: { disk?: BlockSource; cdrom?: BlockSource; floppy?: BlockSource } = {};
-  const written = async (file: MediumFile, isFloppy: boolean): Promise<BlockSource> => {
-    const blob = new BlobBlocks(file, file.name);
-    // The type is the engine's; in a page it is a File.
-    const kept = config.keepDisks && file instanceof File ? await KeptBlocks.open(file, isFloppy) : undefined;
-    if (kept instanceof KeptBlocks) return kept;
-    if (kept !== undefined) refused(file, kept, callbacks);
-    return new OverlayBlocks(isFloppy ? floppyMedium(blob) : blob);
-  };
+  const open: OpenMedia = {};
   try {
-    if (disk) open.disk = await written(disk, false);
-    if (floppy) open.floppy = await written(floppy, true);
-    if (cdrom) open.cdrom = new BlobBlocks(cdrom, cdrom.name);
+    for (const [drive, file] of Object.entries(config.media ?? {}) as [keyof Media, MediumFile | undefined][]) {
+      if (file) open[drive] = await openMedium(drive, file, config, callbacks);
+    }
   } catch (error) {
     await closeMedia(open);
     throw error;
@@ -36,8 +31,31 @@ export async function openMedia(config: MachineConfig, callbacks: MachineCallbac
   return open;
 }
 
+/** @throws MachineError "disk": what is kept of it cannot be had */
+export async function openMedium(
+  drive: keyof Media,
+  file: MediumFile,
+  { keepDisks }: Pick<MachineConfig, "keepDisks">,
+  callbacks: MachineCallbacks,
+): Promise<BlockSource> {
+  const tell = (text: string): void => callbacks.notice?.(text);
+  const image = new ToldBlocks(new BlobBlocks(file, file.name), tell);
+  if (drive !== "floppy") {
+    void cutOff(image, drive).then(
+      (missing) => missing && tell(`${file.name} ${missing}`),
+      () => {}, // has been told
+    );
+  }
+  if (drive === "cdrom") return image;
+  // The type is the engine's; in a page it is a File.
+  const kept = keepDisks && file instanceof File ? await KeptBlocks.open(file, drive === "floppy") : undefined;
+  if (kept instanceof KeptBlocks) return kept;
+  if (kept !== undefined) refused(file, kept, callbacks);
+  return new OverlayBlocks(drive === "floppy" ? floppyMedium(image) : image);
+}
+
 /** Makes safe what is kept, and lets others open it. */
-export async function closeMedia(media: OpenMedia): Promise<void> {
+export async function closeMedia(media: Readonly<Record<string, BlockSource | undefined>>): Promise<void> {
   for (const medium of Object.values(media)) if (medium instanceof KeptBlocks) await medium.close();
 }
 

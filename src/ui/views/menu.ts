@@ -48,6 +48,12 @@ export function menu(app: App): TemplateResult {
         app.hasScreen
           ? [
               html`<hr />`,
+              item("Insert a CD or floppy disk…", () => document.querySelector<HTMLInputElement>("#files")?.click(), {
+                disabled: idle,
+              }),
+              item("Take out the CD", () => void app.eject("cdrom"), { disabled: idle || !app.own.cdrom }),
+              item("Take out the floppy disk", () => void app.eject("floppy"), { disabled: idle || !app.own.floppy }),
+              html`<hr />`,
               item("Send Ctrl+Alt+Delete", () => app.screen?.chord("ControlLeft", "AltLeft", "Delete"), {
                 disabled: idle,
               }),

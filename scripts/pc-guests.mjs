@@ -1,0 +1,140 @@
+/**
+ * npm run pc -- --list FILE [--in node|chromium] [--only NAME] [--screens FOLDER]
+ *
+ * Boots images of yours by SeaBIOS, from the command line and in the page, types what the list says, and waits for what it
+ * says. The list is JSON: [{ "name", "floppy" | "cdrom" | "disk": PATH (disks: several), "memory": MB, "cpus": N, "seconds": N,
+ * "keys": [["PATTERN", "TEXT"]…], "until": "PATTERN" }…]; patterns look at new lines of the text screen, as those of --keys
+ * do. The page has one vCPU and one disk. --screens keeps the last screen of each in the page as a picture. Status: 0 all came to
+ * their end, 1 some did not.
+ */
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { dirname, extname, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+import { build, runnerImport } from "vite";
+import { buildCore } from "./build-core.mjs";
+import { buildNode } from "./build-node.mjs";
+import { must, root } from "./prepare.mjs";
+
+const string = { type: "string" };
+const { values } = parseArgs({ options: { list: string, in: string, only: string, screens: string } });
+if (!values.list) throw new Error("--list FILE is needed");
+const folder = dirname(resolve(values.list));
+const guests = JSON.parse(readFileSync(values.list, "utf8")).filter(({ name }) => !values.only || name === values.only);
+const hosts = values.in ? [values.in] : ["node", "chromium"];
+const SECONDS = 300;
+const DRIVES = ["floppy", "cdrom", "disk"];
+/** Milliseconds between two looks at the screen. */
+const LOOK = 100;
+
+const drivesOf = (guest) =>
+  DRIVES.flatMap((drive) => [guest[drive] ?? []].flat().map((file) => [drive, resolve(folder, file)]));
+
+await buildCore();
+await buildNode();
+must("node", ["scripts/guests.mjs", "pc"]);
+
+async function inNode(guest) {
+  const { name: _, memory = 128, cpus = 1, seconds = SECONDS, keys = [], until } = guest;
+  const args = [join(root, "dist/node/tabhyve.js"), "run", "--bios", join(root, "guests/bios-256k.bin")];
+  args.push("--memory", `${memory}M`, "--cpus", `${cpus}`, "--timeout", `${seconds}`, "--until", until);
+  for (const [drive, file] of drivesOf(guest)) args.push(`--${drive}`, drive === "cdrom" ? file : `${file},overlay`);
+  for (const [when, text] of keys) args.push("--keys", `${when}=>${text.replaceAll("\n", "\\n")}`);
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] });
+  let said = "";
+  child.stderr.on("data", (chunk) => {
+    said += chunk;
+  });
+  const status = await new Promise((done) => child.on("close", done));
+  return status === 0 ? undefined : `status ${status}: ${said.trim()}`;
+}
+
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json" };
+
+/** The site as it is built, on a host with the isolation headers. */
+async function site() {
+  const at = mkdtempSync(join(tmpdir(), "tabhyve-pc-"));
+  const outDir = join(at, "site");
+  await build({ root, configFile: join(root, "vite.config.ts"), logLevel: "error", build: { outDir } });
+  const server = createServer(({ url }, response) => {
+    const path = new URL(url, "http://localhost").pathname.slice(1) || "index.html";
+    const file = [join(outDir, path), join(root, path)].find((f) => existsSync(f) && !path.includes(".."));
+    const headers = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
+    if (!file) return response.writeHead(404, headers).end();
+    response.writeHead(200, { ...headers, "content-type": TYPES[extname(path)] ?? "application/octet-stream" });
+    return response.end(readFileSync(file));
+  });
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  const close = () => {
+    server.close();
+    server.closeAllConnections();
+    rmSync(at, { recursive: true });
+  };
+  return { base: `http://127.0.0.1:${server.address().port}/`, close };
+}
+
+async function inPage(browser, base, guest, ScreenWatch) {
+  const { memory = 128, seconds = SECONDS, keys = [], until } = guest;
+  const context = await browser.newContext({ serviceWorkers: "block", viewport: { width: 1280, height: 800 } });
+  try {
+    const page = await context.newPage();
+    await page.addInitScript((memoryMb) => {
+      localStorage.setItem("tabhyve.settings.v1", JSON.stringify({ guests: { pc: { memoryMb } } }));
+    }, memory);
+    await page.goto(base);
+    await page.waitForSelector(".card:not(.ghost)");
+    await page.setInputFiles(
+      "#files",
+      drivesOf(guest).map(([, file]) => file),
+    );
+    await page.click("#start:not([disabled])");
+    const regExp = (text) => new RegExp(text, "gm");
+    let typed = Promise.resolve();
+    const watch = new ScreenWatch(
+      keys.map(([when, text]) => ({ pattern: regExp(when), text: new TextEncoder().encode(text) })),
+      regExp(until),
+      (text) => {
+        typed = page.evaluate((what) => globalThis.tabhyve.app.session.handle.type(what), text);
+      },
+    );
+    for (const end = Date.now() + 1000 * seconds; ; ) {
+      const screen = await page.evaluate(() => globalThis.tabhyve.screenText());
+      if (watch.look(screen.split("\n"))) break;
+      await typed;
+      if (Date.now() > end) return `not there after ${seconds} s; the screen:\n${screen.trim()}`;
+      await new Promise((done) => setTimeout(done, LOOK));
+    }
+    if (values.screens) await page.screenshot({ path: join(values.screens, `${guest.name}.png`) });
+    return undefined;
+  } finally {
+    await context.close();
+  }
+}
+
+let failed = 0;
+async function report(where, guest, run) {
+  const from = performance.now();
+  const why = await run();
+  const seconds = ((performance.now() - from) / 1000).toFixed(1);
+  console.log(`${where.padEnd(9)} ${guest.name.padEnd(16)} ${seconds.padStart(7)} s  ${why ?? "came to its end"}`);
+  if (why) failed++;
+}
+
+if (hosts.includes("node")) for (const guest of guests) await report("node", guest, () => inNode(guest));
+if (hosts.includes("chromium")) {
+  const path = join(root, "src/cli/screenWatch.ts");
+  const { ScreenWatch } = (await runnerImport(path, { configFile: false, logLevel: "error", root })).module;
+  const { base, close } = await site();
+  const args = ["--headless", "--no-sandbox", "--disable-gpu"];
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args });
+  try {
+    for (const guest of guests) await report("chromium", guest, () => inPage(browser, base, guest, ScreenWatch));
+  } finally {
+    await browser.close();
+    close();
+  }
+}
+process.exit(failed ? 1 : 0);
