@@ -140,23 +140,23 @@ export class ChipStorm {
     this.#memory.bytes.fill(CANARY, this.#canary, this.#canary + CANARY_BYTES);
     this.#configure();
     this.#kinds = [
-      [30, "ide", () => this.#ide()],
-      [8, "ide data", () => this.#ideData()],
-      [6, "bus master", () => this.#busMaster()],
-      [3, "packet", () => this.#packet()],
-      [16, "floppy", () => this.#floppy()],
-      [5, "floppy command", () => this.#floppyCommand()],
-      [5, "dma", () => this.#dma()],
-      [8, "i8042", () => this.#i8042()],
-      [2, "input", () => this.#input()],
-      [24, "vga", () => this.#vga()],
-      [4, "memory", () => this.#fill()],
-      [8, "time", () => this.#pass()],
-      [6, "answer", () => this.#answer()],
-      [1, "media", () => this.#change()],
-      [0.2, "reset", () => this.#reset()],
-      [0.1, "save", () => this.#save()],
-      [0.1, "screen", () => this.#look()],
+      [300, "ide", () => this.#ide()],
+      [80, "ide data", () => this.#ideData()],
+      [60, "bus master", () => this.#busMaster()],
+      [30, "packet", () => this.#packet()],
+      [160, "floppy", () => this.#floppy()],
+      [50, "floppy command", () => this.#floppyCommand()],
+      [50, "dma", () => this.#dma()],
+      [80, "i8042", () => this.#i8042()],
+      [20, "input", () => this.#input()],
+      [240, "vga", () => this.#vga()],
+      [40, "memory", () => this.#fill()],
+      [80, "time", () => this.#pass()],
+      [60, "answer", () => this.#answer()],
+      [10, "media", () => this.#change()],
+      [2, "reset", () => this.#reset()],
+      [1, "save", () => this.#save()],
+      [1, "screen", () => this.#look()],
     ];
     this.#total = this.#kinds.reduce((sum, [weight]) => sum + weight, 0);
   }
@@ -169,7 +169,7 @@ export class ChipStorm {
       const from = performance.now();
       let what = "";
       try {
-        let left = this.#random.below(this.#total * 10) / 10;
+        let left = this.#random.below(this.#total);
         const kind =
           this.#kinds.find(([weight]) => {
             left -= weight;
