@@ -108,6 +108,7 @@ describe("npm run guests", () => {
     } catch {
       return; // Nothing prepared yet.
     }
-    for (const { kernel } of guests) expect(readFileSync(join(manifest, "..", kernel.file)).length).toBe(kernel.bytes);
+    for (const { kernel, bios } of guests)
+      expect(readFileSync(join(manifest, "..", (kernel ?? bios).file)).length).toBe(kernel.bytes);
   });
 });
