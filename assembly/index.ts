@@ -27,9 +27,11 @@ import { getRflags, setArithmeticFlags } from "./sem/flags";
 import { guestNs } from "./time";
 import { ringDoorbell } from "./ring";
 import { bump } from "./stat";
-import { compileWaiting } from "./jit/tier";
+import { compileWaiting, endTrail } from "./jit/tier";
+import { breakTrail, follow, following, trailEnds } from "./jit/trail";
 
 export { compileAt } from "./jit/tier";
+export { setTailCalls } from "./jit/chain";
 export { getMsr, setMsr } from "./sys/msr";
 export { readCpuid } from "./sys/cpuid";
 export { inflate } from "./mem/inflate";
@@ -180,8 +182,13 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
       c.pauses = 0;
       return RUN_SPIN;
     }
+    if (following()) {
+      if (trailEnds(c)) endTrail(c);
+      else budget = min(budget, follow(c, u));
+    }
     const rest = go(c, u, budget);
     if (c.shadow && c.rip != c.shadowRip) c.shadow = 0;
+    if (rest) breakTrail();
     c.icount += budget - rest;
     left -= budget - rest;
     if (c.batchCount) compileWaiting(c);
@@ -234,6 +241,7 @@ function pendingEvent(c: Vcpu): bool {
 
 /** Delivers the event with the highest priority. -1: go on; otherwise the code to return from `run`. */
 function takeEvent(c: Vcpu): i32 {
+  breakTrail();
   if (c.nmiPending && !c.nmiBlocked) {
     c.nmiPending--;
     c.nmiBlocked = 1;
@@ -298,6 +306,7 @@ function keep(c: Vcpu): void {
  */
 function fault(c: Vcpu): i32 {
   bump(c, STAT_EXCEPTIONS);
+  breakTrail();
   if (c.excKind == KIND_EXCEPTION) c.debug = 0;
   else if (c.excKind == KIND_ICEBP) {
     c.excError = c.debug;

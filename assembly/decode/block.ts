@@ -13,7 +13,7 @@
  * itself, so that a link to it finds its successor.
  */
 import {
-  Vcpu, AREA_TLB_EXEC, AREA_JUMP, AREA_SCRATCH, JUMP_ENTRIES, MODE_CODE32, MODE_CODE64, MODE_FLATCS, SEG_CS, STATUS_RESUME,
+  Vcpu, AREA_TLB_EXEC, AREA_JUMP, AREA_SCRATCH, JUMP_ENTRIES, MODE_CODE32, MODE_BITS, MODE_CODE64, MODE_FLATCS, SEG_CS, STATUS_RESUME,
   UOP_SIZE, STAT_BLOCKS_BUILT, STAT_LOOKUPS, STAT_JUMP_MISSES, STAT_TLB_FILLS_EXEC,
 } from "../gen/layout";
 import {
@@ -45,13 +45,18 @@ const MAX_BYTES: usize = 32 + (MAX_INSTRUCTIONS + 2) * 3 * 32 + 256;
   return c.mode & MODE_CODE64 ? rip : (rip + segBase(c, SEG_CS)) & 0xffffffff;
 }
 
+/** Place in the jump cache; assembly/jit/chain.ts emits the same. Each context has its own, so that switches keep them. */
+@inline function jumpHash(linear: u32, codeCtx: u32): usize {
+  return (linear ^ (linear >> 13) ^ (codeCtx >> <u32>MODE_BITS << 5)) & <u32>(JUMP_ENTRIES - 1);
+}
+
 /**
  * The block at c.rip through the jump cache, or 0 with RESUME: the outer loop then comes back through enterSlow,
  * which may fault.
  */
 export function enter(c: Vcpu): usize {
   const rip = c.rip, linear = linearRip(c, rip);
-  const e = changetype<usize>(c) + AREA_JUMP + ((<usize>linear ^ <usize>(linear >> 13)) & (JUMP_ENTRIES - 1)) * 16;
+  const e = changetype<usize>(c) + AREA_JUMP + jumpHash(<u32>linear, c.codeCtx) * 16;
   if (load<u64>(e) == linear && load<u32>(e, 8) == c.codeCtx) {
     c.ripPage = rip - (linear & 0xfff);
     return load<u32>(e, 12);

@@ -2,12 +2,13 @@
 import {
   AREA_PROFILE, PROFILE_EXITS, STAT_JIT_INSTRUCTIONS, STAT_REGION_ENTRIES, STATUS_BUDGET, STATUS_REDO, STATUS_RESUME, Vcpu,
 } from "../gen/layout";
-import { OP_COLD, OP_REGION } from "../gen/decode";
+import { OP_COLD, OP_HEAD, OP_REGION } from "../gen/decode";
 import { enter } from "../decode/block";
 import { uOff } from "../decode/uop";
 import { headStop } from "../interp/structure";
 import { bump } from "../stat";
-import { tierUp } from "./tier";
+import { tierUp, tierUpAgain } from "./tier";
+import { following } from "./trail";
 
 /** Budget after runRegions. */
 export let budgetLeft: i64 = 0;
@@ -17,6 +18,14 @@ function withoutHead(c: Vcpu, u: usize, budget: i64): usize {
   budgetLeft = budget - load<u32>(u, 12);
   if (budgetLeft >= 0) return u + 32;
   budgetLeft = headStop(c, u, budgetLeft);
+  return 0;
+}
+
+/** Before the block at `u`: the outer loop follows its trail. */
+function toOuterLoop(c: Vcpu, u: usize, budget: i64): usize {
+  c.rip = c.ripPage + uOff(u);
+  c.status = STATUS_RESUME;
+  budgetLeft = budget;
   return 0;
 }
 
@@ -32,6 +41,8 @@ export function runRegions(c: Vcpu, u: usize, budget: i64): usize {
       // Hot enough: REGION now, or HEAD for good or until the batch is compiled.
       if (op == OP_COLD && !load<u32>(u, 16)) {
         tierUp(c, u);
+        // Or its trail is followed first: the outer loop does that.
+        if (<u32>load<u16>(u) == OP_HEAD && following()) return toOuterLoop(c, u, budget);
         continue;
       }
       budgetLeft = budget;
@@ -42,6 +53,12 @@ export function runRegions(c: Vcpu, u: usize, budget: i64): usize {
       c.status = STATUS_BUDGET;
       budgetLeft = budget;
       return 0;
+    }
+    const often = load<u32>(u, 4) - 1;
+    store<u32>(u, often, 4);
+    if (!often) {
+      tierUpAgain(c, u);
+      if (following()) return toOuterLoop(c, u, budget);
     }
     bump(c, STAT_REGION_ENTRIES);
     const left = call_indirect<i64>(load<u32>(u, 28), changetype<usize>(c), budget, load<u32>(u, 16));

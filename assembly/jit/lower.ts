@@ -36,7 +36,7 @@ import {
   br, byte, call, close, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_GE_U, I32_LOAD, I32_SHL, I32_SHR_U, I32_STORE,
   I32_SUB, I32_WRAP, i32Const, I64_ADD, I64_AND, I64_EQ, I64_EXTEND32_S, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD,
   I64_STORE, I64_SUB, I64_MUL, I64_NE, I64_OR, I64_SHL, I64_SHR_U, I64_XOR, i64Const, IF, localGet, localSet, localTee, memory_, open,
-  ELSE, SELECT,
+  ELSE, RETURN, SELECT,
 } from "./wasm";
 
 export const L_VCPU: u32 = 0;
@@ -329,7 +329,7 @@ export function leave(off: u32, rest: u32, status: i32): void {
   i64Const((how << 32) | <u64><u32>(<i32>pageDelta + <i32>off)); localSet(lLeave);
   br(leaveLabel);
 }
-/** Leaves from a group when RIP and status are set already. */
+/** Leaves from a group for the instruction at the RIP in its local. */
 export function leaveSet(): void {
   i64Const(0); localSet(lLeave);
   br(leaveLabel);
@@ -351,6 +351,8 @@ export function writeLeaving(): void {
   localGet(lEntry); i32Const(1); byte(I32_SUB);
   memory_(I32_STORE, V_STATUS);
   close();
+  storeStack();
+  localGet(L_BUDGET); byte(RETURN);
   close();
 }
 

@@ -17,6 +17,7 @@ import { OP_COLD, OP_EASEG, OP_HEAD, OP_NEXT, OP_REGION } from "../gen/decode";
 import { META, META_CALL, META_CONTROL, META_SEMANTIC, SEM_CALL, SEM_CALL_E, SEM_JCC, SEM_JMP } from "../gen/emit";
 import { fetchHost, findBlock, linearRip, lookupInPage } from "../decode/block";
 import { uOff, uSize } from "../decode/uop";
+import { edgeAt, edges, onTrail } from "./trail";
 
 const MAX_BLOCKS: u32 = 40;
 /** Up to this heat regions are made of all code that can be reached: what has run says nothing yet. */
@@ -26,6 +27,8 @@ const EAGER: u32 = 2;
  * four times as long for a boot. The longest way from check to check must be well below the budget of a run, too.
  */
 const MAX_INSTRUCTIONS: u32 = 320;
+/** The same for what is compiled the first time: most of it is not hot enough for more, and regions go on to others. */
+const FIRST_INSTRUCTIONS: u32 = 96;
 /** Instructions of a group. */
 const MAX_GROUP: u32 = 100;
 
@@ -88,6 +91,10 @@ export let pages: u32 = 0;
 let instructions: u32 = 0;
 /** Take in blocks that have not run, too. */
 let all: bool = false;
+/** The region takes the place of others, for what the trail passes. */
+let again: bool = false;
+/** How many instructions are enough. */
+let most: u32 = 0;
 
 @inline function found(i: u32): Block { return changetype<Block>(area + FOUND + <usize>i * BLOCK_SIZE); }
 @inline export function block(i: u32): Block { return changetype<Block>(area + ORDERED + <usize>i * BLOCK_SIZE); }
@@ -160,6 +167,7 @@ function scan(c: Vcpu, head: usize, b: Block): bool {
  */
 function warm(c: Vcpu, head: usize, called: bool): bool {
   const op: u32 = load<u16>(head);
+  if (again && (onTrail(c, head) || instructions > most / 2)) return onTrail(c, head);
   if (op == OP_COLD) return all || load<u32>(head, 16) <= c.heat >> 1;
   return op == OP_HEAD || (op == OP_REGION && (all || !called));
 }
@@ -189,7 +197,7 @@ function discover(c: Vcpu, place: i32, called: bool): i32 {
   const at = area + INDEX + (<usize>p << 12) + (place & 0xfff), known = load<u8>(at);
   if (known) return known == NOT_HERE ? -1 : <i32>known - 1;
   store<u8>(at, NOT_HERE);
-  if (blocks == MAX_BLOCKS || instructions >= MAX_INSTRUCTIONS) return -1;
+  if (blocks == MAX_BLOCKS || instructions >= most) return -1;
   const host = hostPageOf(p), off = place & 0xfff, b = found(blocks);
   const head = all ? lookupInPage(c, host, off, linearRip(c, c.ripPage + <u64><i64>place)) : findBlock(c, host + off);
   b.delta = delta; b.page = p;
@@ -203,8 +211,11 @@ function discover(c: Vcpu, place: i32, called: bool): i32 {
  * Collects the region that begins with the block at `head`. False: there is nothing to gain. c.ripPage is the page's.
  */
 export function collect(c: Vcpu, head: usize): bool {
+  again = load<u16>(head) == OP_REGION;
   all = c.heat <= EAGER;
+  most = all || again ? MAX_INSTRUCTIONS : FIRST_INSTRUCTIONS;
   area = changetype<usize>(c) + AREA_JIT;
+  cpu = c;
   blocks = 0;
   instructions = 0;
   pages = 0;
@@ -216,14 +227,14 @@ export function collect(c: Vcpu, head: usize): bool {
   store<u32>(stack, 0);
   while (depth) {
     const b = found(load<u32>(stack + ((depth - 1) << 2))), turn = b.pending++;
-    if (turn == 2) {
+    if (turn == 2 + ways(c, b)) {
       b.position = done++;
       depth--;
       continue;
     }
     const last = unchecked(META[load<u16>(<usize>b.cut - UOP_SIZE)]) & META_SEMANTIC;
-    const before = blocks, to = turn ? b.next : b.taken, i = discover(c, to, !turn && last == SEM_CALL);
-    if (i >= 0 && turn && (last == SEM_CALL || last == SEM_CALL_E)) found(i).isReturn = true;
+    const before = blocks, to = turn > 1 ? wayOf(c, b, turn - 2) : turn ? b.next : b.taken, i = discover(c, to, !turn && last == SEM_CALL);
+    if (i >= 0 && turn == 1 && (last == SEM_CALL || last == SEM_CALL_E)) found(i).isReturn = true;
     if (blocks != before) store<u32>(stack + (depth++ << 2), i);
   }
   for (let i: u32 = 0; i < blocks; i++) {
@@ -238,11 +249,34 @@ export function collect(c: Vcpu, head: usize): bool {
   return true;
 }
 
-/** Position of the block that a taken (0) or an untaken (1) branch goes to, -1 if it is not in the region. */
-@inline function edge(b: Block, which: u32): i32 {
+/** How many places the trail has seen the indirect branch of a block go to. */
+export function ways(c: Vcpu, b: Block): u32 {
+  let n: u32 = 0;
+  if (b.indirect) for (let i: u32 = 0; i < edges; i++) n += u32(load<u32>(edgeAt(c, i)) == b.head);
+  return n;
+}
+
+/** One of them. */
+export function wayOf(c: Vcpu, b: Block, which: u32): i32 {
+  for (let i: u32 = 0; i < edges; i++) {
+    const e = edgeAt(c, i);
+    if (load<u32>(e) != b.head || which--) continue;
+    const to = <i64>(load<u64>(e, 8) - c.ripPage);
+    return to < REACH && to > -REACH ? <i32>to : NOWHERE;
+  }
+  return NOWHERE;
+}
+
+/**
+ * Position of the block that a taken (0) or an untaken (1) branch goes to, or an indirect one by the trail (2 …); -1 if it
+ * is not in the region.
+ */
+function edge(b: Block, which: u32): i32 {
+  if (which > 1) return indexOf(wayOf(cpu, b, which - 2));
   // A call goes to its target only.
   return which == 1 && isCall(b) ? -1 : indexOf(which == 0 ? b.taken : b.next);
 }
+let cpu: Vcpu = changetype<Vcpu>(0);
 
 export function isCall(b: Block): bool {
   const semantic = unchecked(META[load<u16>(<usize>b.cut - UOP_SIZE)]) & META_SEMANTIC;
@@ -257,8 +291,8 @@ function backEdge(k: u32, t: i32): void {
 
 function findLoops(): void {
   for (let k: u32 = 0; k < blocks; k++) {
-    backEdge(k, edge(block(k), 0));
-    backEdge(k, edge(block(k), 1));
+    const n: u32 = 2 + ways(cpu, block(k));
+    for (let which: u32 = 0; which < n; which++) backEdge(k, edge(block(k), which));
   }
   // Two loops overlap: the outer one takes in all of the inner one.
   let changed = true;
@@ -309,8 +343,8 @@ function markEdge(k: u32, t: i32): void {
 function markTargets(): void {
   for (let k: u32 = 0; k < blocks; k++) {
     const b = block(k);
-    markEdge(k, edge(b, 0));
-    markEdge(k, edge(b, 1));
+    const n: u32 = 2 + ways(cpu, b);
+    for (let which: u32 = 0; which < n; which++) markEdge(k, edge(b, which));
     if (b.indirect) for (let r: u32 = 0; r < blocks; r++) if (block(r).isReturn) markEdge(k, r);
     // The interpreter comes in at the start, at loops (after the budget is used up) and at return sites: in the first
     // page, whose address the region is told.
@@ -324,7 +358,8 @@ function findNeeds(): void {
   for (let k: i32 = blocks - 1; k >= 0; k--) {
     const b = block(k);
     let most: u32 = 0;
-    for (let which: u32 = 0; which < 2; which++) {
+    const n: u32 = 2 + ways(cpu, b);
+    for (let which: u32 = 0; which < n; which++) {
       const t = edge(b, which);
       if (t > k && !checks(block(t)) && block(t).need > most) most = block(t).need;
     }

@@ -27,8 +27,9 @@ import {
   beginLowering, emptyCaches, L_BUDGET, L_ENTRY, L_VCPU, lCond, leave, leaveSet, lEntry, loadStack, loadStates, locals32, locals64,
   lowerBlock, lRip, lRipPage, lTarget, storeStack, storeStates, useGroup, writeLeaving,
 } from "./lower";
+import { writeChain } from "./chain";
 import {
-  Block, block, blocks, checks, collect, dispatches, hostPageOf, indexOf, NO_LOOP, NOWHERE, pages, placeFrom,
+  Block, block, blocks, checks, collect, dispatches, hostPageOf, indexOf, NO_LOOP, NOWHERE, pages, placeFrom, wayOf, ways,
 } from "./plan";
 import {
   at, BLOCK, BR_TABLE, br, byte, close, depth, END, I32, I32_ADD, I32_AND, I32_EQ, I32_LOAD, I32_SHR_U, I32_STORE, I32_SUB,
@@ -90,8 +91,7 @@ function gotoOutside(b: Block, off: i64, u: usize): void {
 
 /** Leaves from block b for the instruction at the RIP in a local. */
 function resume(b: Block, rip: u32): void {
-  localGet(L_VCPU); localGet(rip); memory_(I64_STORE, V_RIP);
-  localGet(L_VCPU); i32Const(STATUS_RESUME); memory_(I32_STORE, V_STATUS);
+  if (rip != lRip) { localGet(rip); localSet(lRip); }
   if (b.group >= 0) leaveSet();
   else br(exitLabel);
 }
@@ -130,26 +130,43 @@ function guard(b: Block): void {
 }
 
 function writeIndirect(from: Block): void {
-  let compares: u32 = 0;
+  const n = ways(cpu, from);
+  for (let i: u32 = 0; i < n; i++) {
+    const r = indexOf(wayOf(cpu, from, i));
+    if (r >= 0) writeCompare(from, r);
+  }
+  let compares: u32 = n;
   for (let r: u32 = 0; r < blocks && compares < MAX_COMPARES; r++) {
     const b = block(r);
-    if (!b.isReturn) continue;
+    if (!b.isReturn || isWay(from, r, n)) continue;
     compares++;
-    localGet(lTarget); localGet(lRipPage); i64Const(<i64>b.delta + b.off); byte(I64_ADD);
-    if (!(cpu.mode & MODE_CODE64)) { i64Const(0xffffffff); byte(I64_AND); }
-    byte(I64_EQ);
-    open(IF);
-    if (b.page == from.page) goto(from, r);
-    else {
-      localGet(lTarget); localSet(lRip);
-      guard(b);
-      goto(from, r);
-      close();
-      resume(from, lRip);
-    }
-    close();
+    writeCompare(from, r);
   }
   resume(from, lTarget);
+}
+
+/** Whether block r is one of the n places that the trail knows for the branch of `from`. */
+function isWay(from: Block, r: u32, n: u32): bool {
+  for (let i: u32 = 0; i < n; i++) if (indexOf(wayOf(cpu, from, i)) == <i32>r) return true;
+  return false;
+}
+
+/** Goes to block r if that is the target of the indirect branch of `from`. */
+function writeCompare(from: Block, r: u32): void {
+  const b = block(r);
+  localGet(lTarget); localGet(lRipPage); i64Const(<i64>b.delta + b.off); byte(I64_ADD);
+  if (!(cpu.mode & MODE_CODE64)) { i64Const(0xffffffff); byte(I64_AND); }
+  byte(I64_EQ);
+  open(IF);
+  if (b.page == from.page) goto(from, r);
+  else {
+    localGet(lTarget); localSet(lRip);
+    guard(b);
+    goto(from, r);
+    close();
+    resume(from, lRip);
+  }
+  close();
 }
 
 // --- blocks
@@ -285,6 +302,7 @@ function writeBody(c: Vcpu, again: bool): void {
   writeLeaving();
   close();
   storeStack();
+  writeChain(cpu.mode);
 }
 
 /** The interpreter comes in anywhere: groups that it comes into find their states in their locals. */
@@ -326,7 +344,6 @@ export function writeRegion(c: Vcpu, head: usize): usize {
   if (at + length + 256 > vcpu + AREA_JIT + END_OF_AREA) return 0;
   memory.copy(at, body, length);
   writeTo(at + length, vcpu + AREA_JIT + END_OF_AREA);
-  localGet(L_BUDGET);
   byte(END);
   if (overflow) return 0;
   store<u32>(start, <u32>(at - start - 4));

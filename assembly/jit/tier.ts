@@ -3,8 +3,11 @@
  * reached from it. The function body joins a batch; a batch becomes one module, because a module costs much more than a
  * function. Everything here happens at instruction counts, never by the clock.
  *
- *     COLD --runs `heat` times--> HEAD, body in the batch --module made--> REGION --evicted--> COLD
+ *     COLD --runs `heat` times--> HEAD, its trail, body in the batch --module made--> REGION --evicted--> COLD
  *                            \--> HEAD for good: the backend has nothing for it
+ *
+ * A REGION that is entered AGAIN times gets a new region, of what its trail passes then: loops through functions that were
+ * compiled by themselves become one function.
  *
  * A region record, in the arena:
  *
@@ -22,6 +25,7 @@ import { addRegionToPage, allocate, arenaRoom, REGION_DEAD, unhookRegion } from 
 import { bump } from "../stat";
 import { block, blocks, hostPageOf, pages } from "./plan";
 import { writeRegion } from "./region";
+import { beginTrail, following, forgetTrail, trailHolds, trailPage, trailRoot } from "./trail";
 
 /**
  * Makes a module of `count` function bodies {u32 length, bytes} at `at` and leaves their table indices there, a u32 each. Returns how many of the vCPU's oldest regions have lost their functions for it; -1: the host cannot.
@@ -40,6 +44,14 @@ const PATIENCE: u64 = 1_000_000;
 /** Below this heat there is no waiting: tests want to see the region run next time. */
 const NO_BATCHES: u32 = 2;
 
+/** Entries of a region until it is made again. */
+const AGAIN: u32 = 10_000;
+/** How often a block comes back that found another one's trail being followed. */
+const LATER: u32 = 50;
+
+/** Number of the batch that is waiting; a COLD block has at +4 that of the last one it became part of. */
+let batch: u32 = 1;
+
 /** Makes lists and batch those of the arena of now. */
 function settle(c: Vcpu): void {
   if (c.regionEpoch == c.arenaEpoch) return;
@@ -53,9 +65,43 @@ function settle(c: Vcpu): void {
 /** Compiles from the hot block at `u` on; c.ripPage is its page's. Afterwards it begins with HEAD or REGION. */
 export function tierUp(c: Vcpu, u: usize): void {
   settle(c);
+  if (c.heat > NO_BATCHES) {
+    // A region that waits for its module has this block, too: it must prove that it is entered from elsewhere.
+    const waits = load<u32>(u, 4) == batch;
+    if (waits || following()) {
+      store<u32>(u, waits ? c.heat >> 2 : LATER, 16);
+      return;
+    }
+    beginTrail(c, u);
+  }
   store<u16>(u, <u16>OP_HEAD);
-  if (!c.heat || !addToBatch(c, u)) return;
-  if (c.heat <= NO_BATCHES || c.batchCount == BATCH) compileBatch(c);
+  if (!c.heat || c.heat > NO_BATCHES) return;
+  if (addToBatch(c, u)) compileBatch(c);
+}
+
+/** The region at `u` has been entered often; c.ripPage is its page's. */
+export function tierUpAgain(c: Vcpu, u: usize): void {
+  settle(c);
+  if (!c.heat) return;
+  if (following()) store<u32>(u, LATER, 4);
+  else beginTrail(c, u);
+}
+
+/** Compiles from the trail's first block on: it has come to its end. */
+export function endTrail(c: Vcpu): void {
+  settle(c);
+  const rip = c.rip, page = c.ripPage, status = c.status;
+  if (c.heat && trailHolds(c)) {
+    if (c.mode == load<u32>(trailRoot - 28)) {
+      c.ripPage = trailPage;
+      if (addToBatch(c, trailRoot) && (c.heat <= NO_BATCHES || c.batchCount == BATCH)) compileBatch(c);
+    } else if (load<u16>(trailRoot) == OP_HEAD) {
+      store<u16>(trailRoot, <u16>OP_COLD);
+      store<u32>(trailRoot, LATER, 16);
+    }
+  }
+  forgetTrail();
+  c.rip = rip; c.ripPage = page; c.status = status;
 }
 
 /** Compiles what has waited long enough. */
@@ -85,6 +131,8 @@ function addToBatch(c: Vcpu, head: usize): bool {
   store<u32>(r, entries, 8);
   let e = r + 12;
   for (let k: u32 = 0; k < blocks; k++) {
+    const at: usize = block(k).head;
+    if (<u32>load<u16>(at) == OP_COLD) store<u32>(at, batch, 4);
     if (!block(k).entry) continue;
     store<u32>(e, block(k).head);
     store<u32>(e, k, 4);
@@ -101,6 +149,7 @@ function addToBatch(c: Vcpu, head: usize): bool {
 function compileBatch(c: Vcpu): void {
   const count = c.batchCount, area: usize = changetype<usize>(c) + AREA_BATCH;
   c.batchCount = 0;
+  batch++;
   const lost = compileRegions(changetype<usize>(c), area, count);
   if (lost < 0) {
     // The host has no room for modules at all: the interpreter does the rest.
@@ -126,6 +175,8 @@ function install(c: Vcpu, r: usize, index: u32): void {
     if (op != OP_HEAD && op != OP_COLD && op != OP_REGION) continue;
     store<u16>(head, <u16>OP_REGION);
     store<u32>(head, load<u32>(e, 4), 16);
+    // One that is made again goes on counting, from 0 downwards.
+    if (op != OP_REGION) store<u32>(head, AGAIN, 4);
     store<u32>(head, index, 28);
   }
 }

@@ -1,6 +1,6 @@
 /** Text of assembly/gen/emit.ts and helpers.ts: the meanings for the backend that writes Wasm, one instantiation each. */
 import { jitCalls } from "./jitCalls.ts";
-import { JIT_HELPERS } from "./jitHelpers.ts";
+import { JIT_HELPERS, REGION_TYPE, REGION_TYPES } from "./jitHelpers.ts";
 import { JIT_VECTORS, VECTOR_KINDS } from "./jitVectors.ts";
 import { SEMANTICS } from "./semantics.ts";
 import { type Kind, type MicroOp, specialise } from "./specialise.ts";
@@ -108,5 +108,8 @@ ${names.map((n, i) => `    case ${i + 1}: ${callText(n)}; return;`).join("\n")}
 }
 
 export function helpersText(): string {
-  return `\n${JIT_HELPERS.map(([name], i) => `export const H_${constantName(name)}: u32 = ${i};`).join("\n")}\n`;
+  return `\n${JIT_HELPERS.map(([name], i) => `export const H_${constantName(name)}: u32 = ${i};`).join("\n")}
+
+/** Type of a region's function. */
+export const REGION_TYPE: u32 = ${REGION_TYPES.indexOf(REGION_TYPE)};\n`;
 }

@@ -23,3 +23,11 @@ export const JIT_HELPERS = [
   ["callHandler", "ii", "i"],
   ["easeg", "ii", "i"],
 ] as const;
+
+/** (vcpu, budget, entry) -> budget that is left. */
+export const REGION_TYPE = "ili>l";
+
+/** Function types of a region's module, by their indices. */
+export const REGION_TYPES = [
+  ...new Set([...JIT_HELPERS.map(([, params, result]) => `${params}>${result}`), REGION_TYPE]),
+];

@@ -2,11 +2,13 @@
  * Compiled regions, the host's part: from the function bodies that the core writes (assembly/jit) to functions in the
  * core's table. A module holds no address of a vCPU or of the core.
  */
-import { JIT_HELPERS } from "../isa/jitHelpers.ts";
+import { JIT_HELPERS, REGION_TYPE, REGION_TYPES } from "../isa/jitHelpers.ts";
 
 /** The core's exports that regions need. */
 export interface JitExports {
   readonly table: WebAssembly.Table;
+  /** Whether regions go on to others by tail calls, which not every host has. */
+  setTailCalls(on: number): void;
   /** Compiles the code at `rip` at once; 0 if it cannot be compiled, or is already. */
   compileAt(vcpu: number, rip: bigint): number;
   readonly [helper: string]: unknown;
@@ -39,8 +41,6 @@ export interface JitLimits {
 export const JIT_LIMITS: JitLimits = { modules: 1500, functions: 12_000, bytes: 16 << 20 };
 
 const TYPE: Readonly<Record<string, number>> = { i: 0x7f, l: 0x7e };
-/** (vcpu, budget, entry) -> budget that is left. */
-const REGION_TYPE = "ili>l";
 
 const leb = (value: number): number[] => {
   const out: number[] = [];
@@ -54,29 +54,43 @@ const leb = (value: number): number[] => {
 const name = (s: string): number[] => [s.length, ...[...s].map((c) => c.charCodeAt(0))];
 const section = (id: number, bytes: readonly number[]): number[] => [id, ...leb(bytes.length), ...bytes];
 
-const TYPES = [...new Set([...JIT_HELPERS.map(([, params, result]) => `${params}>${result}`), REGION_TYPE])];
-
 /** Magic, types and imports (Wasm core specification, 5.5): the same in every module. */
 function head(shared: boolean): number[] {
-  const types = TYPES.flatMap((t) => {
+  const types = REGION_TYPES.flatMap((t) => {
     const [params, result] = t.split(">");
     return [0x60, params.length, ...[...params].map((p) => TYPE[p]), 1, TYPE[result]];
   });
   const imports = [
     [...name("core"), ...name("memory"), 2, shared ? 3 : 1, ...leb(1), ...leb(65536)],
-    ...JIT_HELPERS.map(([n, params, result]) => [...name("core"), ...name(n), 0, TYPES.indexOf(`${params}>${result}`)]),
+    [...name("core"), ...name("table"), 1, 0x70, 0, 0],
+    ...JIT_HELPERS.map(([n, params, result]) => [
+      ...name("core"),
+      ...name(n),
+      0,
+      REGION_TYPES.indexOf(`${params}>${result}`),
+    ]),
   ];
   return [
     ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    ...section(1, [TYPES.length, ...types]),
+    ...section(1, [REGION_TYPES.length, ...types]),
     ...section(2, [imports.length, ...imports.flat()]),
   ];
 }
 const HEADS = { shared: head(true), unshared: head(false) };
 
+/** Whether the host has tail calls: a module with a function that ends in one. */
+function hasTailCalls(): boolean {
+  const bytes = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10, 6, 1, 4, 0, 0x12, 0, 0x0b];
+  try {
+    return new WebAssembly.Module(Uint8Array.from(bytes)) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 /** A module around function bodies, which it exports as "0", "1" … */
 export function regionModule(bodies: readonly Uint8Array[], shared: boolean): Uint8Array {
-  const region = TYPES.indexOf(REGION_TYPE);
+  const region = REGION_TYPES.indexOf(REGION_TYPE);
   const count = leb(bodies.length);
   const before = [
     ...(shared ? HEADS.shared : HEADS.unshared),
@@ -141,7 +155,8 @@ export class RegionCompiler implements JitImports {
   attach(core: JitExports): void {
     this.#table = core.table;
     const helpers = Object.fromEntries(JIT_HELPERS.map(([n]) => [n, core[n] as never]));
-    this.#imports = { core: { memory: this.memory as never, ...helpers } };
+    this.#imports = { core: { memory: this.memory as never, table: core.table as never, ...helpers } };
+    core.setTailCalls(hasTailCalls() ? 1 : 0);
   }
 
   compileRegions(vcpu: number, at: number, count: number): number {

@@ -6,7 +6,7 @@ import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { buildCore } from "../../scripts/build-core.mjs";
 import { assemble } from "../../src/isa/assemble.ts";
 import { RUN } from "../../src/shared/exit.ts";
-import { ATTENTION, VCPU } from "../../src/shared/layout.ts";
+import { ATTENTION, STATS, VCPU } from "../../src/shared/layout.ts";
 import { postDrop } from "../../src/vcpu/drop.ts";
 import { CODE, DATA, HANDLERS, STACK, TestMachine } from "./machine.ts";
 
@@ -97,6 +97,19 @@ describe("a region", () => {
     expect(m.get()).toMatchObject({ icount: 10_001, rip: BigInt(CODE + 4) });
     m.view.or(VCPU.attention, ATTENTION.STOP);
     expect(m.run()).toBe(RUN.STOP);
+  });
+
+  it("goes on in other regions without the interpreter", () => {
+    const s = start(
+      `mov ecx, 100\nmov rbx, function\nagain: call rbx\nsub rcx, 1\njne again\nret\ntimes 4096 - ($ - $$) nop\nfunction: add rax, 5\nret\n`,
+    );
+    compile(CODE);
+    compile(s.get("function") as bigint);
+    const entries = () => m.view.get64(VCPU.stats, STATS.indexOf("regionEntries"));
+    expect(finish()).toBe(2 + 100 * 5 + 1);
+    expect(m.get().gpr[0]).toBe(500n);
+    // The jump cache has to see each place once.
+    expect(entries()).toBeLessThan(6n);
   });
 
   it("leaves a return that goes elsewhere to the interpreter", () => {

@@ -66,6 +66,39 @@ describe("a block is compiled", () => {
     expect(m.compiled / m.get().icount).toBeLessThan(0.9);
   });
 
+  it("with what its indirect branches lead to", () => {
+    const m = new TestMachine(core, 0, { heat: 1000 });
+    load(
+      m,
+      `mov ecx, 1000000\nlea rbx, [rel function]\nagain: add rdx, 0x7654321\njmp rbx\nback: sub ecx, 1\njne again\nret\ntimes 4096 - ($ - $$) nop\nfunction: add rax, 0x1234567\nlea rsi, [rel back]\njmp rsi\n`,
+    );
+    expect(m.run()).toBe(RUN.HALT);
+    expect(m.get()).toMatchObject({ icount: 2 + 7_000_000 + 2 });
+    expect(m.get().gpr[0]).toBe(0x1234567n * 1_000_000n);
+    expect(counted(m, "regions")).toBe(1);
+    // A loop of one region, which the interpreter enters once a budget.
+    expect(counted(m, "regionEntries")).toBeLessThan(1000);
+    expect(m.compiled / m.get().icount).toBeGreaterThan(0.7);
+  });
+
+  it("again, with a function that had been compiled by itself, when that is often entered", () => {
+    const m = new TestMachine(core, 0, { heat: 1000 });
+    const source = `mov ecx, 3000000\nagain: add rdx, 0x7654321\ncall function\nsub ecx, 1\njne again\nret\ntimes 4096 - ($ - $$) nop\nfunction: add rax, 0x1234567\nret\n`;
+    load(m, source);
+    m.view.set(VCPU.heat, 0);
+    expect(m.compile(CODE + 4096)).toBeDefined();
+    const alone = m.jit.last?.length ?? 0;
+    m.view.set(VCPU.heat, 1000);
+    expect(m.run()).toBe(RUN.HALT);
+    expect(m.get().icount).toBe(1 + 6 * 3_000_000 + 2);
+    expect(m.get().gpr[0]).toBe(0x1234567n * 3_000_000n);
+    expect(counted(m, "modules")).toBeGreaterThan(1);
+    expect(m.jit.last?.length).toBeGreaterThan(alone);
+    const text = Buffer.from(m.jit.last ?? []).toString("latin1");
+    // Both constants, as LEB128: the loop and the function are one.
+    for (const bytes of ["\xe7\x8a\x8d\x09", "\xa1\x86\x95\x3b"]) expect(text).toContain(bytes);
+  });
+
   it("at the same instruction in every run", () => {
     const seen = [1, 2].map(() => {
       const m = new TestMachine(core, 0, { heat: 1000 });

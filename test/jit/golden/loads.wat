@@ -281,12 +281,131 @@
        )
       )
      )
+     (i64.store offset=104 align=1
+      (local.get $0)
+      (local.get $3)
+     )
+     (return
+      (local.get $1)
+     )
     )
    )
   )
   (i64.store offset=104 align=1
    (local.get $0)
    (local.get $3)
+  )
+  (if
+   (i32.and
+    (i64.eq
+     (i64.load offset=196608 align=1
+      (local.tee $17
+       (i32.add
+        (i32.shl
+         (i32.and
+          (i32.xor
+           (i32.xor
+            (local.tee $16
+             (i32.wrap_i64
+              (local.tee $7
+               (local.get $5)
+              )
+             )
+            )
+            (i32.shr_u
+             (local.get $16)
+             (i32.const 13)
+            )
+           )
+           (i32.shl
+            (i32.shr_u
+             (i32.load offset=232 align=1
+              (local.get $0)
+             )
+             (i32.const 14)
+            )
+            (i32.const 5)
+           )
+          )
+          (i32.const 8191)
+         )
+         (i32.const 4)
+        )
+        (local.get $0)
+       )
+      )
+     )
+     (local.get $7)
+    )
+    (i32.eq
+     (i32.load offset=196616 align=1
+      (local.get $17)
+     )
+     (i32.load offset=232 align=1
+      (local.get $0)
+     )
+    )
+   )
+   (then
+    (if
+     (i32.eq
+      (i32.load16_u align=1
+       (local.tee $17
+        (i32.load offset=196620 align=1
+         (local.get $17)
+        )
+       )
+      )
+      (i32.const 8)
+     )
+     (then
+      (if
+       (local.tee $16
+        (i32.sub
+         (i32.load offset=4 align=1
+          (local.get $17)
+         )
+         (i32.const 1)
+        )
+       )
+       (then
+        (i32.store offset=4 align=1
+         (local.get $17)
+         (local.get $16)
+        )
+        (i64.store offset=16 align=1
+         (local.get $0)
+         (i64.sub
+          (local.get $5)
+          (i64.and
+           (local.get $7)
+           (i64.const 4095)
+          )
+         )
+        )
+        (return_call_indirect (type $6)
+         (local.get $0)
+         (local.get $1)
+         (i32.load offset=16 align=1
+          (local.get $17)
+         )
+         (i32.load offset=28 align=1
+          (local.get $17)
+         )
+        )
+       )
+      )
+     )
+    )
+   )
+  )
+  (i64.store offset=24 align=1
+   (local.get $0)
+   (local.get $5)
+  )
+  (i32.store offset=216 align=1
+   (local.get $0)
+   (i32.const 4)
   )
   (local.get $1)
  )
