@@ -1,10 +1,11 @@
 /** State management: FXSAVE, FXRSTOR, LDMXCSR, STMXCSR, EMMS, VZEROUPPER, VZEROALL, CLFLUSH and the fences. */
 import { Vcpu, V_YMM } from "../gen/layout";
 import { raiseError, GP } from "../exception";
+import { drainStores } from "../mem/fence";
 import {
   loadX87, loadXmm, MXCSR_MASK, mxcsrValid, newMxcsr, openImage, readMxcsr, storeMxcsr, storeX87, storeXmm, xmmCount,
 } from "./area";
-import { enterMmx, mmxReady, readMem, scratch, writeMem } from "./operand";
+import { enterMmx, mmxReady, readMem, writeMem } from "./operand";
 
 export function ldmxcsr(c: Vcpu, u: usize): bool {
   const p = readMem(c, u, 4);
@@ -46,7 +47,7 @@ export function clflush(c: Vcpu, u: usize): bool { return readMem(c, u, 1) != 0;
 /** LFENCE and SFENCE order what is ordered already; MFENCE also keeps stores before later loads, as any atomic does. */
 export function fence(c: Vcpu, u: usize): bool { return true; }
 export function mfence(c: Vcpu, u: usize): bool {
-  atomic.add<u32>(scratch(c), 0);
+  drainStores(c);
   return true;
 }
 

@@ -7,6 +7,7 @@ import { apicReadTpr, apicWriteTpr } from "../apic";
 import { locate, located } from "../decode/address";
 import { ea, uD, uFlags, uS, uSize, UF_STACK } from "../decode/uop";
 import { readPtr } from "../mem/access";
+import { drainStores } from "../mem/fence";
 import { hostRead } from "../mem/phys";
 import { canonicalBase } from "../mem/linear";
 import { deviceRead, deviceValue } from "../mem/stage";
@@ -145,6 +146,8 @@ export function movToCr(c: Vcpu, u: usize): bool {
   if (!privileged(c)) return false;
   let v = load<u64>(changetype<usize>(c) + uS(u));
   if (width(c) == 2) v &= 0xffffffff;
+  // MOV to CR8 is the one that does not serialize (SDM vol. 3, 9.3).
+  if (n != 8) drainStores(c);
   switch (n) {
     case 0: return writeCr0(c, v);
     case 2: c.cr2 = v; return true;
@@ -182,6 +185,7 @@ export function movToDr(c: Vcpu, u: usize): bool {
   let v = load<u64>(changetype<usize>(c) + uS(u));
   if (width(c) == 2) v &= 0xffffffff;
   if (n >= 6 && v >> 32) return raiseError(c, GP, 0);
+  drainStores(c);
   if (n == 6) v = (v & 0xe00f) | 0xffff0ff0;
   if (n == 7) v = (v & 0xffff23ff) | 0x400;
   c.set_dr(n, v);
@@ -222,12 +226,14 @@ function storeTable(c: Vcpu, u: usize, limit: u32, base: u64): bool {
 
 export function lgdt(c: Vcpu, u: usize): bool {
   if (!loadTable(c, u)) return false;
+  drainStores(c);
   c.gdtLimit = tableLimit;
   c.gdtBase = tableBase;
   return true;
 }
 export function lidt(c: Vcpu, u: usize): bool {
   if (!loadTable(c, u)) return false;
+  drainStores(c);
   c.idtLimit = tableLimit;
   c.idtBase = tableBase;
   return true;
@@ -249,6 +255,7 @@ function loadTable(c: Vcpu, u: usize): bool {
 
 export function invlpg(c: Vcpu, u: usize): bool {
   if (!privileged(c)) return false;
+  drainStores(c);
   const linear = ea(c, u);
   flushPage(c, c.mode & MODE_CODE64 ? linear : linear & 0xffffffff);
   return true;
@@ -264,6 +271,7 @@ export function invpcid(c: Vcpu, u: usize): bool {
   if (!p) return false;
   const pcid = load<u64>(p), linear = load<u64>(p, 8);
   if (type > 3 || pcid >> 12 || type < 2 && pcid && !(c.cr4 & CR4_PCIDE)) return raiseError(c, GP, 0);
+  drainStores(c);
   if (type == 0) {
     if (!canonicalBase(c, linear)) return raiseError(c, GP, 0);
     flushPage(c, linear);
@@ -278,7 +286,9 @@ const REASON_WBINVD: u64 = 54;
 
 /** INVD and WBINVD: there is no cache to write back. */
 export function wbinvd(c: Vcpu, u: usize): bool {
-  return privileged(c) && (!(c.caps & CAP_WBINVD_EXIT) || deviceRead(c, EXIT_VMX, REASON_WBINVD, 1));
+  if (!privileged(c)) return false;
+  drainStores(c);
+  return !(c.caps & CAP_WBINVD_EXIT) || deviceRead(c, EXIT_VMX, REASON_WBINVD, 1);
 }
 
 /** The answer to a HALT_EXIT is 0: wait for an event; anything else: go on. */

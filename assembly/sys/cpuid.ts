@@ -1,7 +1,7 @@
 /** CPUID (SDM vol. 2, CPUID): leaves from the model's features (./model.ts) and from the machine's size. */
 import { Vcpu, AREA_CPUID, CONTROL_BASE, C_CORES_PER_PACKAGE, C_THREADS_PER_CORE } from "../gen/layout";
 import { tscHz } from "../time";
-import { mfence } from "../simd/state";
+import { drainStores } from "../mem/fence";
 import { compactedSize, componentAt, componentSize, standardSize, xcr0Supported } from "../simd/xsave";
 import { CPU_LA57, CPU_SPEC_CTRL, CPU_XSAVE, CRYSTAL_HZ, features, hasFeature, isAmd, SIGNATURE } from "./model";
 import { CR4_PKE, MAXPHYADDR } from "../mem/walk";
@@ -24,9 +24,9 @@ function chars(s: string, i: i32): u32 {
 
 const BRAND = "Tabhyve virtual CPU (Intel 64)";
 
-/** A serializing instruction (SDM vol. 3, 9.3): what was stored before is seen by everybody before anything after is loaded. */
+/** A serializing instruction (SDM vol. 3, 9.3). */
 export function cpuid(c: Vcpu, u: usize): bool {
-  mfence(c, u);
+  drainStores(c);
   leaf(c, <u32>c.gprAt(0), <u32>c.gprAt(1));
   c.set_gpr(0, a);
   c.set_gpr(3, b);

@@ -6,6 +6,7 @@ import { raiseError, GP } from "../exception";
 import { uSize } from "../decode/uop";
 import { nextRip } from "../interp/branch";
 import { sysRead, value } from "../mem/access";
+import { drainStores } from "../mem/fence";
 import { AR_L, segBase, segLimit, setSeg } from "../mem/segment";
 import { ARITH, getRflags, setArithmeticFlags } from "../sem/flags";
 import { arOf, desc, descAt, loadDescriptor, touchDescriptor } from "./descriptor";
@@ -37,6 +38,7 @@ export function iret(c: Vcpu, u: usize): bool {
   const z = uSize(u), size = <u64>1 << z;
   // Even if it faults (SDM vol. 3, 6.7.1, says so of virtual-8086 mode; 27.2.3 has "NMI unblocking due to IRET").
   c.nmiBlocked = 0;
+  drainStores(c);
   const below = v86Below(c);
   if (below && !v86Extended(c, z)) return false;
   if ((c.mode & MODE_PROTECTED) && (c.rflags & NT)) return nestedReturn(c, u);

@@ -14,6 +14,7 @@ import {
 import { GP, raise, raiseError, UD } from "../exception";
 import { apicRead, apicValue, apicWrite, APIC_LVT_TIMER, APICBASE_ENABLED, APICBASE_X2APIC } from "../apic";
 import { uD, uSize } from "../decode/uop";
+import { drainStores } from "../mem/fence";
 import { deviceRead, deviceValue } from "../mem/stage";
 import { segBase, setSegBase } from "../mem/segment";
 import { MAXPHYADDR } from "../mem/walk";
@@ -283,6 +284,7 @@ export function rdmsr(c: Vcpu, u: usize): bool {
 
 export function wrmsr(c: Vcpu, u: usize): bool {
   if (c.cpl) return raiseError(c, GP, 0);
+  drainStores(c);
   return write(c, <u32>c.gprAt(1), (c.gprAt(0) & 0xffffffff) | (c.gprAt(2) << 32));
 }
 

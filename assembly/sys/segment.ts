@@ -10,6 +10,7 @@ import { operandOffset, operandSegment } from "../decode/address";
 import { uD, uS, uSize } from "../decode/uop";
 import { READ } from "../sem/kinds";
 import { rdz, sysWrite, value, wrz } from "../mem/access";
+import { drainStores } from "../mem/fence";
 import { AR_UNUSABLE, segAr, segBase, segLimit, segmentLinear, segSelector, setSeg } from "../mem/segment";
 import { stackLinear, stackMask } from "../mem/stack";
 import { arithmeticFlags, setArithmeticFlags, ZF } from "../sem/flags";
@@ -130,6 +131,7 @@ export function lgs(c: Vcpu, u: usize): bool { return loadFar(c, u, 5); }
 /** LLDT and LTR. The decoder has seen to it that this is protected mode. */
 export function lldt(c: Vcpu, u: usize): bool {
   if (c.cpl) return raiseError(c, GP, 0);
+  drainStores(c);
   if (!readOperandPiece(c, u, uD(u), 1)) return false;
   const selector = <u32>operand;
   if (isNull(selector)) {
@@ -145,6 +147,7 @@ export function lldt(c: Vcpu, u: usize): bool {
 
 export function ltr(c: Vcpu, u: usize): bool {
   if (c.cpl) return raiseError(c, GP, 0);
+  drainStores(c);
   if (!readOperandPiece(c, u, uD(u), 1)) return false;
   const selector = <u32>operand;
   if (isNull(selector)) return raiseError(c, GP, 0);

@@ -1,7 +1,7 @@
 /** `--verify`: a planted difference is found, at the instruction that makes it, and can be had again from its bundle. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { buildCore } from "../../scripts/build-core.mjs";
 import { parsePattern } from "../../src/cli/options.ts";
 import { type VerifyOptions, verify, verifyBundle } from "../../src/cli/verify/verify.ts";
@@ -75,9 +75,27 @@ const options = (kernel: Uint8Array, name: string): VerifyOptions => ({
   bundle: scratch.path(name),
 });
 
+/** What the command would say. */
+let said = "";
+beforeEach(() => {
+  said = "";
+  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+    said += text;
+    return true;
+  });
+  vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+    said += text;
+    return true;
+  });
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
 describe("--verify", () => {
   it("runs a guest to its own end when the engines agree, and leaves no bundle", async () => {
     expect(await verify(core, options(SUM, "equal"))).toBe(7);
+    expect(said).toBe("");
     expect(existsSync(scratch.path("equal"))).toBe(false);
     expect(readFileSync(scratch.path("equal.out"), "latin1")).toBe(">");
   });
@@ -85,6 +103,7 @@ describe("--verify", () => {
   it("finds the instruction that a wrong region gets wrong, and its bundle shows it again", async () => {
     expect(await verify(core, { ...options(SUM, "sum"), regions: wrong })).toBe(1);
     const bundle = JSON.parse(readFileSync(join(scratch.path("sum"), "bundle.json"), "utf8"));
+    expect(said).toMatch(/the engines differ after \d+ instructions\n {2}rax: interp 0x\w+, jit 0x\w+\n/);
     expect(bundle.differences.map((d: { name: string }) => d.name)).toContain("rax");
     expect(bundle.input).toHaveLength(1);
     const [want, got] = bundle.states.map((s: { rax: string }) => BigInt(s.rax));
@@ -93,6 +112,7 @@ describe("--verify", () => {
     expect(await verifyBundle(core, scratch.path("sum"), wrong)).toBe(1);
     // Without the mistake it is gone.
     expect(await verifyBundle(core, scratch.path("sum"))).toBe(0);
+    expect(said).toMatch(/tabhyve: the engines agree\n$/);
   });
 
   it("finds a wrong store, which no register shows", async () => {

@@ -86,6 +86,10 @@ export const PROGRAMS: readonly Litmus[] = [
   buffering("SB+LOCK across lines", "mov V,1", `lock add ${line},0`),
   buffering("SB+LOCK across pages", "mov V,1", `lock add ${page},0`, toPage),
   buffering("SB+CPUID", "mov V,1", "push ebx\n push ecx\n xor eax,eax\n cpuid\n pop ecx\n pop ebx"),
+  buffering("SB+INVLPG", "mov V,1", "invlpg [esp]"),
+  buffering("SB+MOV to CR2", "mov V,1", "xor eax,eax\n mov cr2,eax"),
+  // Back to where IRETD is followed by the load: five bytes behind where CALL has returned to.
+  buffering("SB+IRETD", "mov V,1", "pushfd\n push cs\n call $+5\n add dword [esp],5\n iretd"),
   {
     name: "MP",
     threads: [`mov ${x},1\n mov ${y},1`, `mov eax,${y}\n mov edx,${x}`],
