@@ -90,12 +90,13 @@ class Workshop {
   }
 
   /**
-   * A package's files by path, those that pass `wanted`, and what the manifest says about the package. With
+   * A package's files by path, those that pass `wanted` (the same function again costs nothing), and what the manifest says about the package. With
    * `dependency`, the package is the one that `name` depends on and that looks like it.
    */
   async package(name, architecture, { wanted, dependency }) {
     const key = `${name}:${architecture}`;
-    if (this.#unpacked.has(key)) return this.#unpacked.get(key);
+    const before = this.#unpacked.get(key);
+    if (before?.wanted === wanted) return before.result;
     const dir = join(CACHE, "packages");
     mkdirSync(dir, { recursive: true });
     let found = this.#index[key];
@@ -103,12 +104,12 @@ class Workshop {
       found && existsSync(join(dir, found.file)) && sha256(readFileSync(join(dir, found.file))) === found.sha256;
     if (!cached || this.#update) {
       const apt = this.#apt(architecture);
-      const before = cached ? found.file : undefined;
+      const older = cached ? found.file : undefined;
       found = apt.download(dependency ? apt.dependency(name, dependency) : name, dir);
       found.sha256 = sha256(readFileSync(join(dir, found.file)));
       this.#index[key] = found;
       writeWhole(join(CACHE, "packages.json"), JSON.stringify(this.#index, null, 2));
-      if (before && before !== found.file) rmSync(join(dir, before));
+      if (older && older !== found.file) rmSync(join(dir, older));
     }
     say(`unpacking ${found.file} …`);
     const copyright = (path) => path.startsWith("usr/share/doc/") && path.endsWith("/copyright");
@@ -128,7 +129,7 @@ class Workshop {
       ...(notice && { licence }),
     };
     const result = { files, about };
-    this.#unpacked.set(key, result);
+    this.#unpacked.set(key, { wanted, result });
     return result;
   }
 
@@ -146,34 +147,31 @@ class Workshop {
   }
 }
 
-async function prepare(ids, update) {
+async function prepare(id, shop, update) {
   const manifest = readJson(MANIFEST, { version: 1, guests: [] });
   const recipe = sourcesHash();
-  const shop = new Workshop(update);
-  for (const id of ids) {
-    const old = manifest.guests.find((guest) => guest.id === id);
-    if (!update && old?.recipe === recipe && filesOf(old).every(intact)) {
-      say(
-        `${id}: ready (${filesOf(old)
-          .map((f) => `guests/${f.file}`)
-          .join(", ")})`,
-      );
-      continue;
-    }
-    say(`${id}: preparing ${RECIPES[id].title} …`);
-    const { title } = RECIPES[id];
-    const guest = { id, title, ...(await RECIPES[id].make(shop)), recipe };
-    manifest.guests = Object.keys(RECIPES)
-      .map((key) => (key === id ? guest : manifest.guests.find((g) => g.id === key)))
-      .filter((g) => g !== undefined);
-    // Guests share files: what was written anew holds for all of them.
-    const written = new Map(filesOf(guest).map((f) => [f.file, f]));
-    for (const other of manifest.guests) {
-      for (const role of ROLES) if (other[role]) other[role] = written.get(other[role].file) ?? other[role];
-    }
-    writeWhole(MANIFEST, `${JSON.stringify(manifest, null, 2)}\n`);
-    say(`${id}: ready`);
+  const old = manifest.guests.find((guest) => guest.id === id);
+  if (!update && old?.recipe === recipe && filesOf(old).every(intact)) {
+    say(
+      `${id}: ready (${filesOf(old)
+        .map((f) => `guests/${f.file}`)
+        .join(", ")})`,
+    );
+    return;
   }
+  say(`${id}: preparing ${RECIPES[id].title} …`);
+  const { title } = RECIPES[id];
+  const guest = { id, title, ...(await RECIPES[id].make(shop)), recipe };
+  manifest.guests = Object.keys(RECIPES)
+    .map((key) => (key === id ? guest : manifest.guests.find((g) => g.id === key)))
+    .filter((g) => g !== undefined);
+  // Guests share files: what was written anew holds for all of them.
+  const written = new Map(filesOf(guest).map((f) => [f.file, f]));
+  for (const other of manifest.guests) {
+    for (const role of ROLES) if (other[role]) other[role] = written.get(other[role].file) ?? other[role];
+  }
+  writeWhole(MANIFEST, `${JSON.stringify(manifest, null, 2)}\n`);
+  say(`${id}: ready`);
 }
 
 const usage = () =>
@@ -210,14 +208,19 @@ async function main() {
     }
     return 0;
   }
-  try {
-    await prepare(args.positionals.length > 0 ? args.positionals : [DEFAULT], update);
-    return 0;
-  } catch (error) {
-    console.error(`guests: ${optional ? "warning: " : ""}${error.message}`);
-    if (error instanceof AptError) console.error(BRING_YOUR_OWN);
-    return optional ? 0 : 1;
+  const shop = new Workshop(update);
+  for (const id of args.positionals.length > 0 ? args.positionals : [DEFAULT]) {
+    try {
+      await prepare(id, shop, update);
+    } catch (error) {
+      console.error(`guests: ${optional ? "warning: " : ""}${id}: ${error.message}`);
+      if (error instanceof AptError) console.error(BRING_YOUR_OWN);
+      if (!optional) return 1;
+      // Without packages there are none for the others either.
+      if (error instanceof AptError) return 0;
+    }
   }
+  return 0;
 }
 
 process.exitCode = await main();

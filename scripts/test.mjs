@@ -1,5 +1,5 @@
 // `npm test`: installs, builds, prepares the default guest, and runs every check and test that CI runs.
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkNode, installPackages, must, root } from "./prepare.mjs";
 
@@ -10,10 +10,15 @@ const { buildBrowser, buildNode } = await import("./build-node.mjs");
 await buildCore();
 await buildNode();
 await buildBrowser();
-must("node", ["scripts/guests.mjs", "--optional", "cloud", "vmlinux", "virtio", "pc"]);
+const GUESTS = ["cloud", "vmlinux", "virtio", "pc"];
+must("node", ["scripts/guests.mjs", "--optional", ...GUESTS]);
 must("node", ["scripts/test-tools.mjs"]);
 if (!process.argv.includes("--no-lint")) must("npm", ["run", "-s", "check"]);
 must(join(root, "node_modules/.bin/vitest"), ["run", ...process.argv.slice(2).filter((a) => a !== "--no-lint")]);
-if (!existsSync(join(root, "guests/manifest.json"))) {
-  process.stderr.write("tabhyve: NOTE: no Linux guest could be prepared, so Linux was not tested\n");
+// The tests of a guest that is not there are skipped, which a green run would hide.
+const manifest = join(root, "guests/manifest.json");
+const there = existsSync(manifest) ? JSON.parse(readFileSync(manifest, "utf8")).guests.map(({ id }) => id) : [];
+const absent = GUESTS.filter((id) => !there.includes(id));
+if (absent.length) {
+  process.stderr.write(`tabhyve: NOTE: not tested, for they could not be prepared: guests ${absent.join(", ")}\n`);
 }

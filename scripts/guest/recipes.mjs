@@ -13,12 +13,15 @@ export const DEFAULT = "cloud";
 const APPEND = "console=ttyS0 panic=-1 cryptomgr.notests nokaslr quiet";
 
 const BOOT = /^boot\/vmlinuz-/;
+const isKernel = (path) => BOOT.test(path);
+const isBusybox = (path) => /bin\/busybox$/.test(path);
 
 /** A kernel image, and modules of the names in their order. */
 async function kernel(shop, name, architecture, dependency, names = []) {
-  const wanted = (path) => BOOT.test(path) || names.some((module) => path.endsWith(`/${module}.ko`));
+  const isModule = (path) => names.some((module) => path.endsWith(`/${module}.ko`));
+  const wanted = names.length ? (path) => isKernel(path) || isModule(path) : isKernel;
   const { files, about } = await shop.package(name, architecture, { wanted, dependency });
-  const image = [...files].find(([path]) => BOOT.test(path))?.[1];
+  const image = [...files].find(([path]) => isKernel(path))?.[1];
   if (!image) throw new Error(`package ${about.name} has no boot/vmlinuz-*`);
   const modules = names.map((module) => {
     const found = [...files].find(([path]) => path.endsWith(`/${module}.ko`));
@@ -29,10 +32,8 @@ async function kernel(shop, name, architecture, dependency, names = []) {
 }
 
 async function busybox(shop, architecture) {
-  const { files, about } = await shop.package("busybox-static", architecture, {
-    wanted: (path) => /bin\/busybox$/.test(path),
-  });
-  const program = [...files].find(([path]) => /bin\/busybox$/.test(path))?.[1];
+  const { files, about } = await shop.package("busybox-static", architecture, { wanted: isBusybox });
+  const program = [...files].find(([path]) => isBusybox(path))?.[1];
   if (!program) throw new Error(`package ${about.name} has no bin/busybox`);
   return { program, about };
 }
