@@ -19,21 +19,21 @@ export function guestsPane(app: App): TemplateResult {
       </div>
       <div class="bring">
         <button type="button" class="wide" @click=${() => document.querySelector<HTMLInputElement>("#files")?.click()}>
-          ${icons.file} Open kernel or initrd…
+          ${icons.file} Open files…
         </button>
         <input
           id="files"
           type="file"
           multiple
           hidden
-          aria-label="Kernel and initrd files"
+          aria-label="Files for the machine"
           @change=${(event: Event) => {
             const input = event.target as HTMLInputElement;
             void app.addFiles([...(input.files ?? [])]);
             input.value = "";
           }}
         />
-        <p class="hint">Or drop the files anywhere on this page.</p>
+        <p class="hint">Kernel, initrd, disk, CD, floppy disk or firmware: or drop them anywhere on this page.</p>
       </div>
       ${footer(app)}
     </aside>
