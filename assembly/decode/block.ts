@@ -45,9 +45,12 @@ const MAX_BYTES: usize = 32 + (MAX_INSTRUCTIONS + 2) * 3 * 32 + 256;
   return c.mode & MODE_CODE64 ? rip : (rip + segBase(c, SEG_CS)) & 0xffffffff;
 }
 
-/** Place in the jump cache; assembly/jit/chain.ts emits the same. Each context has its own, so that switches keep them. */
+/** Shifts of the hash below, which assembly/jit/chain.ts emits, too. */
+export const JUMP_FOLD: u32 = 13;
+export const JUMP_CONTEXT: u32 = 5;
+/** Place in the jump cache. Each context has its own, so that switches keep them. */
 @inline function jumpHash(linear: u32, codeCtx: u32): usize {
-  return (linear ^ (linear >> 13) ^ (codeCtx >> <u32>MODE_BITS << 5)) & <u32>(JUMP_ENTRIES - 1);
+  return (linear ^ (linear >> JUMP_FOLD) ^ (codeCtx >> <u32>MODE_BITS << JUMP_CONTEXT)) & <u32>(JUMP_ENTRIES - 1);
 }
 
 /**

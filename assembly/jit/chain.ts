@@ -8,6 +8,7 @@ import {
   AREA_JUMP, JUMP_ENTRIES, MODE_BITS, MODE_CODE64, SEG_CS, SEG_OFF_BASE, SEG_STRIDE, STATUS_RESUME, V_CODE_CTX, V_RIP,
   V_RIP_PAGE, V_SEG, V_STATUS,
 } from "../gen/layout";
+import { JUMP_CONTEXT, JUMP_FOLD } from "../decode/block";
 import { OP_REGION } from "../gen/decode";
 import { REGION_TYPE } from "../gen/helpers";
 import { L_BUDGET, L_VCPU, lCond, lEntry, lRip, lTarget } from "./lower";
@@ -30,9 +31,9 @@ export function writeChain(mode: u32): void {
       i64Const(0xffffffff); byte(I64_AND);
     }
     localTee(lTarget); byte(I32_WRAP); localTee(lCond);
-    localGet(lCond); i32Const(13); byte(I32_SHR_U); byte(I32_XOR);
+    localGet(lCond); i32Const(<i32>JUMP_FOLD); byte(I32_SHR_U); byte(I32_XOR);
     localGet(L_VCPU); memory_(I32_LOAD, V_CODE_CTX);
-    i32Const(<i32>MODE_BITS); byte(I32_SHR_U); i32Const(5); byte(I32_SHL); byte(I32_XOR);
+    i32Const(<i32>MODE_BITS); byte(I32_SHR_U); i32Const(<i32>JUMP_CONTEXT); byte(I32_SHL); byte(I32_XOR);
     i32Const(<i32>JUMP_ENTRIES - 1); byte(I32_AND); i32Const(4); byte(I32_SHL);
     localGet(L_VCPU); byte(I32_ADD); localTee(lEntry);
     memory_(I64_LOAD, AREA_JUMP); localGet(lTarget); byte(I64_EQ);

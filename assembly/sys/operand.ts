@@ -39,8 +39,8 @@ export function readOperand(c: Vcpu, u: usize, at: usize, z: u32): bool {
 }
 
 /**
- * Reads the memory operand, `plus` bytes further on, where the decoder leaves limits to the meaning (ATTR_LATE), because other checks come first or the operand has
- * several pieces: each is within the segment or not, and offsets wrap around.
+ * Reads the memory operand, `plus` bytes further on, where the decoder leaves limits to the meaning (ATTR_LATE), because
+ * other checks come first or the operand has several pieces: each is within the segment or not, and offsets wrap around.
  */
 export function readPiece(c: Vcpu, u: usize, plus: u64, z: u32): bool {
   c.stackFault = uFlags(u) & UF_STACK;

@@ -102,8 +102,7 @@ function blocksOf(v: StructView): { host: number; instructions: number; executio
     for (; head; head = v.data.getUint32(head - 24, true)) {
       const host = v.data.getUint32(head - 32, true);
       const executions = v.data.getUint32(head + UOP_COUNT, true);
-      if (host !== 0xffff_ffff && executions)
-        out.push({ host, instructions: v.data.getUint32(head + 12, true), executions });
+      if (executions) out.push({ host, instructions: v.data.getUint32(head + 12, true), executions });
     }
   }
   return out;
