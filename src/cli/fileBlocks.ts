@@ -1,5 +1,5 @@
 /** Disk images in files. They are read and written at once, so that a guest's time does not depend on the host's. */
-import { fstatSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import { fstatSync, fsyncSync, openSync } from "node:fs";
 import { BlockError, type BlockSource } from "../block/block.ts";
 import { cutOff } from "../block/cutOff.ts";
 import { HttpBlocks } from "../block/http.ts";
@@ -7,6 +7,7 @@ import { OverlayBlocks } from "../block/overlay.ts";
 import { floppyMedium } from "../block/padded.ts";
 import { ToldBlocks } from "../block/told.ts";
 import { SECTOR } from "../io/ataDisk.ts";
+import { readWhole, writeWhole } from "./files.ts";
 import { keptBlocks } from "./keptBlocks.ts";
 import { reason, UsageError } from "./options.ts";
 
@@ -33,15 +34,13 @@ export class FileBlocks implements BlockSource {
     if (this.readOnly && fstatSync(this.#fd).mtimeMs !== this.#changed) {
       throw new BlockError(`${this.#file}: was changed while the machine used it`);
     }
-    for (let at = 0; at < into.length; ) {
-      const n = readSync(this.#fd, into, at, into.length - at, offset + at);
-      if (n === 0) throw new BlockError(`${this.#file}: has become shorter than the ${this.size} bytes it had`);
-      at += n;
+    if (!readWhole(this.#fd, offset, into)) {
+      throw new BlockError(`${this.#file}: has become shorter than the ${this.size} bytes it had`);
     }
   }
 
   write(offset: number, from: Uint8Array): void {
-    for (let at = 0; at < from.length; ) at += writeSync(this.#fd, from, at, from.length - at, offset + at);
+    writeWhole(this.#fd, offset, from);
   }
 
   flush(): void {

@@ -7,14 +7,13 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
-  readSync,
   rmSync,
   writeFileSync,
-  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { BlockError } from "../block/block.ts";
 import { JournalStore, type StableFile } from "../block/journal.ts";
+import { readWhole, writeWhole } from "./files.ts";
 
 class HostFile implements StableFile {
   readonly #fd: number;
@@ -32,15 +31,11 @@ class HostFile implements StableFile {
   }
 
   read(at: number, into: Uint8Array): void {
-    for (let done = 0; done < into.length; ) {
-      const n = readSync(this.#fd, into, done, into.length - done, at + done);
-      if (n === 0) throw new BlockError(`${this.#file}: has become shorter`);
-      done += n;
-    }
+    if (!readWhole(this.#fd, at, into)) throw new BlockError(`${this.#file}: has become shorter`);
   }
 
   write(at: number, from: Uint8Array): void {
-    for (let done = 0; done < from.length; ) done += writeSync(this.#fd, from, done, from.length - done, at + done);
+    writeWhole(this.#fd, at, from);
   }
 
   truncate(size: number): void {
