@@ -10,6 +10,7 @@
  * the last, and makes the log safe. Opening reads the log up to its last good commit. A log that has become long is written
  * anew as the other one, with the next generation, and counts from its first commit on; so one good log is there at any time.
  */
+import { joinBytes } from "../shared/bytes.ts";
 import { BlockError } from "./block.ts";
 import { BLOCK, type BlockStore } from "./blockStore.ts";
 import { crc32 } from "./crc32.ts";
@@ -196,8 +197,8 @@ export class JournalStore implements BlockStore {
       const { slot, crc } = this.#places.get(n) as Place;
       records.push(record(PLACE, generation, n, slot, crc));
     }
-    const body = join(records);
-    return join([body, record(COMMIT, generation, records.length, 0, crc32(body))]);
+    const body = joinBytes(records);
+    return joinBytes([body, record(COMMIT, generation, records.length, 0, crc32(body))]);
   }
 
   /** Writes everything into the other log, which counts from then on. */
@@ -208,7 +209,7 @@ export class JournalStore implements BlockStore {
     this.#fresh.clear();
     this.#files.data.flush();
     const head = record(HEADER, generation, this.#size >>> 0, Math.floor(this.#size / 2 ** 32), BLOCK);
-    const bytes = join([head, this.#records(generation, this.#places.keys())]);
+    const bytes = joinBytes([head, this.#records(generation, this.#places.keys())]);
     file.truncate(0);
     file.write(0, bytes);
     file.flush();
@@ -230,16 +231,6 @@ function record(kind: number, generation: number, block: number, slot: number, c
     view.setUint32(4 * i, word, true);
   });
   view.setUint32(20, crc32(bytes.subarray(0, 20)), true);
-  return bytes;
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
   return bytes;
 }
 

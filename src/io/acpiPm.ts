@@ -188,8 +188,7 @@ export class AcpiPm implements IoHandler, Device<AcpiPmV1> {
     const enable = from.int("enable", 0, 0xffff) & PM1_EN_MASK;
     const control = from.int("control", 0, 0xffff) & PM1_CNT_MASK;
     const gpeEnable = from.int("gpeEnable", 0, 0xffff);
-    const smiBytes = from.ints("smi", 2, 0, 0xff);
-    if (smiBytes.length !== 2) from.fail("smi", "not two bytes");
+    const smiBytes = from.intsOf("smi", 2, 0, 0xff);
     Object.assign(this, { status, enable, control, gpeEnable, smiBytes });
     this.update();
   }

@@ -6,6 +6,7 @@
  * A read takes no longer than its source does.
  */
 import type { BlockContentsV1, BlockSource } from "../block/block.ts";
+import { checkContents } from "../block/contents.ts";
 import type { Log } from "../shared/device.ts";
 import {
   ABRT,
@@ -393,9 +394,9 @@ export class AtaDisk extends IdeDrive {
     if (transfer !== "none" && left && buffer.length !== Math.min(left, block) * SECTOR) {
       from.fail("drive.buffer", "not what is left of the command");
     }
-    if (this.#source.import && !state.contents) from.fail("contents", "is missing");
+    const contents = checkContents(from, state.contents, this.#source);
     return () => {
-      if (state.contents) this.#source.import?.(state.contents);
+      contents();
       drive();
       this.#how = transfer;
       this.#lba = lba;

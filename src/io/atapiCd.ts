@@ -381,8 +381,7 @@ export class AtapiCd extends IdeDrive {
     const reply = from.someBytes("reply", BUFFER_SIZE).slice();
     const limit = from.int("limit", 0, 0xffff);
     const byDma = from.bool("byDma");
-    const sense = from.ints("sense", 3, 0, 0xff);
-    if (sense.length !== 3) from.fail("sense", "not three numbers");
+    const sense = from.intsOf("sense", 3, 0, 0xff);
     const attention = from.bool("attention");
     const locked = from.bool("locked");
     const mode = from.u8("mode");

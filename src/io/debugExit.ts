@@ -105,8 +105,7 @@ export class Testdev implements Device<TestdevV1> {
     const from = new SnapshotFields(this.name, state).version(1);
     const scratch = from.bytes("scratch", 4).slice();
     const iomem = from.bytes("iomem", IOMEM_SIZE).slice();
-    const lines = from.ints("lines", IRQ_LINES, 0, 1);
-    if (lines.length !== IRQ_LINES) from.fail("lines", `${lines.length} lines`);
+    const lines = from.intsOf("lines", IRQ_LINES, 0, 1);
     this.bytes = scratch;
     this.memory = iomem;
     this.lines = lines;

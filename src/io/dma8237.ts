@@ -247,14 +247,9 @@ export class Dma8237 implements Device<Dma8237V1> {
       mode: f.u8("mode"),
     }));
     const pages = from.bytes("pages", 16);
-    const pair = (field: string, most: number): number[] => {
-      const both = from.ints(field, 2, 0, most);
-      if (both.length !== 2) from.fail(field, "not two");
-      return both;
-    };
-    const commands = pair("commands", 0xff);
-    const [masks, requests, done] = ["masks", "requests", "done"].map((f) => pair(f, 15));
-    const high = pair("high", 1);
+    const commands = from.intsOf("commands", 2, 0, 0xff);
+    const [masks, requests, done] = ["masks", "requests", "done"].map((f) => from.intsOf(f, 2, 0, 15));
+    const high = from.intsOf("high", 2, 0, 1);
     channels.forEach((c, i) => {
       Object.assign(this.#channels[i], c);
     });

@@ -15,6 +15,7 @@
  * with errors. A read without a disk fails after 0.4 s, where the original waits for the index hole forever.
  */
 import { type BlockContentsV1, type BlockSource, whenDone } from "../block/block.ts";
+import { checkContents } from "../block/contents.ts";
 import type { Device, InterruptPin, Log, Timers } from "../shared/device.ts";
 import type { DmaChannel } from "./dma8237.ts";
 import { Due } from "./due.ts";
@@ -659,11 +660,6 @@ export class Floppy implements Device<FloppyV1> {
 
   import(state: FloppyV1): void {
     const from = new SnapshotFields(this.name, state).version(1);
-    const numbers = (field: string, count: number, min: number, max: number): number[] => {
-      const all = from.ints(field, count, min, max);
-      if (all.length !== count) from.fail(field, `not ${count} numbers`);
-      return all;
-    };
     const dor = from.u8("dor");
     const rate = from.int("rate", 0, 3);
     const tape = from.int("tape", 0, 3);
@@ -672,19 +668,18 @@ export class Floppy implements Device<FloppyV1> {
     const result = from.ints("result", 10, 0, 0xff);
     const awaited = from.oneOf("awaited", AWAITED);
     const left = from.bigint("left", 0n, NO_DISK_NS);
-    const [cylinder, head, record] = numbers("at", 3, 0, 0x100);
+    const [cylinder, head, record] = from.intsOf("at", 3, 0, 0x100);
     const buffer = from.someBytes("buffer", SECTOR).slice();
     const moved = from.int("moved", 0, buffer.length);
-    const tracks = numbers("tracks", 4, 0, MAX_TRACK);
-    const seeks = numbers("seeks", 4, -1, MAX_TRACK);
-    const pending = numbers("pending", 4, -1, 0xff);
-    const specified = numbers("specified", 2, 0, 0xff);
-    const configured = numbers("configured", 2, 0, 0xff);
+    const tracks = from.intsOf("tracks", 4, 0, MAX_TRACK);
+    const seeks = from.intsOf("seeks", 4, -1, MAX_TRACK);
+    const pending = from.intsOf("pending", 4, -1, 0xff);
+    const specified = from.intsOf("specified", 2, 0, 0xff);
+    const configured = from.intsOf("configured", 2, 0, 0xff);
     const perpendicular = from.int("perpendicular", 0, 0x3f);
     const [locked, interrupt, changed] = ["locked", "interrupt", "changed"].map((f) => from.bool(f));
     if (phase === "execution" && command.length !== LENGTHS[command[0] & 0x1f]) from.fail("command", "is not whole");
-    if (this.#medium?.import && !state.contents) from.fail("contents", "is missing");
-    if (state.contents) this.#medium?.import?.(state.contents);
+    checkContents(from, state.contents, this.#medium)();
     this.#epoch++;
     this.#dor = dor;
     this.#rate = rate;

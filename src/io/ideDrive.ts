@@ -225,9 +225,8 @@ export abstract class IdeDrive {
 
   protected checkDrive(from: SnapshotFields): () => void {
     from.version(1);
-    const registers = from.ints("registers", 5, 0, 0xff);
-    const previous = from.ints("previous", 5, 0, 0xff);
-    if (registers.length !== 5 || previous.length !== 5) from.fail("registers", "not five");
+    const registers = from.intsOf("registers", 5, 0, 0xff);
+    const previous = from.intsOf("previous", 5, 0, 0xff);
     const device = from.u8("device");
     const status = from.u8("status");
     const error = from.u8("error");

@@ -103,8 +103,7 @@ export class Msix implements IoHandler {
   /** What puts a checked state in; `control` comes with configuration space. */
   check(from: SnapshotFields): () => void {
     from.version(1);
-    const table = from.ints("table", this.#table.length, 0, 0xffff_ffff);
-    if (table.length !== this.#table.length) from.fail("table", `${table.length} double words`);
+    const table = from.intsOf("table", this.#table.length, 0, 0xffff_ffff);
     const pending = from.array("pending", this.vectors, this.vectors).map((value) => value === true);
     return () => {
       this.#table.set(table);

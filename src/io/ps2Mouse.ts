@@ -215,13 +215,12 @@ export class Ps2Mouse implements Ps2Device, Device<Ps2MouseV1> {
     const [enabled, remote, wrap, double] = ["enabled", "remote", "wrap", "double"].map((f) => from.bool(f));
     const resolution = from.int("resolution", 0, 3);
     const rate = from.u8("rate");
-    const rates = from.ints("rates", 3, 0, 0xff);
+    const rates = from.intsOf("rates", 3, 0, 0xff);
     const id = from.int("id", 0, 3);
     const command = from.int("command", -1, 0xff);
     const last = from.ints("last", 4, 0, 0xff);
-    const moved = from.ints("moved", 3, -0x8000_0000, 0x7fff_ffff);
-    const buttons = from.ints("buttons", 2, 0, 7);
-    if (moved.length !== 3 || buttons.length !== 2 || rates.length !== 3) from.fail("moved", "numbers are missing");
+    const moved = from.intsOf("moved", 3, -0x8000_0000, 0x7fff_ffff);
+    const buttons = from.intsOf("buttons", 2, 0, 7);
     this.#queue = queue;
     [this.#enabled, this.#remote, this.#wrap, this.#double] = [enabled, remote, wrap, double];
     this.#resolution = resolution;

@@ -92,7 +92,16 @@ export class SnapshotFields {
 
   /** An array of at most `length` integers in [min, max]. */
   ints(field: string, length: number, min: number, max: number): number[] {
-    return this.array(field, 0, length).map((value, index) => {
+    return this.integers(field, this.array(field, 0, length), min, max);
+  }
+
+  /** An array of exactly `count` integers in [min, max]. */
+  intsOf(field: string, count: number, min: number, max: number): number[] {
+    return this.integers(field, this.array(field, count, count), min, max);
+  }
+
+  private integers(field: string, values: unknown[], min: number, max: number): number[] {
+    return values.map((value, index) => {
       if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
         this.fail(`${field}[${index}]`, `${String(value)} is not an integer from ${min} to ${max}`);
       }

@@ -420,12 +420,10 @@ export class Vga implements Device<VgaV1> {
     const sets = (["sequencer", "graphics", "crtc", "attribute", "dac"] as const).map(
       (f) => [this[f], from.bytes(f, this[f].length)] as const,
     );
-    const indices = from.ints("indices", 5, 0, 0xffff);
-    const dacAt = from.ints("dacAt", 3, 0, 0xff);
-    const dispi = from.ints("dispi", DISPI_REGISTERS, 0, 0xffff);
-    if (indices.length !== 5 || dacAt.length !== 3 || dacAt[1] > 2 || dispi.length !== DISPI_REGISTERS) {
-      from.fail("indices", "registers are missing");
-    }
+    const indices = from.intsOf("indices", 5, 0, 0xffff);
+    const dacAt = from.intsOf("dacAt", 3, 0, 0xff);
+    const dispi = from.intsOf("dispi", DISPI_REGISTERS, 0, 0xffff);
+    if (dacAt[1] > 2) from.fail("dacAt", "not one of three components");
     if (dispi[DISPI.memory] !== this.dispi[DISPI.memory]) from.fail("dispi", "another size of memory");
     if (dispi[DISPI.width] > DISPI_MAX.width || dispi[DISPI.height] > DISPI_MAX.height) from.fail("dispi", "too large");
     const data = from.bool("data");

@@ -136,9 +136,8 @@ export class Vioapic implements IoHandler, ApicBusListener, Device<VioapicV1> {
     if ((id & ~ID_MASK) !== 0) from.fail("id", "bits outside the field");
     const select = from.u8("select");
     const lines = from.int("lines", 0, 2 ** IOAPIC_PINS - 1);
-    const low = from.ints("low", IOAPIC_PINS, 0, RTE_LOW_WRITABLE | RTE_REMOTE_IRR);
-    const high = from.ints("high", IOAPIC_PINS, 0, RTE_HIGH_WRITABLE);
-    if (low.length !== IOAPIC_PINS || high.length !== IOAPIC_PINS) from.fail("low", `not ${IOAPIC_PINS} entries`);
+    const low = from.intsOf("low", IOAPIC_PINS, 0, RTE_LOW_WRITABLE | RTE_REMOTE_IRR);
+    const high = from.intsOf("high", IOAPIC_PINS, 0, RTE_HIGH_WRITABLE);
     low.forEach((entry, n) => {
       const writable = isLevel(entry) ? RTE_LOW_WRITABLE | RTE_REMOTE_IRR : RTE_LOW_WRITABLE;
       if ((entry & ~writable) !== 0) from.fail(`low[${n}]`, `0x${entry.toString(16)} cannot be`);

@@ -1,5 +1,6 @@
 /** The NVMe controller as a PCI function: registers at BAR 0, MSI-X at BAR 4. */
 import type { BlockContentsV1, BlockSource } from "../block/block.ts";
+import { checkContents } from "../block/contents.ts";
 import type { MsixV1 } from "../io/msix.ts";
 import { NVME_REGISTERS, Nvme, type NvmeOptions, type NvmeStateV1 } from "../io/nvme/nvme.ts";
 import { NVME_DEVICE, NVME_VENDOR } from "../io/nvme/nvmeIdentify.ts";
@@ -64,8 +65,7 @@ export class PciNvme extends PciMsixFunction implements Device<PciNvmeV1> {
     const msix = this.msix.check(from.child("msix"));
     const nvme = this.#nvme.check(from.child("nvme"));
     const pci = this.checkConfig(state.pci);
-    if (this.#source.import && !state.contents) from.fail("contents", "is missing");
-    if (state.contents) this.#source.import?.(state.contents);
+    checkContents(from, state.contents, this.#source)();
     msix();
     this.applyConfig(pci);
     nvme();

@@ -346,10 +346,9 @@ export class PciVirtio extends PciMsixFunction implements Device<PciVirtioV1>, V
     const pci = this.checkConfig(state.pci);
     const isr = from.int("isr", 0, ISR_QUEUE | ISR_CONFIG);
     const generation = from.u8("generation");
-    const selects = from.ints("selects", 3, 0, 0xffff_ffff);
+    const selects = from.intsOf("selects", 3, 0, 0xffff_ffff);
     const configVector = from.int("configVector", 0, NO_VECTOR);
-    const vectors = from.ints("vectors", this.#vectors.length, 0, NO_VECTOR);
-    if (selects.length !== 3 || vectors.length !== this.#vectors.length) from.fail("vectors", "of another device");
+    const vectors = from.intsOf("vectors", this.#vectors.length, 0, NO_VECTOR);
     this.#work = [];
     msix();
     this.applyConfig(pci);

@@ -21,6 +21,7 @@ import { AdminCommands, type AdminV1 } from "./nvmeAdmin.ts";
 import { NvmCommands } from "./nvmeIo.ts";
 import { CompletionQueue, type CompletionQueueV1, SubmissionQueue, type SubmissionQueueV1 } from "./nvmeQueue.ts";
 import {
+  address,
   CC_CHOICES,
   CC_EN,
   CC_SHN,
@@ -201,10 +202,12 @@ export class Nvme implements IoHandler {
       this.#csts |= CSTS_CFS;
       return;
     }
-    const base = ([low, high]: readonly number[]): number => high * 2 ** 32 + low;
-    const cq = new CompletionQueue(0, base(this.#acq), Math.min(completion, MAX_ENTRIES), true, 0);
+    const cq = new CompletionQueue(0, address(this.#acq[0], this.#acq[1]), Math.min(completion, MAX_ENTRIES), true, 0);
     this.#completion.set(0, cq);
-    this.#submission.set(0, new SubmissionQueue(0, cq, base(this.#asq), Math.min(submission, MAX_ENTRIES)));
+    this.#submission.set(
+      0,
+      new SubmissionQueue(0, cq, address(this.#asq[0], this.#asq[1]), Math.min(submission, MAX_ENTRIES)),
+    );
     this.#csts |= CSTS_RDY;
   }
 
@@ -348,11 +351,7 @@ export class Nvme implements IoHandler {
     const cc = from.int("cc", 0, CC_WRITABLE);
     const csts = from.int("csts", 0, 0xf);
     const aqa = from.int("aqa", 0, AQA_WRITABLE);
-    const [asq, acq] = ["asq", "acq"].map((name) => {
-      const words = from.ints(name, 2, 0, 0xffff_ffff);
-      if (words.length !== 2) from.fail(name, "not two double words");
-      return words;
-    });
+    const [asq, acq] = ["asq", "acq"].map((name) => from.intsOf(name, 2, 0, 0xffff_ffff));
     const items = (name: string): SnapshotFields[] =>
       from.array(name, 0, MAX_IO_QUEUES + 1).map((_, n) => from.item(name, n));
     const completion = new Map(

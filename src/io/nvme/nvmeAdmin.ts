@@ -5,12 +5,13 @@
  * invalid opcodes, and Identify says so. No event ever happens: temperature and media stay as they are.
  */
 import type { GuestMemory } from "../../shared/device.ts";
+import { scatter } from "../pieces.ts";
 import type { SnapshotFields } from "../snapshotFields.ts";
 import { firmwareLog, identifyController, identifyDescriptors, identifyNamespace, smartLog } from "./nvmeIdentify.ts";
 import type { NvmCommands } from "./nvmeIo.ts";
 import { CompletionQueue, SubmissionQueue } from "./nvmeQueue.ts";
 import { ADMIN, type Command, FEATURE, MAX_ENTRIES, MAX_EVENTS, MAX_IO_QUEUES, PAGE, STATUS } from "./nvmeRegs.ts";
-import { prpPieces, scatter } from "./prp.ts";
+import { prpPieces } from "./prp.ts";
 
 const NAMESPACE = 1;
 /** Bits 10:8 of Get Features: which value is wanted. */
@@ -243,8 +244,7 @@ export class AdminCommands {
   /** @throws SnapshotError */
   check(from: SnapshotFields): () => void {
     const ids = Object.keys(DEFAULTS).map(Number);
-    const values = from.ints("features", ids.length, 0, 0xffff_ffff);
-    if (values.length !== ids.length) from.fail("features", `${values.length} values`);
+    const values = from.intsOf("features", ids.length, 0, 0xffff_ffff);
     const events = from.ints("events", MAX_EVENTS, 0, 0xffff);
     return () => {
       this.#features = Object.fromEntries(ids.map((id, n) => [id, values[n]]));

@@ -4,8 +4,9 @@
  */
 import { type BlockSource, whenDone } from "../../block/block.ts";
 import type { GuestMemory, Log } from "../../shared/device.ts";
+import { gather, scatter } from "../pieces.ts";
 import { type Command, MAX_TRANSFER, NVM, SECTOR, STATUS } from "./nvmeRegs.ts";
-import { gather, prpPieces, scatter } from "./prp.ts";
+import { prpPieces } from "./prp.ts";
 
 const NAMESPACE = 1;
 const EVERY_NAMESPACE = 0xffff_ffff;

@@ -3,12 +3,8 @@
  * the second, or, when there are more, a list of them whose last entry goes on to another list.
  */
 import type { GuestMemory } from "../../shared/device.ts";
+import type { Piece } from "../pieces.ts";
 import { address, PAGE } from "./nvmeRegs.ts";
-
-export interface Piece {
-  readonly gpa: number;
-  readonly length: number;
-}
 
 const ENTRY = 8;
 
@@ -43,35 +39,4 @@ export function prpPieces(memory: GuestMemory, prp1: number, prp2: number, lengt
     }
   }
   return pieces;
-}
-
-/** Joins what lies next to each other, reads it and gives it in one piece. */
-export function gather(memory: GuestMemory, pieces: readonly Piece[], into: Uint8Array): void {
-  let at = 0;
-  for (const { gpa, length } of joined(pieces)) {
-    memory.read(gpa, into.subarray(at, at + length));
-    at += length;
-  }
-}
-
-/** Writes `from` along the pieces; what there is no room for is left out. */
-export function scatter(memory: GuestMemory, pieces: readonly Piece[], from: Uint8Array): void {
-  let at = 0;
-  for (const { gpa, length } of joined(pieces)) {
-    memory.write(gpa, from.subarray(at, at + length));
-    at += length;
-  }
-}
-
-function* joined(pieces: readonly Piece[]): Generator<Piece> {
-  let current: Piece | undefined;
-  for (const piece of pieces) {
-    if (current && current.gpa + current.length === piece.gpa) {
-      current = { gpa: current.gpa, length: current.length + piece.length };
-      continue;
-    }
-    if (current) yield current;
-    current = piece;
-  }
-  if (current) yield current;
 }

@@ -113,8 +113,8 @@ export class PackedQueue implements Virtqueue {
 
   check(from: SnapshotFields): () => void {
     const { size } = this.#place;
-    const positions = from.ints("positions", 2, 0, 0xffff);
-    if (positions.length !== 2 || positions.some((p) => (p & ~WRAP) >= size)) from.fail("positions", "not in the ring");
+    const positions = from.intsOf("positions", 2, 0, 0xffff);
+    if (positions.some((p) => (p & ~WRAP) >= size)) from.fail("positions", "not in the ring");
     const since = from.int("signalled", 0, 0xffff);
     return () => {
       [this.#taken, this.#used] = positions.map((p) => p & ~WRAP);

@@ -90,8 +90,7 @@ export class SplitQueue implements Virtqueue {
   }
 
   check(from: SnapshotFields): () => void {
-    const positions = from.ints("positions", 2, 0, 0xffff);
-    if (positions.length !== 2) from.fail("positions", "not two");
+    const positions = from.intsOf("positions", 2, 0, 0xffff);
     const signalled = from.int("signalled", 0, 0xffff);
     return () => {
       [this.#taken, this.#used] = positions;

@@ -7,8 +7,10 @@
  * Not there: secure erase, zones, lifetime.
  */
 import { type BlockContentsV1, type BlockSource, whenDone } from "../../block/block.ts";
+import { checkContents } from "../../block/contents.ts";
+import { byteLength, scatter } from "../pieces.ts";
 import type { SnapshotFields } from "../snapshotFields.ts";
-import { byteLength, readable, VirtioDevice, type VirtioOptions, writeTo } from "./virtioDevice.ts";
+import { readable, VirtioDevice, type VirtioOptions } from "./virtioDevice.ts";
 import type { Chain } from "./virtqueue.ts";
 
 export const SECTOR = 512;
@@ -116,8 +118,8 @@ export class VirtioBlk extends VirtioDevice {
     const done = (status: number, data?: Uint8Array): void => {
       if (epoch !== this.epoch) return;
       this.#inFlight--;
-      const written = data ? writeTo(this.memory, chain, 0, data) : 0;
-      writeTo(this.memory, chain, room - 1, Uint8Array.of(status));
+      const written = data ? scatter(this.memory, chain.writable, data) : 0;
+      scatter(this.memory, chain.writable, Uint8Array.of(status), room - 1);
       // What lies between is not written: only the first bytes count, and the status's when all are.
       this.push(n, chain, written === room - 1 ? room : written);
       if (late) this.signal(n);
@@ -188,10 +190,9 @@ export class VirtioBlk extends VirtioDevice {
 
   protected override checkDevice(from: SnapshotFields): () => void {
     const writeback = from.bool("writeback");
-    const contents = from.optional("contents") as BlockContentsV1 | undefined;
-    if (this.#source.import && !contents) from.fail("contents", "is missing");
+    const contents = checkContents(from, from.optional("contents") as BlockContentsV1 | undefined, this.#source);
     return () => {
-      if (contents) this.#source.import?.(contents);
+      contents();
       this.config.setUint8(WRITEBACK, Number(writeback));
     };
   }

@@ -5,8 +5,10 @@
  *
  * Not there: more ports, emergency writes.
  */
+import { joinBytes } from "../../shared/bytes.ts";
+import { scatter } from "../pieces.ts";
 import type { SnapshotFields } from "../snapshotFields.ts";
-import { byteLength, readable, VirtioDevice, type VirtioOptions, writeTo } from "./virtioDevice.ts";
+import { readable, VirtioDevice, type VirtioOptions } from "./virtioDevice.ts";
 
 const QUEUE_SIZE = 128;
 const FEATURE_SIZE = 1n;
@@ -46,10 +48,7 @@ export class VirtioConsole extends VirtioDevice {
   /** Bytes for the guest; how many were taken, for there is a bound to what waits for it. */
   input(bytes: Uint8Array): number {
     const taken = Math.min(bytes.length, MAX_WAITING - this.#waiting.length);
-    const waiting = new Uint8Array(this.#waiting.length + taken);
-    waiting.set(this.#waiting);
-    waiting.set(bytes.subarray(0, taken), this.#waiting.length);
-    this.#waiting = waiting;
+    this.#waiting = joinBytes([this.#waiting, bytes.subarray(0, taken)]);
     this.notify(TO_DRIVER);
     return taken;
   }
@@ -71,7 +70,7 @@ export class VirtioConsole extends VirtioDevice {
       });
     } else if (this.#waiting.length) {
       this.drain(n, (chain) => {
-        const taken = writeTo(this.memory, chain, 0, this.#waiting.subarray(0, byteLength(chain.writable)));
+        const taken = scatter(this.memory, chain.writable, this.#waiting);
         this.#waiting = this.#waiting.slice(taken);
         this.push(n, chain, taken);
         return this.#waiting.length > 0;

@@ -4,6 +4,7 @@
  */
 import type { GuestMemory, Log, Width } from "../../shared/device.ts";
 import { allOnes } from "../byteAccess.ts";
+import { byteLength, gather } from "../pieces.ts";
 import type { SnapshotFields } from "../snapshotFields.ts";
 import { PackedQueue } from "./packedQueue.ts";
 import { SplitQueue } from "./splitQueue.ts";
@@ -314,8 +315,8 @@ export abstract class VirtioDevice {
     const queues = from.children("queues", this.queues.length).map((fields, n) => {
       const size = fields.int("size", 1, Math.min(MAX_QUEUE, this.#sizes[n]));
       const enabled = fields.bool("enabled");
-      const areas = fields.ints("areas", 6, 0, 0xffff_ffff);
-      if (areas.length !== 6 || areas.some((_, i) => i % 2 && areas[i] * 2 ** 32 > MAX_GPA)) {
+      const areas = fields.intsOf("areas", 6, 0, 0xffff_ffff);
+      if (areas.some((_, i) => i % 2 && areas[i] * 2 ** 32 > MAX_GPA)) {
         fields.fail("areas", "not three addresses");
       }
       const [d0, d1, a0, a1, u0, u1] = areas;
@@ -371,37 +372,9 @@ export abstract class VirtioDevice {
   }
 }
 
-/** Reads a chain's readable bytes, or its writable room, as one run; `most` bounds what is read. */
+/** A chain's readable bytes, the first `most` of them. */
 export function readable(memory: GuestMemory, chain: Chain, most: number): Uint8Array {
-  const total = Math.min(most, byteLength(chain.readable));
-  const bytes = new Uint8Array(total);
-  let at = 0;
-  for (const { gpa, length } of chain.readable) {
-    if (at >= total) break;
-    const n = Math.min(length, total - at);
-    memory.read(gpa, bytes.subarray(at, at + n));
-    at += n;
-  }
+  const bytes = new Uint8Array(Math.min(most, byteLength(chain.readable)));
+  gather(memory, chain.readable, bytes);
   return bytes;
 }
-
-/** Writes `from` into the chain's writable room from `offset` on; how many bytes found room. */
-export function writeTo(memory: GuestMemory, chain: Chain, offset: number, from: Uint8Array): number {
-  let at = 0;
-  let skip = offset;
-  for (const { gpa, length } of chain.writable) {
-    if (skip >= length) {
-      skip -= length;
-      continue;
-    }
-    const n = Math.min(length - skip, from.length - at);
-    memory.write(gpa + skip, from.subarray(at, at + n));
-    at += n;
-    skip = 0;
-    if (at === from.length) break;
-  }
-  return at;
-}
-
-export const byteLength = (pieces: readonly { readonly length: number }[]): number =>
-  pieces.reduce((sum, { length }) => sum + length, 0);

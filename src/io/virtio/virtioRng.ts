@@ -1,5 +1,6 @@
 /** virtio-rng, an entropy device (Virtual I/O Device Version 1.2, 5.4): fills what the driver gives it. */
-import { byteLength, VirtioDevice, type VirtioOptions, writeTo } from "./virtioDevice.ts";
+import { byteLength, scatter } from "../pieces.ts";
+import { VirtioDevice, type VirtioOptions } from "./virtioDevice.ts";
 
 const QUEUE_SIZE = 64;
 /** Bytes of one buffer at most: a driver that wants more asks again. */
@@ -23,7 +24,7 @@ export class VirtioRng extends VirtioDevice {
     this.drain(n, (chain) => {
       const bytes = new Uint8Array(Math.min(byteLength(chain.writable), MAX_BYTES));
       this.#fill(bytes);
-      this.push(n, chain, writeTo(this.memory, chain, 0, bytes));
+      this.push(n, chain, scatter(this.memory, chain.writable, bytes));
       return true;
     });
     this.signal(n);

@@ -3,6 +3,7 @@
  * available, and that a device gives back.
  */
 import type { GuestMemory } from "../../shared/device.ts";
+import type { Piece } from "../pieces.ts";
 import type { SnapshotFields } from "../snapshotFields.ts";
 
 /** Flags of a descriptor, in both layouts. */
@@ -12,12 +13,6 @@ export const DESC_INDIRECT = 4;
 export const DESC_SIZE = 16;
 /** Entries of a queue at most, and of an indirect table. */
 export const MAX_QUEUE = 1024;
-
-/** A run of guest memory. */
-export interface Piece {
-  readonly gpa: number;
-  readonly length: number;
-}
 
 /** A buffer: what the device may read, then what it may write. */
 export interface Chain {
