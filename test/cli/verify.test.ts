@@ -2,18 +2,17 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { buildCore } from "../../scripts/build-core.mjs";
 import { parsePattern } from "../../src/cli/options.ts";
 import { type VerifyOptions, verify, verifyBundle } from "../../src/cli/verify/verify.ts";
 import { assemble } from "../../src/isa/assemble.ts";
 import { RegionCompiler } from "../../src/vcpu/jit.ts";
+import { coreBytes } from "../core.ts";
 import { built, Scratch, tabhyve } from "./command.ts";
 
 const scratch = new Scratch();
 let core: Uint8Array;
 beforeAll(async () => {
-  if (!process.env.TABHYVE_CORE) await buildCore();
-  core = readFileSync(process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm"));
+  core = await coreBytes();
   await built();
 }, 300_000);
 afterAll(() => scratch.remove());

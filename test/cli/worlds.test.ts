@@ -1,17 +1,12 @@
 /** `fuzz --kind worlds`: both engines agree, much of what runs is compiled, and a mistake in compiled code is found. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { buildCore } from "../../scripts/build-core.mjs";
 import { WorldFuzzer } from "../../src/cli/fuzz/world/fuzz.ts";
 import { RegionCompiler } from "../../src/vcpu/jit.ts";
+import { coreModule } from "../core.ts";
 
 let core: WebAssembly.Module;
 beforeAll(async () => {
-  if (!process.env.TABHYVE_CORE) await buildCore();
-  core = new WebAssembly.Module(
-    readFileSync(process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm")),
-  );
+  core = await coreModule();
 }, 300_000);
 
 const MODES = [64, 32, 16] as const;

@@ -1,19 +1,15 @@
 /** The embedded guest in the machine: what it finds there, its prompt, its exceptions and its ways to end. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { buildCore } from "../../scripts/build-core.mjs";
 import { embeddedGuest } from "../../src/machine/embedded/index.ts";
 import { Machine, type StopReason } from "../../src/machine/machine.ts";
+import { coreBytes } from "../core.ts";
 
-const corePath = process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm");
 const PROMPT = "tabhyve> ";
 const MIB = 1 << 20;
 
 let core: Uint8Array;
 beforeAll(async () => {
-  if (!process.env.TABHYVE_CORE) await buildCore();
-  core = new Uint8Array(readFileSync(corePath));
+  core = await coreBytes();
 }, 300_000);
 
 const sessions: Session[] = [];

@@ -2,20 +2,18 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { buildCore } from "../../scripts/build-core.mjs";
 import { MemoryBlocks } from "../../src/block/memory.ts";
 import type { Picture } from "../../src/display/display.ts";
 import { assemble } from "../../src/isa/assemble.ts";
 import { Machine } from "../../src/machine/machine.ts";
 import type { PcParts } from "../../src/machine/pcParts.ts";
+import { coreBytes } from "../core.ts";
 
-const corePath = process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm");
 let core: Uint8Array;
 let bios: Uint8Array;
 
 beforeAll(async () => {
-  if (!process.env.TABHYVE_CORE) await buildCore();
-  core = new Uint8Array(readFileSync(corePath));
+  core = await coreBytes();
   const source = readFileSync(join(import.meta.dirname, "data/pc.asm"), "utf8");
   bios = assemble(source, { name: "pc.asm" }).bytes;
 }, 300_000);

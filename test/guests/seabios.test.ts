@@ -8,9 +8,9 @@ import { VGA_ROM } from "../../src/machine/firmwareTables.ts";
 import { Machine } from "../../src/machine/machine.ts";
 import type { Drives } from "../../src/machine/pcParts.ts";
 import { built, Scratch, tabhyve } from "../cli/command.ts";
+import { corePath } from "../core.ts";
 
 const root = join(import.meta.dirname, "../..");
-const corePath = process.env.TABHYVE_CORE ?? join(root, "dist/core/core.wasm");
 const firmware = ["bios-256k.bin", "vgabios-stdvga.bin"].map((name) => join(root, "guests", name));
 const there = firmware.every((path) => existsSync(path));
 if (!there) process.stderr.write("\n*** NOT TESTED: SeaBIOS is not in guests/. Prepare it: npm run guests -- pc\n\n");

@@ -1,20 +1,15 @@
 /** Counters in compiled code: they say what has run, and code without them is what it was. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { buildCore } from "../../scripts/build-core.mjs";
 import { profile } from "../../src/debug/profile.ts";
 import { assemble } from "../../src/isa/assemble.ts";
 import { RUN } from "../../src/shared/exit.ts";
 import { VCPU } from "../../src/shared/layout.ts";
+import { coreModule } from "../core.ts";
 import { CODE, DATA, TestMachine } from "./machine.ts";
 
 let core: WebAssembly.Module;
 beforeAll(async () => {
-  if (!process.env.TABHYVE_CORE) await buildCore();
-  core = new WebAssembly.Module(
-    readFileSync(process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm")),
-  );
+  core = await coreModule();
 }, 300_000);
 
 /** 500 rounds of 6 instructions, of which LAHF and FLD1 and FSTP are calls. */

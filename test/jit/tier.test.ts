@@ -1,20 +1,15 @@
 /** When code is compiled, what is let go of, and that nobody sees the difference. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { buildCore } from "../../scripts/build-core.mjs";
 import { assemble } from "../../src/isa/assemble.ts";
 import { RUN } from "../../src/shared/exit.ts";
 import { STATS, VCPU } from "../../src/shared/layout.ts";
+import { coreModule } from "../core.ts";
 import { CODE, HANDLERS, STACK, TestMachine } from "./machine.ts";
 
 let core: WebAssembly.Module;
 
 beforeAll(async () => {
-  if (!process.env.TABHYVE_CORE) await buildCore();
-  core = new WebAssembly.Module(
-    readFileSync(process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm")),
-  );
+  core = await coreModule();
 }, 300_000);
 
 function load(m: TestMachine, source: string): void {

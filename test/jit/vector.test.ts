@@ -2,13 +2,11 @@
  * What regions do for a handler (src/isa/jitVectors.ts) and the handler itself, on the same operands: registers, flags, MXCSR
  * and memory must agree, and so must faults.
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import { buildCore } from "../../scripts/build-core.mjs";
 import { JIT_VECTORS } from "../../src/isa/jitVectors.ts";
 import { ROWS } from "../../src/isa/table/index.ts";
 import { VCPU } from "../../src/shared/layout.ts";
+import { coreModule } from "../core.ts";
 import { samples } from "../isa/samples.ts";
 import { CODE, HANDLERS, STACK, TestMachine } from "./machine.ts";
 import { Random } from "./program.ts";
@@ -17,9 +15,7 @@ let interp: TestMachine;
 let jit: TestMachine;
 
 beforeAll(async () => {
-  if (!process.env.TABHYVE_CORE) await buildCore();
-  const path = process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm");
-  const core = new WebAssembly.Module(readFileSync(path));
+  const core = await coreModule();
   [interp, jit] = [new TestMachine(core), new TestMachine(core)];
   for (const m of [interp, jit]) {
     m.view.set64(VCPU.cr4, m.view.get64(VCPU.cr4) | (1n << 18n));

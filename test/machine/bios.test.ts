@@ -1,17 +1,13 @@
 /** Firmware: a ROM at the reset vector and below 1 MiB. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { buildCore } from "../../scripts/build-core.mjs";
 import { assemble } from "../../src/isa/assemble.ts";
 import { LoaderError } from "../../src/machine/loader/types.ts";
 import { Machine } from "../../src/machine/machine.ts";
+import { coreBytes } from "../core.ts";
 
-const corePath = process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm");
 let core: Uint8Array;
 beforeAll(async () => {
-  if (!process.env.TABHYVE_CORE) await buildCore();
-  core = new Uint8Array(readFileSync(corePath));
+  core = await coreBytes();
 }, 300_000);
 
 const SIZE = 0x2_0000;

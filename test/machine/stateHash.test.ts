@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MemoryBlocks } from "../../src/block/memory.ts";
 import { Machine } from "../../src/machine/machine.ts";
 import { stateHash } from "../../src/machine/stateHash.ts";
-import { cleanUp, corePath, prepare } from "../vcpu/threads.ts";
+import { corePath } from "../core.ts";
+import { cleanUp, prepare } from "../vcpu/threads.ts";
 
 beforeAll(prepare, 300_000);
 afterAll(cleanUp);

@@ -2,25 +2,21 @@
  * assembly/mem/inflate.ts against zlib: everything that zlib makes, and streams that are damaged, of which it accepts
  * what zlib accepts and leaves everything but its own buffers alone.
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import { beforeAll, describe, expect, it } from "vitest";
-import { buildCore } from "../../scripts/build-core.mjs";
 import { CONTROL_BASE, INFLATE } from "../../src/shared/layout.ts";
 import { type CoreExports, instantiateCore, unshared } from "../../src/vcpu/core.ts";
 import { MachineMemory } from "../../src/vmm/memory.ts";
+import { coreBytes } from "../core.ts";
 import { random } from "../vcpu/interleave.ts";
 
-const corePath = process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm");
 const SIZE = 65536;
 let core: CoreExports;
 let bytes: Uint8Array;
 
 beforeAll(async () => {
-  if (!process.env.TABHYVE_CORE) await buildCore();
   const memory = new MachineMemory({ regions: [{ gpa: 0, length: 0x20_0000 }], vcpus: 1, shared: false });
-  const module = new WebAssembly.Module(unshared(readFileSync(corePath)) as BufferSource);
+  const module = new WebAssembly.Module(unshared(await coreBytes()) as BufferSource);
   core = instantiateCore(module, memory.memory, () => 0);
   bytes = memory.bytes;
 }, 300_000);

@@ -10,9 +10,9 @@ import { Machine } from "../../src/machine/machine.ts";
 import { SnapshotError } from "../../src/shared/device.ts";
 import { VCPU } from "../../src/shared/layout.ts";
 import { pack, SCHEMA, unpack } from "../../src/snapshot/container.ts";
+import { corePath } from "../core.ts";
 import { cleanUp, prepare, spawn, until } from "../vcpu/threads.ts";
 
-const corePath = process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm");
 const PROMPT = "tabhyve> ";
 let core: Uint8Array;
 

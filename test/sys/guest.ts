@@ -2,9 +2,7 @@
  * Small guests for tests of the core: assembled source at 1000h, started in real mode with flat memory below it. What
  * the guest writes with `out` is the result; HLT with interrupts off ends it.
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { buildCore } from "../../scripts/build-core.mjs";
+
 import { assemble } from "../../src/isa/assemble.ts";
 import { cpuToggles } from "../../src/isa/cpuModel.ts";
 import { resetVcpu } from "../../src/machine/cpuReset.ts";
@@ -13,6 +11,7 @@ import { CONTROL, VCPU } from "../../src/shared/layout.ts";
 import { type CoreExports, instantiateCore } from "../../src/vcpu/core.ts";
 import { type StructView, setSegment, vcpuBase, vcpuView } from "../../src/vcpu/view.ts";
 import { MachineMemory } from "../../src/vmm/memory.ts";
+import { coreModule } from "../core.ts";
 
 export const ORIGIN = 0x1000;
 
@@ -40,13 +39,11 @@ export interface GuestOptions {
   random?: () => bigint;
 }
 
-const path = process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm");
 let module: WebAssembly.Module | undefined;
 
 /** Compiles the core, once. */
 export async function loadCore(): Promise<void> {
-  if (!process.env.TABHYVE_CORE) await buildCore();
-  module = new WebAssembly.Module(readFileSync(path));
+  module = await coreModule();
 }
 
 /** Memory for guests that run one after the other in it. */

@@ -5,8 +5,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { assemble } from "../../src/isa/assemble.ts";
 import { Machine } from "../../src/machine/machine.ts";
 import { hostOrder } from "../../src/vcpu/hostOrder.ts";
+import { corePath } from "../core.ts";
 import { DATA, DONE, smpGuest } from "./smpGuest.ts";
-import { cleanUp, corePath, prepare, read32, until } from "./threads.ts";
+import { cleanUp, prepare, read32, until } from "./threads.ts";
 
 beforeAll(prepare, 300_000);
 afterAll(cleanUp);

@@ -1,23 +1,23 @@
 /** Machines with real vCPU threads, and small 32-bit guests for them. */
+
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 import { build } from "vite";
-import { buildCore } from "../../scripts/build-core.mjs";
 import { assemble } from "../../src/isa/assemble.ts";
 import { Machine, type MachineConfig } from "../../src/machine/machine.ts";
 import type { WorkerThread } from "../../src/vcpu/threaded.ts";
+import { corePath, prepareCore } from "../core.ts";
 
 const root = join(import.meta.dirname, "../..");
-export const corePath = process.env.TABHYVE_CORE ?? join(root, "dist/core/core.wasm");
 /** Where the bundle of the worker goes. */
 const folder = mkdtempSync(join(tmpdir(), "tabhyve-threads-"));
 
 /** Compiles the core and bundles the worker, once. */
 export async function prepare(): Promise<void> {
-  if (!process.env.TABHYVE_CORE) await buildCore();
+  await prepareCore();
   await build({
     root,
     configFile: false,
