@@ -28,6 +28,7 @@ import { postInit, postSipi } from "../vcpu/startup.ts";
 import { ThreadedEngine, type WorkerThread } from "../vcpu/threaded.ts";
 import { getSegment, type StructView, vcpuView } from "../vcpu/view.ts";
 import { VirtualClock } from "../vcpu/virtualClock.ts";
+import { GuestClock } from "../vmm/clock.ts";
 import { codeWidth } from "../vmm/cpuMode.ts";
 import { MachineMemory, type MemoryRegion } from "../vmm/memory.ts";
 import { MachineTimers } from "../vmm/timers.ts";
@@ -178,7 +179,7 @@ export class Machine implements DeviceSide {
   readonly #hostNow: () => number;
   readonly #clock: VirtualClock | undefined;
   readonly #gate: InputGate | undefined;
-  #pausedAt: number | undefined;
+  readonly #time: GuestClock;
   #serialOut: number[] = [];
   #serialIn: Uint8Array[] = [];
   #stopping: StopReason | undefined;
@@ -221,8 +222,7 @@ export class Machine implements DeviceSide {
       this.#gate = new InputGate(config.deterministic, this.#clock, (bytes) => this.#takeInput(bytes));
     }
     this.#hostNow = this.#clock?.now ?? (() => performance.now());
-    this.#pausedAt = this.#hostNow();
-    this.memory.control.set(CONTROL.timeBase, this.#pausedAt);
+    this.#time = new GuestClock(this.#hostNow, this.memory.control, true);
     this.#timers = new MachineTimers(() => this.now());
     const log = new DebugLog(config.log);
     const { engine = "interp" } = config;
@@ -413,15 +413,8 @@ export class Machine implements DeviceSide {
       const running = this.#state === "running";
       try {
         if (this.board.pc) this.board.pc.restoring = true;
-        const { serialInput, scrollback, pages } = importMachine(
-          this.#parts(),
-          this.#savedConfig(),
-          snapshot,
-          (now) => {
-            const host = this.#pausedAt as number;
-            // Half a nanosecond more, so that rounding gives this one again.
-            this.memory.control.set(CONTROL.timeBase, host - (Number(now) + 0.5) / 1e6);
-          },
+        const { serialInput, scrollback, pages } = importMachine(this.#parts(), this.#savedConfig(), snapshot, (now) =>
+          this.#time.set(now),
         );
         this.#stopping = undefined;
         this.#serialIn = serialInput.length ? [serialInput] : [];
@@ -570,8 +563,7 @@ export class Machine implements DeviceSide {
   // DeviceSide
 
   now(): bigint {
-    const host = this.#pausedAt ?? this.#hostNow();
-    return BigInt(Math.max(0, Math.floor((host - this.memory.control.get(CONTROL.timeBase)) * 1e6)));
+    return this.#time.now();
   }
 
   /** @internal */
@@ -647,11 +639,7 @@ export class Machine implements DeviceSide {
 
   /** Lets the vCPUs run; guest time goes on from where it stood. */
   #go(): void {
-    if (this.#pausedAt !== undefined) {
-      const control = this.memory.control;
-      control.set(CONTROL.timeBase, control.get(CONTROL.timeBase) + this.#hostNow() - this.#pausedAt);
-      this.#pausedAt = undefined;
-    }
+    this.#time.go();
     this.#engine.deadlineChanged(this.#timers.next);
     this.#engine.start();
   }
@@ -660,7 +648,7 @@ export class Machine implements DeviceSide {
     await this.#engine.stop();
     // A drive's answer may be on its way; it comes by an event of the host.
     while (this.board.busy) await new Promise((resolve) => setTimeout(resolve, 1));
-    this.#pausedAt ??= this.#hostNow();
+    if (!this.#time.stopped) this.#time.stop();
     this.drain();
   }
 

@@ -1,4 +1,4 @@
-/** A vm's time: the host's, from creation on, without the pauses. */
+/** A guest's time: the host's, from creation on, without the pauses. */
 import { CONTROL } from "../shared/layout.ts";
 import type { StructView } from "../vcpu/view.ts";
 
@@ -8,10 +8,13 @@ export class GuestClock {
   /** Host time at which it was stopped. */
   #stoppedAt: number | undefined;
 
-  constructor(hostNow: () => number, control: StructView) {
+  /** @param stopped it stands at 0 until it is told to go */
+  constructor(hostNow: () => number, control: StructView, stopped = false) {
     this.#hostNow = hostNow;
     this.#control = control;
-    control.set(CONTROL.timeBase, hostNow());
+    const now = hostNow();
+    control.set(CONTROL.timeBase, now);
+    if (stopped) this.#stoppedAt = now;
   }
 
   get stopped(): boolean {
