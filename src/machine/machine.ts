@@ -7,25 +7,22 @@
  *                              off | failed | (reset: boots again)
  */
 import type { BlockSource } from "../block/block.ts";
-import { DebugLog, type LogSink } from "../debug/log.ts";
+import { DebugLog } from "../debug/log.ts";
 import { type Profile, profile } from "../debug/profile.ts";
 import { VGA_MEMORY_SIZE } from "../io/vgaMemory.ts";
-import { cpuToggles, hasFeature } from "../isa/cpuModel.ts";
-import { DEFAULT } from "../isa/features.ts";
+import { cpuToggles } from "../isa/cpuModel.ts";
 import { EXIT } from "../shared/exit.ts";
 import { ATTENTION, CONTROL, STATS, VCPU } from "../shared/layout.ts";
 import { pack, type Snapshot, unpack } from "../snapshot/container.ts";
 import { PageCopy, packMemory } from "../snapshot/ram.ts";
 import { requestStop } from "../vcpu/attention.ts";
-import { type CoreExports, instantiateCore, unshared } from "../vcpu/core.ts";
+import type { CoreExports } from "../vcpu/core.ts";
 import type { DeviceSide, Engine } from "../vcpu/engine.ts";
-import { type HostOrder, hostOrder } from "../vcpu/hostOrder.ts";
-import { InlineEngine } from "../vcpu/inline.ts";
-import { type EngineKind, HEAT, type RegionCompiler } from "../vcpu/jit.ts";
+import { hostOrder } from "../vcpu/hostOrder.ts";
+import { HEAT } from "../vcpu/jit.ts";
 import { PageLoader } from "../vcpu/pages.ts";
 import { drainRing, RING_EOI, RING_FERR, RING_PORT } from "../vcpu/ring.ts";
 import { postInit, postSipi } from "../vcpu/startup.ts";
-import { ThreadedEngine, type WorkerThread } from "../vcpu/threaded.ts";
 import { getSegment, type StructView, vcpuView } from "../vcpu/view.ts";
 import { VirtualClock } from "../vcpu/virtualClock.ts";
 import { GuestClock } from "../vmm/clock.ts";
@@ -33,127 +30,29 @@ import { codeWidth } from "../vmm/cpuMode.ts";
 import { MachineMemory, type MemoryRegion } from "../vmm/memory.ts";
 import { MachineTimers } from "../vmm/timers.ts";
 import { checkTopology, oneSocket } from "../vmm/topology.ts";
-import { acpiOf, acpiTables } from "./acpi.ts";
 import { Board } from "./board.ts";
-import { applyCpuState, CPU_SIGNATURE, resetVcpu, setFirmwareMtrrs } from "./cpuReset.ts";
-import {
-  type DeterministicConfig,
-  InputGate,
-  repeatableBytes,
-  repeatableRandom,
-  WALL_CLOCK_SECONDS,
-} from "./determinism.ts";
+import { boot } from "./boot.ts";
+import { CPU_SIGNATURE, resetVcpu } from "./cpuReset.ts";
+import { InputGate, repeatableBytes, WALL_CLOCK_SECONDS } from "./determinism.ts";
 import { serveExit } from "./exits.ts";
-import { BIOS_PORT_WRITES, placeBiosData } from "./loader/bios.ts";
-import { loadKernel } from "./loader/load.ts";
-import { placeRom, ROM_REGION } from "./loader/rom.ts";
+import { ROM_REGION } from "./loader/rom.ts";
 import type { LoadedKernel } from "./loader/types.ts";
-import { COM_PORTS, HIGH_RAM_BASE, PCI_HOLE_BASE, VGA_BASE, VGA_END } from "./memoryMap.ts";
-import { mpTables } from "./mpTable.ts";
-import type { Cards } from "./pciCards.ts";
-import type { Drives } from "./pcParts.ts";
-import { Scrollback } from "./scrollback.ts";
+import type { MachineConfig, MachineState, MachineStats, StopReason } from "./machineConfig.ts";
+import { makeEngine } from "./makeEngine.ts";
+import { HIGH_RAM_BASE, PCI_HOLE_BASE, VGA_BASE, VGA_END } from "./memoryMap.ts";
+import { SerialLine } from "./serialLine.ts";
 import { exportMachine, importMachine, type SavedConfig, type SavedParts, topologyText } from "./snapshot.ts";
 import { triggerYield } from "./yield.ts";
 
-/** Where a machine is in its life. */
-export type MachineState = "ready" | "running" | "paused" | "off" | "failed";
-
-/** Why a machine is not running any more. */
-export type StopReason =
-  | { readonly kind: "power-off" }
-  | { readonly kind: "reset" }
-  | { readonly kind: "debug-exit"; readonly status: number }
-  | { readonly kind: "triple-fault"; readonly where: Record<string, string> }
-  | { readonly kind: "engine-error"; readonly message: string };
-
-/** What a machine is made of. */
-export interface MachineConfig {
-  /** The compiled core (dist/core/core.wasm). */
-  readonly core: Uint8Array;
-  /** What to boot: a kernel, or firmware, which starts at the reset vector. */
-  readonly kernel?: Uint8Array;
-  readonly bios?: Uint8Array;
-  /** Media of a machine that boots by firmware. */
-  readonly drives?: Drives;
-  /** Cards in PCI slots: disks on NVMe and virtio, entropy, a console. */
-  readonly cards?: Cards;
-  /** What firmware finds under these names in fw_cfg: option ROMs ("pci1234,1111.rom" for the VGA), settings. */
-  readonly firmwareFiles?: Readonly<Record<string, Uint8Array>>;
-  readonly kernelName?: string;
-  readonly initrd?: Uint8Array;
-  readonly append?: string;
-  /** Guest RAM in bytes, a multiple of 4 KiB. */
-  readonly memoryBytes: number;
-  readonly vcpus?: number;
-  /** How the vCPUs are spread (src/vmm/topology.ts); default: one socket with a core for each. */
-  readonly topology?: { readonly sockets: number; readonly cores: number; readonly threads: number };
-  /** CPU model and features, `MODEL[,+F,-F]…` (src/isa/cpuModel.ts); default: max. */
-  readonly cpu?: string;
-  readonly transport: "threaded" | "inline";
-  /** Default: interp. */
-  readonly engine?: EngineKind;
-  /** Executions of a block before it is compiled, of an engine that compiles; default: HEAT. */
-  readonly jitThreshold?: number;
-  /** Compiled code counts what it does, for `profile`; it is slower then. */
-  readonly profile?: boolean;
-  /** Makes what compiles regions for a vCPU; inline transport only. Default: one with JIT_LIMITS. */
-  readonly regions?: (memory: WebAssembly.Memory) => RegionCompiler;
-  /** Makes the workers of the threaded transport. */
-  readonly spawn?: () => WorkerThread;
-  /** The host's memory order; default: what hostOrder finds. */
-  readonly hostOrder?: HostOrder;
-  /** Cores of the host; default: what the browser says. */
-  readonly hostCores?: number;
-  /** Bytes from COM1, as they come. */
-  readonly serial: (bytes: Uint8Array) => void;
-  /** The PC speaker's tone has changed: Hz, 0 = silent. */
-  readonly tone?: (hz: number) => void;
-  /** Hears of every change of state. */
-  readonly onState?: (state: MachineState, reason?: StopReason) => void;
-  /** A guest that asks for a reset boots again (default), or stops with reason "reset". */
-  readonly restart?: boolean;
-  /** isa-debug-exit at 0xf4 and the testdev ports. */
-  readonly debugExit?: boolean;
-  /** The same input at the same instruction counts makes the same run; inline transport only (determinism.ts). */
-  readonly deterministic?: DeterministicConfig;
-  /** Seconds since 1970 for the RTC; default: now, or a fixed time in a deterministic machine. */
-  readonly wallClockSeconds?: number;
-  readonly log?: LogSink;
-}
-
-/** What a machine has counted, at any time. */
-export interface MachineStats {
-  readonly state: MachineState;
-  /** Instructions retired by all vCPUs since the last boot. */
-  readonly instructions: number;
-  /** Seconds vCPUs have spent executing (HLT and pauses not counted). */
-  readonly vcpuSeconds: number;
-  /** Exits to the device models, by name. */
-  readonly exits: Record<string, number>;
-  /** The core's own counters (STATS in src/shared/layout.ts). */
-  readonly counters: Record<string, number>;
-  /** Milliseconds that the guest has stood still for the last `save`; undefined: there was none. */
-  readonly standstillMs: number | undefined;
-}
+export type { MachineConfig, MachineState, MachineStats, StopReason } from "./machineConfig.ts";
 
 /** TSC and invariant clock: one tick a nanosecond, stated in CPUID 15h and 16h. */
 const TSC_HZ = 1_000_000_000;
-/** Feature word of CPUID leaf 1 EDX (src/isa/features.ts). */
-const WORD_1_EDX = 1;
-/** MAXPHYADDR of the modelled CPU (assembly/mem/walk.ts). */
-const PHYSICAL_BITS = 40;
-
 /** ACCESS_PROBE and ACCESS_QUIET of assembly/mem/walk.ts: nothing is set, no fault recorded. */
 const PROBE_QUIETLY = 512 | 1024;
 
 /** Between two chunks of a snapshot that are fetched without need. */
 const FETCH_MS = 5;
-
-function hostCores(): number {
-  const { navigator } = globalThis as { navigator?: { hardwareConcurrency?: number } };
-  return navigator?.hardwareConcurrency ?? 1;
-}
 
 /** A PC with a guest in it. */
 export class Machine implements DeviceSide {
@@ -180,10 +79,8 @@ export class Machine implements DeviceSide {
   readonly #clock: VirtualClock | undefined;
   readonly #gate: InputGate | undefined;
   readonly #time: GuestClock;
-  #serialOut: number[] = [];
-  #serialIn: Uint8Array[] = [];
+  readonly #line: SerialLine;
   #stopping: StopReason | undefined;
-  readonly #scrollback = new Scrollback();
   readonly #pages: PageLoader;
   /** Fetches what is absent, little by little. */
   #fetching: ReturnType<typeof setTimeout> | undefined;
@@ -219,8 +116,9 @@ export class Machine implements DeviceSide {
     this.#views = Array.from({ length: vcpus }, (_, id) => vcpuView(this.memory.memory.buffer, id));
     if (config.deterministic) {
       this.#clock = new VirtualClock(this.#views);
-      this.#gate = new InputGate(config.deterministic, this.#clock, (bytes) => this.#takeInput(bytes));
+      this.#gate = new InputGate(config.deterministic, this.#clock, (bytes) => this.#line.send(bytes));
     }
+    this.#line = new SerialLine((bytes) => this.board.com1.receive(bytes), config.serial);
     this.#hostNow = this.#clock?.now ?? (() => performance.now());
     this.#time = new GuestClock(this.#hostNow, this.memory.control, true);
     this.#timers = new MachineTimers(() => this.now());
@@ -242,8 +140,8 @@ export class Machine implements DeviceSide {
       ramSize: config.memoryBytes,
       wallClockSeconds:
         config.wallClockSeconds ?? (config.deterministic ? WALL_CLOCK_SECONDS : Math.floor(Date.now() / 1000)),
-      serial: (byte) => this.#serialOut.push(byte),
-      serialRoom: () => this.#feedSerial(),
+      serial: (byte) => this.#line.written(byte),
+      serialRoom: () => this.#line.feed(),
       debugPort: log.bytes("debugport"),
       onPowerOff: () => this.#stopFor({ kind: "power-off" }),
       onReset: () => this.#stopFor({ kind: "reset" }),
@@ -282,37 +180,15 @@ export class Machine implements DeviceSide {
     }
     const machine = new Machine(config);
     machine.#boot();
-    const { vcpus = 1 } = config;
-    const memory = machine.memory.memory;
-    const pages = machine.#pages;
-    const core = (module: WebAssembly.Module): CoreExports =>
-      instantiateCore(module, memory, () => performance.now(), undefined, undefined, pages);
-    if (machine.transport === "threaded") {
-      if (!config.spawn) throw new TypeError("the threaded transport needs spawn");
-      const module = await WebAssembly.compile(config.core as BufferSource);
-      machine.#core = core(module);
-      machine.#engine = await ThreadedEngine.create(
-        { module, memory, vcpus, cores: config.hostCores ?? hostCores(), spawn: config.spawn, yieldTo: triggerYield },
-        machine,
-      );
-    } else {
-      const module = await WebAssembly.compile(unshared(config.core) as BufferSource);
-      machine.#core = core(module);
-      machine.#engine = new InlineEngine(
-        {
-          module,
-          memory,
-          vcpus,
-          pages,
-          now: machine.#hostNow,
-          yieldTo: triggerYield,
-          ...(machine.#clock && { clock: machine.#clock, random: repeatableRandom() }),
-          ...(config.deterministic?.pace && { pace: config.deterministic.pace }),
-          ...(config.regions && { regions: config.regions }),
-        },
-        machine,
-      );
-    }
+    ({ core: machine.#core, engine: machine.#engine } = await makeEngine({
+      config,
+      transport: machine.transport,
+      memory: machine.memory.memory,
+      pages: machine.#pages,
+      now: machine.#hostNow,
+      clock: machine.#clock,
+      devices: machine,
+    }));
     machine.#timers.onNext = (at) => machine.#engine.deadlineChanged(at);
     machine.memory.onCodeWrite = (page) => machine.#engine.dropCode(page);
     return machine;
@@ -390,8 +266,8 @@ export class Machine implements DeviceSide {
       const from = performance.now();
       await this.#halt();
       const console = {
-        serialInput: Uint8Array.from(this.#serialIn.flatMap((bytes) => [...bytes])),
-        scrollback: this.#scrollback.bytes,
+        serialInput: this.#line.waiting,
+        scrollback: this.#line.scrollback,
       };
       state = exportMachine(this.#parts(), this.#savedConfig(), this.now(), console, copy);
       // What has stopped the guest meanwhile is next in the queue.
@@ -417,9 +293,7 @@ export class Machine implements DeviceSide {
           this.#time.set(now),
         );
         this.#stopping = undefined;
-        this.#serialIn = serialInput.length ? [serialInput] : [];
-        this.#serialOut = [];
-        this.#scrollback.replace(scrollback);
+        this.#line.restore(serialInput, scrollback);
         this.#pages.use(pages);
         await this.#engine.usePages(pages);
         this.board.pc?.memoryReplaced();
@@ -437,7 +311,7 @@ export class Machine implements DeviceSide {
 
   /** The last that COM1 has written, for whoever shows it next: 128 KiB at least, if there was as much. */
   get scrollback(): Uint8Array {
-    return this.#scrollback.bytes;
+    return this.#line.scrollback;
   }
 
   /**
@@ -484,7 +358,7 @@ export class Machine implements DeviceSide {
     if (this.#gate) {
       this.#gate.push(bytes.slice());
       this.#engine.kick(0);
-    } else this.#takeInput(bytes.slice());
+    } else this.#line.send(bytes.slice());
   }
 
   /** Types a text on the keyboard of a machine that has one. */
@@ -510,11 +384,6 @@ export class Machine implements DeviceSide {
     const found = drive === "cdrom" ? this.board.pc?.cd : this.board.pc?.floppy;
     found?.insert(medium);
     return found !== undefined;
-  }
-
-  #takeInput(bytes: Uint8Array): void {
-    this.#serialIn.push(bytes);
-    this.#feedSerial();
   }
 
   /** RFLAGS of a vCPU. Only while the machine does not run. */
@@ -583,7 +452,7 @@ export class Machine implements DeviceSide {
 
   fireTimers(): void {
     this.#timers.fire();
-    this.#flushSerial();
+    this.#line.flush();
   }
 
   drain(): boolean {
@@ -592,13 +461,13 @@ export class Machine implements DeviceSide {
       else if (kind === RING_PORT) this.board.ports.write(high, 1, low);
       else if (kind === RING_FERR) this.board.coprocessorError.ferr();
     });
-    this.#flushSerial();
+    this.#line.flush();
     return all;
   }
 
   serveExit(id: number): boolean {
     serveExit(this, this.#views[id], id);
-    this.#flushSerial();
+    this.#line.flush();
     return true;
   }
 
@@ -681,36 +550,9 @@ export class Machine implements DeviceSide {
     this.#setState("running", { kind: "reset" });
   }
 
-  /** Firmware starts as RESET leaves it. For a kernel, does what firmware does: chips, tables, kernel, entry state. */
   #boot(): void {
-    const { config, memory } = this;
-    if (config.bios) {
-      placeRom(memory, config.bios);
-      return;
-    }
-    if (!config.kernel) throw new TypeError("a machine needs a kernel or firmware");
-    const apicIds = this.#views.map((_, id) => id);
-    placeBiosData(memory, [COM_PORTS[0]]);
-    for (const [port, value] of BIOS_PORT_WRITES) this.board.ports.write(port, 1, value);
-    this.board.apics[0].enterVirtualWireMode();
-    const acpi = acpiTables(acpiOf(this.#views.length, false));
-    const mp = mpTables({
-      apicIds,
-      cpuSignature: CPU_SIGNATURE,
-      cpuFeatures: (DEFAULT[WORD_1_EDX] ^ this.#cpuToggles[WORD_1_EDX]) >>> 0,
-    });
-    for (const table of [...acpi, ...mp]) memory.write(table.gpa, table.bytes);
-    this.loaded = loadKernel(memory, {
-      kernel: config.kernel,
-      ramSize: config.memoryBytes,
-      acpiRsdp: acpi[0].gpa,
-      la57: hasFeature(this.#cpuToggles, "la57"),
-      ...(config.kernelName !== undefined && { kernelName: config.kernelName }),
-      ...(config.initrd && { initrd: config.initrd }),
-      ...(config.append !== undefined && { append: config.append }),
-    });
-    for (const view of this.#views) setFirmwareMtrrs(view, PCI_HOLE_BASE, PHYSICAL_BITS);
-    applyCpuState(this.#views[0], this.loaded.cpu);
+    const { config, memory, board } = this;
+    this.loaded = boot({ config, memory, board, views: this.#views, cpuToggles: this.#cpuToggles });
   }
 
   #setA20(on: boolean): void {
@@ -728,22 +570,5 @@ export class Machine implements DeviceSide {
   #init(id: number): void {
     if (id === 0) this.#stopFor({ kind: "reset" });
     else postInit(this.#views[id]);
-  }
-
-  #feedSerial(): void {
-    while (this.#serialIn.length) {
-      const taken = this.board.com1.receive(this.#serialIn[0]);
-      if (taken === 0) return;
-      if (taken === this.#serialIn[0].length) this.#serialIn.shift();
-      else this.#serialIn[0] = this.#serialIn[0].subarray(taken);
-    }
-  }
-
-  #flushSerial(): void {
-    if (!this.#serialOut.length) return;
-    const bytes = Uint8Array.from(this.#serialOut);
-    this.#serialOut = [];
-    this.#scrollback.push(bytes);
-    this.config.serial(bytes);
   }
 }
