@@ -29,7 +29,7 @@ const USAGE = `npm run soak -- ${Object.keys(WHAT).join("|")} [OPTIONS]
   --cycles N            of snapshots (default: 100)
   --processes N         of churn (default: 10000)
   --threshold N         of churn: executions of code before it is compiled (default: the engine's)
-  --browser             churn in Chromium (CHROMIUM, or /usr/bin/chromium)
+  --browser             churn or load in Chromium (CHROMIUM, or /usr/bin/chromium)
   --minutes N           of load and litmus (default: 20)
   --cpus N              vCPUs (default: 2 for snapshots, 4 for load)
   --transport KIND      of load and litmus: threaded (default) or inline

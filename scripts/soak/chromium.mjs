@@ -35,6 +35,7 @@ async function make(config) {
     core: await lib.coreBytes(),
     kernel: await get("/kernel"),
     initrd: await get("/initrd"),
+    spawn: lib.spawnWorker,
     regions: (memory) => {
       compilers.push(new lib.RegionCompiler(memory));
       return compilers.at(-1);
@@ -54,7 +55,7 @@ async function make(config) {
   };
 }
 
-/** What ./churn.mjs needs, with machines in a page; `close` ends the browser. */
+/** What ./churn.mjs and ./load.mjs need, with machines in a page; `close` ends the browser. */
 export async function inChromium({ lib, guest }) {
   await buildBrowser();
   const { chromium } = await import("playwright-core");
@@ -72,8 +73,9 @@ export async function inChromium({ lib, guest }) {
   await page.goto(`http://localhost:${server.address().port}/`);
   const session = await browser.newBrowserCDPSession();
 
-  async function create({ serial, append, memoryBytes, engine, jitThreshold }) {
-    const config = { append, memoryBytes, engine, transport: "inline", ...(jitThreshold && { jitThreshold }) };
+  /** The page has the files and makes what cannot be sent there; the rest of the configuration is as it is here. */
+  async function create({ serial, ...config }) {
+    for (const own of ["core", "spawn", "regions", "onState", "kernel", "initrd"]) delete config[own];
     await page.evaluate(make, config);
     const looking = setInterval(async () => {
       const text = await page.evaluate(() => globalThis.tabhyve.said()).catch(() => "");

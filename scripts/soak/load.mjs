@@ -3,6 +3,7 @@
  * for so many minutes. A vCPU that stands still or a lost interrupt shows as a lockup or stall in the kernel's log, or as
  * jobs that do not come to an end.
  */
+import { inChromium } from "./chromium.mjs";
 import { linux, PROMPT, TROUBLE } from "./console.mjs";
 
 /** Seconds between two looks. */
@@ -11,7 +12,9 @@ const LOOK = 20;
 const BEHIND = 10;
 const STILL = 900;
 
-export async function load(prepared, { minutes, cpus, engine, transport, say }) {
+export async function load(here, { minutes, cpus, engine, transport, browser, say }) {
+  const page = browser && (await inChromium(here));
+  const { prepared } = page || { prepared: here };
   const vm = await linux(prepared, { vcpus: cpus, transport, engine });
   await vm.machine.start();
   await vm.upTo(PROMPT);
@@ -42,12 +45,14 @@ export async function load(prepared, { minutes, cpus, engine, transport, say }) 
   }
   const complaints = (await vm.command(`dmesg | ${TROUBLE}`)).trim();
   const clock = (await vm.command("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")).trim();
-  const { counters } = vm.machine.stats();
+  const { counters } = await vm.machine.stats();
   await vm.machine.destroy();
+  await page?.close();
   return {
     ok: complaints === "0" && online === String(cpus),
     lines: [
-      `${minutes} minutes, ${cpus + 1} jobs on ${online} vCPUs (${transport}, ${engine}): rounds ${counts()}`,
+      `${minutes} minutes, ${cpus + 1} jobs on ${online} vCPUs (${transport}, ${engine}, ${browser ? "Chromium" : "Node"}):`,
+      `rounds ${counts()}`,
       `kernel complaints: ${complaints}; clock source: ${clock}; IPIs ${counters.ipis}, page words asked ${counters.unwrites}`,
     ],
   };
