@@ -45,7 +45,8 @@ const policy = [
   "style-src 'self' 'unsafe-inline'",
   "img-src 'self' data:",
   "font-src 'self'",
-  "connect-src 'self'",
+  // Media may lie on any server that allows it.
+  "connect-src 'self' http: https:",
   "manifest-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",

@@ -3,6 +3,7 @@
  *
  *   boot    from the start of the process to the shell's prompt
  *   suite   the CPU programs of test/bench, by the host's clock
+ *   disk    a disk of a 32-bit guest that all three boot by firmware; only when it is asked for
  *
  * It prints medians and ratios (ours / the peer's: below 1 we are faster) and judges nothing; the status is 1 if
  * something failed or computed something else. A peer that is not installed is named, and the rest runs.
@@ -14,19 +15,21 @@ import { parseArgs } from "node:util";
 import { qemu, tabhyve, v86 } from "./bench/contenders.mjs";
 import { PROGRAMS } from "./bench/protocol.mjs";
 import { bad, means, report } from "./bench/report.mjs";
-import { boot, cpu } from "./bench/suites.mjs";
+import { boot, cpu, disk } from "./bench/suites.mjs";
 import { preparedGuest } from "./guest/prepared.mjs";
 
-const KINDS = ["boot", "suite"];
+const KINDS = ["boot", "suite", "disk"];
+const BUSES = ["ide", "nvme", "virtio"];
 const CONTENDERS = ["tabhyve", "qemu", "v86"];
 const ENGINES = ["interp", "jit", "auto"];
 
 const USAGE = `npm run bench [-- OPTIONS]
-  --only boot|suite     one of the two (default: both)
+  --only A,B            of ${KINDS.join(", ")} (default: boot,suite)
+  --bus A,B             what the disk is behind: ${BUSES.join(", ")} (default: ide)
   --bits 64|32          one of the two: 64 is against QEMU, 32 against v86 (default: both)
   --contenders A,B      of ${CONTENDERS.join(", ")} (default: all)
   --programs A,B        of the suite: ${Object.keys(PROGRAMS).join(", ")}
-  --scale PERCENT       how long the suite's programs take (default: 5)
+  --scale PERCENT       how long the suite's programs take (default: 5; of the disk's, 100)
   --runs N              how often; medians are printed (default: 3)
   --engine KIND         ours: ${ENGINES.join(", ")} (default: auto)
   --json FILE           all numbers`;
@@ -35,8 +38,8 @@ function options() {
   const string = { type: "string" };
   const { values } = parseArgs({
     options: {
-      ...{ only: string, bits: string, contenders: string, programs: string, json: string },
-      scale: { ...string, default: "5" },
+      ...{ only: string, bus: string, bits: string, contenders: string, programs: string, json: string },
+      scale: string,
       runs: { ...string, default: "3" },
       engine: { ...string, default: "auto" },
       help: { type: "boolean", default: false },
@@ -50,13 +53,15 @@ function options() {
     return words;
   };
   const count = (name) => {
+    if (values[name] === undefined) return undefined;
     if (!/^[1-9]\d*$/.test(values[name]))
       throw new Error(`--${name} ${values[name]}: a whole number above 0 is needed`);
     return Number(values[name]);
   };
   return {
     help: values.help,
-    only: list("only", KINDS) ?? KINDS,
+    only: list("only", KINDS) ?? ["boot", "suite"],
+    buses: list("bus", BUSES) ?? ["ide"],
     bits: (list("bits", ["64", "32"]) ?? ["64", "32"]).map(Number),
     contenders: list("contenders", CONTENDERS) ?? CONTENDERS,
     programs: list("programs", Object.keys(PROGRAMS)),
@@ -81,7 +86,8 @@ async function main() {
     console.log(USAGE);
     return 0;
   }
-  const { only, bits, runs, scale, programs, engine } = chosen;
+  const { only, buses, bits, runs, programs, engine } = chosen;
+  const scale = chosen.scale ?? 5;
   const wants = (name) => chosen.contenders.includes(name);
   if (wants("tabhyve")) {
     const { buildCore } = await import("./build-core.mjs");
@@ -90,8 +96,8 @@ async function main() {
     await buildNode();
   }
   const peers = new Map([
-    [64, wants("qemu") && bits.includes(64) ? await qemu() : undefined],
-    [32, wants("v86") && bits.includes(32) ? await v86() : undefined],
+    [64, wants("qemu") && (bits.includes(64) || only.includes("disk")) ? await qemu() : undefined],
+    [32, wants("v86") && (bits.includes(32) || only.includes("disk")) ? await v86() : undefined],
   ]);
   const missing = [...peers.values()].flatMap((peer) => (peer?.missing ? [peer.missing] : []));
   const contenders = (width, transports) => {
@@ -113,6 +119,18 @@ async function main() {
     try {
       const plan = { guest: preparedGuest(id), contenders: here, runs, say };
       tables.push(await (kind === "boot" ? boot(title, plan) : cpu(title, { ...plan, bits: width, scale, programs })));
+    } catch (error) {
+      failures.push(`${title}: ${error.message}`);
+    }
+  }
+
+  for (const bus of only.includes("disk") ? buses : []) {
+    const title = `A disk on ${bus}, 32-bit`;
+    const here = [...peers.values()].filter((peer) => peer && !peer.missing);
+    if (wants("tabhyve")) here.unshift(tabhyve("threaded", engine));
+    try {
+      const plan = { guest: preparedGuest("disk32"), contenders: here, runs, say, bus, scale: chosen.scale ?? 100 };
+      tables.push(await disk(title, plan));
     } catch (error) {
       failures.push(`${title}: ${error.message}`);
     }

@@ -1,11 +1,11 @@
 /**
- * npm run pc -- --list FILE [--in node|chromium] [--only NAME] [--screens FOLDER]
+ * npm run pc -- --list FILE [--in node|chromium] [--only NAME] [--engine interp|auto] [--screens FOLDER]
  *
  * Boots images of yours by SeaBIOS, from the command line and in the page, types what the list says, and waits for what it
  * says. The list is JSON: [{ "name", "floppy" | "cdrom" | "disk": PATH (disks: several), "memory": MB, "cpus": N, "seconds": N,
  * "keys": [["PATTERN", "TEXT"]…], "until": "PATTERN" }…]; patterns look at new lines of the text screen, as those of --keys
- * do. The page has one vCPU and one disk. --screens keeps the last screen of each in the page as a picture. Status: 0 all came to
- * their end, 1 some did not.
+ * do. The page has two disks at most. --screens keeps the last screen of each in the page as a picture. Status: 0 all came
+ * to their end, 1 some did not.
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -20,11 +20,12 @@ import { buildNode } from "./build-node.mjs";
 import { must, root } from "./prepare.mjs";
 
 const string = { type: "string" };
-const { values } = parseArgs({ options: { list: string, in: string, only: string, screens: string } });
+const { values } = parseArgs({ options: { list: string, in: string, only: string, engine: string, screens: string } });
 if (!values.list) throw new Error("--list FILE is needed");
 const folder = dirname(resolve(values.list));
 const guests = JSON.parse(readFileSync(values.list, "utf8")).filter(({ name }) => !values.only || name === values.only);
 const hosts = values.in ? [values.in] : ["node", "chromium"];
+const engine = values.engine ?? "interp";
 const SECONDS = 300;
 const DRIVES = ["floppy", "cdrom", "disk"];
 /** Milliseconds between two looks at the screen. */
@@ -40,7 +41,18 @@ must("node", ["scripts/guests.mjs", "pc"]);
 async function inNode(guest) {
   const { name: _, memory = 128, cpus = 1, seconds = SECONDS, keys = [], until } = guest;
   const args = [join(root, "dist/node/tabhyve.js"), "run", "--bios", join(root, "guests/bios-256k.bin")];
-  args.push("--memory", `${memory}M`, "--cpus", `${cpus}`, "--timeout", `${seconds}`, "--until", until);
+  args.push(
+    "--memory",
+    `${memory}M`,
+    "--cpus",
+    `${cpus}`,
+    "--engine",
+    engine,
+    "--timeout",
+    `${seconds}`,
+    "--until",
+    until,
+  );
   for (const [drive, file] of drivesOf(guest)) args.push(`--${drive}`, drive === "cdrom" ? file : `${file},overlay`);
   for (const [when, text] of keys) args.push("--keys", `${when}=>${text.replaceAll("\n", "\\n")}`);
   const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] });
@@ -77,13 +89,14 @@ async function site() {
 }
 
 async function inPage(browser, base, guest, ScreenWatch) {
-  const { memory = 128, seconds = SECONDS, keys = [], until } = guest;
+  const { memory = 128, cpus = 1, seconds = SECONDS, keys = [], until } = guest;
   const context = await browser.newContext({ serviceWorkers: "block", viewport: { width: 1280, height: 800 } });
   try {
     const page = await context.newPage();
-    await page.addInitScript((memoryMb) => {
-      localStorage.setItem("tabhyve.settings.v1", JSON.stringify({ guests: { pc: { memoryMb } } }));
-    }, memory);
+    await page.addInitScript(
+      (settings) => localStorage.setItem("tabhyve.settings.v1", settings),
+      JSON.stringify({ engine, keepDisks: false, guests: { pc: { memoryMb: memory, vcpus: cpus } } }),
+    );
     await page.goto(base);
     await page.waitForSelector(".card:not(.ghost)");
     await page.setInputFiles(

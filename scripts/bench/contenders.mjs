@@ -18,6 +18,8 @@ const CACHE = join(ROOT, "guests/.cache");
  * @property {string} version
  * @property {(guest: {kernel: string, initrd: string, append: string, memory: string}, more?: {until?: string,
  *   stats?: string}) => string[]} command
+ * @property {(disks: {boot: string, data: string, memory: string}, bus: "ide" | "nvme" | "virtio") =>
+ *   Promise<string[] | false>} fromDisk  boots the first disk by firmware; false: it has no such bus
  */
 
 /** @returns {Contender} */
@@ -33,8 +35,17 @@ export function tabhyve(transport, engine) {
       ...(until ? ["--until", until] : []),
       ...(stats ? ["--stats", stats] : []),
     ],
+    fromDisk: async ({ boot, data, memory }, bus) => {
+      const [bios] = await firmware("bios-256k.bin");
+      return [
+        ...[process.execPath, join(ROOT, "dist/node/tabhyve.js"), "run", "--transport", transport, "--engine", engine],
+        ...["--bios", bios, "--memory", memory, "--disk", `${boot},overlay`, "--disk", `${data},${bus}`],
+      ];
+    },
   };
 }
+
+const QEMU_DEVICES = { nvme: "nvme,serial=1,drive=data", virtio: "virtio-blk-pci,drive=data" };
 
 /** @returns {Contender | {missing: string}} */
 export function qemu() {
@@ -50,21 +61,29 @@ export function qemu() {
       ...[program, "-accel", "tcg", "-machine", "pc", "-nographic", "-no-reboot", "-nic", "none", "-m", memory],
       ...["-kernel", kernel, "-initrd", initrd, "-append", append],
     ],
+    fromDisk: async ({ boot, data, memory }, bus) => [
+      ...[program, "-accel", "tcg", "-machine", "pc", "-nographic", "-nic", "none", "-m", memory],
+      ...["-drive", `file=${boot},format=raw,if=ide,index=0,snapshot=on`],
+      ...(bus === "ide"
+        ? ["-drive", `file=${data},format=raw,if=ide,index=1`]
+        : ["-drive", `file=${data},format=raw,if=none,id=data`, "-device", QEMU_DEVICES[bus]]),
+    ],
   };
 }
 
 /**
  * PC firmware for v86, whose package has none: installed, kept from last time, or from Debian's package seabios.
  *
+ * @param {string} [bios]  v86 wants the one of 128 KiB
  * @returns {Promise<string[]>} paths of the BIOS and of the VGA's ROM
  */
-export async function firmware() {
-  const wanted = ["bios.bin", "vgabios-stdvga.bin"];
+export async function firmware(bios = "bios.bin") {
+  const wanted = [bios, "vgabios-stdvga.bin"];
   const kept = join(CACHE, "seabios");
   for (const folder of ["/usr/share/seabios", kept]) {
     if (wanted.every((name) => existsSync(join(folder, name)))) return wanted.map((name) => join(folder, name));
   }
-  const apt = "v86 needs PC firmware: apt-get install seabios";
+  const apt = "PC firmware is needed: apt-get install seabios";
   if (!aptInstalled()) throw new Error(apt);
   const packages = join(CACHE, "packages");
   mkdirSync(packages, { recursive: true });
@@ -108,5 +127,12 @@ export async function v86() {
       join(ROOT, "scripts/bench/v86.mjs"),
       JSON.stringify({ bios, vgaBios, kernel, initrd, append, memory: Number.parseInt(memory, 10) << 20 }),
     ],
+    // It has IDE and no other disks.
+    fromDisk: async ({ boot, data, memory }, bus) =>
+      bus === "ide" && [
+        process.execPath,
+        join(ROOT, "scripts/bench/v86.mjs"),
+        JSON.stringify({ bios, vgaBios, hda: boot, hdb: data, memory: Number.parseInt(memory, 10) << 20 }),
+      ],
   };
 }

@@ -74,6 +74,26 @@ export const PROGRAMS = {
   shell: { gives: ["shell", "shfork", "gzip"], command: (scale) => `scale=${scale}; shell_benchmarks` },
 };
 
+/** Rows of the disk suite: what of test/bench/disk.c, how much that is at scale 100, and in which unit. */
+export const DISK_ROWS = {
+  seqread: { amount: 64, unit: "MiB/s" },
+  seqwrite: { amount: 64, unit: "MiB/s" },
+  randread: { amount: 4000, unit: "IO/s" },
+  randwrite: { amount: 4000, unit: "IO/s" },
+};
+/** Bytes of the disk that is measured; the guest knows it by them, since drives are named in no certain order. */
+export const DISK_BYTES = 128 * 2 ** 20;
+/** Typed first: the drivers, as far as there is something for them, and `disk` becomes the device. */
+export const PREPARE_DISKS = [
+  "b=/bin/busybox",
+  "$b mount -t proc proc /proc",
+  "$b mount -t devtmpfs dev /dev",
+  "for m in /lib/modules/*; do $b insmod $m; done",
+  `find() { $b awk '$3 == ${DISK_BYTES / 1024} { print "/dev/" $4 }' /proc/partitions; }`,
+  'i=0; while [ $i -lt 100 -a -z "$(find)" ]; do $b usleep 100000; i=$((i+1)); done; disk=$(find)',
+  SAY_DONE,
+].join("; ");
+
 /** Added to the kernel command line: the shell is process 1, so programs whose checksum has their parent's id agree. */
 export const SHELL = "rdinit=/bin/sh";
 export const PROMPT = "/ # ";

@@ -1,10 +1,23 @@
 /** The measurements themselves. Contenders take turns, so that a noisy machine hits all alike. */
 
-import { readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { bootDisk, dataDisk } from "./bootDisk.mjs";
 import { Guest } from "./guest.mjs";
-import { DONE, Lines, PREPARE, PROGRAMS, PROMPT, Results, SAY_DONE, SHELL } from "./protocol.mjs";
+import {
+  DISK_BYTES,
+  DISK_ROWS,
+  DONE,
+  Lines,
+  PREPARE,
+  PREPARE_DISKS,
+  PROGRAMS,
+  PROMPT,
+  Results,
+  SAY_DONE,
+  SHELL,
+} from "./protocol.mjs";
 import { median, summarise } from "./stats.mjs";
 
 /** Seconds after which something hangs; generous, for a busy machine. */
@@ -87,13 +100,14 @@ export async function boot(title, { guest, contenders, runs, say }) {
 }
 
 /**
- * The CPU suite: every contender boots once; then each program runs on one after the other. The others idle meanwhile
- * in the guest's HLT.
+ * Every contender boots once; then each row runs on one after the other. The others idle meanwhile in the guest's HLT.
  *
  * @param {string} title
- * @param {Plan & {bits: 32 | 64, scale: number, programs?: string[]}} plan
+ * @param {{contenders: import("./contenders.mjs").Contender[], runs: number, say: (line: string) => void,
+ *   command: (contender: object) => string[] | Promise<string[]>, prepare: string,
+ *   rows: {name: string, gives: string[], text: string}[]}} plan  what starts each, what is typed first, and for each row
  */
-export async function cpu(title, { guest, contenders, runs, say, bits, scale, programs }) {
+async function turns(title, { contenders, runs, say, command, prepare, rows }) {
   const record = new Record();
   const machines = new Map();
   const fail = async (contender, error) => {
@@ -102,7 +116,7 @@ export async function cpu(title, { guest, contenders, runs, say, bits, scale, pr
     await machines.get(contender.id)?.vm.kill();
     machines.delete(contender.id);
   };
-  const command = (vm, lines, text, limit, what) => {
+  const typed = (vm, lines, text, limit, what) => {
     const results = new Results();
     vm.type(`${text}\n`);
     return vm.wait(
@@ -116,27 +130,24 @@ export async function cpu(title, { guest, contenders, runs, say, bits, scale, pr
   };
   try {
     for (const contender of contenders) {
-      const vm = new Guest(contender.command({ ...guest, append: `${guest.append} ${SHELL}` }));
+      const vm = new Guest(await command(contender));
       const lines = new Lines();
       machines.set(contender.id, { vm, lines });
       try {
         await vm.waitFor(PROMPT, BOOT_LIMIT);
-        await command(vm, lines, PREPARE, 60, "the preparation");
+        await typed(vm, lines, prepare, 60, "the preparation");
         say(`${title}, ${contender.id}: ready`);
       } catch (error) {
         await fail(contender, error);
       }
     }
-    const all = Object.keys(PROGRAMS).filter((name) => !PROGRAMS[name].bits || PROGRAMS[name].bits === bits);
     for (let turn = 0; turn < runs; turn++) {
-      for (const name of all.filter((n) => !programs || programs.includes(n))) {
-        const { gives, command: text } = PROGRAMS[name];
+      for (const { name, gives, text } of rows) {
         for (const contender of rotated(contenders, turn)) {
           const machine = machines.get(contender.id);
           if (!machine) continue;
           try {
-            const typed = `${text(scale)}; ${SAY_DONE}`;
-            const results = await command(machine.vm, machine.lines, typed, PROGRAM_LIMIT, name);
+            const results = await typed(machine.vm, machine.lines, `${text}; ${SAY_DONE}`, PROGRAM_LIMIT, name);
             const got = results.map((r) => r.name).join(" ");
             if (got !== gives.join(" "))
               throw new Error(`${name} reported on "${got}" instead of "${gives.join(" ")}"`);
@@ -154,4 +165,61 @@ export async function cpu(title, { guest, contenders, runs, say, bits, scale, pr
     for (const { vm } of machines.values()) await vm.kill();
   }
   return record.table(title, contenders);
+}
+
+/**
+ * The CPU suite.
+ *
+ * @param {string} title
+ * @param {Plan & {bits: 32 | 64, scale: number, programs?: string[]}} plan
+ */
+export function cpu(title, { guest, bits, scale, programs, ...plan }) {
+  const all = Object.keys(PROGRAMS).filter((name) => !PROGRAMS[name].bits || PROGRAMS[name].bits === bits);
+  const rows = all
+    .filter((name) => !programs || programs.includes(name))
+    .map((name) => ({ name, gives: PROGRAMS[name].gives, text: PROGRAMS[name].command(scale) }));
+  const command = (contender) => contender.command({ ...guest, append: `${guest.append} ${SHELL}` });
+  return turns(title, { ...plan, command, prepare: PREPARE, rows });
+}
+
+/**
+ * A disk on a bus. All boot the same image by firmware, from IDE; each has a disk of its own that is measured, with the
+ * same contents.
+ *
+ * @param {string} title
+ * @param {Plan & {bus: "ide" | "nvme" | "virtio", scale: number}} plan
+ */
+export async function disk(title, { guest, contenders, bus, scale, ...plan }) {
+  const folder = mkdtempSync(join(tmpdir(), "tabhyve-bench-"));
+  try {
+    const boot = join(folder, "boot.img");
+    writeFileSync(boot, await bootDisk({ ...guest, append: `${guest.append} ${SHELL}` }));
+    const bytes = dataDisk(DISK_BYTES);
+    const commands = new Map();
+    for (const [n, contender] of contenders.entries()) {
+      const data = join(folder, `data${n}.img`);
+      const command = await contender.fromDisk({ boot, data, memory: guest.memory }, bus);
+      if (!command) continue;
+      writeFileSync(data, bytes);
+      commands.set(contender, command);
+    }
+    const rows = Object.keys(DISK_ROWS).map((name) => ({
+      name,
+      gives: [name],
+      text: `/bin/disk "$disk" ${name} ${scale}`,
+    }));
+    const command = (contender) => commands.get(contender);
+    const table = await turns(title, {
+      ...{ ...plan, contenders: [...commands.keys()], command, prepare: PREPARE_DISKS, rows },
+    });
+    for (const row of table.rows) {
+      const { amount, unit } = DISK_ROWS[row.name];
+      const done = Math.max(1, Math.floor((amount * scale) / 100));
+      const each = Object.entries(row.seconds).map(([id, s]) => `${id} ${(done / s).toFixed(0)} ${unit}`);
+      row.notes.unshift(each.join(", "));
+    }
+    return table;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }

@@ -1,5 +1,5 @@
-// Runs v86 (the npm package) on a Linux kernel, its COM1 on stdin and stdout: node v86.mjs OPTIONS-AS-JSON
-// {bios, vgaBios, kernel, initrd: paths; append: string; memory: bytes}
+// Runs v86 (the npm package) on a Linux kernel or on disks, its COM1 on stdin and stdout: node v86.mjs OPTIONS-AS-JSON
+// {bios, vgaBios, kernel, initrd, hda, hdb: paths; append: string; memory: bytes}
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -18,9 +18,8 @@ const emulator = new V86({
   wasm_path: join(dirname(main), "v86.wasm"),
   bios: file(options.bios),
   vga_bios: file(options.vgaBios),
-  bzimage: file(options.kernel),
-  initrd: file(options.initrd),
-  cmdline: options.append,
+  ...(options.kernel && { bzimage: file(options.kernel), initrd: file(options.initrd), cmdline: options.append }),
+  ...(options.hda && { hda: file(options.hda), hdb: file(options.hdb) }),
   memory_size: options.memory,
   disable_speaker: true,
   autostart: true,

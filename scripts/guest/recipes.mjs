@@ -92,6 +92,10 @@ const VIRTIO = [
   "virtio_console",
   "virtio-rng",
 ];
+const VIRTIO_BLK = VIRTIO.slice(0, VIRTIO.indexOf("virtio_blk") + 1);
+const CHECKSUMS = ["crct10dif_common", "crct10dif_generic", "crc-t10dif", "crc64", "crc64-rocksoft", "t10-pi"];
+const IDE = [...CHECKSUMS, "scsi_common", "scsi_mod", "libata", "ata_piix", "sd_mod"];
+const NVME = ["nvme-core", "nvme"];
 const I386 = ["linux-image-686", "i386", /^linux-image-\d.*-686$/];
 
 /** The kernel proper out of a bzImage, by the machine's own loader. */
@@ -108,9 +112,9 @@ async function vmlinux(shop, image) {
   return kernel.file;
 }
 
-function compile(shop, output, options) {
+function compile(shop, output, options, source = "bench.c") {
   const path = shop.scratch(output);
-  const args = ["-O2", "-static", ...options, "-o", path, join(shop.root, "test/bench/bench.c"), "-lm"];
+  const args = ["-O2", "-static", ...options, "-o", path, join(shop.root, "test/bench", source), "-lm"];
   const { status, error, stderr } = spawnSync("gcc", args, { encoding: "utf8" });
   if (error) throw new Error("the benchmarks need a C compiler: gcc and libc6-dev (Debian's names) are not installed");
   if (status !== 0 && options.includes("-m32")) {
@@ -185,6 +189,20 @@ export const RECIPES = {
         memory: "128M",
         packages: [about],
       };
+    },
+  },
+  disk32: {
+    title: "Disk benchmarks, 32-bit",
+    async make(shop) {
+      const program = compile(shop, "disk-i386", ["-m32"], "disk.c");
+      const { image, about, modules } = await kernel(shop, ...I386, [...IDE, ...NVME, ...VIRTIO_BLK]);
+      const { program: shell, about: userland } = await busybox(shop, "i386");
+      const loaded = modules.map((data, n) => file(`lib/modules/${String(n).padStart(2, "0")}.ko`, data));
+      const more = [directory("lib"), directory("lib/modules"), ...loaded, program];
+      const data = initramfs(shell, readFileSync(join(shop.root, "test/bench/init")), more);
+      const initrd = shop.write("initrd-disk-i386.gz", data);
+      const record = shop.write("vmlinuz-686", image);
+      return { kernel: record, initrd, append: APPEND, memory: "256M", packages: [about, userland] };
     },
   },
   bench: bench("CPU benchmarks, 64-bit", ...CLOUD, [["bench-amd64", ["-m64"]]]),

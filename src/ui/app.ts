@@ -168,13 +168,16 @@ export class App {
   /** Boots the selected guest with its settings, in place of whatever runs. */
   async start(transport = chooseTransport(this.settings.transport, this.isolated)): Promise<void> {
     if (!this.startable) return;
-    const { memoryMb, append } = effective(this.selected, this.settings);
+    const { memoryMb, append, vcpus, url } = effective(this.selected, this.settings);
     const plan = {
       guest: this.selected,
       own: this.own,
       append,
       memoryBytes: memoryMb * 2 ** 20,
+      vcpus,
       transport,
+      engine: this.settings.engine,
+      url,
       keepDisks: this.settings.keepDisks,
     };
     const old = this.session;
@@ -229,12 +232,15 @@ export class App {
     if (this.live && this.hasScreen && (found.cdrom || found.floppy)) return this.#insert(found);
     const roles = (Object.keys(found) as ImageRole[]).sort((a, b) => ORDER.indexOf(a) - ORDER.indexOf(b));
     if (roles.length) {
-      this.own = { ...this.own, ...found };
+      // A second disk belongs to the first that it came with.
+      const { disk2: _, ...others } = this.own;
+      this.own = { ...(found.disk ? others : this.own), ...found };
       // A medium goes into the PC that is offered, unless firmware was brought along.
       const pc = this.guests?.find(isPc);
       const kernel = roles.includes("kernel") || roles.includes("initrd");
       // A disk goes with a kernel that was brought before.
-      const goesWith = this.selected.kind === "own" && this.own.kernel && roles.every((role) => role === "disk");
+      const goesWith =
+        this.selected.kind === "own" && this.own.kernel && roles.every((role) => role === "disk" || role === "disk2");
       if (kernel || goesWith) this.selected = ownGuest;
       else this.selected = pc && !this.own.bios ? pc : ownGuest;
       if (!kernel && !goesWith && !pc && !this.own.bios) this.pageProblem ??= problemOfMissingFirmware();
@@ -317,6 +323,10 @@ export class App {
 
   setTransport(transport: Settings["transport"]): void {
     this.#update({ transport });
+  }
+
+  setEngine(engine: Settings["engine"]): void {
+    this.#update({ engine });
   }
 
   setFontSize(px: number): void {

@@ -8,8 +8,8 @@ import { floppyFormat } from "../io/floppyFormat.ts";
 
 export type ImageRole = "kernel" | "initrd" | "bios" | "vgabios" | MediumRole;
 /** What goes into a drive, and is read while the machine runs. */
-export type MediumRole = "disk" | "cdrom" | "floppy";
-export const MEDIA: readonly MediumRole[] = ["cdrom", "floppy", "disk"];
+export type MediumRole = "disk" | "disk2" | "cdrom" | "floppy";
+export const MEDIA: readonly MediumRole[] = ["cdrom", "floppy", "disk", "disk2"];
 
 /** What files are, for people. */
 export const NAMES: Readonly<Record<ImageRole, string>> = {
@@ -20,6 +20,7 @@ export const NAMES: Readonly<Record<ImageRole, string>> = {
   cdrom: "CD",
   floppy: "floppy disk",
   disk: "disk",
+  disk2: "second disk",
 };
 /** The same at the beginning of a line. */
 export const titleOf = (role: ImageRole): string => NAMES[role][0]!.toUpperCase() + NAMES[role].slice(1);
@@ -63,6 +64,9 @@ function looksLikeText(b: Uint8Array): boolean {
   return head.every((c) => c === 9 || c === 10 || c === 13 || (c >= 32 && c !== 127));
 }
 
+const DISK_NAME = /\.(img|raw|hdd|dsk)$/i;
+export const NO_BOOT_SECTOR = "disk image without a boot sector";
+
 /** Firmware ends with the instruction at the reset vector, a far jump, in whole 64 KiB. */
 function isFirmware(tail: Uint8Array, size: number): boolean {
   return size % 0x1_0000 === 0 && size <= 0x20_0000 && tail.length === 16 && tail[0] === 0xea;
@@ -71,8 +75,9 @@ function isFirmware(tail: Uint8Array, size: number): boolean {
 /**
  * @param b the file, or at least its first 36 KiB (an ISO's magic lies at 32 KiB)
  * @param size of the whole file, and its last 16 bytes
+ * @param name a disk without a boot sector is known by nothing else
  */
-export function identifyImage(b: Uint8Array, size = b.length, tail = b.subarray(-16)): ImageKind {
+export function identifyImage(b: Uint8Array, size = b.length, tail = b.subarray(-16), name = ""): ImageKind {
   if (b.length === 0) return { what: "an empty file" };
   // Linux x86 boot protocol: setup header magic at 0x202, protocol version at 0x206.
   if (b.length >= 0x208 && ascii(b, 0x202, 4) === "HdrS") {
@@ -109,6 +114,7 @@ export function identifyImage(b: Uint8Array, size = b.length, tail = b.subarray(
       ? { role: "disk", what: "disk image with a boot sector" }
       : { what: "a disk image that is cut off: it does not end with a whole sector" };
   }
+  if (DISK_NAME.test(name) && size % 512 === 0) return { role: "disk", what: NO_BOOT_SECTOR };
   if (looksLikeText(b)) return { what: "a text file" };
   return { what: "a file of unknown format" };
 }

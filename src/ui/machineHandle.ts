@@ -7,12 +7,16 @@
 /** How exits reach the device models: several threads on shared memory, or everything in one worker. */
 export type Transport = "threaded" | "inline";
 
-/** Media for a machine's drives. With a kernel there is one disk at most, on NVMe. */
+/** Media for a machine's drives. With a kernel there are only the disks, on NVMe. */
 export interface Media {
-  disk?: MediumFile;
-  cdrom?: MediumFile;
-  floppy?: MediumFile;
+  disk?: Medium;
+  disk2?: Medium;
+  cdrom?: Medium;
+  floppy?: Medium;
 }
+
+/** A file that a person has brought, or one on a web server, of which only what is read is fetched. */
+export type Medium = MediumFile | { readonly url: string };
 
 /** A file as the engine sees it: a Blob, without the DOM's type. */
 export interface MediumFile {
@@ -44,7 +48,11 @@ export interface MachineConfig {
   append: string;
   /** Guest RAM in bytes; a multiple of 1 MiB. */
   memoryBytes: number;
+  /** Virtual CPUs; default: 1. */
+  vcpus?: number;
   transport: Transport;
+  /** Default: interp. */
+  engine?: "interp" | "auto";
   /** Boot the guest that is built into the engine instead of `kernel`. */
   embedded?: true;
   /**
@@ -139,6 +147,8 @@ export type MachineErrorCode =
   | "bad-image"
   /** What is kept of a disk cannot be had: another tab has it, or it is damaged. */
   | "disk"
+  /** A medium on a web server cannot be read. */
+  | "medium"
   /** Guest RAM could not be allocated. */
   | "out-of-memory"
   /** `threaded` was asked for where SharedArrayBuffer is not available. */

@@ -1,4 +1,4 @@
-import { type ImageRole, identifyImage } from "./images.ts";
+import { type ImageRole, identifyImage, NO_BOOT_SECTOR } from "./images.ts";
 import { type Problem, problemOfFile } from "./problems.ts";
 
 /** A file a person brought. Its content is read when a machine starts, not before. */
@@ -14,7 +14,7 @@ const HEAD = 36 * 1024;
 
 /**
  * Sorts dropped or chosen files into kernel, initrd, firmware and media. A file that is neither is refused and named; the others
- * still count. Of two kernels the last one is taken.
+ * still count. Of two kernels the last one is taken; of two disks, one with a boot sector comes first.
  */
 export async function sortFiles(files: Iterable<File>): Promise<{ found: OwnFiles; problem?: Problem }> {
   const found: OwnFiles = {};
@@ -25,8 +25,11 @@ export async function sortFiles(files: Iterable<File>): Promise<{ found: OwnFile
         new Uint8Array(await file.slice(0, HEAD).arrayBuffer()),
         file.size,
         new Uint8Array(await file.slice(-16).arrayBuffer()),
+        file.name,
       );
-      if (kind.role) found[kind.role] = { file, what: kind.what };
+      const own = { file, what: kind.what };
+      if (kind.role === "disk") addDisk(found, own);
+      else if (kind.role) found[kind.role] = own;
       else problem = problemOfFile(file.name, kind.what);
     } catch {
       // A folder, or a file that went away between the drop and now.
@@ -34,4 +37,12 @@ export async function sortFiles(files: Iterable<File>): Promise<{ found: OwnFile
     }
   }
   return problem ? { found, problem } : { found };
+}
+
+function addDisk(found: OwnFiles, disk: OwnFile): void {
+  if (!found.disk) found.disk = disk;
+  else if (found.disk.what === NO_BOOT_SECTOR && disk.what !== NO_BOOT_SECTOR) {
+    found.disk2 = found.disk;
+    found.disk = disk;
+  } else found.disk2 = disk;
 }

@@ -9,6 +9,7 @@ export interface Problem {
     | "bad-image"
     | "bad-file"
     | "disk"
+    | "medium"
     | "memory"
     | "isolation"
     | "triple-fault"
@@ -73,6 +74,16 @@ export function problemOf(error: unknown): Problem {
         cause: message,
         remedy: remedy ?? "Forget what is kept of it in the settings.",
         actions: ["retry", "settings"],
+      };
+    case "medium":
+      return {
+        kind: "medium",
+        title: "This medium cannot be read",
+        cause: message,
+        remedy:
+          remedy ??
+          "Check its address in the settings. The server must send parts of files (Range), and let other sites read them (CORS).",
+        actions: ["settings", "retry"],
       };
     case "out-of-memory":
       return {

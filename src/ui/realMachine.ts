@@ -4,6 +4,7 @@
  */
 import { proxy, type Remote, transfer, wrap } from "comlink";
 import coreUrl from "../../dist/core/core.wasm?url";
+import type { BlockSource } from "../block/block.ts";
 import type { Display } from "../display/display.ts";
 import { VGA_ROM } from "../machine/firmwareTables.ts";
 import { LoaderError } from "../machine/loader/types.ts";
@@ -115,6 +116,8 @@ export async function createHere(
       return size ? `${config.append} tabhyve.size=${size.cols}x${size.rows} tabhyve.term=${TERM}` : config.append;
     },
     memoryBytes: config.memoryBytes,
+    ...(config.vcpus && { vcpus: config.vcpus }),
+    ...(config.engine && { engine: config.engine }),
     transport: spawn ? "threaded" : "inline",
     ...(spawn && { spawn }),
     serial: (bytes) => callbacks.serial(bytes),
@@ -157,16 +160,18 @@ export async function createHere(
 }
 
 /** What a machine that boots by firmware is made with. */
-function firmware(config: MachineConfig, bios: Uint8Array, { disk, cdrom, floppy }: OpenMedia) {
+function firmware(config: MachineConfig, bios: Uint8Array, media: OpenMedia) {
   return {
     bios,
     ...(config.vgabios && { firmwareFiles: { [VGA_ROM]: config.vgabios } }),
-    drives: { disks: disk ? [disk] : [], cdrom: cdrom ?? null, floppy: floppy ?? null },
+    drives: { disks: disks(media), cdrom: media.cdrom ?? null, floppy: media.floppy ?? null },
   };
 }
 
 /** What a machine with a kernel has besides. */
-const cards = ({ disk }: OpenMedia) => (disk ? { cards: { nvme: [disk] } } : {});
+const cards = (media: OpenMedia) => ({ cards: { nvme: disks(media) } });
+
+const disks = ({ disk, disk2 }: OpenMedia): BlockSource[] => [disk, disk2].filter((source) => source !== undefined);
 
 /** Sends what changes on the screen, a frame after the other; returns what ends that. */
 function frames(display: Display, send: NonNullable<MachineCallbacks["screen"]>): () => void {

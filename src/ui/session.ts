@@ -36,7 +36,11 @@ export interface Plan {
   own: OwnFiles;
   append: string;
   memoryBytes: number;
+  vcpus: number;
   transport: Transport;
+  engine: "interp" | "auto";
+  /** A medium on a web server; empty: none. */
+  url: string;
   keepDisks: boolean;
 }
 
@@ -164,8 +168,9 @@ export class Session {
   }
 
   async #prepare(): Promise<MachineConfig> {
-    const { guest, own, append, memoryBytes, transport, keepDisks } = this.plan;
-    const config: MachineConfig = { append, memoryBytes, transport, keepDisks };
+    const { guest, own, append, memoryBytes, vcpus, transport, engine, url, keepDisks } = this.plan;
+    const config: MachineConfig = { append, memoryBytes, vcpus, transport, engine, keepDisks };
+    if (url && hasDrives(guest)) config.media = { [/\.iso$/i.test(url) ? "cdrom" : "disk"]: { url } };
     if (guest.kind === "embedded") return { ...config, embedded: true };
     if (guest.kind === "own") {
       const files = Object.entries(own) as [ImageRole, OwnFile][];
@@ -279,4 +284,6 @@ export class Session {
 }
 
 const isMedium = (role: ImageRole): role is MediumRole => (MEDIA as readonly ImageRole[]).includes(role);
+/** Whether a guest has drives of any kind. */
+export const hasDrives = (guest: Guest): boolean => guest.kind === "own" || isPc(guest);
 const clamp = (x: number): number => Math.min(1, Math.max(0, x));

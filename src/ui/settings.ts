@@ -5,16 +5,22 @@ import type { Transport } from "./machineHandle.ts";
 
 export type Theme = "system" | "light" | "dark";
 export type TransportChoice = Transport | "auto";
+/** Who executes the guest's instructions: an interpreter, or hot code is compiled. */
+export type Engine = "interp" | "auto";
 
 /** Per guest; absent fields follow the guest's own defaults. */
 export interface GuestSettings {
   memoryMb?: number;
   append?: string;
+  vcpus?: number;
+  /** A disk, or a CD if it ends in .iso, on a web server. */
+  url?: string;
 }
 
 export interface Settings {
   theme: Theme;
   transport: TransportChoice;
+  engine: Engine;
   fontSize: number;
   screenReader: boolean;
   /** What guests write to disks is kept in the browser. */
@@ -26,6 +32,7 @@ export interface Settings {
 export const MEMORY_MIN_MB = 1;
 /** The core addresses at most 3 GiB of guest RAM (one 4 GiB Wasm memory, less its own tables). */
 export const MEMORY_MAX_MB = 3072;
+export const VCPUS_MAX = 16;
 export const FONT_MIN = 9;
 export const FONT_MAX = 28;
 
@@ -47,14 +54,18 @@ export function loadSettings(storage: Pick<Storage, "getItem"> | undefined, narr
   const guests: Record<string, GuestSettings> = {};
   for (const [id, g] of Object.entries((stored.guests ?? {}) as Record<string, GuestSettings>)) {
     const memoryMb = within(g?.memoryMb, MEMORY_MIN_MB, MEMORY_MAX_MB);
+    const vcpus = within(g?.vcpus, 1, VCPUS_MAX);
     guests[id] = {
       ...(memoryMb === undefined ? {} : { memoryMb }),
       ...(typeof g?.append === "string" ? { append: g.append } : {}),
+      ...(vcpus === undefined ? {} : { vcpus }),
+      ...(typeof g?.url === "string" ? { url: g.url } : {}),
     };
   }
   return {
     theme: oneOf(stored.theme, "system", "light", "dark"),
     transport: oneOf(stored.transport, "auto", "threaded", "inline"),
+    engine: oneOf(stored.engine, "interp", "auto"),
     fontSize: within(stored.fontSize, FONT_MIN, FONT_MAX) ?? (narrow ? 12 : 14),
     screenReader: stored.screenReader === true,
     keepDisks: stored.keepDisks !== false,
@@ -71,10 +82,11 @@ export function saveSettings(settings: Settings): void {
   }
 }
 
-/** Memory in MB and command line that a guest will be started with. */
+/** What a guest will be started with; an empty `url`: none. */
 export function effective(guest: Guest, settings: Settings): Required<GuestSettings> {
   const own = settings.guests[guest.id];
-  return { memoryMb: own?.memoryMb ?? Math.round(guest.memory / 2 ** 20), append: own?.append ?? guest.append };
+  const { memoryMb = Math.round(guest.memory / 2 ** 20), append = guest.append, vcpus = 1, url = "" } = own ?? {};
+  return { memoryMb, append, vcpus, url };
 }
 
 /** The transport a start will use. "auto" is threaded wherever the page may share memory between threads. */

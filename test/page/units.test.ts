@@ -5,6 +5,7 @@ import { HIGH_WATER, LOW_WATER, OutputPump } from "../../src/console/outputPump.
 import { bytes, count, duration } from "../../src/ui/format.ts";
 import { ManifestError, parseManifest, parseMemory } from "../../src/ui/guests.ts";
 import { identifyImage } from "../../src/ui/images.ts";
+import { sortFiles } from "../../src/ui/ownFiles.ts";
 import { problemOf } from "../../src/ui/problems.ts";
 import { loadSettings } from "../../src/ui/settings.ts";
 
@@ -227,10 +228,23 @@ test("problems: a clone of a MachineError, and a host's RangeError", () => {
   expect(problemOf("odd")).toMatchObject({ kind: "engine", cause: "odd" });
 });
 
+test("of two disks, one with a boot sector comes first; one without is known by its name", async () => {
+  const boot = new Uint8Array(1000 * 512);
+  boot.set([0x55, 0xaa], 510);
+  const [first, second] = [new File([new Uint8Array(1000 * 512)], "data.img"), new File([boot], "boot.bin")];
+  const { found, problem } = await sortFiles([first, second]);
+  expect([found.disk?.file, found.disk2?.file, problem]).toEqual([second, first, undefined]);
+  expect((await sortFiles([new File([new Uint8Array(1000 * 512)], "data")])).problem?.cause).toMatch(/unknown format/);
+  expect((await sortFiles([new File([new Uint8Array(700)], "data.img")])).found).toEqual({});
+});
+
 test("settings that make no sense get their defaults", () => {
   const load = (stored: string) => loadSettings({ getItem: () => stored }, false);
-  for (const bad of ["", "[", "null", '{"theme":"pink","fontSize":900,"guests":{"a":{"memoryMb":-1,"append":5}}}']) {
-    expect(load(bad)).toMatchObject({ theme: "system", transport: "auto", fontSize: 14 });
+  const odd =
+    '{"theme":"pink","fontSize":900,"engine":"fast","guests":{"a":{"memoryMb":-1,"append":5,"vcpus":17,"url":1}}}';
+  for (const bad of ["", "[", "null", odd]) {
+    expect(load(bad).guests.a ?? {}).toEqual({});
+    expect(load(bad)).toMatchObject({ theme: "system", transport: "auto", engine: "interp", fontSize: 14 });
   }
   expect(load('{"guests":{"a":{"memoryMb":64,"append":"x"}}}').guests.a).toEqual({ memoryMb: 64, append: "x" });
 });

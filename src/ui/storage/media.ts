@@ -1,17 +1,12 @@
 /** Opens what a person has brought for a machine's drives, with what is kept of it. */
 import { BlobBlocks } from "../../block/blob.ts";
-import type { BlockSource } from "../../block/block.ts";
+import { BlockError, type BlockSource } from "../../block/block.ts";
 import { cutOff } from "../../block/cutOff.ts";
+import { HttpBlocks } from "../../block/http.ts";
 import { OverlayBlocks } from "../../block/overlay.ts";
 import { floppyMedium } from "../../block/padded.ts";
 import { ToldBlocks } from "../../block/told.ts";
-import {
-  type MachineCallbacks,
-  type MachineConfig,
-  MachineError,
-  type Media,
-  type MediumFile,
-} from "../machineHandle.ts";
+import { type MachineCallbacks, type MachineConfig, MachineError, type Media, type Medium } from "../machineHandle.ts";
 import type { Refusal } from "./diskWorker.ts";
 import { KeptBlocks } from "./keptBlocks.ts";
 
@@ -21,7 +16,7 @@ export type OpenMedia = { [drive in keyof Media]?: BlockSource | undefined };
 export async function openMedia(config: MachineConfig, callbacks: MachineCallbacks): Promise<OpenMedia> {
   const open: OpenMedia = {};
   try {
-    for (const [drive, file] of Object.entries(config.media ?? {}) as [keyof Media, MediumFile | undefined][]) {
+    for (const [drive, file] of Object.entries(config.media ?? {}) as [keyof Media, Medium | undefined][]) {
       if (file) open[drive] = await openMedium(drive, file, config, callbacks);
     }
   } catch (error) {
@@ -31,18 +26,20 @@ export async function openMedia(config: MachineConfig, callbacks: MachineCallbac
   return open;
 }
 
-/** @throws MachineError "disk": what is kept of it cannot be had */
+/** @throws MachineError "disk": what is kept of it cannot be had; "medium": it cannot be read */
 export async function openMedium(
   drive: keyof Media,
-  file: MediumFile,
+  file: Medium,
   { keepDisks }: Pick<MachineConfig, "keepDisks">,
   callbacks: MachineCallbacks,
 ): Promise<BlockSource> {
   const tell = (text: string): void => callbacks.notice?.(text);
-  const image = new ToldBlocks(new BlobBlocks(file, file.name), tell);
+  const remote = "url" in file;
+  const name = remote ? file.url : file.name;
+  const image = new ToldBlocks(remote ? await onServer(file.url) : new BlobBlocks(file, name), tell);
   if (drive !== "floppy") {
-    void cutOff(image, drive).then(
-      (missing) => missing && tell(`${file.name} ${missing}`),
+    void cutOff(image, drive === "cdrom" ? drive : "disk").then(
+      (missing) => missing && tell(`${name} ${missing}`),
       () => {}, // has been told
     );
   }
@@ -50,8 +47,17 @@ export async function openMedium(
   // The type is the engine's; in a page it is a File.
   const kept = keepDisks && file instanceof File ? await KeptBlocks.open(file, drive === "floppy") : undefined;
   if (kept instanceof KeptBlocks) return kept;
-  if (kept !== undefined) refused(file, kept, callbacks);
+  if (kept !== undefined) refused(name, kept, callbacks);
   return new OverlayBlocks(drive === "floppy" ? floppyMedium(image) : image);
+}
+
+async function onServer(url: string): Promise<BlockSource> {
+  try {
+    return await HttpBlocks.open(new URL(url, globalThis.location?.href).href);
+  } catch (error) {
+    if (error instanceof BlockError) throw new MachineError("medium", error.message);
+    throw new MachineError("medium", `${url}: not an address`);
+  }
 }
 
 /** Makes safe what is kept, and lets others open it. */
@@ -60,15 +66,15 @@ export async function closeMedia(media: Readonly<Record<string, BlockSource | un
 }
 
 /** A machine may run without what is kept only where nothing is, and nothing can be. */
-function refused(file: MediumFile, why: Refusal, callbacks: MachineCallbacks): void {
+function refused(name: string, why: Refusal, callbacks: MachineCallbacks): void {
   if (why === "unavailable") {
-    callbacks.notice?.(`This browser keeps no files for the page: what is written to ${file.name} is gone at the end.`);
+    callbacks.notice?.(`This browser keeps no files for the page: what is written to ${name} is gone at the end.`);
     return;
   }
   if (why === "in-use") {
     throw new MachineError(
       "disk",
-      `${file.name} is open in another tab, with what was written to it.`,
+      `${name} is open in another tab, with what was written to it.`,
       "End the machine there, or turn off “Keep what guests write” in the settings to start from the image alone.",
     );
   }

@@ -1,7 +1,8 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { App } from "../app.ts";
 import { bytes } from "../format.ts";
-import { effective, MEMORY_MAX_MB, MEMORY_MIN_MB, type Settings } from "../settings.ts";
+import { hasDrives } from "../session.ts";
+import { effective, MEMORY_MAX_MB, MEMORY_MIN_MB, type Settings, VCPUS_MAX } from "../settings.ts";
 import { icons } from "./icons.ts";
 
 const close = (): void => document.querySelector<HTMLDialogElement>("dialog#settings")?.close();
@@ -9,7 +10,7 @@ const close = (): void => document.querySelector<HTMLDialogElement>("dialog#sett
 /** The settings sheet: a modal dialog, so that the browser keeps the focus inside and Escape closes it. */
 export function settingsSheet(app: App): TemplateResult {
   const guest = app.selected;
-  const { memoryMb, append } = effective(guest, app.settings);
+  const { memoryMb, append, vcpus, url } = effective(guest, app.settings);
   const changed = app.settings.guests[guest.id] !== undefined;
   return html`
     <dialog
@@ -39,12 +40,44 @@ export function settingsSheet(app: App): TemplateResult {
               step="1"
               .value=${String(memoryMb)}
               aria-describedby="memory-hint"
-              @change=${(e: Event) => onMemory(app, e.target as HTMLInputElement)}
+              @change=${(e: Event) =>
+                onNumber(e.target as HTMLInputElement, MEMORY_MIN_MB, MEMORY_MAX_MB, (n) =>
+                  app.setGuest({ memoryMb: n }),
+                )}
             />
             MB
           </span>
           <p class="hint" id="memory-hint">${MEMORY_MIN_MB} to ${MEMORY_MAX_MB} MB. Linux wants 96 MB or more.</p>
         </div>
+        <div class="setting">
+          <label for="vcpus">Virtual CPUs</label>
+          <input
+            id="vcpus"
+            type="number"
+            inputmode="numeric"
+            min="1"
+            max=${VCPUS_MAX}
+            step="1"
+            .value=${String(vcpus)}
+            @change=${(e: Event) => onNumber(e.target as HTMLInputElement, 1, VCPUS_MAX, (n) => app.setGuest({ vcpus: n }))}
+          />
+        </div>
+        ${
+          hasDrives(guest)
+            ? html`<div class="setting">
+                <label for="url">Disk on a web server</label>
+                <input
+                  id="url"
+                  type="url"
+                  placeholder="https://…/disk.img, or a CD: ….iso"
+                  .value=${url}
+                  aria-describedby="url-hint"
+                  @change=${(e: Event) => app.setGuest({ url: (e.target as HTMLInputElement).value.trim() })}
+                />
+                <p class="hint" id="url-hint">Only what the guest reads is fetched; what it writes is gone at the end.</p>
+              </div>`
+            : nothing
+        }
         ${
           guest.kind === "embedded"
             ? nothing
@@ -73,6 +106,11 @@ export function settingsSheet(app: App): TemplateResult {
             app.isolated ? "vCPU in its own worker, devices beside the page" : "Needs a cross-origin isolated page",
           ],
           ["inline", "Inline", "Whole machine in one worker"],
+        ])}
+
+        ${choice(app, "Engine", "engine", app.settings.engine, (v) => app.setEngine(v), [
+          ["interp", "Interpreter", "Starts at once"],
+          ["auto", "Compiles hot code", "Faster for what takes long"],
         ])}
 
         <h3>Disks</h3>
@@ -124,7 +162,7 @@ function kept(app: App): TemplateResult {
   `;
 }
 
-function choice<K extends "theme" | "transport">(
+function choice<K extends "theme" | "transport" | "engine">(
   app: App,
   title: string,
   name: K,
@@ -153,10 +191,10 @@ function choice<K extends "theme" | "transport">(
   `;
 }
 
-function onMemory(app: App, input: HTMLInputElement): void {
-  const mb = input.valueAsNumber;
-  const valid = Number.isInteger(mb) && mb >= MEMORY_MIN_MB && mb <= MEMORY_MAX_MB;
-  input.setCustomValidity(valid ? "" : `Give a whole number from ${MEMORY_MIN_MB} to ${MEMORY_MAX_MB}.`);
-  if (valid) app.setGuest({ memoryMb: mb });
+function onNumber(input: HTMLInputElement, min: number, max: number, set: (value: number) => void): void {
+  const value = input.valueAsNumber;
+  const valid = Number.isInteger(value) && value >= min && value <= max;
+  input.setCustomValidity(valid ? "" : `Give a whole number from ${min} to ${max}.`);
+  if (valid) set(value);
   else input.reportValidity();
 }

@@ -4,7 +4,7 @@ import { bytes, count } from "../format.ts";
 import { isPc } from "../guests.ts";
 import { type ImageRole, MEDIA, titleOf } from "../images.ts";
 import type { Problem, ProblemAction } from "../problems.ts";
-import type { Step } from "../session.ts";
+import { hasDrives, type Step } from "../session.ts";
 import { chooseTransport, effective } from "../settings.ts";
 import { icons } from "./icons.ts";
 
@@ -29,11 +29,11 @@ export function stage(app: App): TemplateResult {
 function summary(app: App): TemplateResult {
   if (!app.guests) return html`<div class="over opaque"></div>`; // which guest is not known yet
   const guest = app.selected;
-  const { memoryMb, append } = effective(guest, app.settings);
+  const { memoryMb, append, vcpus, url } = effective(guest, app.settings);
   const own = guest.kind === "own";
   const rows: [string, TemplateResult | string][] = own
-    ? (app.own.bios ? (["bios", "vgabios", ...MEDIA] as const) : (["kernel", "initrd", "disk"] as const)).map((r) =>
-        ownRow(app, r),
+    ? (app.own.bios ? (["bios", "vgabios", ...MEDIA] as const) : (["kernel", "initrd", "disk", "disk2"] as const)).map(
+        (r) => ownRow(app, r),
       )
     : guest.files.map((f) => [titleOf(f.role), html`${f.name} <span class="dim">${bytes(f.bytes)}</span>`]);
   if (isPc(guest)) rows.push(...MEDIA.map((role) => ownRow(app, role)));
@@ -45,7 +45,9 @@ function summary(app: App): TemplateResult {
       html`${guest.packages.map((p) => html`<span>${p.name} <span class="dim">${p.version}</span></span>`)}`,
     ]);
   }
+  if (url && hasDrives(guest)) rows.push(["On a web server", html`<code>${url}</code>`]);
   rows.push(["Memory", `${memoryMb} MB`]);
+  if (vcpus > 1) rows.push(["Virtual CPUs", `${vcpus}`]);
   rows.push(["Transport", chooseTransport(app.settings.transport, app.isolated)]);
   return html`
     <div class="over opaque">

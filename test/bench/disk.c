@@ -1,0 +1,99 @@
+/*
+ * Disk benchmarks that run inside a guest: disk DEVICE NAME [SCALE_PERCENT]
+ *
+ * They go past the page cache (O_DIRECT), read in the first half of the disk and write in the second. Each prints
+ * "@@S name" and "@@E name nanoseconds checksum" as bench.c's do; the checksum is of what was read, or of what was written
+ * and is read back after the time was taken, so that it depends on the image and the scale alone.
+ *
+ *   seqread    64 MiB in pieces of 1 MiB, as dd bs=1M iflag=direct
+ *   seqwrite   the same, written, and made safe at the end
+ *   randread   4,000 times 4 KiB at random places
+ *   randwrite  the same, written, and made safe at the end
+ */
+#define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PIECE = 1 << 20, BLOCK = 4096 };
+
+static uint64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+static uint32_t random_state = 12345;
+
+static uint32_t rnd(void) {
+  random_state ^= random_state << 13;
+  random_state ^= random_state >> 17;
+  random_state ^= random_state << 5;
+  return random_state;
+}
+
+static uint32_t sum(uint32_t s, const char *data, size_t length) {
+  for (size_t at = 0; at < length; at += 512) {
+    uint32_t word;
+    memcpy(&word, data + at, 4);
+    s = (s ^ word) * 16777619u;
+  }
+  return s;
+}
+
+static void fail(const char *what) {
+  perror(what);
+  exit(1);
+}
+
+int main(int argc, char **argv) {
+  if (argc < 3) return 2;
+  const double scale = argc > 3 ? atof(argv[3]) / 100.0 : 1.0;
+  const int writes = strstr(argv[2], "write") != NULL, random = strncmp(argv[2], "rand", 4) == 0;
+  const int fd = open(argv[1], O_DIRECT | O_RDWR);
+  if (fd < 0) fail(argv[1]);
+  const off_t half = lseek(fd, 0, SEEK_END) / 2;
+  const size_t size = random ? BLOCK : PIECE;
+  long n = (long)((random ? 4000 : 64) * scale);
+  if (n < 1) n = 1;
+  if (half < (off_t)size) return 2;
+  off_t *places = malloc(n * sizeof *places);
+  for (long i = 0; i < n; i++) {
+    const off_t slots = half / size;
+    places[i] = (random ? rnd() % slots : i % slots) * size + (writes ? half - half % size : 0);
+  }
+  char *data;
+  if (posix_memalign((void **)&data, BLOCK, size)) fail("memory");
+  for (size_t i = 0; i < size; i += 4) {
+    const uint32_t word = rnd();
+    memcpy(data + i, &word, 4);
+  }
+  uint32_t s = 2166136261u;
+  printf("@@S %s\n", argv[2]);
+  fflush(stdout);
+  const uint64_t start = now();
+  for (long i = 0; i < n; i++) {
+    if (writes) {
+      memcpy(data, &i, sizeof i);
+      if (pwrite(fd, data, size, places[i]) != (ssize_t)size) fail("write");
+    } else {
+      if (pread(fd, data, size, places[i]) != (ssize_t)size) fail("read");
+      s = sum(s, data, size);
+    }
+  }
+  if (writes && fsync(fd)) fail("fsync");
+  const uint64_t taken = now() - start;
+  if (writes) {
+    for (long i = 0; i < n; i += 1 + n / 16) {
+      if (pread(fd, data, size, places[i]) != (ssize_t)size) fail("read");
+      s = sum(s, data, size);
+    }
+  }
+  printf("@@E %s %llu %08x\n", argv[2], (unsigned long long)taken, s);
+  return 0;
+}
