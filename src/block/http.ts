@@ -3,19 +3,15 @@
  * recently used go first; who reads on and on gets more at a time, up to a mebibyte ahead.
  */
 import { BlockError, type BlockSource } from "./block.ts";
+import { type AskOptions, ask, bodyOf, Patience, type Waiting } from "./patient.ts";
 
 const CHUNK = 0x1_0000;
 /** Chunks kept: 64 MiB. */
 const KEPT = 1024;
 const MOST_AHEAD = 16;
-const TRIES = 3;
-const TIMEOUT_MS = 30_000;
 
-export interface HttpOptions {
-  /** Default: the platform's. */
-  readonly fetch?: typeof fetch;
-  /** Default: 30 s. */
-  readonly timeoutMs?: number;
+export interface HttpOptions extends Pick<AskOptions, "fetch" | "timeoutMs"> {
+  readonly waiting?: Waiting | undefined;
 }
 
 export class HttpBlocks implements BlockSource {
@@ -25,6 +21,7 @@ export class HttpBlocks implements BlockSource {
   /** Tells one version of the file from another; empty: the server does not say. */
   readonly #version: string;
   readonly #options: HttpOptions;
+  readonly #patience: Patience;
   readonly #chunks = new Map<number, Uint8Array>();
   readonly #coming = new Map<number, Promise<void>>();
   #next = 0;
@@ -35,6 +32,7 @@ export class HttpBlocks implements BlockSource {
     this.size = size;
     this.#version = version;
     this.#options = options;
+    this.#patience = new Patience(options.waiting);
   }
 
   /**
@@ -112,46 +110,18 @@ export class HttpBlocks implements BlockSource {
   async #load(from: number, to: number): Promise<void> {
     const start = from * CHUNK;
     const end = Math.min(this.size, to * CHUNK);
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const response = await request(this.#url, start, end - 1, this.#options);
-        const bytes = new Uint8Array(await response.arrayBuffer());
-        if (response.status !== 206 || bytes.length !== end - start || versionOf(response) !== this.#version) {
-          throw new BlockError(`${this.#url}: the file on the server has changed`);
-        }
-        for (let n = from; n < to; n++) {
-          this.#chunks.set(n, bytes.subarray((n - from) * CHUNK, (n - from + 1) * CHUNK));
-        }
-        return;
-      } catch (error) {
-        if (attempt === TRIES || (error instanceof BlockError && /changed/.test(error.message))) throw error;
-      }
-    }
+    const bytes = await this.#patience.until(async () => {
+      const response = await request(this.#url, start, end - 1, this.#options);
+      const body = await bodyOf(this.#url, response);
+      if (response.status === 206 && body.length === end - start && versionOf(response) === this.#version) return body;
+      throw new BlockError(`${this.#url}: the file on the server has changed`);
+    });
+    for (let n = from; n < to; n++) this.#chunks.set(n, bytes.subarray((n - from) * CHUNK, (n - from + 1) * CHUNK));
   }
 }
 
 const versionOf = (response: Response): string =>
   response.headers.get("etag") ?? response.headers.get("last-modified") ?? "";
 
-async function request(url: string, first: number, last: number, options: HttpOptions): Promise<Response> {
-  const ask = options.fetch ?? fetch;
-  let response: Response;
-  try {
-    response = await ask(url, {
-      headers: { range: `bytes=${first}-${last}` },
-      signal: AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS),
-    });
-  } catch (error) {
-    const late = (error as Error).name === "TimeoutError";
-    throw new BlockError(
-      late
-        ? `${url}: no answer from the server`
-        : `${url}: cannot be fetched; the server is not there, or does not let other sites read it (CORS)`,
-    );
-  }
-  if (!response.ok) {
-    await response.body?.cancel();
-    throw new BlockError(`${url}: the server answered ${response.status}`);
-  }
-  return response;
-}
+const request = (url: string, first: number, last: number, { fetch, timeoutMs }: HttpOptions): Promise<Response> =>
+  ask(url, { fetch, timeoutMs, headers: { range: `bytes=${first}-${last}` } });

@@ -1,6 +1,7 @@
 /** `tabhyve run`: one machine from the command line, its COM1 on stdio or in a file. */
 import { closeSync, writeFileSync, writeSync } from "node:fs";
 import { availableParallelism, constants } from "node:os";
+import type { Waits } from "../block/waits.ts";
 import type { InputEntry } from "../machine/determinism.ts";
 import { VGA_ROM } from "../machine/firmwareTables.ts";
 import { Machine, type MachineConfig, type MachineStats } from "../machine/machine.ts";
@@ -55,6 +56,10 @@ export interface RunOptions {
   readonly restart: boolean;
   /** File for what the run has counted. */
   readonly stats?: string;
+  /** File for the numbers of chunks that the guest has read, in their order. */
+  readonly prefetch?: { readonly file: string; readonly chunks: Iterable<number> };
+  /** Disks that wait for a server, which may let the machine stand still. */
+  readonly waits?: Waits;
   /** Counters in compiled code, too. */
   readonly statsDetail: boolean;
   /** Goes on from it instead of booting. */
@@ -135,6 +140,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
       : options.bios && { log: complaints }),
   });
 
+  if (options.waits) options.waits.machine = machine;
   const onSignal = (signal: NodeJS.Signals) => end(STATUS.SIGNAL + constants.signals[signal]);
   const terminal = options.serial === "stdio" ? new Terminal() : undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -147,11 +153,13 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
         }, LOOK)
       : undefined;
   let stats: number | undefined;
+  let prefetch: number | undefined;
   let snapshotOut: number | undefined;
   let status: number;
   try {
     output = new Output(options.serial);
     if (options.stats !== undefined) stats = openOutput("--stats", options.stats);
+    if (options.prefetch) prefetch = openOutput("--record-prefetch", options.prefetch.file);
     if (options.snapshotOut !== undefined) snapshotOut = openOutput("--snapshot-out", options.snapshotOut);
     for (const warning of machine.loaded?.warnings ?? []) say(`tabhyve: ${warning}`);
     for (const signal of SIGNALS) process.on(signal, onSignal);
@@ -196,6 +204,10 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     await Promise.race([machine.destroy(), new Promise((resolve) => setTimeout(resolve, GRACE).unref())]);
     output?.close();
     if (record !== undefined) closeSync(record);
+  }
+  if (prefetch !== undefined) {
+    writeFileSync(prefetch, [...(options.prefetch?.chunks ?? [])].map((n) => `${n}\n`).join(""));
+    closeSync(prefetch);
   }
   // Stopped vCPUs have accounted for all that they did.
   if (stats !== undefined) {

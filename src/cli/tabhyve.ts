@@ -6,6 +6,8 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, Option } from "commander";
 import type { BlockSource } from "../block/block.ts";
+import { TouchedBlocks } from "../block/chunks/touched.ts";
+import { Waits } from "../block/waits.ts";
 import { CPU_MODELS } from "../isa/cpuModel.ts";
 import type { Width } from "../isa/operand.ts";
 import { embeddedGuest } from "../machine/embedded/index.ts";
@@ -17,12 +19,13 @@ import { unpack } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import type { VmTopology } from "../vmm/topology.ts";
+import { type ChunkWords, makeChunks } from "./chunks.ts";
 import { STATUS } from "./ending.ts";
-import { behind, type Controller, isUrl, type MediumKind, openMedium } from "./fileBlocks.ts";
 import { ENGINES as FUZZ_ENGINES } from "./fuzz/engine.ts";
 import { type FuzzOptions, fuzz } from "./fuzz/fuzz.ts";
 import { KINDS, type Kind } from "./fuzz/generate.ts";
 import { fuzzWorlds } from "./fuzz/world/fuzz.ts";
+import { behind, type Controller, isUrl, type MediumKind, openMedium } from "./media.ts";
 import * as options from "./options.ts";
 import { type Send, UsageError } from "./options.ts";
 import { type ReplayWords, replay } from "./replay.ts";
@@ -63,6 +66,7 @@ interface RunWords {
   floppy?: string;
   keys?: Send[];
   screen?: string;
+  recordPrefetch?: string;
   send?: Send[];
   until?: RegExp;
   timeout?: number;
@@ -162,7 +166,7 @@ const program = new Command("tabhyve")
   .action(() => {
     const [name] = program.args;
     throw new UsageError(
-      `${name === undefined ? "no command" : `no command '${name}'`}; there are run, verify, vectors and fuzz (--help)`,
+      `${name === undefined ? "no command" : `no command '${name}'`}; there are run, chunks, verify, vectors and fuzz (--help)`,
     );
   });
 
@@ -179,12 +183,21 @@ function repeatable({ record, replay }: RunWords): NonNullable<RunOptions["deter
 const disksOf = (words: RunWords, controller: Controller): string[] =>
   words.disk.map(behind).flatMap((disk) => (disk.controller === controller ? disk.medium : []));
 
+const waits = new Waits(say);
+const mediumOptions = { tell: say, waiting: (name: string) => waits.of(name) };
+/** The disk that --record-prefetch looks at. */
+let touched: TouchedBlocks | undefined;
+const observe = (image: BlockSource): BlockSource => {
+  touched = new TouchedBlocks(image);
+  return touched;
+};
+
 /** Opens disks in their order, so that what is told of them is in order, too. */
 async function disks(words: RunWords, controller: Controller): Promise<BlockSource[]> {
   const all: BlockSource[] = [];
   for (const medium of disksOf(words, controller)) {
     refuseUnrepeatable(words, medium);
-    all.push(await openMedium("disk", medium, say));
+    all.push(await openMedium("disk", medium, { ...mediumOptions, ...(words.recordPrefetch && { observe }) }));
   }
   return all;
 }
@@ -222,7 +235,7 @@ async function pc(words: RunWords): Promise<Pick<RunOptions, "vgaBios" | "drives
   const removable = async (kind: MediumKind, medium: string | undefined): Promise<BlockSource | null> => {
     if (medium === undefined) return null;
     refuseUnrepeatable(words, medium);
-    return openMedium(kind, medium, say);
+    return openMedium(kind, medium, mediumOptions);
   };
   const ide = await disks(words, "ide");
   const cdrom = await removable("cdrom", words.cdrom);
@@ -249,9 +262,16 @@ const runCommand = program
   .addOption(single("--vgabios <file>", "the VGA's ROM (default: vgabios-stdvga.bin beside the firmware)", word))
   .option(
     "--disk <file>",
-    "hard disk image or its URL, on IDE, or with ,nvme or ,virtio; with ,overlay[=FOLDER] what is written stays in memory or in a folder; repeatable",
+    "hard disk image (raw, qcow2, manifest of chunks) or its URL, on IDE, or with ,nvme or ,virtio; with ,overlay[=FOLDER] what is written stays in memory or in a folder; ,backing=FILE what a qcow2 image lies over; repeatable",
     several,
     [],
+  )
+  .addOption(
+    single(
+      "--record-prefetch <file>",
+      "write down which chunks of the disk are read, in their order (tabhyve chunks)",
+      word,
+    ),
   )
   .option("--rng", "a virtio entropy device")
   .addOption(single("--cdrom <file>", "CD image, or its URL", word))
@@ -322,6 +342,9 @@ const runCommand = program
     }
     const given = (name: string): boolean => runCommand.getOptionValueSource(name) !== "default";
     if (words.verify) verifiable(words, given);
+    if (words.recordPrefetch !== undefined && words.disk.length !== 1) {
+      throw new UsageError("--record-prefetch: needs one --disk");
+    }
     if (words.statsDetail && words.stats === undefined) throw new UsageError("--stats-detail: needs --stats");
     const initrd = words.initrd === undefined ? undefined : options.readInput("--initrd", words.initrd);
     if (initrd?.length === 0) throw new UsageError(`--initrd ${words.initrd}: is empty`);
@@ -367,6 +390,9 @@ const runCommand = program
       debugExit: words.debugExit ?? saved?.debugExit ?? false,
       restart: words.restart && (!snapshot || words.kernel !== undefined),
       ...(words.stats !== undefined && { stats: words.stats }),
+      ...(words.recordPrefetch !== undefined &&
+        touched && { prefetch: { file: words.recordPrefetch, chunks: touched.chunks } }),
+      waits,
       statsDetail: words.statsDetail ?? false,
       ...(snapshot && { snapshot }),
       ...(words.snapshotOut !== undefined && { snapshotOut: words.snapshotOut }),
@@ -376,6 +402,19 @@ const runCommand = program
       words.verify
         ? await verify(core(), { ...all, bundle: words.bundle, ...(file && { snapshotFile: file }) })
         : await run(core(), all),
+    );
+  });
+
+program
+  .command("chunks")
+  .description("make a disk in chunks of an image, for --disk FOLDER/manifest.json or its URL on any server of files")
+  .argument("<image>", "a disk: raw, qcow2 or in chunks, a file or URL")
+  .argument("<folder>", "takes manifest.json and chunks/")
+  .addOption(single("--prefetch <list>", "what a boot reads, as run --record-prefetch has written it", word))
+  .action(async (image: string, folder: string, words: ChunkWords) => {
+    const { chunks, zeros, written, bytes, stored } = await makeChunks(image, folder, words);
+    process.stdout.write(
+      `${chunks} chunks, ${zeros} of them zeros, ${written} written; ${stored} bytes for a disk of ${bytes}\n`,
     );
   });
 

@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openMedium } from "../../src/cli/fileBlocks.ts";
+import { openMedium } from "../../src/cli/media.ts";
 import { built, ROOT, Scratch, tabhyve } from "./command.ts";
 
 const scratch = new Scratch();
@@ -214,13 +214,13 @@ describe("an option", () => {
   it("a file that changes under the machine", async () => {
     const file = scratch.file("changes", new Uint8Array(1024));
     const told: string[] = [];
-    const medium = await openMedium("disk", `${file},overlay`, (line) => told.push(line));
+    const medium = await openMedium("disk", `${file},overlay`, { tell: (line) => told.push(line) });
     const into = new Uint8Array(512);
     await medium.read(0, into);
     utimesSync(file, 1, 1);
     expect(() => medium.read(0, into)).toThrow(/changes: was changed while the machine used it/);
     const shrinks = scratch.file("shrinks", new Uint8Array(1024));
-    const written = await openMedium("disk", shrinks, (line) => told.push(line));
+    const written = await openMedium("disk", shrinks, { tell: (line) => told.push(line) });
     truncateSync(shrinks, 512);
     expect(() => written.read(512, into)).toThrow(/shrinks: has become shorter than the 1024 bytes it had/);
     expect(told.map((line) => line.replace(/^.*\//, ""))).toEqual([
@@ -242,7 +242,7 @@ describe("an option", () => {
     [["run", "--send", "[=>x"], /--send '\[': not a regular expression/],
     [["run", "--send", "prompt"], /--send 'prompt': no => in it/],
     [["walk"], /no command 'walk'/],
-    [[], /no command; there are run, verify, vectors and fuzz/],
+    [[], /no command; there are run, chunks, verify, vectors and fuzz/],
     [["--frobnicate"], /unknown option '--frobnicate'/],
     [["vectors"], /missing required argument 'files'/],
   ])("%j", (args, why) => refused(args, why));
