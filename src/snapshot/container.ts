@@ -7,15 +7,17 @@
  *
  * In schema 1 the checksum was of bytes 0 to 23 and all from 56 on, and memory one deflate stream.
  *
- * State is JSON; what JSON does not have is an object with one key: {"$n": "ff"} a bigint in hexadecimal, {"$b": "00ff"}
- * bytes, {"$u": 0} undefined.
+ * State, unpacked, is the length of its JSON u32, the JSON, and pieces of bytes one after the other; up to schema 3 it was the
+ * JSON alone. What JSON does not have is an object with one key: {"$n": "ff"} a bigint in hexadecimal, {"$b": "00ff"} bytes,
+ * {"$p": [at, length]} bytes that are a piece, {"$u": 0} undefined.
  */
+import { joinBytes } from "../shared/bytes.ts";
 import { SnapshotError } from "../shared/device.ts";
 import { deflate, inflate } from "./deflate.ts";
 import { memoryOfSchema1 } from "./ram.ts";
 
 /** The schema that this build writes. Raise it with every change of a state's meaning, and add a migration. */
-export const SCHEMA = 3;
+export const SCHEMA = 4;
 const MAGIC = "TABHYVE\0";
 const HEAD = 56;
 const CHECKED_HEAD = 24;
@@ -28,6 +30,8 @@ const MIGRATIONS: Readonly<Record<number, Migration>> = {
   1: (state) => ({ ...(state as object), version: 2, scrollback: new Uint8Array(0) }),
   // FERR# and port F0h.
   2: (state) => withDevice(state, "coprocessorError", { version: 1, error: false, ignne: false }),
+  // Long bytes, such as what was written to a disk, are no longer hexadecimal digits; they mean the same.
+  3: (state) => state,
 };
 
 function withDevice(state: unknown, name: string, device: Readonly<Record<string, unknown>>): unknown {
@@ -41,33 +45,53 @@ export interface Snapshot {
   readonly memory: Uint8Array;
 }
 
-function toJson(state: unknown): string {
-  return JSON.stringify(state, function (this: Record<string, unknown>, key) {
+/** Bytes up to so many are digits in the JSON, where people can read them. */
+const SHORT = 64;
+const LENGTH = 4;
+
+function stateBytes(state: unknown): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  let at = 0;
+  const json = JSON.stringify(state, function (this: Record<string, unknown>, key) {
     const value = this[key];
     if (typeof value === "bigint") return { $n: value < 0n ? `-${(-value).toString(16)}` : value.toString(16) };
-    if (value instanceof Uint8Array) return { $b: hex(value) };
+    if (value instanceof Uint8Array) {
+      if (value.length <= SHORT) return { $b: hex(value) };
+      pieces.push(value);
+      at += value.length;
+      return { $p: [at - value.length, value.length] };
+    }
     return value === undefined ? { $u: 0 } : value;
   });
+  const text = new TextEncoder().encode(json);
+  const length = new Uint8Array(LENGTH);
+  new DataView(length.buffer).setUint32(0, text.length, true);
+  return joinBytes([length, text, ...pieces]);
 }
 
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
 
-function fromJson(text: string): unknown {
+function stateOf(bytes: Uint8Array, schema: number): unknown {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const [from, end] =
+    schema < 4 ? [0, bytes.length] : [LENGTH, LENGTH + (bytes.length < LENGTH ? 0 : view.getUint32(0, true))];
   try {
-    return revive(JSON.parse(text));
+    if (end > bytes.length) throw new SnapshotError("snapshot", "the state is cut off");
+    return revive(JSON.parse(new TextDecoder().decode(bytes.subarray(from, end))), bytes.subarray(end));
   } catch (error) {
     if (error instanceof SnapshotError) throw error;
     throw new SnapshotError("snapshot", "the state cannot be read");
   }
 }
 
-function revive(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(revive);
+function revive(value: unknown, pieces: Uint8Array): unknown {
+  if (Array.isArray(value)) return value.map((v) => revive(v, pieces));
   if (typeof value !== "object" || value === null) return value;
   const entries = Object.entries(value);
   if (entries.length === 1) {
     const [key, text] = entries[0];
     if (key === "$u") return undefined;
+    if (key === "$p") return piece(text, pieces);
     if (key === "$n" && typeof text === "string" && /^-?[0-9a-f]+$/.test(text)) {
       return text[0] === "-" ? -BigInt(`0x${text.slice(1)}`) : BigInt(`0x${text}`);
     }
@@ -75,7 +99,15 @@ function revive(value: unknown): unknown {
       return Uint8Array.from(text.match(/../g) ?? [], (b) => Number.parseInt(b, 16));
     }
   }
-  return Object.fromEntries(entries.map(([key, v]) => [key, revive(v)]));
+  return Object.fromEntries(entries.map(([key, v]) => [key, revive(v, pieces)]));
+}
+
+function piece(place: unknown, pieces: Uint8Array): Uint8Array {
+  const [at, length] = Array.isArray(place) ? place : [];
+  if (!(Number.isInteger(at) && Number.isInteger(length) && at >= 0 && length >= 0 && at + length <= pieces.length)) {
+    throw new SnapshotError("snapshot", "a piece of the state is not there");
+  }
+  return pieces.slice(at, at + length);
 }
 
 const sha256 = async (bytes: Uint8Array): Promise<Uint8Array> =>
@@ -93,15 +125,15 @@ async function digest(file: Uint8Array): Promise<Uint8Array> {
 
 /** Packs a snapshot; `memory` is what packMemory gave. */
 export async function pack(state: unknown, memory: Uint8Array): Promise<Uint8Array> {
-  const stateBytes = await deflate(new TextEncoder().encode(toJson(state)));
-  const file = new Uint8Array(HEAD + stateBytes.length + memory.length);
+  const packed = await deflate(stateBytes(state));
+  const file = new Uint8Array(HEAD + packed.length + memory.length);
   const view = new DataView(file.buffer);
   file.set(new TextEncoder().encode(MAGIC));
   view.setUint32(8, SCHEMA, true);
-  view.setUint32(12, stateBytes.length, true);
+  view.setUint32(12, packed.length, true);
   view.setUint32(16, memory.length, true);
-  file.set(stateBytes, HEAD);
-  file.set(memory, HEAD + stateBytes.length);
+  file.set(packed, HEAD);
+  file.set(memory, HEAD + packed.length);
   file.set(await digest(file), CHECKED_HEAD);
   return file;
 }
@@ -130,7 +162,7 @@ export async function unpack(file: Uint8Array, migrations = MIGRATIONS, schemaNo
   if (schema > schemaNow) bad(`schema ${schema} is newer than this build's ${schemaNow}`);
   const body = file.subarray(HEAD + stateLength);
   const memory = schema === 1 ? memoryOfSchema1(await inflate(body)) : body;
-  let state = fromJson(new TextDecoder().decode(await inflate(file.subarray(HEAD, HEAD + stateLength))));
+  let state = stateOf(await inflate(file.subarray(HEAD, HEAD + stateLength)), schema);
   // A Vm's state has a version of its own (vm.ts).
   const isVm = (state as { kind?: unknown } | null)?.kind === "vm";
   for (; schema < schemaNow && !isVm; schema++) {
