@@ -45,7 +45,7 @@ const PATIENCE: u64 = 1_000_000;
 const NO_BATCHES: u32 = 2;
 
 /** Entries of a region until it is made again. */
-const AGAIN: u32 = 10_000;
+const AGAIN: u32 = 30_000;
 /** How often a block comes back that found another one's trail being followed. */
 const LATER: u32 = 50;
 

@@ -11,6 +11,7 @@ import { stateHash } from "../machine/stateHash.ts";
 import type { Snapshot } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { type Ending, Output, openOutput, STATUS, statusOf } from "./ending.ts";
+import { optimiseLater } from "./hostTiers.ts";
 import type { Send } from "./options.ts";
 import { png } from "./png.ts";
 import { ScreenWatch } from "./screenWatch.ts";
@@ -141,6 +142,8 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
   });
 
   if (options.waits) options.waits.machine = machine;
+  optimiseLater();
+
   const onSignal = (signal: NodeJS.Signals) => end(STATUS.SIGNAL + constants.signals[signal]);
   const terminal = options.serial === "stdio" ? new Terminal() : undefined;
   let timer: NodeJS.Timeout | undefined;
