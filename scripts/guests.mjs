@@ -7,7 +7,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -50,9 +50,9 @@ function writeWhole(path, data) {
   renameSync(`${path}.tmp`, path);
 }
 
-function sourcesHash() {
+function sourcesHash(id) {
   const hash = createHash("sha256");
-  for (const path of SOURCES)
+  for (const path of RECIPES[id].sources ?? SOURCES)
     hash
       .update(`${path}\0`)
       .update(readFileSync(join(ROOT, path)))
@@ -60,13 +60,15 @@ function sourcesHash() {
   return hash.digest("hex");
 }
 
+/** A disk, which has no hash, may have been written by a guest; it is whole if it is as long as it was. */
 const intact = ({ file, bytes, sha256: expected }) => {
   const path = join(GUESTS, file);
   if (!existsSync(path)) return false;
+  if (expected === undefined) return statSync(path).size === bytes;
   const data = readFileSync(path);
   return data.length === bytes && sha256(data) === expected;
 };
-const ROLES = ["kernel", "initrd", "bios", "vgabios"];
+const ROLES = ["kernel", "initrd", "disk", "bios", "vgabios"];
 const filesOf = (guest) => ROLES.flatMap((role) => guest[role] ?? []);
 
 /** What recipes build with: packages by name and the files in them, and a place for results. */
@@ -140,6 +142,17 @@ class Workshop {
     return { file, bytes: data.length, sha256: sha256(data) };
   }
 
+  /** Lets `make` write a disk image, and returns the manifest's record of it. */
+  image(file, make) {
+    const path = join(GUESTS, file);
+    mkdirSync(GUESTS, { recursive: true });
+    make(`${path}.tmp`);
+    renameSync(`${path}.tmp`, path);
+    const { size } = statSync(path);
+    say(`wrote guests/${file} (${mib(size)}, of which much is empty)`);
+    return { file, bytes: size };
+  }
+
   /** A path for something that is built on the way. */
   scratch(name) {
     mkdirSync(join(CACHE, "build"), { recursive: true });
@@ -149,7 +162,7 @@ class Workshop {
 
 async function prepare(id, shop, update) {
   const manifest = readJson(MANIFEST, { version: 1, guests: [] });
-  const recipe = sourcesHash();
+  const recipe = sourcesHash(id);
   const old = manifest.guests.find((guest) => guest.id === id);
   if (!update && old?.recipe === recipe && filesOf(old).every(intact)) {
     say(

@@ -7,10 +7,11 @@
  *   churn       processes, modules and patched code that come and go, at flat memory
  *   litmus      the litmus programs of test/litmus
  *   chips       random operations on the chips of a PC, with resets and changes of media in flight (test/io/chipStorm.ts)
+ *   virtio      the same on virtio devices and NVMe, with hostile queues, and 9p requests that want out of a shared folder
  */
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
-import { chips } from "./soak/chips.mjs";
+import { chips, virtio } from "./soak/chips.mjs";
 import { churn } from "./soak/churn.mjs";
 import { prepare } from "./soak/console.mjs";
 import { litmus } from "./soak/litmus.mjs";
@@ -23,6 +24,7 @@ const WHAT = {
   churn: async (options) => churn(await prepare("virtio"), options),
   litmus,
   chips,
+  virtio,
 };
 
 const USAGE = `npm run soak -- ${Object.keys(WHAT).join("|")} [OPTIONS]
@@ -33,8 +35,8 @@ const USAGE = `npm run soak -- ${Object.keys(WHAT).join("|")} [OPTIONS]
   --minutes N           of load and litmus (default: 20)
   --cpus N              vCPUs (default: 2 for snapshots, 4 for load)
   --transport KIND      of load and litmus: threaded (default) or inline
-  --operations N        of chips (default: 10000000)
-  --seed N              of chips (default: 1)
+  --operations N        of chips and virtio (default: 10000000)
+  --seed N              of chips and virtio (default: 1)
   --engine KIND         interp, jit or auto (default)`;
 
 function options() {

@@ -10,7 +10,7 @@ const { buildBrowser, buildNode } = await import("./build-node.mjs");
 await buildCore();
 await buildNode();
 await buildBrowser();
-const GUESTS = ["cloud", "vmlinux", "virtio", "pc"];
+const GUESTS = ["cloud", "vmlinux", "virtio", "share", "pc"];
 must("node", ["scripts/guests.mjs", "--optional", ...GUESTS]);
 must("node", ["scripts/test-tools.mjs"]);
 if (!process.argv.includes("--no-lint")) must("npm", ["run", "-s", "check"]);

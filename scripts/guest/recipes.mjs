@@ -6,11 +6,9 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { installPackages } from "../prepare.mjs";
 import { character, cpio, directory, file, symlink } from "./cpio.mjs";
+import { APPEND, DISK_ID, debianDisk } from "./debian.mjs";
 
 export const DEFAULT = "cloud";
-
-/** No crypto self-tests (0.9 G instructions) and no KASLR; a panic restarts at once instead of hanging. */
-const APPEND = "console=ttyS0 panic=-1 cryptomgr.notests nokaslr quiet";
 
 const BOOT = /^boot\/vmlinuz-/;
 const isKernel = (path) => BOOT.test(path);
@@ -96,6 +94,17 @@ const VIRTIO_BLK = VIRTIO.slice(0, VIRTIO.indexOf("virtio_blk") + 1);
 const CHECKSUMS = ["crct10dif_common", "crct10dif_generic", "crc-t10dif", "crc64", "crc64-rocksoft", "t10-pi"];
 const IDE = [...CHECKSUMS, "scsi_common", "scsi_mod", "libata", "ata_piix", "sd_mod"];
 const NVME = ["nvme-core", "nvme"];
+/** The same for folders by 9p and the balloon, which the full kernel has. */
+const SHARE = [
+  ...VIRTIO.filter((name) => name !== "virtio-rng" && name !== "virtio_console" && name !== "virtio_blk"),
+  ...["virtio_balloon", "netfs", "fscache", "9pnet", "9pnet_virtio", "9p"],
+];
+const FULL = ["linux-image-amd64", "amd64", /^linux-image-\d.*-amd64$/];
+/** What Debian's disk may be behind, besides NVMe: virtio, or IDE. */
+const DISKS = [
+  ...VIRTIO.filter((name) => name !== "virtio_console"),
+  ...["scsi_common", "scsi_mod", "libata", "ata_piix", "sd_mod"],
+];
 const I386 = ["linux-image-686", "i386", /^linux-image-\d.*-686$/];
 
 /** The kernel proper out of a bzImage, by the machine's own loader. */
@@ -140,7 +149,7 @@ const bench = (title, name, architecture, dependency, builds) => ({
 
 export const RECIPES = {
   cloud: linux("Debian Linux, 64-bit cloud kernel", ...CLOUD, "256M"),
-  full: linux("Debian Linux, 64-bit full kernel", "linux-image-amd64", "amd64", /^linux-image-\d.*-amd64$/, "512M"),
+  full: linux("Debian Linux, 64-bit full kernel", ...FULL, "512M"),
   i386: linux("Debian Linux, 32-bit kernel", ...I386, "256M"),
   vmlinux: {
     title: "Debian Linux, 64-bit cloud kernel, unpacked (PVH)",
@@ -158,6 +167,45 @@ export const RECIPES = {
       const { initrd, about: userland } = await shell(shop, "amd64", "initrd-virtio-amd64.gz", modules);
       const record = shop.write("vmlinuz-cloud-amd64", image);
       return { kernel: record, initrd, append: APPEND, memory: "256M", packages: [about, userland] };
+    },
+  },
+  share: {
+    title: "Debian Linux, 64-bit full kernel, with drivers for shared folders and the balloon",
+    async make(shop) {
+      const { image, about, modules } = await kernel(shop, ...FULL, SHARE);
+      const { initrd, about: userland } = await shell(shop, "amd64", "initrd-share-amd64.gz", modules);
+      const record = shop.write("vmlinuz-amd64", image);
+      return { kernel: record, initrd, append: APPEND, memory: "256M", packages: [about, userland] };
+    },
+  },
+  debian: {
+    title: "Debian on a disk: Python, gcc, SQLite",
+    sources: ["cpio.mjs", "debian.mjs", "init-root"].map((name) => `scripts/guest/${name}`),
+    async make(shop) {
+      const [name, architecture, dependency] = CLOUD;
+      const wanted = (path) => isKernel(path) || path.startsWith("lib/modules/");
+      const { files, about } = await shop.package(name, architecture, { wanted, dependency });
+      const image = [...files].find(([path]) => isKernel(path))?.[1];
+      const modules = new Map([...files].filter(([path]) => path.startsWith("lib/modules/")));
+      const loaded = DISKS.map((module, n) => {
+        const data = [...modules].find(([path]) => path.endsWith(`/${module}.ko`))?.[1];
+        if (!image || !data) throw new Error(`package ${about.name} has no kernel, or no ${module}.ko`);
+        return file(`lib/modules/${String(n).padStart(2, "0")}.ko`, data);
+      });
+      const { program, about: userland } = await busybox(shop, architecture);
+      const init = readFileSync(join(shop.root, "scripts/guest/init-root"));
+      const initrd = initramfs(program, init, [directory("lib"), directory("lib/modules"), ...loaded]);
+      const disk = shop.image("debian.img", (path) =>
+        debianDisk(shop.scratch("debian"), path, { kernel: image, initrd, modules }),
+      );
+      return {
+        kernel: shop.write("vmlinuz-cloud-amd64", image),
+        initrd: shop.write("initrd-debian-amd64.gz", initrd),
+        disk,
+        append: `${APPEND} root=PARTUUID=${DISK_ID}-01`,
+        memory: "512M",
+        packages: [about, userland],
+      };
     },
   },
   memtest: {

@@ -1,20 +1,50 @@
-/** The storm of test/io/chipStorm.ts, on new chips after each million operations. */
+/** The storms of test/io/chipStorm.ts and test/io/virtio/virtioStorm.ts, on new devices after each million operations. */
 import { join } from "node:path";
 import { runnerImport } from "vite";
 import { root } from "../prepare.mjs";
 
 const ROUND = 1_000_000;
 
-export async function chips({ operations, seed, say }) {
-  const path = join(root, "test/io/chipStorm.ts");
-  const { ChipStorm } = (await runnerImport(path, { configFile: false, logLevel: "error", root })).module;
+const load = async (path) =>
+  (await runnerImport(join(root, "test/io", path), { configFile: false, logLevel: "error", root })).module;
+
+export async function chips(options) {
+  const { ChipStorm } = await load("chipStorm.ts");
+  return storm(options, (seed, operations) => new ChipStorm(seed).run(operations));
+}
+
+/** A shared directory of the host is among the devices; what is beside it must stay as it is. */
+export async function virtio(options) {
+  const { VirtioStorm } = await load("virtio/virtioStorm.ts");
+  const { P9Storm } = await load("virtio/p9Storm.ts");
+  const { StormFolder } = await load("virtio/stormFolder.ts");
+  return storm(options, async (seed, operations) => {
+    const shared = new StormFolder();
+    try {
+      const devices = await new VirtioStorm(seed, { folder: shared.folder }).run(Math.ceil(operations * 0.9));
+      // The rest are requests that no broken queue keeps from the folder.
+      const requests = Math.max(0, operations - devices.operations);
+      new P9Storm(seed, shared.folder).run(requests);
+      shared.check();
+      return {
+        ...devices,
+        operations: devices.operations + requests,
+        counts: { ...devices.counts, "9p requests": requests },
+      };
+    } finally {
+      shared.remove();
+    }
+  });
+}
+
+async function storm({ operations, seed, say }, run) {
   const totals = {};
   let longest = 0;
   let done = 0;
   for (let round = seed; done < operations; round++) {
     let result;
     try {
-      result = await new ChipStorm(round).run(Math.min(ROUND, operations - done));
+      result = await run(round, Math.min(ROUND, operations - done));
     } catch (error) {
       return { ok: false, lines: [`seed ${round}: ${error.message}`] };
     }

@@ -31,6 +31,44 @@ export function parseMemory(text: string): number {
   return bytes;
 }
 
+/** `--balloon SIZE`: bytes that the guest is asked to give back. */
+export function parseBalloon(text: string): number {
+  const m = /^(\d+)([KMG]?)(?:i?B)?$/i.exec(text);
+  if (!m) throw new UsageError(`--balloon ${text}: not a size; write it as 64M, or 0 for none at the start`);
+  return Number(m[1]) * UNITS[m[2].toUpperCase()];
+}
+
+/** What `--share` says of a folder. */
+export interface Share {
+  readonly directory: string;
+  readonly tag: string;
+  readonly readOnly: boolean;
+}
+
+/** Bytes of a tag at most: Linux has room for 31. */
+const MAX_TAG = 31;
+
+/** `DIR[,tag=NAME][,readonly]`; the first is called `share`, the others share2 and so on. */
+export function parseShare(text: string, all: Share[] = []): Share[] {
+  const [directory, ...words] = text.split(",");
+  const fail = (why: string): never => {
+    throw new UsageError(`--share ${text}: ${why}`);
+  };
+  let tag = all.length ? `share${all.length + 1}` : "share";
+  let readOnly = false;
+  for (const word of words) {
+    const name = /^tag=(.*)$/.exec(word)?.[1];
+    if (name !== undefined) tag = name;
+    else if (word === "readonly") readOnly = true;
+    else fail(`'${word}' is not tag=NAME or readonly`);
+  }
+  if (directory === "") fail("no directory");
+  const bytes = Buffer.byteLength(tag);
+  if (bytes === 0 || bytes > MAX_TAG) fail(`a tag has 1 to ${MAX_TAG} bytes`);
+  if (all.some((other) => other.tag === tag)) fail(`the tag ${tag} is given twice`);
+  return [...all, { directory, tag, readOnly }];
+}
+
 /** `--cpus N`. */
 export function parseCpus(text: string): number {
   const n = /^\d+$/.test(text) ? Number(text) : 0;

@@ -12,6 +12,7 @@ import { CPU_MODELS } from "../isa/cpuModel.ts";
 import type { Width } from "../isa/operand.ts";
 import { embeddedGuest } from "../machine/embedded/index.ts";
 import { LoaderError } from "../machine/loader/types.ts";
+import type { SharedFolder } from "../machine/pciCards.ts";
 import { parseTopology, savedConfig } from "../machine/snapshot.ts";
 import { SnapshotError } from "../shared/device.ts";
 import { VM_MAXCPU } from "../shared/layout.ts";
@@ -25,9 +26,10 @@ import { ENGINES as FUZZ_ENGINES } from "./fuzz/engine.ts";
 import { type FuzzOptions, fuzz } from "./fuzz/fuzz.ts";
 import { KINDS, type Kind } from "./fuzz/generate.ts";
 import { fuzzWorlds } from "./fuzz/world/fuzz.ts";
+import { HostDirectory } from "./hostFolder.ts";
 import { behind, type Controller, isUrl, type MediumKind, openMedium } from "./media.ts";
 import * as options from "./options.ts";
-import { type Send, UsageError } from "./options.ts";
+import { type Send, type Share, UsageError } from "./options.ts";
 import { type ReplayWords, replay } from "./replay.ts";
 import { type RunOptions, run } from "./run.ts";
 import { verify, verifyBundle } from "./verify/verify.ts";
@@ -53,6 +55,8 @@ interface RunWords {
   transport: "threaded" | "inline";
   engine: EngineKind;
   rng?: boolean;
+  share?: Share[];
+  balloon?: number | true;
   jitThreshold?: number;
   verify?: boolean;
   bundle: string;
@@ -210,7 +214,26 @@ function refuseUnrepeatable(words: RunWords, medium: string): void {
 /** Cards in PCI slots, which need no firmware. */
 async function cards(words: RunWords): Promise<Pick<RunOptions, "cards">> {
   const nvme = await disks(words, "nvme");
-  return { cards: { nvme, virtioBlk: await disks(words, "virtio"), rng: words.rng ?? false } };
+  const virtioBlk = await disks(words, "virtio");
+  const { balloon } = words;
+  return {
+    cards: {
+      ...{ nvme, virtioBlk, rng: words.rng ?? false },
+      folders: (words.share ?? []).map((share) => sharedFolder(words, share)),
+      ...(balloon !== undefined && { balloon: balloon === true ? 0 : balloon }),
+    },
+  };
+}
+
+function sharedFolder(words: RunWords, { directory, tag, readOnly }: Share): SharedFolder {
+  if (words.deterministic) {
+    throw new UsageError(`--share ${directory}: its times and contents are not repeatable; leave out --deterministic`);
+  }
+  try {
+    return { tag, folder: new HostDirectory(directory, readOnly) };
+  } catch (error) {
+    throw new UsageError(`--share ${directory}: ${options.reason(error)}`);
+  }
 }
 
 /** Places on the two IDE channels. */
@@ -218,7 +241,7 @@ const IDE_DRIVES = 4;
 
 /** Options that --verify has no use for, or none yet: its machines are two, and inline. */
 function verifiable(words: RunWords, given: (name: string) => boolean): void {
-  const without = ["bios", "rng", "record", "replay", "stats", "snapshotOut", "screen"] as const;
+  const without = ["bios", "rng", "share", "balloon", "record", "replay", "stats", "snapshotOut", "screen"] as const;
   const name = without.find((n) => words[n] !== undefined);
   const flag = name?.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
   if (flag) throw new UsageError(`--verify: does not go with --${flag}`);
@@ -274,6 +297,14 @@ const runCommand = program
     ),
   )
   .option("--rng", "a virtio entropy device")
+  .option(
+    "--share <directory>",
+    "a directory that the guest mounts by 9p (mount -t 9p share /mnt); ,tag=NAME and ,readonly; repeatable",
+    options.parseShare,
+  )
+  .addOption(
+    single("--balloon [size]", "a virtio balloon: RAM that the guest is asked to give back", options.parseBalloon),
+  )
   .addOption(single("--cdrom <file>", "CD image, or its URL", word))
   .addOption(single("--floppy <file>", "floppy disk image in drive A, or its URL; ,overlay as with --disk", word))
   .addOption(single("--initrd <file>", "initial RAM disk, or Multiboot module", word))

@@ -1,5 +1,8 @@
 /** Cards that a machine is given besides what its board has: one PCI slot each, in the order below. */
 import type { BlockSource } from "../block/block.ts";
+import type { HostFolder } from "../folder/folder.ts";
+import { Virtio9p } from "../io/virtio/virtio9p.ts";
+import { VirtioBalloon } from "../io/virtio/virtioBalloon.ts";
 import { VirtioBlk } from "../io/virtio/virtioBlk.ts";
 import { VirtioConsole } from "../io/virtio/virtioConsole.ts";
 import type { VirtioDevice, VirtioOptions } from "../io/virtio/virtioDevice.ts";
@@ -21,6 +24,16 @@ export interface Cards {
   readonly rng?: boolean;
   /** virtio-console: takes what the guest writes. */
   readonly console?: (bytes: Uint8Array) => void;
+  /** virtio-9p: folders that the guest mounts by their tags. */
+  readonly folders?: readonly SharedFolder[];
+  /** virtio-balloon: bytes of its RAM that the guest is asked to give back from the start. */
+  readonly balloon?: number;
+}
+
+export interface SharedFolder {
+  /** At most 31 bytes, as Linux has room for. */
+  readonly tag: string;
+  readonly folder: HostFolder;
 }
 
 export interface CardBoard {
@@ -39,6 +52,9 @@ export interface CardBoard {
 const CLASS_SCSI = 0x01_0000;
 const CLASS_COMMUNICATION = 0x07_8000;
 const CLASS_ENTROPY = 0xff_0000;
+/** What no class says. */
+const CLASS_OTHER = 0xff_0000;
+const CLASS_UNCLASSIFIED = 0x00_0200;
 
 type Card = PciFunction & Device<{ version: number }> & { readonly busy: boolean };
 
@@ -46,6 +62,7 @@ export class PciCards {
   /** In the order of restoring and of reset. */
   readonly devices: readonly Card[];
   readonly console: VirtioConsole | undefined;
+  readonly balloon: VirtioBalloon | undefined;
 
   /** @throws RangeError: more cards than slots */
   constructor(cards: Cards, board: CardBoard) {
@@ -63,11 +80,19 @@ export class PciCards {
     });
     this.console = cards.console && new VirtioConsole("virtioConsole", { ...options("virtio"), output: cards.console });
     const rng = cards.rng && new VirtioRng("virtioRng", { ...options("virtio"), fill: board.random });
+    const folders = (cards.folders ?? []).map((shared, n) =>
+      virtio(new Virtio9p(`virtio9p${n}`, { ...options("9p"), ...shared }), CLASS_UNCLASSIFIED),
+    );
+    const { balloon: target } = cards;
+    this.balloon =
+      target === undefined ? undefined : new VirtioBalloon("virtioBalloon", { ...options("virtio"), target });
     this.devices = [
       ...nvme,
       ...blk,
       ...(this.console ? [virtio(this.console, CLASS_COMMUNICATION)] : []),
       ...(rng ? [virtio(rng, CLASS_ENTROPY)] : []),
+      ...folders,
+      ...(this.balloon ? [virtio(this.balloon, CLASS_OTHER)] : []),
     ];
     const room = PCI_SLOTS - PCI_SLOT_CARDS;
     if (this.devices.length > room) {

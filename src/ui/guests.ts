@@ -73,7 +73,9 @@ export function parseManifest(data: unknown): Guest[] {
   const list = (data as { guests?: unknown } | null)?.guests;
   if (!Array.isArray(list)) throw new ManifestError("guests/manifest.json has no list “guests”.");
   const seen = new Set<string>(["embedded", "own"]);
-  return list.map((entry: Record<string, unknown> | null, i) => {
+  // A guest on a disk of its own is more than a page fetches whole; a person may drop the disk on the PC.
+  const small = list.filter((entry) => entry?.disk === undefined);
+  return small.map((entry: Record<string, unknown> | null, i) => {
     const bad = (what: string): never => {
       throw new ManifestError(`guests/manifest.json, guest ${i + 1}: ${what}.`);
     };

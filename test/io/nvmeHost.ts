@@ -37,7 +37,7 @@ export interface Words {
 }
 
 export class NvmeHost {
-  readonly memory = new FakeMemory(RAM);
+  readonly memory: FakeMemory;
   readonly timers: FakeTimers;
   readonly pin = new FakePin();
   readonly log = fakeLog();
@@ -50,8 +50,9 @@ export class NvmeHost {
   #phases = [1, 1, 1, 1];
   #cid = 0;
 
-  constructor(source: BlockSource, timers = new FakeTimers()) {
+  constructor(source: BlockSource, timers = new FakeTimers(), memory = new FakeMemory(RAM)) {
     this.timers = timers;
+    this.memory = memory;
     this.card = new PciNvme("nvme0", {
       source,
       serial: "NVME0001",

@@ -23,7 +23,6 @@ export const STATUS = {
 /** Features that every device offers (6). */
 export const FEATURE = { indirect: 1n << 28n, eventIdx: 1n << 29n, version1: 1n << 32n, packed: 1n << 34n } as const;
 const COMMON = FEATURE.indirect | FEATURE.eventIdx | FEATURE.version1 | FEATURE.packed;
-const MAX_GPA = Number.MAX_SAFE_INTEGER;
 const U64 = 0xffff_ffff_ffff_ffffn;
 /** Buffers that a queue is served at a time. */
 const BATCH = 256;
@@ -316,9 +315,6 @@ export abstract class VirtioDevice {
       const size = fields.int("size", 1, Math.min(MAX_QUEUE, this.#sizes[n]));
       const enabled = fields.bool("enabled");
       const areas = fields.intsOf("areas", 6, 0, 0xffff_ffff);
-      if (areas.some((_, i) => i % 2 && areas[i] * 2 ** 32 > MAX_GPA)) {
-        fields.fail("areas", "not three addresses");
-      }
       const [d0, d1, a0, a1, u0, u1] = areas;
       const queue: VirtioQueue = {
         size,
