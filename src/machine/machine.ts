@@ -381,9 +381,7 @@ export class Machine implements DeviceSide {
 
   /** Puts another CD or floppy disk into its drive, or takes it out (undefined). False: there is no such drive. */
   insert(drive: "cdrom" | "floppy", medium: BlockSource | undefined): boolean {
-    const found = drive === "cdrom" ? this.board.pc?.cd : this.board.pc?.floppy;
-    found?.insert(medium);
-    return found !== undefined;
+    return this.board.pc?.insert(drive, medium) ?? false;
   }
 
   /** RFLAGS of a vCPU. Only while the machine does not run. */

@@ -63,11 +63,24 @@ const FLOPPY_DMA = 2;
 /** CMOS: floppy drive types, A in the upper half; equipment: drives, a VGA, an FPU, keyboard and display. */
 const CMOS_FLOPPY = 0x10;
 const CMOS_EQUIPMENT = 0x14;
+/** CMOS, as SeaBIOS reads it (src/boot.c): what is booted third, in the upper half; second and first. */
+const CMOS_BOOT_THIRD = 0x38;
+const CMOS_BOOT = 0x3d;
+const BOOT_CODES = { floppy: 1, disk: 2, cdrom: 3 } as const;
 
 /** What firmware reads of the drives in CMOS memory (IBM PC/AT Technical Reference, "Real-time clock"). */
 function setCmos(rtc: Vrtc, floppyType: number): void {
   rtc.setCmos(CMOS_FLOPPY, floppyType << 4);
   rtc.setCmos(CMOS_EQUIPMENT, 0x0e | (floppyType ? 1 : 0));
+}
+
+/** What has a medium is booted first: the CD before the floppy disk before the hard disk. */
+function setBootOrder(rtc: Vrtc, there: Readonly<Record<keyof typeof BOOT_CODES, boolean>>): void {
+  const [first, second, third] = (["cdrom", "floppy", "disk"] as const)
+    .toSorted((a, b) => Number(there[b]) - Number(there[a]))
+    .map((drive) => BOOT_CODES[drive]);
+  rtc.setCmos(CMOS_BOOT, first | (second << 4));
+  rtc.setCmos(CMOS_BOOT_THIRD, third << 4);
 }
 
 /** Drive places on the two channels: the CD is the second channel's first, as firmware and guests expect it. */
@@ -94,6 +107,9 @@ export class PcParts {
   /** Contents of memory come from a snapshot: nothing is moved between the VGA's memories. */
   #restoring = false;
   readonly #vgaMemory: VgaMemory;
+  readonly #rtc: Vrtc;
+  /** Which drives have a medium. */
+  readonly #there: Record<keyof typeof BOOT_CODES, boolean>;
   /** In the order of restoring and of reset. */
   readonly devices: readonly Device<{ version: number }>[];
 
@@ -142,6 +158,13 @@ export class PcParts {
       for (const { base, length, handler } of chip.handlers) ports.attach(base, length, handler);
     }
     setCmos(board.rtc, floppy?.driveType ?? 0);
+    this.#rtc = board.rtc;
+    this.#there = {
+      cdrom: Boolean(drives.cdrom),
+      floppy: Boolean(drives.floppy),
+      disk: Boolean(drives.disks?.length),
+    };
+    setBootOrder(this.#rtc, this.#there);
 
     const vgaMemory = new VgaMemory(memory, board.onMoved);
     this.#vgaMemory = vgaMemory;
@@ -181,6 +204,16 @@ export class PcParts {
     ] as readonly Device<{
       version: number;
     }>[];
+  }
+
+  /** Puts another medium into a drive, or takes it out. False: there is no such drive. */
+  insert(drive: "cdrom" | "floppy", medium: BlockSource | undefined): boolean {
+    const found = drive === "cdrom" ? this.cd : this.floppy;
+    if (!found) return false;
+    found.insert(medium);
+    this.#there[drive] = medium !== undefined;
+    setBootOrder(this.#rtc, this.#there);
+    return true;
   }
 
   /** While a snapshot's states are put in. */

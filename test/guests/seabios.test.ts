@@ -128,6 +128,16 @@ describe.skipIf(!there)("SeaBIOS", { timeout: 90_000 }, () => {
     await screen(/booted from (e0|ef|f0), second sector; 7[0-9a-f]{3} KiB\ntype:$/m);
   });
 
+  it("does not try drives without a medium first, but one that has got one", async () => {
+    const disk = image(512 * 1000);
+    const { machine, screen, log } = await start({ disks: [new MemoryBlocks(disk)], cdrom: null, floppy: null });
+    await screen(/booted from 80, second sector; .*\ntype:$/m);
+    expect(log.join("\n")).not.toMatch(/Boot failed/);
+    machine.insert("floppy", new MemoryBlocks(image(1_474_560)));
+    await machine.reset();
+    await screen(/booted from 00, second sector; .*\ntype:$/m);
+  });
+
   it("boots one of four disks, with no room for a CD", async () => {
     const disks = [0, 1, 2, 3].map((n) => new MemoryBlocks(n ? new Uint8Array(512 * 100) : image(512 * 1000)));
     const { screen, log } = await start({ disks });
