@@ -2,8 +2,10 @@
  * Ports that need no round trip to the device thread: writes that nobody waits for go into the ring, and a register
  * whose value a chip has published is read from there. The chips keep the table (Control.portHooks):
  *
- *     31      24          17     16    15                0
- *     | value  |     0   | read | write |      port       |      0 = empty
+ *     31      24     22     20         17     16    15                0
+ *     | value  |  0  | more  |    0   | read | write |      port       |      0 = empty
+ *
+ * It holds for `more` ports behind that one, too.
  */
 import { CONTROL_BASE, C_PORT_HOOKS, C_RING_HEAD, C_RING_TAIL, RING_SIZE, Vcpu } from "./gen/layout";
 import { ringPut, RING_PORT } from "./ring";
@@ -17,7 +19,7 @@ const RESERVE: u32 = 64;
 function find(port: u32, what: u32): u32 {
   for (let i: usize = 0; i < HOOKS; i++) {
     const hook = load<u32>(CONTROL_BASE + C_PORT_HOOKS + i * 4);
-    if ((hook & 0xffff) == port && hook & what) return hook;
+    if (port - (hook & 0xffff) <= ((hook >> 20) & 7) && hook & what) return hook;
   }
   return 0;
 }

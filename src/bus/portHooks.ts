@@ -4,19 +4,24 @@ import type { StructView } from "../vcpu/view.ts";
 
 const WRITE = 0x1_0000;
 const READ = 0x2_0000;
+const MORE_SHIFT = 20;
 const SLOTS = CONTROL.portHooks.count;
 
 export class PortHooks {
   readonly #control: StructView;
   readonly #slots = new Map<string, number>();
+  readonly #free = Array.from({ length: SLOTS }, (_, n) => SLOTS - 1 - n);
 
   constructor(control: StructView) {
     this.#control = control;
   }
 
-  /** Byte writes to `port` go through the ring from now on; they must not change what a published port reads as. */
-  coalesce(port: number): void {
-    this.#set(`w${port}`, port | WRITE);
+  /**
+   * Byte writes to `port`, and to `more` ports behind it (7 at most), go through the ring from now on; they must not change
+   * what a published port reads as.
+   */
+  coalesce(port: number, more = 0): void {
+    this.#set(`w${port}`, port | WRITE | (more << MORE_SHIFT));
   }
 
   /** Byte reads of `port` give `value` without asking; undefined: ask again. */
@@ -25,13 +30,13 @@ export class PortHooks {
   }
 
   #set(key: string, word: number): void {
-    let slot = this.#slots.get(key);
+    const slot = this.#slots.get(key) ?? (word ? this.#free.pop() : undefined);
     if (slot === undefined) {
-      slot = this.#slots.size;
-      if (slot === SLOTS) throw new RangeError(`no room for more than ${SLOTS} port hooks`);
-      this.#slots.set(key, slot);
+      if (word) throw new RangeError(`no room for more than ${SLOTS} port hooks`);
+      return;
     }
-    const at = this.#control.index(CONTROL.portHooks) + slot;
-    Atomics.store(this.#control.words, at, word | 0);
+    if (word) this.#slots.set(key, slot);
+    else if (this.#slots.delete(key)) this.#free.push(slot);
+    Atomics.store(this.#control.words, this.#control.index(CONTROL.portHooks) + slot, word | 0);
   }
 }

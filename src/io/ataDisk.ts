@@ -192,7 +192,7 @@ export class AtaDisk extends IdeDrive {
         (error) => {
           if (error) return this.#broken(error);
           this.#advance(count);
-          if (this.#left) this.offer(this.#how, new Uint8Array(this.#piece() * SECTOR));
+          if (this.#left) this.offer(this.#how, this.room(this.#piece() * SECTOR));
           else this.done();
         },
       );
@@ -233,7 +233,7 @@ export class AtaDisk extends IdeDrive {
     this.#left = count;
     this.#block = block;
     this.#wide = wide;
-    if (out) this.offer(how, new Uint8Array(this.#piece() * SECTOR), false);
+    if (out) this.offer(how, this.room(this.#piece() * SECTOR), false);
     else this.#fetch();
   }
 
@@ -243,7 +243,7 @@ export class AtaDisk extends IdeDrive {
   }
 
   #fetch(): void {
-    const into = new Uint8Array(this.#piece() * SECTOR);
+    const into = this.room(this.#piece() * SECTOR);
     const lba = this.#lba;
     this.wait(
       () => this.#source.read(lba * SECTOR, into),

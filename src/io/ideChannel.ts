@@ -55,6 +55,10 @@ export interface IdeChannelV1 {
   drives: (AtaDiskV1 | AtapiCdV1 | undefined)[];
 }
 
+/** Registers whose value is published while reading them does nothing else. */
+export const IDE_SHADOWS = ["status", "altStatus", "masterCommand", "masterStatus"] as const;
+export type IdeShadow = (typeof IDE_SHADOWS)[number];
+
 export interface IdeChannelOptions {
   readonly drives: readonly [IdeDevice | undefined, IdeDevice | undefined];
   readonly irq: InterruptPin;
@@ -67,19 +71,33 @@ export interface IdeChannelOptions {
 export class IdeChannel implements IdeCable {
   /** Ports 0x1f0–0x1f7, 0x3f6, and the eight of the bus master, or their like. */
   readonly command: IoHandler = {
-    read: (o, size) => this.#read(o, size),
-    write: (o, size, v) => this.#write(o, size, v),
+    read: (o, size) => {
+      const value = this.#read(o, size);
+      this.#publish();
+      return value;
+    },
+    write: (o, size, v) => {
+      this.#write(o, size, v);
+      this.#publish();
+    },
   };
   readonly control: IoHandler = {
     read: (_, size) => (size === 1 ? this.#status() : allOnes(size)),
     write: (_, size, value) => {
       if (size === 1) this.#writeControl(value);
+      this.#publish();
     },
   };
   readonly master: IoHandler = {
     read: (offset, size) => (this.#masterValue(offset) & allOnes(size)) >>> 0,
-    write: (offset, size, value) => this.#writeMaster(offset, size, value),
+    write: (offset, size, value) => {
+      this.#writeMaster(offset, size, value);
+      this.#publish();
+    },
   };
+  /** Hears what a register reads as from now on; undefined: reading it does something, so it must be asked. */
+  onShadow: (register: IdeShadow, value: number | undefined) => void = () => {};
+  readonly #shadows = new Map<IdeShadow, number | undefined>();
   readonly #options: IdeChannelOptions;
   #device = 0;
   #control = 0;
@@ -109,6 +127,7 @@ export class IdeChannel implements IdeCable {
     this.#bmStatus = this.#capable();
     this.#last = false;
     for (const drive of this.#options.drives) drive?.reset();
+    this.#publish();
     this.#wire();
   }
 
@@ -118,7 +137,24 @@ export class IdeChannel implements IdeCable {
     const n = this.#options.drives.indexOf(drive as IdeDevice);
     this.#interrupts[n] = asserted;
     if (asserted && n === this.#selected) this.#bmStatus |= BM_INTERRUPT;
+    // Before the guest hears of it: its handler looks at them first.
+    this.#publish();
     this.#wire();
+  }
+
+  /** What changes a status ends here: an access to a port, or an interrupt when a medium has answered. */
+  #publish(): void {
+    const status = this.#status();
+    this.#shadow("altStatus", status);
+    this.#shadow("status", this.#interrupts[this.#selected] ? undefined : status);
+    this.#shadow("masterCommand", this.#bmCommand);
+    this.#shadow("masterStatus", this.#bmStatus);
+  }
+
+  #shadow(register: IdeShadow, value: number | undefined): void {
+    if (this.#shadows.has(register) && this.#shadows.get(register) === value) return;
+    this.#shadows.set(register, value);
+    this.onShadow(register, value);
   }
 
   dmaRequest(drive: IdeDrive): void {
@@ -350,6 +386,7 @@ export class IdeChannel implements IdeCable {
       this.#left = left;
       this.#last = last;
       for (const put of drives) put?.();
+      this.#publish();
       this.#wire();
     };
   }

@@ -32,6 +32,8 @@ const TRANSFERS: readonly Transfer[] = ["none", "pio-in", "pio-out", "dma-in", "
 /** A command's buffer is no larger: 65,536 sectors of 512 bytes go in pieces. */
 export const BUFFER_SIZE = 0x2_0000;
 
+const NOTHING = new Uint8Array(0);
+
 export interface IdeDriveV1 {
   version: 1;
   /** Feature, count, LBA low, mid, high: the last written, and the ones before. */
@@ -63,12 +65,13 @@ export abstract class IdeDrive {
   status = DRDY | DSC;
   error = 1;
   transfer: Transfer = "none";
-  buffer: Uint8Array = new Uint8Array(0);
+  buffer: Uint8Array = NOTHING;
   at = 0;
   protected cable: IdeCable | undefined;
   /** Counts commands and resets: what a medium answers to an earlier one is not wanted any more. */
   protected epoch = 0;
   #pending = 0;
+  #room: Uint8Array | undefined;
 
   /** Carries out a command. */
   protected abstract command(code: number): void;
@@ -139,8 +142,11 @@ export abstract class IdeDrive {
   /** Moves up to `size` bytes (2 or 4) through the data register. */
   readData(size: number): number {
     if (this.transfer !== "pio-in") return 0xffff_ffff;
-    let value = 0;
-    for (let i = 0; i < size && this.at < this.buffer.length; i++) value += this.buffer[this.at++] * 2 ** (8 * i);
+    const { buffer, at } = this;
+    // Behind the end there are zeros.
+    let value = buffer[at] | (buffer[at + 1] << 8);
+    if (size === 4) value = (value | (buffer[at + 2] << 16) | (buffer[at + 3] << 24)) >>> 0;
+    this.at = Math.min(at + size, buffer.length);
     if (this.at >= this.buffer.length) this.#end();
     return value;
   }
@@ -193,8 +199,18 @@ export abstract class IdeDrive {
 
   protected stop(): void {
     this.transfer = "none";
-    this.buffer = new Uint8Array(0);
+    this.buffer = NOTHING;
     this.at = 0;
+  }
+
+  /**
+   * Room for the next buffer, with whatever is in it. It is the same each time, but while a medium may still write into
+   * that for a command that was given up.
+   */
+  protected room(bytes: number): Uint8Array {
+    if (this.busy) return new Uint8Array(bytes);
+    this.#room ??= new Uint8Array(BUFFER_SIZE);
+    return this.#room.subarray(0, bytes);
   }
 
   /** Waits for the medium, then goes on, unless a reset or another command came between. */

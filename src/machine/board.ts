@@ -192,6 +192,7 @@ export class Board {
         mmio: this.mmio,
         pci,
         rtc: chips.rtc,
+        hooks,
         i8042,
         isa: (irq) => chips.isa(irq),
         onMoved: options.onMoved,

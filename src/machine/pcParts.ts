@@ -6,6 +6,7 @@
 import type { BlockSource } from "../block/block.ts";
 import type { MmioBus } from "../bus/mmio.ts";
 import type { PortBus } from "../bus/pio.ts";
+import type { PortHooks } from "../bus/portHooks.ts";
 import { Display } from "../display/display.ts";
 import { AtaDisk } from "../io/ataDisk.ts";
 import { AtapiCd } from "../io/atapiCd.ts";
@@ -13,6 +14,7 @@ import { Dma8237 } from "../io/dma8237.ts";
 import { Floppy } from "../io/floppy.ts";
 import type { I8042 } from "../io/i8042.ts";
 import { IdeChannel, type IdeDevice } from "../io/ideChannel.ts";
+import { REGISTER } from "../io/ideDrive.ts";
 import { Ps2Keyboard } from "../io/ps2Keyboard.ts";
 import { Ps2Mouse } from "../io/ps2Mouse.ts";
 import { Typist } from "../io/typist.ts";
@@ -51,6 +53,7 @@ export interface PcBoard {
   readonly mmio: MmioBus;
   readonly pci: PciHost;
   readonly rtc: Vrtc;
+  readonly hooks: PortHooks;
   readonly i8042: I8042;
   readonly isa: (irq: number) => InterruptPin;
   /** Every vCPU must drop its translations before it goes on. */
@@ -135,9 +138,16 @@ export class PcParts {
         mayMaster: () => this.ide.busMaster,
         log: log("ide"),
       });
-    this.ide = new IdePiix3([channel(0), channel(1)], (base, length, handler) => ports.attach(base, length, handler));
+    this.ide = new IdePiix3(
+      [channel(0), channel(1)],
+      (base, length, handler) => ports.attach(base, length, handler),
+      (port, value) => board.hooks.publish(port, value),
+    );
     pci.add(map.PCI_SLOT_HOST, 0, this.host);
     pci.add(map.PCI_SLOT_ISA, map.PCI_FUNCTION_IDE, this.ide);
+    // A drive does nothing with them until the command is written; the device register also selects whose status is read.
+    const [from, to] = [REGISTER.feature, REGISTER.high];
+    for (const { command } of IDE_PORTS) board.hooks.coalesce(command + from, to - from);
 
     const dma = new Dma8237(memory);
     const floppy =

@@ -191,6 +191,11 @@ export class PciFunction {
     for (let i = 0; i < size; i++) this.config[offset + i] = (value >>> (8 * i)) & 0xff;
   }
 
+  /** Where an I/O range lies now; undefined: nowhere. */
+  protected ioBase(index: number): number | undefined {
+    return this.bars[index]?.base;
+  }
+
   // The guest's side
 
   readConfig(offset: number, size: Width): number {

@@ -4,7 +4,8 @@
  *
  *     0x40, 0x42  IDETIM: IDE decode enable 15, timings 14:0 (kept, of no effect)
  */
-import type { IdeChannel, IdeChannelV1 } from "../io/ideChannel.ts";
+import type { IdeChannel, IdeChannelV1, IdeShadow } from "../io/ideChannel.ts";
+import { REGISTER } from "../io/ideDrive.ts";
 import { SnapshotFields } from "../io/snapshotFields.ts";
 import type { Device, IoHandler } from "../shared/device.ts";
 import { SUBSYSTEM } from "./pciChipset.ts";
@@ -24,18 +25,32 @@ export interface IdePiix3V1 {
   channels: IdeChannelV1[];
 }
 
+/** Says what a byte read of a port gives without asking; undefined: ask. */
+export type PublishPort = (port: number, value: number | undefined) => void;
 /** Puts a channel's ports on the bus, or takes them off. */
 export type AttachPorts = (base: number, length: number, handler: IoHandler) => () => void;
 
 export class IdePiix3 extends PciFunction implements Device<IdePiix3V1> {
   readonly #channels: readonly [IdeChannel, IdeChannel];
   readonly #attach: AttachPorts;
+  readonly #publish: PublishPort;
+  /** What each channel's registers read as, and the ports where that is published. */
+  readonly #values: Partial<Record<IdeShadow, number | undefined>>[] = [{}, {}];
+  readonly #ports: Partial<Record<IdeShadow, number | undefined>>[] = [{}, {}];
   readonly #detach: ((() => void)[] | undefined)[] = [undefined, undefined];
 
-  constructor(channels: readonly [IdeChannel, IdeChannel], attach: AttachPorts) {
+  constructor(channels: readonly [IdeChannel, IdeChannel], attach: AttachPorts, publish: PublishPort) {
     super("ide", { vendor: 0x8086, device: 0x7010, classCode: 0x01_0180, ...SUBSYSTEM });
     this.#channels = channels;
     this.#attach = attach;
+    this.#publish = publish;
+    channels.forEach((channel, n) => {
+      channel.onShadow = (register, value) => {
+        this.#values[n][register] = value;
+        const port = this.#ports[n][register];
+        if (port !== undefined) publish(port, value);
+      };
+    });
     this.define(COMMAND, 2, 0, COMMAND_IO | COMMAND_MASTER);
     this.define(IDETIM, 2, 0, 0xffff);
     this.define(IDETIM + 2, 2, 0, 0xffff);
@@ -72,7 +87,21 @@ export class IdePiix3 extends PciFunction implements Device<IdePiix3V1> {
         for (const off of this.#detach[n] ?? []) off();
         this.#detach[n] = undefined;
       }
+      const { command, control } = IDE_PORTS[n];
+      const master = this.ioBase(BUS_MASTER_BAR);
+      this.#move(n, "status", on ? command + REGISTER.command : undefined);
+      this.#move(n, "altStatus", on ? control : undefined);
+      this.#move(n, "masterCommand", master === undefined ? undefined : master + 8 * n);
+      this.#move(n, "masterStatus", master === undefined ? undefined : master + 8 * n + 2);
     });
+  }
+
+  #move(n: number, register: IdeShadow, port: number | undefined): void {
+    const before = this.#ports[n][register];
+    if (port === before) return;
+    this.#ports[n][register] = port;
+    if (before !== undefined) this.#publish(before, undefined);
+    if (port !== undefined) this.#publish(port, this.#values[n][register]);
   }
 
   export(): IdePiix3V1 {
