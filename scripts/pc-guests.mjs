@@ -4,7 +4,7 @@
  * Boots images of yours by SeaBIOS, from the command line and in the page, types what the list says, and waits for what it
  * says. The list is JSON: [{ "name", "floppy" | "cdrom" | "disk": PATH (disks: several), "memory": MB, "cpus": N, "seconds": N,
  * "keys": [["PATTERN", "TEXT"]…], "until": "PATTERN" }…]; patterns look at new lines of the text screen, as those of --keys
- * do. The page has two disks at most. --screens keeps the last screen of each in the page as a picture. Status: 0 all came
+ * do. The page has two disks at most. --screens keeps the last sight of the page for each, as a picture. Status: 0 all came
  * to their end, 1 some did not.
  */
 import { spawn } from "node:child_process";
@@ -90,6 +90,7 @@ async function site() {
 
 async function inPage(browser, base, guest, ScreenWatch) {
   const { memory = 128, cpus = 1, seconds = SECONDS, keys = [], until } = guest;
+  const picture = { path: join(values.screens ?? "", `${guest.name}.png`) };
   const context = await browser.newContext({ serviceWorkers: "block", viewport: { width: 1280, height: 800 } });
   try {
     const page = await context.newPage();
@@ -117,10 +118,15 @@ async function inPage(browser, base, guest, ScreenWatch) {
       const screen = await page.evaluate(() => globalThis.tabhyve.screenText());
       if (watch.look(screen.split("\n"))) break;
       await typed;
-      if (Date.now() > end) return `not there after ${seconds} s; the screen:\n${screen.trim()}`;
+      const problem = await page.evaluate(() => document.querySelector(".problem .cause")?.textContent);
+      if (problem) return problem;
+      if (Date.now() > end) {
+        if (values.screens) await page.screenshot(picture);
+        return `not there after ${seconds} s; the screen:\n${screen.trim()}`;
+      }
       await new Promise((done) => setTimeout(done, LOOK));
     }
-    if (values.screens) await page.screenshot({ path: join(values.screens, `${guest.name}.png`) });
+    if (values.screens) await page.screenshot(picture);
     return undefined;
   } finally {
     await context.close();

@@ -64,6 +64,8 @@ function looksLikeText(b: Uint8Array): boolean {
   return head.every((c) => c === 9 || c === 10 || c === 13 || (c >= 32 && c !== 127));
 }
 
+const hasBootSector = (b: Uint8Array): boolean => b.length >= 512 && b[510] === 0x55 && b[511] === 0xaa;
+
 const DISK_NAME = /\.(img|raw|hdd|dsk)$/i;
 export const NO_BOOT_SECTOR = "disk image without a boot sector";
 
@@ -99,7 +101,8 @@ export function identifyImage(b: Uint8Array, size = b.length, tail = b.subarray(
   if (starts(b, 0x5d, 0x00, 0x00)) return { role: "initrd", what: "lzma archive" };
   if (starts(b, 0x42, 0x5a, 0x68)) return { role: "initrd", what: "bzip2 archive" };
   if (/^07070[127]$/.test(ascii(b, 0, 6))) return { role: "initrd", what: "cpio archive" };
-  if (hasMultibootHeader(b)) return { role: "kernel", what: "Multiboot image" };
+  // A disk with a boot sector may begin with a kernel that has such a header, too.
+  if (hasMultibootHeader(b) && !hasBootSector(b)) return { role: "kernel", what: "Multiboot image" };
   if (b.length >= 0x3c && ascii(b, 0x38, 4) === "ARM\x64") return { what: "a Linux kernel for AArch64" };
   if (b.length >= 0x8006 && ascii(b, 0x8001, 5) === "CD001") return { role: "cdrom", what: "CD image (ISO 9660)" };
   if (starts(b, 0x55, 0xaa) && b.length > 3 && b[2]! * 512 <= size) {
@@ -109,7 +112,7 @@ export function identifyImage(b: Uint8Array, size = b.length, tail = b.subarray(
   if (starts(b, 0x51, 0x46, 0x49, 0xfb)) return { what: "a qcow2 disk image" };
   if (starts(b, 0x50, 0x4b, 0x03, 0x04)) return { what: "a zip archive" };
   if (floppyFormat(size)) return { role: "floppy", what: `floppy disk of ${size / 1024} KB` };
-  if (b.length >= 512 && b[510] === 0x55 && b[511] === 0xaa) {
+  if (hasBootSector(b)) {
     return size % 512 === 0
       ? { role: "disk", what: "disk image with a boot sector" }
       : { what: "a disk image that is cut off: it does not end with a whole sector" };

@@ -228,6 +228,15 @@ test("problems: a clone of a MachineError, and a host's RangeError", () => {
   expect(problemOf("odd")).toMatchObject({ kind: "engine", cause: "odd" });
 });
 
+test("a disk whose kernel has a Multiboot header is a disk", () => {
+  const disk = new Uint8Array(64 * 1024);
+  disk.set([0x55, 0xaa], 510);
+  disk.set([0x02, 0xb0, 0xad, 0x1b], 1024);
+  expect(identifyImage(disk).role).toBe("disk");
+  disk.fill(0, 510, 512);
+  expect(identifyImage(disk).role).toBe("kernel");
+});
+
 test("of two disks, one with a boot sector comes first; one without is known by its name", async () => {
   const boot = new Uint8Array(1000 * 512);
   boot.set([0x55, 0xaa], 510);
