@@ -45,8 +45,8 @@ const policy = [
   "style-src 'self' 'unsafe-inline'",
   "img-src 'self' data:",
   "font-src 'self'",
-  // Media may lie on any server that allows it.
-  "connect-src 'self' http: https:",
+  // Media may lie on any server that allows it; zstddec has its Wasm in a data: URL.
+  "connect-src 'self' http: https: data:",
   "manifest-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",

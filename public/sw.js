@@ -12,7 +12,8 @@
  *    | guests/…?sha256=… (in the query)| cache, else network, kept; other versions of the file are dropped |
  *    | everything else (pages, lists)  | network, else cache                                              |
  *
- *    A request with cache mode "reload" goes to the network in every case; so a damaged file can be replaced.
+ *    A request with cache mode "reload" goes to the network in every case; so a damaged file can be replaced. One with
+ *    "no-store" is not looked at: who asks keeps the answer itself.
  *
  * A new version installs beside the old one and takes over when the last tab of the old one is closed: a running
  * page never meets files of another build. It does not touch requests to other sites.
@@ -48,7 +49,7 @@ self.addEventListener("activate", (event) => {
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
-  if (request.method !== "GET" || url.origin !== location.origin) return;
+  if (request.method !== "GET" || url.origin !== location.origin || request.cache === "no-store") return;
   if (!url.href.startsWith(self.registration.scope)) return;
   event.respondWith(answer(event, request, url).then(isolated));
 });

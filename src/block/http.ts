@@ -19,7 +19,7 @@ export class HttpBlocks implements BlockSource {
   readonly readOnly = true;
   readonly #url: string;
   /** Tells one version of the file from another; empty: the server does not say. */
-  readonly #version: string;
+  readonly version: string;
   readonly #options: HttpOptions;
   readonly #patience: Patience;
   readonly #chunks = new Map<number, Uint8Array>();
@@ -30,7 +30,7 @@ export class HttpBlocks implements BlockSource {
   private constructor(url: string, size: number, version: string, options: HttpOptions) {
     this.#url = url;
     this.size = size;
-    this.#version = version;
+    this.version = version;
     this.#options = options;
     this.#patience = new Patience(options.waiting);
   }
@@ -113,7 +113,7 @@ export class HttpBlocks implements BlockSource {
     const bytes = await this.#patience.until(async () => {
       const response = await request(this.#url, start, end - 1, this.#options);
       const body = await bodyOf(this.#url, response);
-      if (response.status === 206 && body.length === end - start && versionOf(response) === this.#version) return body;
+      if (response.status === 206 && body.length === end - start && versionOf(response) === this.version) return body;
       throw new BlockError(`${this.#url}: the file on the server has changed`);
     });
     for (let n = from; n < to; n++) this.#chunks.set(n, bytes.subarray((n - from) * CHUNK, (n - from + 1) * CHUNK));

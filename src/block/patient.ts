@@ -76,8 +76,8 @@ export interface AskOptions {
   /** Until the answer has begun; default 30 s. */
   readonly timeoutMs?: number | undefined;
   readonly headers?: Record<string, string>;
-  /** Past the browser's cache: what that has is damaged. */
-  readonly fresh?: boolean;
+  /** Of the browser (fetch's `cache`). */
+  readonly cache?: "default" | "reload" | "no-store";
 }
 
 /**
@@ -92,7 +92,8 @@ export async function ask(url: string, options: AskOptions = {}): Promise<Respon
     response = await send(url, {
       headers: options.headers ?? {},
       signal: AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS),
-      ...(options.fresh && { cache: "reload" as const }),
+      // Node's types do not know it.
+      ...{ cache: options.cache ?? "default" },
     });
   } catch (error) {
     throw new UnreachableError(

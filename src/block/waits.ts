@@ -17,13 +17,14 @@ const STAND_STILL_MS = 10_000;
 export class Waits {
   /** The machine that has the disks, once there is one. */
   machine: Pausable | undefined;
-  readonly #tell: (line: string) => void;
+  readonly #tell: (line: string, waiting: boolean) => void;
   readonly #standStillMs: number;
   readonly #names = new Set<string>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #paused = false;
 
-  constructor(tell: (line: string) => void, standStillMs = STAND_STILL_MS) {
+  /** @param tell `waiting`: it is true until the next line */
+  constructor(tell: (line: string, waiting: boolean) => void, standStillMs = STAND_STILL_MS) {
     this.#tell = tell;
     this.#standStillMs = standStillMs;
   }
@@ -39,13 +40,13 @@ export class Waits {
   #began(name: string, why: string): void {
     if (this.#names.has(name)) return;
     this.#names.add(name);
-    this.#tell(`${why}. The disk waits, and goes on by itself when the server is there again.`);
+    this.#tell(`${why}. The disk waits, and goes on by itself when the server is there again.`, true);
     this.#timer ??= setTimeout(() => void this.#standStill(), this.#standStillMs);
   }
 
   #ended(name: string): void {
     if (!this.#names.delete(name)) return;
-    this.#tell(`${name}: the server is there again; the disk goes on.`);
+    this.#tell(`${name}: the server is there again; the disk goes on.`, false);
     if (this.#names.size) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -62,6 +63,7 @@ export class Waits {
     this.#paused = true;
     await this.machine.pause();
     // It may have come back meanwhile.
-    if (!this.#names.size) this.#goOn();
+    if (!this.#names.size) return this.#goOn();
+    this.#tell(`The machine stands still until ${[...this.#names].join(" and ")} can be read again.`, true);
   }
 }

@@ -54,6 +54,9 @@ const PROBE_QUIETLY = 512 | 1024;
 /** Between two chunks of a snapshot that are fetched without need. */
 const FETCH_MS = 5;
 
+/** Most that a pause, reset or power-off waits for drives: longer than any that is not out of reach takes. */
+const ANSWER_MS = 200;
+
 /** A PC with a guest in it. */
 export class Machine implements DeviceSide {
   readonly memory: MachineMemory;
@@ -216,7 +219,7 @@ export class Machine implements DeviceSide {
   pause(): Promise<void> {
     return this.#serially(async () => {
       if (this.#state !== "running") return;
-      await this.#halt();
+      await this.#halt(ANSWER_MS);
       if (!this.#stopping) this.#setState("paused");
     });
   }
@@ -233,7 +236,7 @@ export class Machine implements DeviceSide {
   /** The reset button: the guest boots again, whatever state the machine is in. */
   reset(): Promise<void> {
     return this.#serially(async () => {
-      await this.#halt();
+      await this.#halt(ANSWER_MS);
       this.#stopping = undefined;
       await this.#reboot();
     });
@@ -242,7 +245,7 @@ export class Machine implements DeviceSide {
   /** Pulls the plug. */
   powerOff(): Promise<void> {
     return this.#serially(async () => {
-      await this.#halt();
+      await this.#halt(ANSWER_MS);
       this.#stopping = undefined;
       this.#setState("off", { kind: "power-off" });
     });
@@ -511,10 +514,14 @@ export class Machine implements DeviceSide {
     this.#engine.start();
   }
 
-  async #halt(): Promise<void> {
+  /**
+   * Stops the vCPUs and the time. A drive's answer may be on its way, which comes by an event of the host: who looks at the
+   * machine's state waits for it, others so many milliseconds, for a disk's server may be out of reach.
+   */
+  async #halt(patience = Number.POSITIVE_INFINITY): Promise<void> {
     await this.#engine.stop();
-    // A drive's answer may be on its way; it comes by an event of the host.
-    while (this.board.busy) await new Promise((resolve) => setTimeout(resolve, 1));
+    const until = performance.now() + patience;
+    while (this.board.busy && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 1));
     if (!this.#time.stopped) this.#time.stop();
     this.drain();
   }
@@ -527,7 +534,7 @@ export class Machine implements DeviceSide {
     void this.#serially(async () => {
       // The user's own reset or power-off was before this in the queue, and has settled the matter.
       if (this.#stopping !== reason) return;
-      await this.#halt();
+      await this.#halt(ANSWER_MS);
       this.#stopping = undefined;
       if (reason.kind === "reset" && this.config.restart !== false) await this.#reboot();
       else this.#setState(reason.kind === "triple-fault" || reason.kind === "engine-error" ? "failed" : "off", reason);

@@ -1,3 +1,4 @@
+import { proxy } from "comlink";
 import type { Console } from "../console/console.ts";
 import type { Screen } from "../console/screen.ts";
 import { Speaker } from "../console/speaker.ts";
@@ -17,7 +18,11 @@ import {
   type Settings,
   saveSettings,
 } from "./settings.ts";
+import { chunksAreKept, forgetChunks } from "./storage/chunkCache.ts";
+import { diskWorker } from "./storage/keptBlocks.ts";
 import { forgetDisk, type KeptDisk, keptDisks } from "./storage/keptDisks.ts";
+import { askToPersist, type Room, room } from "./storage/room.ts";
+import { SaveError, saveDisk } from "./storage/saveDisk.ts";
 
 /**
  * The page's state and everything a person can do. Views read it and call its methods; after each change it asks
@@ -39,9 +44,10 @@ export class App {
   selected: Guest = embeddedGuest;
   own: OwnFiles = {};
   session: Session | undefined;
-  /** What is kept of disks, and bytes that the browser lets the page keep in all. */
+  /** What is kept of disks, whether there are fetched parts of others, and the room for it. */
   kept: KeptDisk[] = [];
-  quota: number | undefined;
+  fetched = false;
+  room: Room = { persisted: false };
   /** A problem that no session owns: a bad file, a bad manifest. */
   pageProblem: Problem | undefined;
   /** On narrow screens one of the two panes is shown. */
@@ -93,8 +99,46 @@ export class App {
   /** Looks what is kept of disks, and how much the browser lets the page keep. */
   async loadKept(): Promise<void> {
     this.kept = await keptDisks();
-    this.quota = (await navigator.storage?.estimate?.().catch(() => undefined))?.quota;
+    this.fetched = await chunksAreKept();
+    this.room = await room();
     this.changed();
+  }
+
+  async forgetFetched(): Promise<void> {
+    await forgetChunks();
+    await this.loadKept();
+  }
+
+  /** Takes an image into the browser, as a disk that needs no file any more. */
+  async importDisk(file: File): Promise<void> {
+    const { found } = await sortFiles([file]);
+    if (!found.disk) return this.say(`${file.name} is not a disk image: give it a name that ends in .img if it is.`);
+    await askToPersist();
+    const { worker, remote } = diskWorker();
+    const done = await remote.import(
+      file,
+      proxy((share: number) => this.say(`${file.name}: ${Math.round(100 * share)} %`, true)),
+    );
+    worker.terminate();
+    this.say("failed" in done ? done.failed : `${file.name} is kept in the browser.`);
+    await this.loadKept();
+  }
+
+  /** Puts a disk that is kept whole among what a person has brought. */
+  useKept(disk: KeptDisk): void {
+    this.#bring({ disk: { file: { kept: disk.id, name: disk.name, size: disk.size }, what: "kept in the browser" } });
+    this.changed();
+  }
+
+  /** Writes a disk into a file of the person's choice, as a raw image. */
+  async saveKept(disk: KeptDisk): Promise<void> {
+    try {
+      await saveDisk(disk, this.own, (share) => this.say(`${disk.name}: ${Math.round(100 * share)} %`, true));
+      this.say(`${disk.name} is saved.`);
+    } catch (error) {
+      if (error instanceof SaveError) this.say(error.message);
+      else if ((error as DOMException).name !== "AbortError") throw error;
+    }
   }
 
   async forget(disk: KeptDisk): Promise<void> {
@@ -186,7 +230,7 @@ export class App {
       serial: (bytes) => this.#console?.write(bytes),
       screen: (lines) => this.#screen?.update(lines),
       tone: (hz) => this.#speaker.play(hz),
-      notice: (text) => this.say(text),
+      notice: (text, stays) => this.say(text, stays),
       consoleSize: () => this.#fittedSize(),
       created: (handle) => this.#onCreated(handle),
       state: (state, detail) => this.#onState(state, detail),
@@ -230,6 +274,13 @@ export class App {
     const { found, problem } = await sortFiles(files);
     this.pageProblem = problem;
     if (this.live && this.hasScreen && (found.cdrom || found.floppy)) return this.#insert(found);
+    this.#bring(found);
+    if (!this.live) this.pane = "console";
+    this.changed();
+  }
+
+  /** Adds to what a person has brought, and chooses the guest that it goes with. */
+  #bring(found: OwnFiles): void {
     const roles = (Object.keys(found) as ImageRole[]).sort((a, b) => ORDER.indexOf(a) - ORDER.indexOf(b));
     if (roles.length) {
       // A second disk belongs to the first that it came with.
@@ -247,14 +298,12 @@ export class App {
       const said = roles.map((role, i) => (i ? NAMES[role] : titleOf(role)));
       this.say(`${said.join(" and ")} added.`);
     }
-    if (!this.live) this.pane = "console";
-    this.changed();
   }
 
   /** Changes what is in the drives of the machine that runs. */
   async #insert(found: OwnFiles): Promise<void> {
     const changed = REMOVABLE.filter((role) => found[role]);
-    for (const role of changed) await this.session?.command(async (m) => m.insert?.(role, found[role]?.file));
+    for (const role of changed) await this.session?.command(async (m) => m.insert?.(role, found[role]?.file as File));
     this.own = { ...this.own, ...Object.fromEntries(changed.map((role) => [role, found[role]])) };
     this.say(`${changed.map((role, i) => (i ? NAMES[role] : titleOf(role))).join(" and ")} inserted.`);
   }
@@ -346,20 +395,21 @@ export class App {
     this.#update({ guests: change ? { ...rest, [this.selected.id]: { ...own, ...change } } : rest });
   }
 
-  /** A short message, shown for a while and read out by screen readers. */
-  say(text: string): void {
+  /** A short message, shown for a while, or until the next one, and read out by screen readers. */
+  say(text: string, stays = false): void {
     this.toast = text;
     clearTimeout(this.#toastTimer);
-    this.#toastTimer = setTimeout(() => {
-      this.toast = "";
-      this.changed();
-    }, 4000);
+    if (!stays)
+      this.#toastTimer = setTimeout(() => {
+        this.toast = "";
+        this.changed();
+      }, 4000);
     this.changed();
   }
 
   /** A machine has a disk: what it writes shall not be the first that the browser throws away. */
   async #keep(): Promise<void> {
-    if (this.settings.keepDisks) await navigator.storage?.persist?.().catch(() => false);
+    if (this.settings.keepDisks) await askToPersist();
     await this.loadKept();
   }
 

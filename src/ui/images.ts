@@ -109,7 +109,7 @@ export function identifyImage(b: Uint8Array, size = b.length, tail = b.subarray(
     return { role: "vgabios", what: "option ROM of a display" };
   }
   if (isFirmware(tail, size)) return { role: "bios", what: "PC firmware" };
-  if (starts(b, 0x51, 0x46, 0x49, 0xfb)) return { what: "a qcow2 disk image" };
+  if (starts(b, 0x51, 0x46, 0x49, 0xfb)) return { role: "disk", what: "qcow2 disk image" };
   if (starts(b, 0x50, 0x4b, 0x03, 0x04)) return { what: "a zip archive" };
   if (floppyFormat(size)) return { role: "floppy", what: `floppy disk of ${size / 1024} KB` };
   if (hasBootSector(b)) {

@@ -16,7 +16,13 @@ export interface Media {
 }
 
 /** A file that a person has brought, or one on a web server, of which only what is read is fetched. */
-export type Medium = MediumFile | { readonly url: string };
+export type Medium = MediumFile | { readonly url: string } | KeptMedium;
+
+/** A disk that the browser keeps whole (src/ui/storage/keptDisks.ts). */
+export interface KeptMedium {
+  readonly kept: string;
+  readonly name: string;
+}
 
 /** A file as the engine sees it: a Blob, without the DOM's type. */
 export interface MediumFile {
@@ -104,8 +110,8 @@ export interface MachineCallbacks {
   screen?(lines: ScreenLines): void | Promise<void>;
   /** The PC speaker's tone has changed: Hz, 0 = silent. */
   tone?(hz: number): void;
-  /** Something a person should know; nothing has failed. */
-  notice?(text: string): void;
+  /** Something a person should know; `stays`: it is true until the next one. */
+  notice?(text: string, stays?: boolean): void;
   /** The state changed, or the guest reset itself and runs again (`running` with reason `reset`). */
   state(state: MachineState, detail?: StopDetail): void;
 }

@@ -24,7 +24,7 @@ export class MachineWorker {
     state: (state: MachineState, detail?: StopDetail) => void,
     screen: (lines: ScreenLines) => void | Promise<void>,
     tone: (hz: number) => void,
-    notice: (text: string) => void,
+    notice: (text: string, stays?: boolean) => void,
   ): Promise<{ code: MachineErrorCode; message: string; remedy?: string } | undefined> {
     try {
       this.#handle = await createHere(core, config, {

@@ -1,9 +1,11 @@
 import { type ImageRole, identifyImage, NO_BOOT_SECTOR } from "./images.ts";
+import type { KeptMedium } from "./machineHandle.ts";
 import { type Problem, problemOfFile } from "./problems.ts";
 
 /** A file a person brought. Its content is read when a machine starts, not before. */
 export interface OwnFile {
-  file: File;
+  /** Or a disk that the browser keeps whole. */
+  file: File | (KeptMedium & { readonly size: number });
   what: string;
 }
 

@@ -5,6 +5,7 @@
 import { proxy, type Remote, transfer, wrap } from "comlink";
 import coreUrl from "../../dist/core/core.wasm?url";
 import type { BlockSource } from "../block/block.ts";
+import { Waits } from "../block/waits.ts";
 import type { Display } from "../display/display.ts";
 import { VGA_ROM } from "../machine/firmwareTables.ts";
 import { LoaderError } from "../machine/loader/types.ts";
@@ -105,7 +106,8 @@ export async function createHere(
       asked = false;
     }
   };
-  const media: OpenMedia = await openMedia(config, callbacks);
+  const waits = new Waits((line, waiting) => callbacks.notice?.(line, waiting));
+  const media: OpenMedia = await openMedia(config, callbacks, waits);
   const machine = await Machine.create({
     core,
     ...(config.bios ? firmware(config, config.bios, media) : { kernel: kernel as Uint8Array, ...cards(media) }),
@@ -124,6 +126,7 @@ export async function createHere(
     ...(callbacks.tone && { tone: (hz: number) => callbacks.tone?.(hz) }),
     onState: (state, reason) => callbacks.state(state, detailOf(reason, asked)),
   });
+  waits.machine = machine;
   const pc = machine.board.pc;
   const stopFrames = pc && callbacks.screen && frames(pc.display, callbacks.screen);
   return {
@@ -133,7 +136,7 @@ export async function createHere(
       mouse: (dx: number, dy: number, wheel: number, buttons: number) => machine.mouse(dx, dy, wheel, buttons),
       insert: async (drive: "cdrom" | "floppy", file: MediumFile | undefined) => {
         const before = media[drive];
-        media[drive] = file && (await openMedium(drive, file, config, callbacks));
+        media[drive] = file && (await openMedium(drive, file, config, callbacks, waits));
         machine.insert(drive, media[drive]);
         await closeMedia({ before });
       },
@@ -219,7 +222,7 @@ async function createInWorker(
     proxy((state, detail) => callbacks.state(state, detail)),
     proxy((lines) => callbacks.screen?.(lines)),
     proxy((hz) => callbacks.tone?.(hz)),
-    proxy((text) => callbacks.notice?.(text)),
+    proxy((text, stays) => callbacks.notice?.(text, stays)),
   );
   if (failed) {
     worker.terminate();

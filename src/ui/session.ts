@@ -49,7 +49,7 @@ export interface SessionEvents {
   serial(bytes: Uint8Array): void;
   screen(lines: ScreenLines): void;
   tone(hz: number): void;
-  notice(text: string): void;
+  notice(text: string, stays?: boolean): void;
   /** The console's size now, for guests that hear of it when they boot. */
   consoleSize(): { cols: number; rows: number } | undefined;
   /** The machine exists; its console may be given a size. */
@@ -116,8 +116,8 @@ export class Session {
         tone: (hz) => {
           if (!this.gone) this.#events.tone(hz);
         },
-        notice: (text) => {
-          if (!this.gone) this.#events.notice(text);
+        notice: (text, stays) => {
+          if (!this.gone) this.#events.notice(text, stays);
         },
       });
       if (this.gone) return void (await handle.destroy());
@@ -176,7 +176,7 @@ export class Session {
       const files = Object.entries(own) as [ImageRole, OwnFile][];
       for (const [i, [role, { file }]] of files.entries()) {
         if (isMedium(role)) config.media = { ...config.media, [role]: file };
-        else config[role] = new Uint8Array(await file.arrayBuffer());
+        else if (file instanceof File) config[role] = new Uint8Array(await file.arrayBuffer());
         this.#throwIfGone();
         Object.assign(this.steps![i]!, { done: file.size, state: "done" });
       }

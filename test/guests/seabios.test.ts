@@ -1,5 +1,5 @@
 /** SeaBIOS, where it is prepared (npm run guests -- pc), boots a sector of our own from every kind of drive. */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { MemoryBlocks } from "../../src/block/memory.ts";
@@ -9,11 +9,7 @@ import { Machine } from "../../src/machine/machine.ts";
 import type { Drives } from "../../src/machine/pcParts.ts";
 import { built, Scratch, tabhyve } from "../cli/command.ts";
 import { corePath } from "../core.ts";
-
-const root = join(import.meta.dirname, "../..");
-const firmware = ["bios-256k.bin", "vgabios-stdvga.bin"].map((name) => join(root, "guests", name));
-const there = firmware.every((path) => existsSync(path));
-if (!there) process.stderr.write("\n*** NOT TESTED: SeaBIOS is not in guests/. Prepare it: npm run guests -- pc\n\n");
+import { firmware } from "./firmware.ts";
 
 /** Milliseconds that the screen may take to show what is waited for. */
 const PATIENCE = 40_000;
@@ -33,7 +29,7 @@ afterEach(async () => {
 });
 
 async function start(drives: Drives, vcpus = 1) {
-  const [bios, rom] = firmware.map((path) => new Uint8Array(readFileSync(path)));
+  const [bios, rom] = firmware!.map((path) => new Uint8Array(readFileSync(path)));
   const log: string[] = [];
   const machine = await Machine.create({
     core,
@@ -91,7 +87,7 @@ function cd(): Uint8Array {
   return out;
 }
 
-describe.skipIf(!there)("SeaBIOS", { timeout: 90_000 }, () => {
+describe.skipIf(!firmware)("SeaBIOS", { timeout: 90_000 }, () => {
   it("boots a floppy disk, and writes to it", async () => {
     const floppy = image(1_474_560);
     const { machine, screen, log } = await start({ floppy: new MemoryBlocks(floppy) });
@@ -154,7 +150,7 @@ describe.skipIf(!there)("SeaBIOS", { timeout: 90_000 }, () => {
     const folder = new Scratch();
     try {
       const disk = folder.file("blank.img", new Uint8Array(512 * 100));
-      const args = ["run", "--bios", firmware[0], "--memory", "32M", "--disk", disk, "--timeout", "30"];
+      const args = ["run", "--bios", firmware![0], "--memory", "32M", "--disk", disk, "--timeout", "30"];
       const screen = folder.path("screen.txt");
       const { status, stderr } = await tabhyve([...args, "--screen", screen, "--until", "No bootable device"]);
       expect(status).toBe(0);

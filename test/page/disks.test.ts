@@ -1,17 +1,14 @@
 /** Disks whose writes are kept in the browser: over a killed tab, in one tab at a time, until they are forgotten. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { guest, missing } from "../guests/shell.ts";
-import { buildSite, consoleText, root, untilConsole, untilState } from "./browser.ts";
+import { buildSite, untilConsole, untilState } from "./browser.ts";
 import { findChromium, type Host, host, launch } from "./chromium.ts";
+import { openLinux, type PageFile, PROMPT, pageFile, run } from "./linuxPage.ts";
 
 const chromium = findChromium();
 const cloud = guest("cloud");
 if (!cloud) missing("cloud");
-
-const PROMPT = /:~#$/;
 
 describe.skipIf(!chromium || !cloud)("a disk that is kept", { timeout: 600_000 }, () => {
   let site: Awaited<ReturnType<typeof buildSite>>;
@@ -32,38 +29,16 @@ describe.skipIf(!chromium || !cloud)("a disk that is kept", { timeout: 600_000 }
     site?.remove();
   });
 
-  const kernel = (name: string) => readFileSync(join(root, "guests", name));
-  /** A page with Linux, and a disk that says that it can be booted. */
-  const open = async (): Promise<Page> => {
-    const page = await context.newPage();
-    await page.goto(served.base);
-    const disk = Buffer.alloc(4 << 20, 0x22);
-    disk.set([0x55, 0xaa], 510);
-    const file = (name: string, buffer: Buffer) => ({ name, mimeType: "", buffer });
-    await page
-      .locator("#files")
-      .setInputFiles([file("kernel", kernel(cloud!.kernel.file)), file("initrd", kernel(cloud!.initrd!.file))]);
-    await expect.poll(() => page.locator(".summary").textContent()).toMatch(/kernel.*initrd/s);
-    await page.locator("#files").setInputFiles([file("disk.img", disk)]);
-    await expect.poll(() => page.locator(".summary").textContent()).toMatch(/kernel.*initrd.*disk\.img/s);
-    await page.getByRole("button", { name: "Settings" }).first().click();
-    await page.locator("#append").fill(cloud!.append);
-    await page.getByRole("button", { name: "Done" }).click();
-    await page.locator("#start").click();
-    return page;
+  const disk = (): PageFile => {
+    const bytes = Buffer.alloc(4 << 20, 0x22);
+    bytes.set([0x55, 0xaa], 510);
+    return pageFile("disk.img", bytes);
   };
+  const open = (): Promise<Page> => openLinux(context, served.base, { cloud: cloud!, disk: disk() });
   const boot = async (): Promise<Page> => {
     const page = await open();
     await untilConsole(page, PROMPT, 120_000);
     return page;
-  };
-  let lines = 0;
-  /** Runs a command; all that is on the console when it has ended. */
-  const run = async (page: Page, command: string): Promise<string> => {
-    const end = `end-${++lines}`;
-    await page.keyboard.type(`${command}; echo 'end'-${lines}\r`);
-    await untilConsole(page, new RegExp(`\n${end}\n`), 60_000);
-    return consoleText(page);
   };
   const sum = async (page: Page): Promise<string> =>
     [...(await run(page, "md5sum </dev/nvme0n1")).matchAll(/([0-9a-f]{32}) {2}-/g)].at(-1)?.[1] ?? "none";

@@ -26,6 +26,8 @@ export interface ChunkOrigin {
 export class ChunkBlocks implements BlockSource {
   readonly size: number;
   readonly readOnly = true;
+  /** The same for the same contents. */
+  readonly version: string;
   readonly #name: string;
   readonly #manifest: ChunkManifest;
   readonly #origin: ChunkOrigin;
@@ -41,7 +43,8 @@ export class ChunkBlocks implements BlockSource {
   #told: string | undefined;
 
   /** @param waiting hears when a read waits for a server that is out of reach */
-  constructor(name: string, manifest: ChunkManifest, origin: ChunkOrigin, waiting?: Waiting) {
+  constructor(name: string, manifest: ChunkManifest, origin: ChunkOrigin, waiting?: Waiting, version = "") {
+    this.version = version;
     this.#name = name;
     this.#manifest = manifest;
     this.#origin = origin;

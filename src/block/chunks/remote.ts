@@ -43,7 +43,11 @@ class RemoteChunks implements ChunkOrigin {
     const url = new URL(chunkPath(hash), this.#base).href;
     const kept = fresh ? undefined : await cache?.get(url);
     if (kept) return kept;
-    const packed = await this.#patience.until(async () => bodyOf(url, await ask(url, { fetch, timeoutMs, fresh })));
+    // What is kept here need not be kept by the browser and the service worker, too.
+    const mode = fresh ? "reload" : cache ? "no-store" : "default";
+    const packed = await this.#patience.until(async () =>
+      bodyOf(url, await ask(url, { fetch, timeoutMs, cache: mode })),
+    );
     cache?.put(url, packed);
     return packed;
   }
@@ -62,7 +66,9 @@ export async function openRemoteChunks(url: string, options: RemoteChunkOptions 
     throw new BlockError(`${url}: is not what was promised: its SHA-256 is another`);
   }
   const manifest = parseManifest(url, new TextDecoder().decode(bytes));
-  const blocks = new ChunkBlocks(url, manifest, new RemoteChunks(url, await loadZstd(), options), options.waiting);
+  const version = await sha256Hex(new TextEncoder().encode(manifest.chunks.join()));
+  const origin = new RemoteChunks(url, await loadZstd(), options);
+  const blocks = new ChunkBlocks(url, manifest, origin, options.waiting, version);
   blocks.prefetch();
   return blocks;
 }

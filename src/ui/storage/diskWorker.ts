@@ -1,15 +1,14 @@
 /**
  * Entry of the worker that keeps what a guest writes to one disk: in the origin's private file system, whose files can be
- * written in place only from a worker. One folder a disk, `disks/ID`, with the files of a journal (src/block/journal.ts) and
- * `about.json` for the list of what is kept.
+ * written in place only from a worker. One folder a disk, `disks/ID`, with the files of a journal (src/block/journal.ts),
+ * `about.json` for the list of what is kept, and `base` if the image itself was imported.
  */
 import { expose, transfer } from "comlink";
-import { BlobBlocks } from "../../block/blob.ts";
-import type { BlockSource } from "../../block/block.ts";
 import { JournalStore, type StableFile } from "../../block/journal.ts";
 import { OverlayBlocks } from "../../block/overlay.ts";
-import { floppyMedium } from "../../block/padded.ts";
-import { type About, diskFolder } from "./keptDisks.ts";
+import type { Media, Medium } from "../machineHandle.ts";
+import { type OpenImage, openImage } from "./image.ts";
+import { BASE, baseOf, diskFolder, imageId, remoteId, writeAbout } from "./keptDisks.ts";
 
 /** FileSystemSyncAccessHandle (WHATWG File System), which the DOM's types leave to workers. */
 interface AccessHandle {
@@ -38,8 +37,14 @@ class PrivateFile implements StableFile {
   }
 
   write(at: number, from: Uint8Array): void {
-    // Less than all is written when the quota is used up.
-    if (this.handle.write(from, { at }) !== from.length) throw new Error("the browser gives the page no more room");
+    // Browsers say it by an exception, or by writing less than all.
+    let written = 0;
+    try {
+      written = this.handle.write(from, { at });
+    } catch (error) {
+      if ((error as DOMException).name !== "QuotaExceededError") throw error;
+    }
+    if (written !== from.length) throw new Error("the browser gives the page no more room");
   }
 
   truncate(size: number): void {
@@ -55,45 +60,105 @@ class PrivateFile implements StableFile {
 const SETTLE_MS = 2000;
 
 /** Why a disk is not kept. */
-export type Refusal = "in-use" | "unavailable" | { readonly damaged: string };
+export type Refusal = "in-use" | "unavailable" | { readonly damaged: string } | { readonly unreadable: string };
+
+/** Bytes of an import that are written at a time. */
+const PIECE = 4 << 20;
 
 export class DiskWorker {
   #blocks: OverlayBlocks | undefined;
   #files: PrivateFile[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Opens what is kept of `image`; `floppy`: it is one, and may be cut off. Its size, or why there is none. */
-  async open(image: File, id: string, floppy: boolean): Promise<number | Refusal> {
+  /**
+   * Opens what is kept of a medium; its size, or why there is none.
+   *
+   * @param tell hears of the image's troubles, `waiting` of a server that is out of reach
+   */
+  async open(
+    medium: Medium,
+    drive: keyof Media,
+    tell: (line: string) => void,
+    waiting: (why: string | undefined) => void,
+  ): Promise<number | Refusal> {
+    let image: OpenImage;
     let folder: FileSystemDirectoryHandle;
+    let id: string;
+    try {
+      // Asked first: where nothing is kept, the image is opened elsewhere.
+      await navigator.storage.getDirectory();
+    } catch {
+      return "unavailable";
+    }
+    try {
+      image = await openImage(await baseOf(medium), { drive, tell, waiting });
+      id = await idOf(medium, image);
+    } catch (error) {
+      return { unreadable: (error as Error).message };
+    }
     try {
       folder = await diskFolder(id, true);
     } catch {
       return "unavailable";
     }
-    const base: BlockSource = new BlobBlocks(image, image.name);
-    const medium = floppy ? floppyMedium(base) : base;
     try {
-      for (const name of ["data", "log.a", "log.b"]) {
-        const file = (await folder.getFileHandle(name, { create: true })) as AccessFile;
-        this.#files.push(new PrivateFile(await file.createSyncAccessHandle()));
-      }
+      for (const name of ["data", "log.a", "log.b"]) this.#files.push(await privateFile(folder, name));
     } catch (error) {
       this.#closeFiles();
       // A file is open for writing once: another tab has it.
       return (error as DOMException).name === "NoModificationAllowedError" ? "in-use" : "unavailable";
     }
     const [data, a, b] = this.#files as [PrivateFile, PrivateFile, PrivateFile];
+    const { blocks } = image;
+    const name = "url" in medium ? medium.url : medium.name;
     try {
-      this.#blocks = new OverlayBlocks(medium, new JournalStore({ data, logs: [a, b] }, medium.size, image.name));
+      this.#blocks = new OverlayBlocks(blocks, new JournalStore({ data, logs: [a, b] }, blocks.size, name));
     } catch (error) {
       this.#closeFiles();
       return { damaged: (error as Error).message };
     }
-    const about: About = { name: image.name, size: medium.size, opened: new Date().toISOString() };
-    const file = await (await folder.getFileHandle("about.json", { create: true })).createWritable();
-    await file.write(JSON.stringify(about));
-    await file.close();
-    return medium.size;
+    await writeAbout(folder, {
+      ...{ name, size: blocks.size, opened: new Date().toISOString() },
+      ...(drive === "floppy" && { drive }),
+      ...("url" in medium && { url: medium.url }),
+      ...("kept" in medium && { imported: "whole" as const }),
+    });
+    return blocks.size;
+  }
+
+  /**
+   * Takes an image into the browser, as a disk that needs no file any more; its number, or what was in the way.
+   *
+   * @param progress gets the share that is there
+   */
+  async import(
+    image: File,
+    progress: (share: number) => void,
+  ): Promise<{ readonly id: string } | { readonly failed: string }> {
+    const id = crypto.randomUUID();
+    let folder: FileSystemDirectoryHandle;
+    let base: PrivateFile;
+    const about = { name: image.name, size: image.size, opened: new Date().toISOString() };
+    try {
+      folder = await diskFolder(id, true);
+      await writeAbout(folder, { ...about, imported: "begun" });
+      base = await privateFile(folder, BASE);
+    } catch {
+      return { failed: "This browser keeps no files for the page." };
+    }
+    try {
+      for (let at = 0; at < image.size; at += PIECE) {
+        base.write(at, new Uint8Array(await image.slice(at, at + PIECE).arrayBuffer()));
+        progress(Math.min(1, (at + PIECE) / image.size));
+      }
+      base.flush();
+      await writeAbout(folder, { ...about, imported: "whole" });
+      return { id };
+    } catch (error) {
+      return { failed: `${image.name}: cannot be kept: ${(error as Error).message}` };
+    } finally {
+      base.handle.close();
+    }
   }
 
   async read(offset: number, length: number): Promise<Uint8Array> {
@@ -136,6 +201,16 @@ export class DiskWorker {
     for (const file of this.#files.splice(0)) file.handle.close();
     this.#blocks = undefined;
   }
+}
+
+async function privateFile(folder: FileSystemDirectoryHandle, name: string): Promise<PrivateFile> {
+  const file = (await folder.getFileHandle(name, { create: true })) as AccessFile;
+  return new PrivateFile(await file.createSyncAccessHandle());
+}
+
+async function idOf(medium: Medium, { blocks, version }: OpenImage): Promise<string> {
+  if ("kept" in medium) return medium.kept;
+  return "url" in medium ? remoteId(medium.url, blocks.size, version) : imageId(medium as File);
 }
 
 expose(new DiskWorker());

@@ -1,27 +1,39 @@
 /** A disk whose writes are kept in the browser, as the machine reads and writes it: through its worker. */
-import { type Remote, transfer, wrap } from "comlink";
+import { proxy, type Remote, transfer, wrap } from "comlink";
 import type { BlockSource } from "../../block/block.ts";
+import type { Media, Medium } from "../machineHandle.ts";
 import type { DiskWorker, Refusal } from "./diskWorker.ts";
-import { imageId } from "./keptDisks.ts";
+import type { ImageOptions } from "./image.ts";
+
+/** A worker for a disk; whoever has it ends it. */
+export function diskWorker(): { readonly worker: Worker; readonly remote: Remote<DiskWorker> } {
+  const worker = new Worker(new URL("./diskWorker.ts", import.meta.url), { type: "module" });
+  return { worker, remote: wrap<DiskWorker>(worker) };
+}
 
 export class KeptBlocks implements BlockSource {
   readonly size: number;
   readonly readOnly = false;
   readonly #worker: Worker;
   readonly #remote: Remote<DiskWorker>;
+  readonly #tell: (line: string) => void;
+  readonly #told = new Set<string>();
 
-  private constructor(worker: Worker, remote: Remote<DiskWorker>, size: number) {
+  private constructor(worker: Worker, remote: Remote<DiskWorker>, size: number, tell: (line: string) => void) {
     this.#worker = worker;
     this.#remote = remote;
     this.size = size;
+    this.#tell = tell;
   }
 
-  /** Opens what is kept of an image; a Refusal says why it is not to be had. */
-  static async open(image: File, floppy: boolean): Promise<KeptBlocks | Refusal> {
-    const worker = new Worker(new URL("./diskWorker.ts", import.meta.url), { type: "module" });
-    const remote = wrap<DiskWorker>(worker);
-    const opened = await remote.open(image, await imageId(image), floppy);
-    if (typeof opened === "number") return new KeptBlocks(worker, remote, opened);
+  /** Opens what is kept of a medium; a Refusal says why it is not to be had. */
+  static async open(medium: Medium, { drive, tell, waiting }: ImageOptions): Promise<KeptBlocks | Refusal> {
+    const { worker, remote } = diskWorker();
+    const opened = await remote.open(medium, drive satisfies keyof Media, proxy(tell), proxy(waiting));
+    const name = "url" in medium ? medium.url : medium.name;
+    if (typeof opened === "number") {
+      return new KeptBlocks(worker, remote, opened, (line) => tell(line.startsWith(name) ? line : `${name}: ${line}`));
+    }
     worker.terminate();
     return opened;
   }
@@ -32,16 +44,31 @@ export class KeptBlocks implements BlockSource {
 
   async write(offset: number, from: Uint8Array): Promise<void> {
     const bytes = from.slice();
-    await this.#remote.write(offset, transfer(bytes, [bytes.buffer]));
+    await this.#heard(this.#remote.write(offset, transfer(bytes, [bytes.buffer])));
   }
 
   async flush(): Promise<void> {
-    await this.#remote.flush();
+    await this.#heard(this.#remote.flush());
   }
 
   /** Makes everything safe; the disk may then be opened again. */
   async close(): Promise<void> {
-    await this.#remote.close();
-    this.#worker.terminate();
+    try {
+      await this.#heard(this.#remote.close());
+    } finally {
+      this.#worker.terminate();
+    }
+  }
+
+  /** The guest sees that it failed, but nothing of why. Each message is told once. */
+  async #heard(work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      const { message } = error as Error;
+      if (!this.#told.has(message)) this.#tell(message);
+      this.#told.add(message);
+      throw error;
+    }
   }
 }

@@ -1,4 +1,5 @@
 /** What the page keeps of guests' disks in the origin's private file system: finding, listing and forgetting it. */
+import type { Medium, MediumFile } from "../machineHandle.ts";
 
 /** about.json: what a person knows the disk by. */
 export interface About {
@@ -7,6 +8,12 @@ export interface About {
   readonly size: number;
   /** ISO 8601. */
   readonly opened: string;
+  /** Where the image is, if it is on a server. */
+  readonly url?: string;
+  /** Absent: a hard disk. */
+  readonly drive?: "floppy";
+  /** The image is kept, too; "begun": its import was cut short. */
+  readonly imported?: "begun" | "whole";
 }
 
 export interface KeptDisk extends About {
@@ -33,12 +40,35 @@ export async function diskFolder(id: string, create: boolean): Promise<FileSyste
  * it was written over; with another it would be rubbish.
  */
 export async function imageId(image: File): Promise<string> {
-  const about = new TextEncoder().encode(`${image.name}\0${image.size}\0`);
   const at = (n: number): number => Math.floor((n * Math.max(0, image.size - PIECE)) / (PIECES - 1));
   const pieces = Array.from({ length: PIECES }, (_, n) => image.slice(at(n), at(n) + PIECE));
-  const bytes = await new Blob([about, image.slice(0, HEAD), ...pieces]).arrayBuffer();
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return idOf(new Blob([`${image.name}\0${image.size}\0`, image.slice(0, HEAD), ...pieces]));
+}
+
+/** The same for one on a server, of which a version is known (OpenImage). */
+export const remoteId = (url: string, size: number, version: string): Promise<string> =>
+  idOf(new Blob([`${url}\0${size}\0${version}`]));
+
+async function idOf(what: Blob): Promise<string> {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", await what.arrayBuffer()));
   return Array.from(hash.subarray(0, 16), (b) => b.toString(16).padStart(2, "0")).join("");
+}
+
+/** Name of an imported image in its folder. */
+export const BASE = "base";
+
+/** What lies below what is kept: an imported image is in its folder. @throws DOMException: it is not there any more */
+export async function baseOf(medium: Medium): Promise<MediumFile | { readonly url: string }> {
+  if (!("kept" in medium)) return medium;
+  const folder = await diskFolder(medium.kept, false);
+  const file = await (await folder.getFileHandle(BASE)).getFile();
+  return { name: medium.name, size: file.size, slice: (start, end) => file.slice(start, end) };
+}
+
+export async function writeAbout(folder: FileSystemDirectoryHandle, about: About): Promise<void> {
+  const file = await (await folder.getFileHandle("about.json", { create: true })).createWritable();
+  await file.write(JSON.stringify(about));
+  await file.close();
 }
 
 /** All that is kept, the last opened first; nothing where the browser keeps no files. */

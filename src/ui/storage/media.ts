@@ -1,23 +1,20 @@
 /** Opens what a person has brought for a machine's drives, with what is kept of it. */
-import { BlobBlocks } from "../../block/blob.ts";
-import { BlockError, type BlockSource } from "../../block/block.ts";
-import { cutOff } from "../../block/cutOff.ts";
-import { HttpBlocks } from "../../block/http.ts";
+import type { BlockSource } from "../../block/block.ts";
 import { OverlayBlocks } from "../../block/overlay.ts";
-import { floppyMedium } from "../../block/padded.ts";
-import { ToldBlocks } from "../../block/told.ts";
+import type { Waits } from "../../block/waits.ts";
 import { type MachineCallbacks, type MachineConfig, MachineError, type Media, type Medium } from "../machineHandle.ts";
 import type { Refusal } from "./diskWorker.ts";
+import { type ImageOptions, openImage } from "./image.ts";
 import { KeptBlocks } from "./keptBlocks.ts";
 
 export type OpenMedia = { [drive in keyof Media]?: BlockSource | undefined };
 
-/** @throws MachineError "disk": what is kept of one cannot be had */
-export async function openMedia(config: MachineConfig, callbacks: MachineCallbacks): Promise<OpenMedia> {
+/** @throws MachineError "disk": what is kept of one cannot be had; "medium": it cannot be read */
+export async function openMedia(config: MachineConfig, callbacks: MachineCallbacks, waits: Waits): Promise<OpenMedia> {
   const open: OpenMedia = {};
   try {
     for (const [drive, file] of Object.entries(config.media ?? {}) as [keyof Media, Medium | undefined][]) {
-      if (file) open[drive] = await openMedium(drive, file, config, callbacks);
+      if (file) open[drive] = await openMedium(drive, file, config, callbacks, waits);
     }
   } catch (error) {
     await closeMedia(open);
@@ -29,45 +26,42 @@ export async function openMedia(config: MachineConfig, callbacks: MachineCallbac
 /** @throws MachineError "disk": what is kept of it cannot be had; "medium": it cannot be read */
 export async function openMedium(
   drive: keyof Media,
-  file: Medium,
+  medium: Medium,
   { keepDisks }: Pick<MachineConfig, "keepDisks">,
   callbacks: MachineCallbacks,
+  waits: Waits,
 ): Promise<BlockSource> {
-  const tell = (text: string): void => callbacks.notice?.(text);
-  const remote = "url" in file;
-  const name = remote ? file.url : file.name;
-  const image = new ToldBlocks(remote ? await onServer(file.url) : new BlobBlocks(file, name), tell);
-  if (drive !== "floppy") {
-    void cutOff(image, drive === "cdrom" ? drive : "disk").then(
-      (missing) => missing && tell(`${name} ${missing}`),
-      () => {}, // has been told
-    );
-  }
-  if (drive === "cdrom") return image;
+  const name = "url" in medium ? medium.url : medium.name;
+  const options: ImageOptions = { drive, tell: (text) => callbacks.notice?.(text), waiting: waits.of(name) };
+  const whole = "kept" in medium;
   // The type is the engine's; in a page it is a File.
-  const kept = keepDisks && file instanceof File ? await KeptBlocks.open(file, drive === "floppy") : undefined;
-  if (kept instanceof KeptBlocks) return kept;
-  if (kept !== undefined) refused(name, kept, callbacks);
-  return new OverlayBlocks(drive === "floppy" ? floppyMedium(image) : image);
-}
-
-async function onServer(url: string): Promise<BlockSource> {
-  try {
-    return await HttpBlocks.open(new URL(url, globalThis.location?.href).href);
-  } catch (error) {
-    if (error instanceof BlockError) throw new MachineError("medium", error.message);
-    throw new MachineError("medium", `${url}: not an address`);
+  if (whole || (keepDisks && drive !== "cdrom" && ("url" in medium || medium instanceof File))) {
+    const kept = await KeptBlocks.open(medium, options);
+    if (kept instanceof KeptBlocks) return kept;
+    refused(name, kept, whole, callbacks);
   }
+  if (whole) throw new MachineError("disk", `${name}: this browser keeps no files for the page.`);
+  let image: BlockSource;
+  try {
+    image = (await openImage(medium, options)).blocks;
+  } catch (error) {
+    throw new MachineError("medium", (error as Error).message);
+  }
+  return drive === "cdrom" ? image : new OverlayBlocks(image);
 }
 
 /** Makes safe what is kept, and lets others open it. */
 export async function closeMedia(media: Readonly<Record<string, BlockSource | undefined>>): Promise<void> {
-  for (const medium of Object.values(media)) if (medium instanceof KeptBlocks) await medium.close();
+  for (const medium of Object.values(media)) {
+    // What goes wrong has been told, and the others are to be closed, too.
+    if (medium instanceof KeptBlocks) await medium.close().catch(() => {});
+  }
 }
 
 /** A machine may run without what is kept only where nothing is, and nothing can be. */
-function refused(name: string, why: Refusal, callbacks: MachineCallbacks): void {
+function refused(name: string, why: Refusal, whole: boolean, callbacks: MachineCallbacks): void {
   if (why === "unavailable") {
+    if (whole) return;
     callbacks.notice?.(`This browser keeps no files for the page: what is written to ${name} is gone at the end.`);
     return;
   }
@@ -78,6 +72,7 @@ function refused(name: string, why: Refusal, callbacks: MachineCallbacks): void 
       "End the machine there, or turn off “Keep what guests write” in the settings to start from the image alone.",
     );
   }
+  if ("unreadable" in why) throw new MachineError("medium", why.unreadable);
   throw new MachineError(
     "disk",
     why.damaged,

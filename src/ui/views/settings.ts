@@ -1,9 +1,9 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { App } from "../app.ts";
-import { bytes } from "../format.ts";
 import { hasDrives } from "../session.ts";
 import { effective, MEMORY_MAX_MB, MEMORY_MIN_MB, type Settings, VCPUS_MAX } from "../settings.ts";
 import { icons } from "./icons.ts";
+import { keptDisks } from "./keptDisks.ts";
 
 const close = (): void => document.querySelector<HTMLDialogElement>("dialog#settings")?.close();
 
@@ -69,12 +69,12 @@ export function settingsSheet(app: App): TemplateResult {
                 <input
                   id="url"
                   type="url"
-                  placeholder="https://…/disk.img, or a CD: ….iso"
+                  placeholder="https://…/disk.img, manifest.json, or a CD: ….iso"
                   .value=${url}
                   aria-describedby="url-hint"
                   @change=${(e: Event) => app.setGuest({ url: (e.target as HTMLInputElement).value.trim() })}
                 />
-                <p class="hint" id="url-hint">Only what the guest reads is fetched; what it writes is gone at the end.</p>
+                <p class="hint" id="url-hint">Only what the guest reads is fetched. What it writes is kept here, as with other disks.</p>
               </div>`
             : nothing
         }
@@ -119,7 +119,7 @@ export function settingsSheet(app: App): TemplateResult {
             <input id="keep-disks" type="checkbox" .checked=${app.settings.keepDisks} @change=${(e: Event) => app.setKeepDisks((e.target as HTMLInputElement).checked)} />
             Keep what guests write to disks in this browser
           </label>
-          ${kept(app)}
+          ${keptDisks(app)}
         </div>
 
         <h3>Page</h3>
@@ -141,24 +141,6 @@ export function settingsSheet(app: App): TemplateResult {
         </div>
       </form>
     </dialog>
-  `;
-}
-
-/** What is kept, disk by disk, and how much room there is. */
-function kept(app: App): TemplateResult {
-  if (!app.kept.length)
-    return html`<p class="hint">Nothing is kept yet. The image files themselves are never changed.</p>`;
-  const used = app.kept.reduce((sum, disk) => sum + disk.bytes, 0);
-  return html`
-    <ul class="kept">
-      ${app.kept.map(
-        (disk) => html`<li>
-          <span>${disk.name} <span class="dim">${bytes(disk.bytes)} written, ${disk.opened.slice(0, 10)}</span></span>
-          <button type="button" class="link" aria-label="Forget what was written to ${disk.name}" @click=${() => app.forget(disk)}>Forget</button>
-        </li>`,
-      )}
-    </ul>
-    <p class="hint">${bytes(used)}${app.quota === undefined ? nothing : html` of ${bytes(app.quota)} that the browser allows`}.</p>
   `;
 }
 
