@@ -109,7 +109,8 @@ export class PcParts {
   readonly typist: Typist;
   /** Contents of memory come from a snapshot: nothing is moved between the VGA's memories. */
   #restoring = false;
-  readonly #vgaMemory: VgaMemory;
+  readonly vga: Vga;
+  readonly vgaMemory: VgaMemory;
   readonly #rtc: Vrtc;
   /** Which drives have a medium. */
   readonly #there: Record<keyof typeof BOOT_CODES, boolean>;
@@ -177,7 +178,7 @@ export class PcParts {
     setBootOrder(this.#rtc, this.#there);
 
     const vgaMemory = new VgaMemory(memory, board.onMoved);
-    this.#vgaMemory = vgaMemory;
+    this.vgaMemory = vgaMemory;
     const vga: Vga = new Vga(
       {
         clock: board.timers,
@@ -190,6 +191,7 @@ export class PcParts {
       },
       vgaMemory.latch,
     );
+    this.vga = vga;
     ports.attach(0x3b0, 0x30, vga.ports);
     ports.attach(0x1ce, 3, vga.dispiPorts);
     const pciVga = new PciVga(vgaMemory.frameBuffer);
@@ -233,7 +235,7 @@ export class PcParts {
 
   /** The machine's memory was replaced. */
   memoryReplaced(): void {
-    this.#vgaMemory.touch();
+    this.vgaMemory.touch();
   }
 
   /** Some medium has not answered yet. */
