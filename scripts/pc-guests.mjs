@@ -1,4 +1,9 @@
 /**
+ * npm run pc -- --card [--screens FOLDER]
+ *
+ * The test card of test/guests/data/pc.asm in the page: text, mode 12h, 13h, mode X and 1024x768 in 32 bits, each compared
+ * pixel by pixel, and how many frames a second a scrolling planar screen makes there.
+ *
  * npm run pc -- --list FILE [--in node|chromium] [--only NAME] [--engine interp|auto] [--screens FOLDER]
  *
  * Boots images of yours by SeaBIOS, from the command line and in the page, types what the list says, and waits for what it
@@ -8,19 +13,24 @@
  * to their end, 1 some did not.
  */
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
-import { tmpdir } from "node:os";
-import { dirname, extname, join, resolve } from "node:path";
+import { readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { chromium } from "playwright-core";
-import { build, runnerImport } from "vite";
+import { runnerImport } from "vite";
 import { buildCore } from "./build-core.mjs";
 import { buildNode } from "./build-node.mjs";
+import { testCard } from "./pc/card.mjs";
+import { launch, site } from "./pc/site.mjs";
 import { must, root } from "./prepare.mjs";
 
 const string = { type: "string" };
-const { values } = parseArgs({ options: { list: string, in: string, only: string, engine: string, screens: string } });
+const { values } = parseArgs({
+  options: { list: string, in: string, only: string, engine: string, screens: string, card: { type: "boolean" } },
+});
+if (values.card) {
+  await buildCore();
+  process.exit((await testCard(values.screens)) ? 0 : 1);
+}
 if (!values.list) throw new Error("--list FILE is needed");
 const folder = dirname(resolve(values.list));
 const guests = JSON.parse(readFileSync(values.list, "utf8")).filter(({ name }) => !values.only || name === values.only);
@@ -62,30 +72,6 @@ async function inNode(guest) {
   });
   const status = await new Promise((done) => child.on("close", done));
   return status === 0 ? undefined : `status ${status}: ${said.trim()}`;
-}
-
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json" };
-
-/** The site as it is built, on a host with the isolation headers. */
-async function site() {
-  const at = mkdtempSync(join(tmpdir(), "tabhyve-pc-"));
-  const outDir = join(at, "site");
-  await build({ root, configFile: join(root, "vite.config.ts"), logLevel: "error", build: { outDir } });
-  const server = createServer(({ url }, response) => {
-    const path = new URL(url, "http://localhost").pathname.slice(1) || "index.html";
-    const file = [join(outDir, path), join(root, path)].find((f) => existsSync(f) && !path.includes(".."));
-    const headers = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
-    if (!file) return response.writeHead(404, headers).end();
-    response.writeHead(200, { ...headers, "content-type": TYPES[extname(path)] ?? "application/octet-stream" });
-    return response.end(readFileSync(file));
-  });
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  const close = () => {
-    server.close();
-    server.closeAllConnections();
-    rmSync(at, { recursive: true });
-  };
-  return { base: `http://127.0.0.1:${server.address().port}/`, close };
 }
 
 async function inPage(browser, base, guest, ScreenWatch) {
@@ -147,8 +133,7 @@ if (hosts.includes("chromium")) {
   const path = join(root, "src/cli/screenWatch.ts");
   const { ScreenWatch } = (await runnerImport(path, { configFile: false, logLevel: "error", root })).module;
   const { base, close } = await site();
-  const args = ["--headless", "--no-sandbox", "--disable-gpu"];
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args });
+  const browser = await launch();
   try {
     for (const guest of guests) await report("chromium", guest, () => inPage(browser, base, guest, ScreenWatch));
   } finally {

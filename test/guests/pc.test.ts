@@ -8,6 +8,7 @@ import { assemble } from "../../src/isa/assemble.ts";
 import { Machine } from "../../src/machine/machine.ts";
 import type { PcParts } from "../../src/machine/pcParts.ts";
 import { coreBytes } from "../core.ts";
+import { CARDS } from "./testCard.ts";
 
 let core: Uint8Array;
 let bios: Uint8Array;
@@ -61,13 +62,6 @@ async function boot(bytes = disk()) {
   return { machine, pc, line, go };
 }
 
-/** The DAC as the guest sets it. */
-const dac = (i: number): number => {
-  const eight = (v: number) => (v << 2) | (v >> 4);
-  const [r, g, b] = [i & 63, (i >> 1) & 63, (63 - i) & 63];
-  return (eight(r) | (eight(g) << 8) | (eight(b) << 16) | 0xff00_0000) >>> 0;
-};
-
 /** Where a picture first differs from what it should be. */
 function difference(picture: Picture, width: number, height: number, pixel: (x: number, y: number) => number): string {
   if (picture.width !== width || picture.height !== height) return `${picture.width}x${picture.height}`;
@@ -80,22 +74,6 @@ function difference(picture: Picture, width: number, height: number, pixel: (x: 
   return "";
 }
 
-/** The test card of mode 12h by what the guest's comments say, as colour numbers. */
-function card(x: number, y: number): number {
-  if (y >= 400 && y < 440) return card(x, y - 400);
-  const bar = Math.floor(x / 40);
-  if (y >= 200 && y < 210) {
-    // Data 55h turned right by one is aah; of these, the bits of 7eh.
-    return 0xaa & 0x7e & (0x80 >> (x & 7)) ? 10 : bar0(x, y);
-  }
-  return bar0(x, y);
-  function bar0(px: number, py: number): number {
-    const dots = py % 8 === 0 && ((px & 7) === 0 || (px & 7) === 7);
-    const colour = dots ? 15 : bar;
-    return py >= 100 && py < 120 ? colour ^ 5 : colour;
-  }
-}
-
 describe("a machine with firmware", { timeout: 120_000 }, () => {
   it("shadows its ROM, draws every kind of mode, reads and writes its disk, takes keys", async () => {
     const bytes = disk();
@@ -106,7 +84,7 @@ describe("a machine with firmware", { timeout: 120_000 }, () => {
     // Line 300 has no dots: five bytes of it are colour 3.
     expect(await line()).toBe("05");
     const shown = pc.display.picture();
-    expect(difference(shown, 640, 480, (x, y) => dac(card(x, y)))).toBe("");
+    expect(difference(shown, 640, 480, CARDS.planar.pixel)).toBe("");
     expect([shown.top, shown.bottom]).toEqual([0, 480]);
     // Nothing has changed since.
     const again = pc.display.picture();
@@ -119,19 +97,19 @@ describe("a machine with firmware", { timeout: 120_000 }, () => {
     const scrolled = Number.parseInt(await line(), 16);
     expect(scrolled).toBeGreaterThan(0);
     const top = Math.min(scrolled, 479);
-    expect(difference(pc.display.picture(), 640, 480, (x, y) => dac(card(x, Math.min(y + top, 479))))).toBe("");
+    expect(difference(pc.display.picture(), 640, 480, (x, y) => CARDS.planar.pixel(x, Math.min(y + top, 479)))).toBe(
+      "",
+    );
 
     go();
     await line();
-    expect(difference(pc.display.picture(), 320, 200, (x, y) => dac((x ^ y) & 0xff))).toBe("");
+    expect(difference(pc.display.picture(), 320, 200, CARDS.mode13h.pixel)).toBe("");
     go();
     await line();
-    expect(difference(pc.display.picture(), 320, 240, (x, y) => dac((y + (1 << (x & 3))) & 0xff))).toBe("");
+    expect(difference(pc.display.picture(), 320, 240, CARDS.modeX.pixel)).toBe("");
     go();
     await line();
-    const bgr = (n: number) => ((n >> 16) & 0xff) | (n & 0xff00) | ((n & 0xff) << 16) | 0xff00_0000;
-    const dot = (x: number, y: number) => bgr(Math.imul(y * 1024 + x, 0x01_0305) & 0xff_ffff);
-    expect(difference(pc.display.picture(), 1024, 768, dot)).toBe("");
+    expect(difference(pc.display.picture(), 1024, 768, CARDS.frame.pixel)).toBe("");
     go();
     await line();
     const text = pc.display.text();
