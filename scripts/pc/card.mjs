@@ -63,9 +63,9 @@ export async function testCard(screens) {
   const { base, close } = await site();
   const browser = await launch();
   let good = true;
-  const say = (what, wrong) => {
+  const say = (what, wrong, right = "pixel by pixel as it should be") => {
     if (wrong) good = false;
-    console.log(`${what.padEnd(20)} ${wrong ?? "pixel by pixel as it should be"}`);
+    console.log(`${what.padEnd(20)} ${wrong ?? right}`);
   };
   try {
     const context = await browser.newContext({ serviceWorkers: "block", viewport: { width: 1440, height: 1000 } });
@@ -120,7 +120,11 @@ export async function testCard(screens) {
     await page.waitForFunction(() => globalThis.tabhyve.screenText() !== "", undefined, { timeout: PATIENCE });
     if (screens) await page.screenshot({ path: join(screens, "card-text.png") });
     const line = (await page.evaluate(() => globalThis.tabhyve.screenText())).split("\n")[3];
-    say("text", line === "  Tabhyve \u2591 0" ? undefined : `its fourth line is ${JSON.stringify(line)}`);
+    say(
+      "text",
+      line === "  Tabhyve \u2591 0" ? undefined : `its fourth line is ${JSON.stringify(line)}`,
+      "its characters as they should be",
+    );
   } finally {
     await browser.close();
     close();

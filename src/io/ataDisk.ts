@@ -257,13 +257,16 @@ export class AtaDisk extends IdeDrive {
     else this.done();
   }
 
-  /** The medium has failed: uncorrectable data on a read, a device fault on a write. */
+  /**
+   * The medium has failed: uncorrectable data on a read, a device fault where something was to be written. FLUSH CACHE knows
+   * no UNC, either (8.12.6).
+   */
   #broken(error: unknown): void {
     this.#log(`ata: ${error instanceof Error ? error.message : String(error)}`);
     // FLUSH CACHE is at no sector.
     if (this.#left) this.#show();
-    this.fail(this.#out ? ABRT : UNC);
-    if (this.#out) this.status |= DF;
+    if (this.#how === "pio-in" || this.#how === "dma-in") this.fail(UNC);
+    else this.fail(ABRT, DF);
   }
 
   #advance(count: number): void {

@@ -190,9 +190,10 @@ export abstract class IdeDrive {
     this.cable?.interrupt(this, true);
   }
 
-  protected fail(error: number): void {
+  /** The command has ended badly; `fault` is DF, or nothing. */
+  protected fail(error: number, fault = 0): void {
     this.error = error;
-    this.status = (this.status & ~(BSY | DRQ)) | DRDY | DSC | ERR;
+    this.status = (this.status & ~(BSY | DRQ)) | DRDY | DSC | ERR | fault;
     this.stop();
     this.cable?.interrupt(this, true);
   }

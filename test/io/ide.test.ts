@@ -196,9 +196,12 @@ describe("an ATA disk", () => {
           });
         }),
       write: () => Promise.reject(new Error("gone")),
-      flush: () => {},
+      flush: () => Promise.reject(new Error("full")),
     };
     const t = setUp(new AtaDisk(slow, "S", noLog));
+    // What is published is there when the interrupt comes, and is what the register reads as.
+    const shadows = new Map<string, number | undefined>();
+    t.channel.onShadow = (register, value) => shadows.set(register, value);
     t.lba(3, 1);
     t.out(7, 0x20);
     expect([t.status(), t.channel.busy, t.irq.level]).toEqual([0xd0, true, false]);
@@ -217,7 +220,14 @@ describe("an ATA disk", () => {
     t.out(7, 0x30);
     for (let i = 0; i < 256; i++) t.command.write(0, 2, 0);
     await new Promise((resolve) => setTimeout(resolve));
+    expect([shadows.get("altStatus"), shadows.get("status")]).toEqual([0x71, undefined]);
     expect([t.status(), t.command.read(1, 1)]).toEqual([0x71, 4]);
+    expect(t.command.read(7, 1)).toBe(0x71);
+    expect(shadows.get("status")).toBe(0x71);
+    // As is a flush.
+    t.out(7, 0xe7);
+    await new Promise((resolve) => setTimeout(resolve));
+    expect([shadows.get("altStatus"), t.status(), t.command.read(1, 1)]).toEqual([0x71, 0x71, 4]);
   });
 });
 
