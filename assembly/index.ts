@@ -31,7 +31,7 @@ import { compileWaiting, endTrail } from "./jit/tier";
 import { breakTrail, follow, following, trailEnds } from "./jit/trail";
 
 export { compileAt } from "./jit/tier";
-export { setTailCalls } from "./jit/chain";
+export { chainFunction, setTailCalls } from "./jit/chain";
 export { getMsr, setMsr } from "./sys/msr";
 export { readCpuid } from "./sys/cpuid";
 export { inflate } from "./mem/inflate";

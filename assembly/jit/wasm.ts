@@ -10,6 +10,7 @@ export const BR_IF: u32 = 0x0d;
 export const BR_TABLE: u32 = 0x0e;
 export const RETURN: u32 = 0x0f;
 export const CALL: u32 = 0x10;
+export const RETURN_CALL: u32 = 0x12;
 export const RETURN_CALL_INDIRECT: u32 = 0x13;
 export const SELECT: u32 = 0x1b;
 export const LOCAL_GET: u32 = 0x20;

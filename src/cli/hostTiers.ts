@@ -7,7 +7,7 @@
 import { setFlagsFromString } from "node:v8";
 
 /** Bytes of machine code that a function may count; V8's own figure is 1,800,000. */
-const BUDGET = 1_000_000_000;
+const BUDGET = 500_000_000;
 
 /** For the Wasm that this process compiles from now on: call it when the core, which is optimised early, has been. */
 export function optimiseLater(): void {

@@ -9,6 +9,8 @@ export interface JitExports {
   readonly table: WebAssembly.Table;
   /** Whether regions go on to others by tail calls, which not every host has. */
   setTailCalls(on: number): void;
+  /** Writes the body {u32 length, bytes} of chain64 or chain32 (assembly/jit/chain.ts) and gives its address. */
+  chainFunction(vcpu: number, wide: number): number;
   /** Compiles the code at `rip` at once; 0 if it cannot be compiled, or is already. */
   compileAt(vcpu: number, rip: bigint): number;
   readonly [helper: string]: unknown;
@@ -28,6 +30,8 @@ export type EngineKind = "interp" | "jit" | "auto";
 
 /** Executions of a block before it is compiled (Vcpu.heat); 0 = never. */
 export const HEAT: Readonly<Record<EngineKind, number>> = { interp: 0, jit: 1, auto: 30_000 };
+/** The same for `auto` where the host optimises compiled code late (src/cli/hostTiers.ts), so that compiling costs little. */
+export const CHEAP_HEAT = 4000;
 
 /**
  * What one vCPU keeps alive at most. A module costs the host some 20 KiB and a function some 7 KiB and more with its
@@ -54,29 +58,25 @@ const leb = (value: number): number[] => {
 const name = (s: string): number[] => [s.length, ...[...s].map((c) => c.charCodeAt(0))];
 const section = (id: number, bytes: readonly number[]): number[] => [id, ...leb(bytes.length), ...bytes];
 
-/** Magic, types and imports (Wasm core specification, 5.5): the same in every module. */
-function head(shared: boolean): number[] {
-  const types = REGION_TYPES.flatMap((t) => {
-    const [params, result] = t.split(">");
-    return [0x60, params.length, ...[...params].map((p) => TYPE[p]), 1, TYPE[result]];
-  });
-  const imports = [
-    [...name("core"), ...name("memory"), 2, shared ? 3 : 1, ...leb(1), ...leb(65536)],
-    [...name("core"), ...name("table"), 1, 0x70, 0, 0],
-    ...JIT_HELPERS.map(([n, params, result]) => [
-      ...name("core"),
-      ...name(n),
-      0,
-      REGION_TYPES.indexOf(`${params}>${result}`),
-    ]),
-  ];
+const TYPES = REGION_TYPES.flatMap((t) => {
+  const [params, result] = t.split(">");
+  return [0x60, params.length, ...[...params].map((p) => TYPE[p]), 1, TYPE[result]];
+});
+const typeOf = (params: string, result: string): number => REGION_TYPES.indexOf(`${params}>${result}`);
+
+/** Magic, types and imports (Wasm core specification, 5.5): the memory and what else there is. */
+function head(shared: boolean, others: readonly number[][]): number[] {
+  const memory = [...name("core"), ...name("memory"), 2, shared ? 3 : 1, ...leb(1), ...leb(65536)];
   return [
     ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    ...section(1, [REGION_TYPES.length, ...types]),
-    ...section(2, [imports.length, ...imports.flat()]),
+    ...section(1, [REGION_TYPES.length, ...TYPES]),
+    ...section(2, [1 + others.length, ...memory, ...others.flat()]),
   ];
 }
-const HEADS = { shared: head(true), unshared: head(false) };
+/** The same for every region's module. The host copies tables into each instance that imports them, so that none does. */
+const HELPERS = JIT_HELPERS.map(([n, params, result]) => [...name("core"), ...name(n), 0, typeOf(params, result)]);
+const HEADS = { shared: head(true, HELPERS), unshared: head(false, HELPERS) };
+const CHAINS = JIT_HELPERS.filter(([n]) => n.startsWith("chain"));
 
 /** Whether the host has tail calls: a module with a function that ends in one. */
 function hasTailCalls(): boolean {
@@ -90,12 +90,22 @@ function hasTailCalls(): boolean {
 
 /** A module around function bodies, which it exports as "0", "1" … */
 export function regionModule(bodies: readonly Uint8Array[], shared: boolean): Uint8Array {
-  const region = REGION_TYPES.indexOf(REGION_TYPE);
+  const type = REGION_TYPES.indexOf(REGION_TYPE);
+  return moduleOf(shared ? HEADS.shared : HEADS.unshared, JIT_HELPERS.length, bodies, type);
+}
+
+/** The module that takes regions to others, of which there is one for all of a core's. */
+function chainModule(bodies: readonly Uint8Array[], shared: boolean): Uint8Array {
+  const table = [...name("core"), ...name("table"), 1, 0x70, 0, 0];
+  return moduleOf(head(shared, [table]), 0, bodies, typeOf(CHAINS[0][1], CHAINS[0][2]));
+}
+
+function moduleOf(start: readonly number[], imported: number, bodies: readonly Uint8Array[], type: number): Uint8Array {
   const count = leb(bodies.length);
   const before = [
-    ...(shared ? HEADS.shared : HEADS.unshared),
-    ...section(3, [...count, ...bodies.map(() => region)]),
-    ...section(7, [...count, ...bodies.flatMap((_, i) => [...name(`${i}`), 0, ...leb(JIT_HELPERS.length + i)])]),
+    ...start,
+    ...section(3, [...count, ...bodies.map(() => type)]),
+    ...section(7, [...count, ...bodies.flatMap((_, i) => [...name(`${i}`), 0, ...leb(imported + i)])]),
   ];
   const sizes = bodies.map((body) => leb(body.length));
   const code = bodies.reduce((n, body, i) => n + sizes[i].length + body.length, count.length);
@@ -131,8 +141,8 @@ export class RegionCompiler implements JitImports {
   readonly #live = new Map<number, Live>();
   /** Entries of the core's table that are free again. */
   readonly #free: number[] = [];
-  #table!: WebAssembly.Table;
-  #imports!: Record<string, Record<string, never>>;
+  #core!: JitExports;
+  #imports: { core: Record<string, never> } | undefined;
   /** The module made last. */
   last: Uint8Array | undefined;
 
@@ -153,10 +163,26 @@ export class RegionCompiler implements JitImports {
 
   /** Before anything runs: the instance whose imports these are. */
   attach(core: JitExports): void {
-    this.#table = core.table;
-    const helpers = Object.fromEntries(JIT_HELPERS.map(([n]) => [n, core[n] as never]));
-    this.#imports = { core: { memory: this.memory as never, table: core.table as never, ...helpers } };
+    this.#core = core;
     core.setTailCalls(hasTailCalls() ? 1 : 0);
+  }
+
+  /** What regions import. `vcpu`: one whose compiler's area may be written. */
+  #link(vcpu: number): { core: Record<string, never> } {
+    const core = this.#core;
+    const { buffer } = this.memory;
+    const bodies = CHAINS.map(([n]) => {
+      const at = core.chainFunction(vcpu, n === "chain64" ? 1 : 0) >>> 0;
+      return new Uint8Array(buffer, at + 4, new DataView(buffer).getUint32(at, true)).slice();
+    });
+    const module = new WebAssembly.Module(chainModule(bodies, !(buffer instanceof ArrayBuffer)) as BufferSource);
+    const own = { core: { memory: this.memory, table: core.table } };
+    const chains = new WebAssembly.Instance(module, own).exports;
+    const helpers = Object.fromEntries(JIT_HELPERS.map(([n]) => [n, core[n] as never]));
+    CHAINS.forEach(([n], i) => {
+      helpers[n] = chains[i] as never;
+    });
+    return { core: { memory: this.memory as never, ...helpers } };
   }
 
   compileRegions(vcpu: number, at: number, count: number): number {
@@ -174,15 +200,22 @@ export class RegionCompiler implements JitImports {
     let evicted = 0;
     try {
       evicted = this.#makeRoom(live, count, bytes.length);
+      this.#imports ??= this.#link(vcpu);
       exports = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), this.#imports).exports;
     } catch (error) {
       // Out of memory for code. A module that does not validate is a mistake of ours.
       if (error instanceof RangeError && !evicted) return -1;
       throw error;
     }
+    const { table } = this.#core;
+    const missing = count - this.#free.length;
+    if (missing > 0) {
+      const first = table.grow(missing);
+      for (let i = missing; i-- > 0; ) this.#free.push(first + i);
+    }
     const indices = bodies.map((_, i) => {
-      const index = this.#free.pop() ?? this.#table.grow(1);
-      this.#table.set(index, exports[i]);
+      const index = this.#free.pop() as number;
+      table.set(index, exports[i]);
       return index;
     });
     indices.forEach((index, i) => {
@@ -212,7 +245,7 @@ export class RegionCompiler implements JitImports {
   #release(live: Live, gone: readonly Batch[]): number {
     let functions = 0;
     for (const batch of gone) {
-      for (const index of batch.indices) this.#table.set(index, null);
+      for (const index of batch.indices) this.#core.table.set(index, null);
       this.#free.push(...batch.indices);
       functions += batch.indices.length;
       live.bytes -= batch.bytes;
