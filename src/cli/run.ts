@@ -9,7 +9,7 @@ import type { Cards } from "../machine/pciCards.ts";
 import type { Drives } from "../machine/pcParts.ts";
 import { stateHash } from "../machine/stateHash.ts";
 import type { Snapshot } from "../snapshot/container.ts";
-import { CHEAP_HEAT, type EngineKind, HEAT } from "../vcpu/jit.ts";
+import type { EngineKind } from "../vcpu/jit.ts";
 import { type Ending, Output, openOutput, STATUS, statusOf } from "./ending.ts";
 import { optimiseLater } from "./hostTiers.ts";
 import type { Send } from "./options.ts";
@@ -120,7 +120,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     cpu: options.cpu,
     transport: options.transport,
     engine: options.engine,
-    jitThreshold: options.jitThreshold ?? (options.engine === "auto" ? CHEAP_HEAT : HEAT[options.engine]),
+    ...(options.jitThreshold !== undefined && { jitThreshold: options.jitThreshold }),
     spawn: spawnWorker,
     hostCores: availableParallelism(),
     ...(deterministic && { deterministic }),

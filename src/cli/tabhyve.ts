@@ -152,7 +152,7 @@ const engine = (): Option =>
 const threshold = (): Option =>
   single(
     "--jit-threshold <n>",
-    "executions of code before it is compiled (default: 4000 with auto, 1 with jit)",
+    "executions of code before it is compiled (default: 30000 with auto, 1 with jit)",
     (t, n) => options.parseThreshold(n, t),
   );
 

@@ -30,8 +30,6 @@ export type EngineKind = "interp" | "jit" | "auto";
 
 /** Executions of a block before it is compiled (Vcpu.heat); 0 = never. */
 export const HEAT: Readonly<Record<EngineKind, number>> = { interp: 0, jit: 1, auto: 30_000 };
-/** The same for `auto` where the host optimises compiled code late (src/cli/hostTiers.ts), so that compiling costs little. */
-export const CHEAP_HEAT = 4000;
 
 /**
  * What one vCPU keeps alive at most. A module costs the host some 20 KiB and a function some 7 KiB and more with its
