@@ -44,8 +44,10 @@ export class VcpuWorker {
   #crowded = false;
 
   init(options: WorkerInit): void {
-    const shift = performance.timeOrigin - options.origin;
-    this.#now = () => performance.now() + shift;
+    // Node's `performance` is a getter, and the core asks for the time at every budget's end and RDTSC.
+    const clock = performance;
+    const shift = clock.timeOrigin - options.origin;
+    this.#now = () => clock.now() + shift;
     const { module, memory } = options;
     this.#pages = new PageLoader(memory);
     this.#core = instantiateCore(module, memory, this.#now, undefined, undefined, this.#pages);
