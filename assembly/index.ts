@@ -4,7 +4,7 @@
  */
 import {
   RUN_SLICE, RUN_EXIT, RUN_HALT, RUN_TRIPLE_FAULT, RUN_STOP, RUN_SPIN, Vcpu, AREA_SCRATCH, ATTENTION_STOP, ATTENTION_INIT, ATTENTION_POSTED, ATTENTION_NMI, ATTENTION_DROP, ATTENTION_FLUSH, ATTENTION_EXCLUSIVE,
-  ATTENTION_INJECT, CAP_EXCEPTION_EXIT, CAP_MTRAP_EXIT, EXIT_MTRAP, EXIT_VMX, V_UNDO, V_RIP, V_RFLAGS,
+  ATTENTION_INJECT, CAP_EXCEPTION_EXIT, CAP_MTRAP_EXIT, EXIT_MTRAP, EXIT_STOP, EXIT_VMX, V_UNDO, V_RIP, V_RFLAGS,
   STATUS_BUDGET, STATUS_FAULT, STATUS_FROZEN, STATUS_SLOW, STATUS_EXIT, STATUS_RESUME, V_ATTENTION, V_DEVICE_DEADLINE, V_NMI_POSTED, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
   STAT_INTERRUPTS, STAT_EXITS, EXIT_INTA, EXIT_INIT, RUN_STATE_HALTED, RUN_STATE_RUNNING, RUN_STATE_SHUTDOWN, RUN_STATE_WAIT_FOR_SIPI,
 } from "./gen/layout";
@@ -17,8 +17,8 @@ import { beginExclusive, endExclusive, enterGuest, leaveGuest } from "./mem/excl
 import { emptyTlb, flushAll, showTlb } from "./mem/tlb";
 import { go } from "./gen/dispatch";
 import { DB, KIND_EXCEPTION, KIND_EXTERNAL, KIND_SOFTWARE, NMI, PF } from "./exception";
-import { ARMED_CODE, armedBy } from "./mem/watch";
-import { codeBreakpoint, DR6_BS, raiseDebug } from "./sys/debug";
+import { ARMED_CODE, armedBy, HIT_STOP } from "./mem/watch";
+import { codeBreakpoint, DR6_BS, hostStop, raiseDebug, standsHere } from "./sys/debug";
 import { deliver, escalate, KIND_ICEBP } from "./sys/deliver";
 import { IF, RF, TF, updateMode } from "./sys/mode";
 import { finishTask, taskException } from "./sys/task";
@@ -155,10 +155,13 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
     }
     if (left <= 0) return c.caps & CAP_MTRAP_EXIT ? monitorTrap(c) : RUN_SLICE;
     let budget = min<i64>(left, c.heat ? BUDGET_COMPILED : BUDGET);
-    if (c.armed & ARMED_CODE && c.shadow != 2 && !(c.rflags & RF) && codeBreakpoint(c)) {
-      const r = fault(c);
-      if (r >= 0) return r;
-      continue;
+    if (c.armed & ARMED_CODE) {
+      if (hostStop(c)) return stopped(c);
+      if (c.shadow != 2 && !(c.rflags & RF) && codeBreakpoint(c)) {
+        const r = fault(c);
+        if (r >= 0) return r;
+        continue;
+      }
     }
     // In an interrupt shadow, when debugged, and for a tail shorter than a block, instructions run one at a time.
     if (c.shadow || (c.rflags & (TF | RF))) {
@@ -291,6 +294,19 @@ function monitorTrap(c: Vcpu): i32 {
   c.exitCode = EXIT_MTRAP;
   // Nothing is read: the answer does not go into the replay log.
   c.exitB = 1;
+  standsHere(c);
+  return exited(c);
+}
+
+/** A breakpoint of the host's: leaves before the instruction that it is on, or after the one that has met it. */
+function stopped(c: Vcpu): i32 {
+  keep(c);
+  c.exitLength = 0;
+  c.exitCode = EXIT_STOP;
+  c.exitA = c.stopEntry;
+  c.exitB = 1;
+  c.set_exitData(0, c.stopAddress);
+  standsHere(c);
   return exited(c);
 }
 
@@ -307,10 +323,10 @@ function keep(c: Vcpu): void {
 function fault(c: Vcpu): i32 {
   bump(c, STAT_EXCEPTIONS);
   breakTrail();
-  if (c.excKind == KIND_EXCEPTION) c.debug = 0;
+  if (c.excKind == KIND_EXCEPTION) c.debug &= HIT_STOP;
   else if (c.excKind == KIND_ICEBP) {
-    c.excError = c.debug;
-    c.debug = 0;
+    c.excError = c.debug & ~HIT_STOP;
+    c.debug &= HIT_STOP;
   }
   return c.caps & CAP_EXCEPTION_EXIT && c.excKind == KIND_EXCEPTION ? tellException(c) : deliverNow(c);
 }
@@ -333,8 +349,12 @@ function tellException(c: Vcpu): i32 {
   return exited(c);
 }
 
-/** Delivers the traps that the last instruction has met. They end HLT. */
+/** Delivers the traps that the last instruction has met. They end HLT. The host's come first. */
 function debugTrap(c: Vcpu): i32 {
+  if (c.debug & HIT_STOP) {
+    c.debug &= ~HIT_STOP;
+    return stopped(c);
+  }
   const bits = c.debug;
   c.debug = 0;
   c.runState = RUN_STATE_RUNNING;

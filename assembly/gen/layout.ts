@@ -13,6 +13,8 @@ export const RING_SIZE: usize = 65536;
 export const INFLATE_INPUT: usize = 1179648;
 export const INFLATE_OUTPUT: usize = 1253376;
 export const INFLATE_TABLES: usize = 1327104;
+export const STOPS_BASE: usize = 1343488;
+export const STOPS_ENTRY: usize = 16;
 export const VCPU_BASE: usize = 2097152;
 export const VCPU_STRIDE: usize = 25165824;
 export const TLB_ENTRIES: usize = 2048;
@@ -108,6 +110,7 @@ export const EXIT_INOUT_STR: u32 = 15;
 export const EXIT_TASK_SWITCH: u32 = 16;
 export const EXIT_INTA: u32 = 32;
 export const EXIT_INIT: u32 = 33;
+export const EXIT_STOP: u32 = 37;
 export const EXIT_DEBUG: u32 = 34;
 export const EXIT_REQIDLE: u32 = 35;
 export const EXIT_RUN_STATE: u32 = 36;
@@ -314,6 +317,10 @@ export const V_UNDO: usize = 5032;
 export const V_CPUID_COUNT: usize = 5216;
 export const V_PROFILE: usize = 5220;
 export const V_SHADOW_RIP: usize = 5224;
+export const V_STOP_RIP: usize = 5232;
+export const V_STOP_COUNT: usize = 5240;
+export const V_STOP_ADDRESS: usize = 5248;
+export const V_STOP_ENTRY: usize = 5256;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -595,6 +602,14 @@ export const V_SHADOW_RIP: usize = 5224;
   @inline set profile(value: u32) { store<u32>(changetype<usize>(this), value, 5220); }
   @inline get shadowRip(): u64 { return load<u64>(changetype<usize>(this), 5224); }
   @inline set shadowRip(value: u64) { store<u64>(changetype<usize>(this), value, 5224); }
+  @inline get stopRip(): u64 { return load<u64>(changetype<usize>(this), 5232); }
+  @inline set stopRip(value: u64) { store<u64>(changetype<usize>(this), value, 5232); }
+  @inline get stopCount(): u64 { return load<u64>(changetype<usize>(this), 5240); }
+  @inline set stopCount(value: u64) { store<u64>(changetype<usize>(this), value, 5240); }
+  @inline get stopAddress(): u64 { return load<u64>(changetype<usize>(this), 5248); }
+  @inline set stopAddress(value: u64) { store<u64>(changetype<usize>(this), value, 5248); }
+  @inline get stopEntry(): u32 { return load<u32>(changetype<usize>(this), 5256); }
+  @inline set stopEntry(value: u32) { store<u32>(changetype<usize>(this), value, 5256); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;
@@ -617,7 +632,8 @@ export const C_ABSENT: usize = 140;
 export const C_UNPACKING: usize = 144;
 export const C_BULK_IO: usize = 148;
 export const C_VGA: usize = 152;
-export const C_IGNNE: usize = 216;
+export const C_STOPS: usize = 216;
+export const C_IGNNE: usize = 220;
 
 /** A pointer to the VM control page (src/shared/layout.ts). */
 @unmanaged export class Control {
@@ -663,6 +679,8 @@ export const C_IGNNE: usize = 216;
   @inline set bulkIo(value: u32) { store<u32>(changetype<usize>(this), value, 148); }
   @inline vgaAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 152); }
   @inline set_vga(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 152); }
-  @inline get ignne(): u32 { return load<u32>(changetype<usize>(this), 216); }
-  @inline set ignne(value: u32) { store<u32>(changetype<usize>(this), value, 216); }
+  @inline get stops(): u32 { return load<u32>(changetype<usize>(this), 216); }
+  @inline set stops(value: u32) { store<u32>(changetype<usize>(this), value, 216); }
+  @inline get ignne(): u32 { return load<u32>(changetype<usize>(this), 220); }
+  @inline set ignne(value: u32) { store<u32>(changetype<usize>(this), value, 220); }
 }

@@ -8,6 +8,7 @@ import { GP, raiseError, SS } from "../exception";
 import { copyIn, copyOut, isCanonical, probeWrite } from "../mem/access";
 import { segmentLinear } from "../mem/segment";
 import { uAddr, uFlags, UF_STACK } from "../decode/uop";
+import { HIT_STOP } from "../mem/watch";
 import { DR6_BS, raiseDebug } from "../sys/debug";
 import { RF, TF } from "../sys/mode";
 import { dst, leftAt, putVector, reg, scratch, vectorBytes } from "./operand";
@@ -126,7 +127,7 @@ export function gather(c: Vcpu, u: usize): bool {
     memory.copy(d, out, vector);
     memory.fill(d + vector, 0, 32 - vector);
   }
-  const traps = !c.stepping ? 0 : c.hits | (c.rflags & TF ? DR6_BS : 0);
+  const traps = !c.stepping ? 0 : c.hits & ~HIT_STOP | (c.rflags & TF ? DR6_BS : 0);
   if (!loaded || !traps) return false;
   c.rflags |= RF;
   return raiseDebug(c, traps);

@@ -7,7 +7,7 @@ import { Vcpu } from "../gen/layout";
 import { DB, raise } from "../exception";
 import { linearRip } from "../decode/block";
 import { flushPage, newCodeGeneration } from "../mem/tlb";
-import { ARMED_CODE, armedBy, breakpointsAt, ON_FETCH, pageArmed } from "../mem/watch";
+import { ARMED_CODE, armedBy, breakpointsAt, ON_FETCH, pageArmed, stopOver } from "../mem/watch";
 
 /** Bits of DR6 beyond the four breakpoints: debug registers accessed, single step, task switch. */
 export const DR6_BD: u32 = 1 << 13;
@@ -41,5 +41,20 @@ export function codeBreakpoint(c: Vcpu): bool {
   const hits = breakpointsAt(c, ON_FETCH, linearRip(c, c.rip), 1);
   if (!hits) return false;
   raiseDebug(c, hits);
+  return true;
+}
+
+/** The vCPU stands here for the host: a breakpoint at this place does not stop it again before an instruction is done. */
+export function standsHere(c: Vcpu): void {
+  c.stopRip = c.rip;
+  c.stopCount = c.icount + 1;
+}
+
+/** Whether a breakpoint of the host's stops the vCPU at RIP; stopEntry and stopAddress say which. */
+export function hostStop(c: Vcpu): bool {
+  const linear = linearRip(c, c.rip), stop = stopOver(ON_FETCH, linear, 1);
+  if (stop < 0 || c.stopRip == c.rip && c.stopCount == c.icount + 1) return false;
+  c.stopEntry = stop;
+  c.stopAddress = linear;
   return true;
 }

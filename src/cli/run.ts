@@ -11,6 +11,7 @@ import { stateHash } from "../machine/stateHash.ts";
 import type { Snapshot } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { type Ending, Output, openOutput, STATUS, statusOf } from "./ending.ts";
+import { type GdbPlace, GdbPort } from "./gdbPort.ts";
 import { optimiseLater } from "./hostTiers.ts";
 import type { Send } from "./options.ts";
 import { png } from "./png.ts";
@@ -53,6 +54,8 @@ export interface RunOptions {
   /** Seconds. */
   readonly timeout?: number;
   readonly debugExit: boolean;
+  /** Where gdb can connect. */
+  readonly gdb?: GdbPlace;
   /** A guest that asks for a reset boots again. */
   readonly restart: boolean;
   /** File for what the run has counted. */
@@ -103,6 +106,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     settle({ status, ...(message && { message }) });
   };
   let output: Output | undefined;
+  let gdb: GdbPort | undefined;
   const watch = new SerialWatch(options.send, options.until, (text) => machine.serialInput(text));
   const machine: Machine = await Machine.create({
     core,
@@ -134,7 +138,9 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
       else if (watch.take(bytes)) end(STATUS.OK);
     },
     onState: (state, why) => {
-      if (why && (state === "off" || state === "failed")) end(...statusOf(why));
+      const ended = why && (state === "off" || state === "failed") ? statusOf(why) : undefined;
+      const last = () => ended && end(...ended);
+      if (!gdb?.onState(state, why, last)) last();
     },
     ...(options.verbose
       ? { log: (channel: string, text: string) => say(`[${channel}] ${text}`) }
@@ -178,8 +184,10 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
       await machine.restore(options.snapshot);
       // A terminal shows what the guest's last one did; nothing that reads a pipe takes it for new.
       if (options.serial === "stdio" && process.stdout.isTTY) output.write(machine.scrollback);
-      await machine.resume();
-    } else await machine.start();
+    }
+    if (options.gdb) gdb = await GdbPort.listen(machine, options.gdb, (line) => say(`tabhyve: ${line}`));
+    // From ready or, with a snapshot, from paused.
+    if (!options.gdb?.wait) await machine.resume();
     const ended = await ending;
     status = ended.status;
     if (options.screen !== undefined && screen) {
@@ -204,6 +212,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     // From here on a signal ends the process at once.
     for (const signal of SIGNALS) process.off(signal, onSignal);
     terminal?.close();
+    gdb?.close();
     await Promise.race([machine.destroy(), new Promise((resolve) => setTimeout(resolve, GRACE).unref())]);
     output?.close();
     if (record !== undefined) closeSync(record);

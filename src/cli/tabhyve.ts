@@ -26,6 +26,7 @@ import { ENGINES as FUZZ_ENGINES } from "./fuzz/engine.ts";
 import { type FuzzOptions, fuzz } from "./fuzz/fuzz.ts";
 import { KINDS, type Kind } from "./fuzz/generate.ts";
 import { fuzzWorlds } from "./fuzz/world/fuzz.ts";
+import { type GdbPlace, parseGdb } from "./gdbPort.ts";
 import { HostDirectory } from "./hostFolder.ts";
 import { behind, type Controller, isUrl, type MediumKind, openMedium } from "./media.ts";
 import * as options from "./options.ts";
@@ -75,6 +76,7 @@ interface RunWords {
   until?: RegExp;
   timeout?: number;
   debugExit?: boolean;
+  gdb?: GdbPlace;
   restart: boolean;
   stats?: string;
   statsDetail?: boolean;
@@ -241,7 +243,18 @@ const IDE_DRIVES = 4;
 
 /** Options that --verify has no use for, or none yet: its machines are two, and inline. */
 function verifiable(words: RunWords, given: (name: string) => boolean): void {
-  const without = ["bios", "rng", "share", "balloon", "record", "replay", "stats", "snapshotOut", "screen"] as const;
+  const without = [
+    "bios",
+    "gdb",
+    "rng",
+    "share",
+    "balloon",
+    "record",
+    "replay",
+    "stats",
+    "snapshotOut",
+    "screen",
+  ] as const;
   const name = without.find((n) => words[n] !== undefined);
   const flag = name?.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
   if (flag) throw new UsageError(`--verify: does not go with --${flag}`);
@@ -358,6 +371,11 @@ const runCommand = program
       options.parseSeconds(name, text),
     ),
   )
+  .addOption(
+    single("--gdb <place>", "[w,][i386,][addr:]port: where gdb can connect; w: the guest waits for it", (text, name) =>
+      parseGdb(name, text),
+    ),
+  )
   .option("--debug-exit", "isa-debug-exit at port 0xf4 and the testdev ports")
   .option("--no-restart", "end with status 4 when the guest asks for a reset, instead of booting again")
   .addOption(single("--stats <file>", "write instructions, seconds, exits and more as JSON at the end", word))
@@ -419,6 +437,7 @@ const runCommand = program
       ...(words.until && { until: words.until }),
       ...(words.timeout !== undefined && { timeout: words.timeout }),
       debugExit: words.debugExit ?? saved?.debugExit ?? false,
+      ...(words.gdb && { gdb: words.gdb }),
       restart: words.restart && (!snapshot || words.kernel !== undefined),
       ...(words.stats !== undefined && { stats: words.stats }),
       ...(words.recordPrefetch !== undefined &&

@@ -45,6 +45,8 @@ function layoutText(): string {
     INFLATE_INPUT: layout.INFLATE.INPUT,
     INFLATE_OUTPUT: layout.INFLATE.OUTPUT,
     INFLATE_TABLES: layout.INFLATE.TABLES,
+    STOPS_BASE: layout.STOPS.BASE,
+    STOPS_ENTRY: layout.STOPS.ENTRY,
     VCPU_BASE: layout.VCPU_BASE,
     VCPU_STRIDE: layout.VCPU_STRIDE,
     TLB_ENTRIES: layout.TLB_ENTRIES,

@@ -23,16 +23,16 @@ import { HEAT } from "../vcpu/jit.ts";
 import { PageLoader } from "../vcpu/pages.ts";
 import { drainRing, RING_EOI, RING_FERR, RING_PORT } from "../vcpu/ring.ts";
 import { postInit, postSipi } from "../vcpu/startup.ts";
-import { getSegment, type StructView, vcpuView } from "../vcpu/view.ts";
+import { type StructView, vcpuView } from "../vcpu/view.ts";
 import { VirtualClock } from "../vcpu/virtualClock.ts";
 import { GuestClock } from "../vmm/clock.ts";
-import { codeWidth } from "../vmm/cpuMode.ts";
 import { MachineMemory, type MemoryRegion } from "../vmm/memory.ts";
 import { MachineTimers } from "../vmm/timers.ts";
 import { checkTopology, oneSocket } from "../vmm/topology.ts";
 import { Board } from "./board.ts";
 import { boot } from "./boot.ts";
 import { CPU_SIGNATURE, resetVcpu } from "./cpuReset.ts";
+import { type Breakpoint, type DebugStop, MachineDebug, type Resumption } from "./debug.ts";
 import { InputGate, repeatableBytes, WALL_CLOCK_SECONDS } from "./determinism.ts";
 import { serveExit } from "./exits.ts";
 import { ROM_REGION } from "./loader/rom.ts";
@@ -48,9 +48,6 @@ export type { MachineConfig, MachineState, MachineStats, StopReason } from "./ma
 
 /** TSC and invariant clock: one tick a nanosecond, stated in CPUID 15h and 16h. */
 const TSC_HZ = 1_000_000_000;
-/** ACCESS_PROBE and ACCESS_QUIET of assembly/mem/walk.ts: nothing is set, no fault recorded. */
-const PROBE_QUIETLY = 512 | 1024;
-
 /** Between two chunks of a snapshot that are fetched without need. */
 const FETCH_MS = 5;
 
@@ -73,6 +70,7 @@ export class Machine implements DeviceSide {
   #engine!: Engine;
   /** A core instance on this thread, for vCPUs that do not run. */
   #core!: CoreExports;
+  #debug!: MachineDebug;
   #state: MachineState = "ready";
   readonly #views: StructView[];
   readonly #timers: MachineTimers;
@@ -83,7 +81,7 @@ export class Machine implements DeviceSide {
   readonly #gate: InputGate | undefined;
   readonly #time: GuestClock;
   readonly #line: SerialLine;
-  #stopping: StopReason | undefined;
+  #stopping: StopReason | DebugStop | undefined;
   readonly #pages: PageLoader;
   /** Fetches what is absent, little by little. */
   #fetching: ReturnType<typeof setTimeout> | undefined;
@@ -192,6 +190,7 @@ export class Machine implements DeviceSide {
       clock: machine.#clock,
       devices: machine,
     }));
+    machine.#debug = new MachineDebug(machine.memory, machine.#core, machine.#views, (stop) => machine.#stopFor(stop));
     machine.#timers.onNext = (at) => machine.#engine.deadlineChanged(at);
     machine.memory.onCodeWrite = (page) => machine.#engine.dropCode(page);
     return machine;
@@ -224,12 +223,30 @@ export class Machine implements DeviceSide {
     });
   }
 
-  /** Goes on after a pause or a restore. */
-  resume(): Promise<void> {
+  /** Goes on after a pause, a restore or a stop for the debugger, or starts; `whom` says which vCPUs, and how. */
+  resume(whom: Resumption = {}): Promise<void> {
     return this.#serially(async () => {
-      if (this.#state !== "paused") return;
-      this.#go();
+      if (this.#state !== "paused" && this.#state !== "ready") return;
+      const untold = this.#debug.prepare(whom);
+      if (untold) return this.#stoppedFor(untold);
+      for (const id of this.#debug.takeChanged()) await this.#engine.refresh(id);
+      this.#go(whom.vcpus);
       this.#setState("running");
+    });
+  }
+
+  /** What a debugger needs beyond the machine's life cycle. */
+  get debug(): MachineDebug {
+    return this.#debug;
+  }
+
+  /** From now on these stop the machine, and no others. @throws RangeError: too many, or a length that is none */
+  setBreakpoints(list: readonly Breakpoint[]): Promise<void> {
+    return this.#serially(async () => {
+      await this.#halt();
+      this.#debug.setBreakpoints(list);
+      await Promise.all(this.#views.map((_, id) => this.#engine.refresh(id)));
+      if (this.#state === "running" && !this.#stopping) this.#go();
     });
   }
 
@@ -392,21 +409,6 @@ export class Machine implements DeviceSide {
     return this.#engine.rflags(id);
   }
 
-  /** The code bytes at a vCPU's RIP, 15 at most and as far as they are mapped. Only while the machine does not run. */
-  codeAtRip(id: number): Uint8Array {
-    const view = this.#views[id];
-    const width = codeWidth(view);
-    const base = width === 64 ? 0n : getSegment(view, "CS").base;
-    const from = BigInt.asUintN(width === 64 ? 64 : 32, base + view.get64(VCPU.rip));
-    const bytes = new Uint8Array(15);
-    for (let i = 0; i < bytes.length; i++) {
-      const gpa = BigInt.asUintN(64, this.#core.gla2gpa(view.base, from + BigInt(i), PROBE_QUIETLY));
-      if (gpa > 0xffff_ffffn || this.memory.hostAddress(Number(gpa)) < 0) return bytes.subarray(0, i);
-      this.memory.read(Number(gpa), bytes.subarray(i, i + 1));
-    }
-    return bytes;
-  }
-
   /** What it has counted up to now. */
   stats(): MachineStats {
     let instructions = 0;
@@ -467,7 +469,7 @@ export class Machine implements DeviceSide {
   }
 
   serveExit(id: number): boolean {
-    serveExit(this, this.#views[id], id);
+    if (!this.#debug.serve(id)) serveExit(this, this.#views[id], id);
     this.#line.flush();
     return true;
   }
@@ -503,15 +505,16 @@ export class Machine implements DeviceSide {
 
   #setState(state: MachineState, reason?: StopReason): void {
     this.#state = state;
+    if (state !== "running") this.#debug.stopped();
     this.#sound(state === "running");
     this.config.onState?.(state, reason);
   }
 
   /** Lets the vCPUs run; guest time goes on from where it stood. */
-  #go(): void {
+  #go(vcpus?: readonly number[]): void {
     this.#time.go();
     this.#engine.deadlineChanged(this.#timers.next);
-    this.#engine.start();
+    this.#engine.start(vcpus);
   }
 
   /**
@@ -526,9 +529,12 @@ export class Machine implements DeviceSide {
     this.drain();
   }
 
-  /** Something ends this run. Called in the middle of an exit, so the rest happens when the vCPUs have stopped. */
-  #stopFor(reason: StopReason): void {
-    if (this.#stopping) return;
+  /**
+   * Something ends this run. Called in the middle of an exit, so the rest happens when the vCPUs have stopped. False: it is
+   * ending already.
+   */
+  #stopFor(reason: StopReason | DebugStop): boolean {
+    if (this.#stopping) return false;
     this.#stopping = reason;
     for (const view of this.#views) requestStop(view);
     void this.#serially(async () => {
@@ -536,9 +542,16 @@ export class Machine implements DeviceSide {
       if (this.#stopping !== reason) return;
       await this.#halt(ANSWER_MS);
       this.#stopping = undefined;
-      if (reason.kind === "reset" && this.config.restart !== false) await this.#reboot();
+      if (reason.kind === "breakpoint" || reason.kind === "step") this.#stoppedFor(reason);
+      else if (reason.kind === "reset" && this.config.restart !== false) await this.#reboot();
       else this.#setState(reason.kind === "triple-fault" || reason.kind === "engine-error" ? "failed" : "off", reason);
     });
+    return true;
+  }
+
+  #stoppedFor(stop: DebugStop): void {
+    this.#setState("paused");
+    this.#debug.onStop(stop);
   }
 
   async #reboot(): Promise<void> {

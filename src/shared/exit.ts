@@ -24,6 +24,11 @@ export const EXIT = {
   INTA: 32,
   /** Not of the seeds: INIT has arrived; the vCPU and its local APIC are to be reset (src/vcpu/startup.ts). */
   INIT: 33,
+  /**
+   * Not of the seeds: a breakpoint of the host's (STOPS in layout.ts), before an instruction or after an access: exitA =
+   * entry of the table, exitData[0] = linear address.
+   */
+  STOP: 37,
   /** Of the illumos header, which does not show their numbers: the vmm's own, never the core's. */
   DEBUG: 34,
   REQIDLE: 35,

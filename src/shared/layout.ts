@@ -10,6 +10,7 @@
  *     0x106000  finer tables, for granules that are not one piece
  *     0x110000  ring of coalesced writes, from every vCPU to the device thread
  *     0x120000  pages of a snapshot on their way into memory
+ *     0x148000  the host's breakpoints
  *     0x200000  vCPU areas, VCPU_STRIDE each
  *      …        page words: one u32 per 4 KiB page of backing memory
  *      …        guest memory segments, 64 KiB aligned
@@ -59,6 +60,11 @@ export const RING_BASE = 0x11_0000;
 export const RING_SIZE = 0x1_0000;
 /** Compressed bytes, what they unpack to, and tables (assembly/mem/inflate.ts); of whoever has CONTROL.unpacking. */
 export const INFLATE = { INPUT: 0x12_0000, OUTPUT: 0x13_2000, TABLES: 0x14_4000, END: 0x14_8000 } as const;
+/**
+ * Breakpoints of the host's, for every vCPU: CONTROL.stops entries {linear address u64, length u32, kind u32}. The kind is
+ * what DR7's R/W field has for it (SDM vol. 3, 18.2.4): instruction 0, write 1, read or write 3.
+ */
+export const STOPS = { BASE: 0x14_8000, ENTRY: 16, MAX: 4096 } as const;
 /** Pages that are compressed together. */
 export const CHUNK_PAGES = 16;
 export const VCPU_BASE = 0x20_0000;
@@ -125,6 +131,8 @@ export const CONTROL = layOut({
   bulkIo: ["u32"],
   /** How the VGA's window reaches its planes: see VGA. */
   vga: ["u32", 16],
+  /** Entries of the table at STOPS.BASE. */
+  stops: ["u32"],
   /** IGNNE#: x87 errors that CR0.NE does not report are ignored (src/io/coprocessorError.ts). */
   ignne: ["u32"],
 });
@@ -444,6 +452,12 @@ export const VCPU = layOut({
   profile: ["u32"],
   /** RIP of the instruction that `shadow` covers: anywhere else the shadow is over. */
   shadowRip: ["u64"],
+  /** Where the host's breakpoint has stopped it last, and `icount` + 1 then: from there it goes on. */
+  stopRip: ["u64"],
+  stopCount: ["u64"],
+  /** The data access that one of the host's breakpoints has met: linear address, entry of the table. */
+  stopAddress: ["u64"],
+  stopEntry: ["u32"],
 });
 
 /** Bits of `Vcpu.mode`. D64, or D32, or neither (16-bit code); the rest say which shortcuts the decoder may take. */

@@ -21,6 +21,8 @@ const WORDS = [
   ...["pkru", "gdtLimit", "idtLimit", "shadow", "debug", "nmiBlocked", "nmiPending", "runState", "startup", "caps"],
 ] as const satisfies readonly (keyof typeof VCPU)[];
 const ARRAYS = ["gpr", "dr", "pdpte", "mtrrFixed", "mtrrVar"] as const satisfies readonly (keyof typeof VCPU)[];
+/** B3 to B0, BD, BS and BT of DR6: what Vcpu.debug can hold for the guest. */
+const DR6_TRAPS = 0xe00f;
 /** Most that some of the words can be. */
 const LIMITS: Partial<Record<(typeof WORDS)[number], number>> = {
   gdtLimit: 0xffff,
@@ -30,6 +32,7 @@ const LIMITS: Partial<Record<(typeof WORDS)[number], number>> = {
   nmiPending: 2,
   runState: 3,
   startup: 0x3ff,
+  debug: DR6_TRAPS,
   caps: 0xff,
 };
 
@@ -58,6 +61,8 @@ const field = (name: keyof typeof VCPU): Field => VCPU[name] as Field;
 export function exportVcpu(core: CoreExports, view: StructView): VcpuV1 {
   const longs = Object.fromEntries(LONGS.map((name) => [name, view.get64(field(name))]));
   const words = Object.fromEntries(WORDS.map((name) => [name, view.get(field(name))]));
+  // What the host's breakpoints have met is not the guest's.
+  words.debug &= DR6_TRAPS;
   // An NMI that the vCPU has not seen yet.
   if (view.load(VCPU.attention) & ATTENTION.NMI) {
     words.nmiPending = Math.min(2, words.nmiPending + view.load(VCPU.nmiPosted));

@@ -31,8 +31,8 @@ export interface DeviceSide {
 }
 
 export interface Engine {
-  /** Lets every vCPU run. */
-  start(): void;
+  /** Lets every vCPU run, or only these. */
+  start(ids?: readonly number[]): void;
   /** Resolves when no vCPU runs any more: each stands between two instructions, with no exit outstanding. */
   stop(): Promise<void>;
   /** Makes vCPU `id` look at its attention word now, halted or not. */

@@ -66,6 +66,14 @@ export class InlineEngine implements Engine {
   readonly #views: StructView[];
   readonly #options: InlineOptions;
   readonly #devices: DeviceSide;
+  /** The vCPUs that take turns. */
+  #ids: readonly number[] = [];
+  /**
+   * Where `stop` has cut a round of turns: with whom it goes on. With a virtual clock that is the same vCPU up to the end of
+   * its turn, as if nothing had been; else the next one, so that who stops the machine again and again does not keep the
+   * others from their turns.
+   */
+  #cut: { readonly at: number; readonly end: bigint | undefined } | undefined;
   #running = false;
   #loop: Promise<void> | undefined;
   #wake: (() => void) | undefined;
@@ -82,9 +90,11 @@ export class InlineEngine implements Engine {
     });
   }
 
-  start(): void {
+  start(ids: readonly number[] = [...this.#views.keys()]): void {
     if (this.#running) return;
-    for (const view of this.#views) clearStop(view);
+    if (ids.join() !== this.#ids.join()) this.#cut = undefined;
+    this.#ids = ids;
+    for (const id of ids) clearStop(this.#views[id]);
     this.#running = true;
     this.#loop = this.#run();
   }
@@ -126,7 +136,8 @@ export class InlineEngine implements Engine {
   async #run(): Promise<void> {
     const devices = this.#devices;
     const { clock, pace, yieldTo } = this.#options;
-    let turn = this.#views.length === 1 ? SLICE : TURN;
+    const ids = this.#ids;
+    let turn = ids.length === 1 ? SLICE : TURN;
     while (this.#running) {
       // A slice: rounds of turns.
       const late = clock ? Number.POSITIVE_INFINITY : performance.now() + SLICE_MS;
@@ -139,17 +150,22 @@ export class InlineEngine implements Engine {
           turn = round.instructions;
           if (round.settle) clock?.settle();
         }
-        if (clock) this.#guarded(0, () => devices.gap?.());
-        for (let id = 0; id < this.#views.length && this.#running; id++) {
+        const cut = this.#cut;
+        this.#cut = undefined;
+        if (clock && !cut) this.#guarded(0, () => devices.gap?.());
+        for (let at = cut?.at ?? 0; at < ids.length && this.#running; at++) {
+          const id = ids[at];
+          const end = (at === cut?.at && cut.end) || this.#views[id].get64(VCPU.icount) + turn;
           this.#guarded(id, () => {
-            if (this.#turn(id, turn, late) === RUN.HALT) idle++;
+            if (this.#turn(id, end, late) === RUN.HALT) idle++;
           });
+          if (!this.#running) this.#cut = clock ? { at, end } : { at: (at + 1) % ids.length, end: undefined };
         }
         this.#guarded(0, () => {
           devices.drain();
           devices.fireTimers();
         });
-        halted = idle === this.#views.length;
+        halted = idle === ids.length;
       }
       if (!this.#running) return;
       if (!halted) await new Promise<void>(yieldTo);
@@ -168,13 +184,12 @@ export class InlineEngine implements Engine {
     }
   }
 
-  /** Runs one vCPU for a turn, serving its exits. */
-  #turn(id: number, turn: bigint, late: number): number {
+  /** Runs one vCPU up to the end of its turn, a count of instructions, serving its exits. */
+  #turn(id: number, end: bigint, late: number): number {
     const devices = this.#devices;
     const base = vcpuBase(id);
     const core = this.#cores[id];
     const view = this.#views[id];
-    const end = view.get64(VCPU.icount) + turn;
     while (this.#running) {
       const from = performance.now();
       const left = from > late ? 0n : end - view.get64(VCPU.icount);
@@ -210,7 +225,8 @@ export class InlineEngine implements Engine {
   /** The earliest deadline, the LAPIC timers included; undefined if a vCPU has something to attend to. */
   #next(): bigint | undefined {
     let next = this.#devices.nextDeadline();
-    for (const view of this.#views) {
+    for (const id of this.#ids) {
+      const view = this.#views[id];
       if (view.load(VCPU.attention)) return undefined;
       const timer = view.get64(VCPU.apicTimer);
       if (timer < next) next = timer;

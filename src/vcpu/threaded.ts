@@ -93,10 +93,8 @@ export class ThreadedEngine implements Engine {
     return engine;
   }
 
-  start(): void {
-    this.#threads.forEach((_, id) => {
-      this.startVcpu(id);
-    });
+  start(ids: readonly number[] = [...this.#threads.keys()]): void {
+    for (const id of ids) this.startVcpu(id);
   }
 
   /** Lets one vCPU run, if it does not. */

@@ -98,7 +98,7 @@ export async function pathTo(
         const { machine } = alone.sides[0];
         if (round >= Math.max(place.round, end - PATH) && round < end) {
           const ip = machine.view().get64(VCPU.rip);
-          const line = disassemble(machine.codeAtRip(0), 0, { mode: codeWidth(machine.view()), ip });
+          const line = disassemble(machine.debug.codeAtRip(0), 0, { mode: codeWidth(machine.view()), ip });
           lines.push(`${ip.toString(16)}  ${line.text}`);
         }
         return round >= end;
