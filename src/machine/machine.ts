@@ -35,6 +35,7 @@ import { CPU_SIGNATURE, resetVcpu } from "./cpuReset.ts";
 import { type Breakpoint, type DebugStop, MachineDebug, type Resumption } from "./debug.ts";
 import { InputGate, repeatableBytes, WALL_CLOCK_SECONDS } from "./determinism.ts";
 import { serveExit } from "./exits.ts";
+import { VGA_ROM } from "./firmwareTables.ts";
 import { ROM_REGION } from "./loader/rom.ts";
 import type { LoadedKernel } from "./loader/types.ts";
 import type { MachineConfig, MachineState, MachineStats, StopReason } from "./machineConfig.ts";
@@ -151,7 +152,13 @@ export class Machine implements DeviceSide {
       kick: (id) => (this.#engine as Engine | undefined)?.kick(id),
       onInit: (id) => this.#init(id),
       onStartup: (id, vector) => postSipi(this.#views[id], vector),
-      ...(config.bios && { pc: { romSize: config.bios.length, drives: config.drives ?? {} } }),
+      ...(config.bios && {
+        pc: {
+          romSize: config.bios.length,
+          drives: config.drives ?? {},
+          vgaRom: config.firmwareFiles?.[VGA_ROM],
+        },
+      }),
       random: config.deterministic
         ? repeatableBytes()
         : (into) => void crypto.getRandomValues(into as Uint8Array<ArrayBuffer>),

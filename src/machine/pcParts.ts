@@ -44,6 +44,7 @@ export interface PcOptions {
   /** Bytes of firmware. */
   readonly romSize: number;
   readonly drives: Drives;
+  readonly vgaRom?: Uint8Array | undefined;
 }
 
 export interface PcBoard {
@@ -194,7 +195,7 @@ export class PcParts {
     this.vga = vga;
     ports.attach(0x3b0, 0x30, vga.ports);
     ports.attach(0x1ce, 3, vga.dispiPorts);
-    const pciVga = new PciVga(vgaMemory.frameBuffer);
+    const pciVga = new PciVga(vgaMemory.frameBuffer, options.vgaRom);
     pci.add(map.PCI_SLOT_VGA, 0, pciVga);
     this.display = new Display(vga, vgaMemory, board.timers);
 

@@ -32,6 +32,10 @@ const STATUS_W1C = 0xf900;
 const HEADER_TYPE = 0x0e;
 const BAR0 = 0x10;
 const BARS = 6;
+/** Expansion ROM base address (PCI 3.0, 6.2.5.2): address 31:11, enable 0. */
+const ROM_BAR = 0x30;
+const ROM_ENABLE = 1;
+const ROM_LEAST = 2048;
 const CAPABILITIES = 0x34;
 const INTERRUPT_LINE = 0x3c;
 const INTERRUPT_PIN = 0x3d;
@@ -89,6 +93,7 @@ export class PciFunction {
   private readonly clearable = new Uint8Array(CONFIG_SIZE);
   private readonly initial = new Uint8Array(CONFIG_SIZE);
   private readonly bars: (PlacedBar | undefined)[] = new Array(BARS).fill(undefined);
+  private rom: PlacedBar | undefined;
   private nextCapability = FIRST_CAPABILITY;
   private lastCapability = CAPABILITIES;
   private asserted = false;
@@ -166,6 +171,21 @@ export class PciFunction {
     this.bars[index] = { ...bar, base: undefined, unmap: undefined };
   }
 
+  /** An expansion ROM; behind its bytes it reads as ones. */
+  protected defineRom(bytes: Uint8Array): void {
+    const size = Math.max(ROM_LEAST, 2 ** Math.ceil(Math.log2(bytes.length)));
+    const handler: IoHandler = {
+      read: (offset, width) => {
+        let value = 0;
+        for (let i = width - 1; i >= 0; i--) value = value * 256 + (bytes[offset + i] ?? 0xff);
+        return value;
+      },
+      write: () => {},
+    };
+    this.define(ROM_BAR, 4, 0, (~(size - 1) | ROM_ENABLE) >>> 0);
+    this.rom = { kind: "memory32", size, handler, base: undefined, unmap: undefined };
+  }
+
   /**
    * Appends a capability: `body` are its bytes after id and next pointer, `writable` the bits the guest may write.
    * Returns the capability's offset in configuration space.
@@ -210,7 +230,7 @@ export class PciFunction {
       this.config[at] =
         (this.config[at] & ~this.writable[at] & ~(byte & this.clearable[at])) | (byte & this.writable[at]);
     }
-    if (offset < BAR0 + 4 * BARS) {
+    if (offset < ROM_BAR + 4) {
       this.place();
       this.driveIntx();
     }
@@ -257,25 +277,28 @@ export class PciFunction {
 
   /** Moves every range to where its register and the command register now want it. */
   private place(): void {
-    if (this.space === undefined) return;
     for (let index = 0; index < BARS; index++) {
       const bar = this.bars[index];
-      if (bar === undefined) continue;
-      const base = this.wantedBase(index, bar);
-      if (base === bar.base) continue;
-      bar.unmap?.();
-      bar.base = base;
-      const kind = bar.kind === "io" ? "io" : "memory";
-      bar.unmap = base === undefined ? undefined : this.space.map(kind, base, bar.size, bar.handler, bar.backing);
+      if (bar) this.move(bar, this.wantedBase(BAR0 + 4 * index, bar));
     }
+    const enabled = this.config[ROM_BAR] & ROM_ENABLE;
+    if (this.rom) this.move(this.rom, enabled ? this.wantedBase(ROM_BAR, this.rom) : undefined);
   }
 
-  private wantedBase(index: number, bar: PciBar): number | undefined {
+  private move(bar: PlacedBar, base: number | undefined): void {
+    if (this.space === undefined || base === bar.base) return;
+    bar.unmap?.();
+    bar.base = base;
+    const kind = bar.kind === "io" ? "io" : "memory";
+    bar.unmap = base === undefined ? undefined : this.space.map(kind, base, bar.size, bar.handler, bar.backing);
+  }
+
+  private wantedBase(register: number, bar: PciBar): number | undefined {
     const enable = bar.kind === "io" ? COMMAND_IO : COMMAND_MEMORY;
     if ((this.config[COMMAND] & enable) === 0) return undefined;
-    let base = this.readConfig(BAR0 + 4 * index, 4);
+    let base = this.readConfig(register, 4);
     base -= base % (bar.kind === "io" ? 4 : 16);
-    if (bar.kind === "memory64") base += this.readConfig(BAR0 + 4 * index + 4, 4) * 2 ** 32;
+    if (bar.kind === "memory64") base += this.readConfig(register + 4, 4) * 2 ** 32;
     // Not placed yet, or all ones while software measures the size with decoding on.
     const end = base + bar.size;
     const top = bar.kind === "io" ? 0x1_0000 : bar.kind === "memory64" ? 2 ** 52 : 2 ** 32;

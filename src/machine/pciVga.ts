@@ -1,6 +1,6 @@
 /**
  * The VGA as a PCI function: 1234:1111, which VGA BIOSes and drivers know for the Bochs display interface, with the linear frame
- * buffer at BAR 0. Its ROM is given to firmware by fw_cfg.
+ * buffer at BAR 0. Its ROM is given to firmware by fw_cfg, and is its expansion ROM, too.
  */
 import { FRAME_BUFFER_SIZE } from "../io/vgaMemory.ts";
 import type { IoHandler } from "../shared/device.ts";
@@ -11,8 +11,11 @@ import { COMMAND, COMMAND_IO, COMMAND_MEMORY } from "./pciFunction.ts";
 const NOBODY: IoHandler = { read: () => 0xffff_ffff, write: () => {} };
 
 export class PciVga extends ChipsetFunction {
-  /** @param frameBuffer backing address */
-  constructor(frameBuffer: number) {
+  /**
+   * @param frameBuffer backing address
+   * @param rom its VGA BIOS, if there is one
+   */
+  constructor(frameBuffer: number, rom: Uint8Array | undefined) {
     super("pciVga", {
       vendor: 0x1234,
       device: 0x1111,
@@ -28,5 +31,6 @@ export class PciVga extends ChipsetFunction {
       handler: NOBODY,
       backing: frameBuffer,
     });
+    if (rom) this.defineRom(rom);
   }
 }

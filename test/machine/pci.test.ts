@@ -344,3 +344,36 @@ describe("saved state", () => {
     expect(() => host.import({ version: 1, address: -1 })).toThrow(SnapshotError);
   });
 });
+
+describe("an expansion ROM", () => {
+  class RomCard extends PciFunction {
+    constructor(bytes: Uint8Array) {
+      super("rom", { vendor: 0x1234, device: 0x1111, classCode: 0x03_0000 });
+      this.defineRom(bytes);
+    }
+  }
+
+  it("is as large as its register says, and is there while both enable bits are set", () => {
+    const ranges: { base: number; size: number; handler: IoHandler }[] = [];
+    const card = new RomCard(Uint8Array.from({ length: 3000 }, (_, i) => i & 0xff));
+    const map: PciSpace["map"] = (_, base, size, handler) => {
+      const range = { base, size, handler };
+      ranges.push(range);
+      return () => void ranges.splice(ranges.indexOf(range), 1);
+    };
+    card.attach({ map }, undefined);
+    card.writeConfig(0x30, 4, 0xffff_f800);
+    expect(card.readConfig(0x30, 4)).toBe(0xffff_f000);
+    card.writeConfig(0x30, 4, 0xfebc_0001);
+    expect(ranges).toEqual([]);
+    card.writeConfig(4, 2, 2);
+    expect(ranges.map(({ base, size }) => [base, size])).toEqual([[0xfebc_0000, 4096]]);
+    const [{ handler }] = ranges;
+    handler.write(0, 4, 0);
+    expect([handler.read(0, 4), handler.read(0xfe, 2), handler.read(2999, 4)]).toEqual([
+      0x0302_0100, 0xfffe, 0xffff_ffb7,
+    ]);
+    card.writeConfig(0x30, 4, 0xfebc_0000);
+    expect(ranges).toEqual([]);
+  });
+});
