@@ -14,97 +14,46 @@
  * Mechanics take little time: a step 0.1 ms, a sector 20 µs. Not there: tape, other sector sizes, FM, scan commands, media
  * with errors. A read without a disk fails after 0.4 s, where the original waits for the index hole forever.
  */
-import { type BlockContentsV1, type BlockSource, whenDone } from "../block/block.ts";
+import { type BlockSource, whenDone } from "../block/block.ts";
 import { checkContents } from "../block/contents.ts";
 import type { Device, InterruptPin, Log, Timers } from "../shared/device.ts";
 import type { DmaChannel } from "./dma8237.ts";
 import { Due } from "./due.ts";
 import { DRIVE_TYPE, type FloppyFormat, floppyFormat } from "./floppyFormat.ts";
+import {
+  type Awaited,
+  checkFloppy,
+  DIR_CHANGED,
+  DOR_GATE,
+  DOR_NOT_RESET,
+  DSR_RESET,
+  type FloppyV1,
+  LENGTHS,
+  MAX_TRACK,
+  MSR_BUSY,
+  MSR_DIO,
+  MSR_NDMA,
+  MSR_RQM,
+  NO_DISK_NS,
+  type Phase,
+  SECTOR,
+  SECTOR_NS,
+  ST0_ABNORMAL,
+  ST0_EQUIPMENT,
+  ST0_INVALID,
+  ST0_POLLED,
+  ST0_SEEK_END,
+  ST1_CRC,
+  ST1_END_OF_CYLINDER,
+  ST1_MISSING_MARK,
+  ST1_NO_DATA,
+  ST1_NOT_WRITABLE,
+  STEP_NS,
+} from "./floppyState.ts";
 import { bytePorts, type PortRange } from "./portRange.ts";
 import { SnapshotFields } from "./snapshotFields.ts";
 
-const SECTOR = 512;
-const DOR_NOT_RESET = 0x04;
-const DOR_GATE = 0x08;
-const MSR_RQM = 0x80;
-const MSR_DIO = 0x40;
-const MSR_NDMA = 0x20;
-const MSR_BUSY = 0x10;
-const DIR_CHANGED = 0x80;
-const DSR_RESET = 0x80;
-
-const ST0_ABNORMAL = 0x40;
-const ST0_INVALID = 0x80;
-const ST0_POLLED = 0xc0;
-const ST0_SEEK_END = 0x20;
-const ST0_EQUIPMENT = 0x10;
-const ST1_END_OF_CYLINDER = 0x80;
-const ST1_CRC = 0x20;
-const ST1_NO_DATA = 0x04;
-const ST1_NOT_WRITABLE = 0x02;
-const ST1_MISSING_MARK = 0x01;
-
-const STEP_NS = 100_000n;
-const SECTOR_NS = 20_000n;
-const NO_DISK_NS = 400_000_000n;
-const MAX_TRACK = 84;
-
-/** Bytes of each command, its first included, by its lower five bits. */
-const LENGTHS: Readonly<Record<number, number>> = {
-  2: 9, // READ TRACK
-  3: 3, // SPECIFY
-  4: 2, // SENSE DRIVE STATUS
-  5: 9, // WRITE DATA
-  6: 9, // READ DATA
-  7: 2, // RECALIBRATE
-  8: 1, // SENSE INTERRUPT STATUS
-  9: 9, // WRITE DELETED DATA
-  10: 2, // READ ID
-  12: 9, // READ DELETED DATA
-  13: 6, // FORMAT TRACK
-  14: 1, // DUMPREG
-  15: 3, // SEEK
-  16: 1, // VERSION
-  18: 2, // PERPENDICULAR MODE
-  19: 4, // CONFIGURE
-  20: 1, // LOCK
-  22: 9, // VERIFY
-};
-
-type Phase = "command" | "execution" | "result";
-const PHASES: readonly Phase[] = ["command", "execution", "result"];
-/** What the deadline is for. */
-type Awaited = "nothing" | "reset" | "seek" | "sector" | "failure" | "id";
-const AWAITED: readonly Awaited[] = ["nothing", "reset", "seek", "sector", "failure", "id"];
-
-export interface FloppyV1 {
-  version: 1;
-  dor: number;
-  rate: number;
-  tape: number;
-  phase: Phase;
-  /** Bytes of the command so far, results still to be read. */
-  command: number[];
-  result: number[];
-  awaited: Awaited;
-  /** ns until then. */
-  left: bigint;
-  /** Sector being moved: cylinder, head, record; bytes of it in the buffer, when it goes through the FIFO. */
-  at: number[];
-  buffer: Uint8Array;
-  moved: number;
-  tracks: number[];
-  seeks: number[];
-  /** Status 0 of each drive that an interrupt tells of; -1: none. */
-  pending: number[];
-  specified: number[];
-  configured: number[];
-  perpendicular: number;
-  locked: boolean;
-  interrupt: boolean;
-  changed: boolean;
-  contents: BlockContentsV1 | undefined;
-}
+export type { FloppyV1 } from "./floppyState.ts";
 
 export interface FloppyOptions {
   readonly medium: BlockSource | undefined;
@@ -659,48 +608,27 @@ export class Floppy implements Device<FloppyV1> {
   }
 
   import(state: FloppyV1): void {
-    const from = new SnapshotFields(this.name, state).version(1);
-    const dor = from.u8("dor");
-    const rate = from.int("rate", 0, 3);
-    const tape = from.int("tape", 0, 3);
-    const phase = from.oneOf("phase", PHASES);
-    const command = from.ints("command", 9, 0, 0xff);
-    const result = from.ints("result", 10, 0, 0xff);
-    const awaited = from.oneOf("awaited", AWAITED);
-    const left = from.bigint("left", 0n, NO_DISK_NS);
-    const [cylinder, head, record] = from.intsOf("at", 3, 0, 0x100);
-    const buffer = from.someBytes("buffer", SECTOR).slice();
-    const moved = from.int("moved", 0, buffer.length);
-    const tracks = from.intsOf("tracks", 4, 0, MAX_TRACK);
-    const seeks = from.intsOf("seeks", 4, -1, MAX_TRACK);
-    const pending = from.intsOf("pending", 4, -1, 0xff);
-    const specified = from.intsOf("specified", 2, 0, 0xff);
-    const configured = from.intsOf("configured", 2, 0, 0xff);
-    const perpendicular = from.int("perpendicular", 0, 0x3f);
-    const [locked, interrupt, changed] = ["locked", "interrupt", "changed"].map((f) => from.bool(f));
-    if (phase === "execution" && command.length !== LENGTHS[command[0] & 0x1f]) from.fail("command", "is not whole");
-    checkContents(from, state.contents, this.#medium)();
+    const s = checkFloppy(new SnapshotFields(this.name, state));
+    checkContents(new SnapshotFields(this.name, state), state.contents, this.#medium)();
     this.#epoch++;
-    this.#dor = dor;
-    this.#rate = rate;
-    this.#tape = tape;
-    this.#phase = phase;
-    this.#command = command;
-    this.#result = result;
-    this.#cylinder = cylinder;
-    this.#head = head;
-    this.#record = record;
-    this.#buffer = buffer;
-    this.#moved = moved;
-    this.#tracks = tracks;
-    this.#seeks = seeks;
-    this.#pending = pending;
-    this.#specified = specified;
-    this.#configured = configured;
-    this.#perpendicular = perpendicular;
-    this.#locked = locked;
-    this.#changed = changed;
-    this.#await(awaited, left);
-    this.#drive(interrupt);
+    this.#dor = s.dor;
+    this.#rate = s.rate;
+    this.#tape = s.tape;
+    this.#phase = s.phase;
+    this.#command = s.command;
+    this.#result = s.result;
+    [this.#cylinder, this.#head, this.#record] = s.at;
+    this.#buffer = s.buffer;
+    this.#moved = s.moved;
+    this.#tracks = s.tracks;
+    this.#seeks = s.seeks;
+    this.#pending = s.pending;
+    this.#specified = s.specified;
+    this.#configured = s.configured;
+    this.#perpendicular = s.perpendicular;
+    this.#locked = s.locked;
+    this.#changed = s.changed;
+    this.#await(s.awaited, s.left);
+    this.#drive(s.interrupt);
   }
 }
