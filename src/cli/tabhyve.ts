@@ -21,6 +21,7 @@ import type { EngineKind } from "../vcpu/jit.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import type { VmTopology } from "../vmm/topology.ts";
 import { type ChunkWords, makeChunks } from "./chunks.ts";
+import { exportDisk, importDisk } from "./disk.ts";
 import { STATUS } from "./ending.ts";
 import { ENGINES as FUZZ_ENGINES } from "./fuzz/engine.ts";
 import { type FuzzOptions, fuzz } from "./fuzz/fuzz.ts";
@@ -172,7 +173,7 @@ const program = new Command("tabhyve")
   .action(() => {
     const [name] = program.args;
     throw new UsageError(
-      `${name === undefined ? "no command" : `no command '${name}'`}; there are run, chunks, verify, vectors and fuzz (--help)`,
+      `${name === undefined ? "no command" : `no command '${name}'`}; there are run, chunks, disk, verify, vectors and fuzz (--help)`,
     );
   });
 
@@ -466,6 +467,28 @@ program
     process.stdout.write(
       `${chunks} chunks, ${zeros} of them zeros, ${written} written; ${stored} bytes for a disk of ${bytes}\n`,
     );
+  });
+
+const disk = program
+  .command("disk")
+  .description("what a guest has written to a disk with ,overlay=FOLDER, as a raw image, and back");
+disk
+  .command("export")
+  .description("write the disk, as it was last flushed, as a raw image")
+  .argument("<folder>", "the overlay's")
+  .argument("<image>", "what it lies over")
+  .argument("<out>", "a file that is not there yet")
+  .action(async (folder: string, image: string, out: string) => {
+    process.stdout.write(`${await exportDisk(folder, image, out)} bytes\n`);
+  });
+disk
+  .command("import")
+  .description("make the overlay hold what differs between the image and a raw image")
+  .argument("<folder>", "the overlay's; made if it is not there")
+  .argument("<image>", "what it lies over")
+  .argument("<raw>", "what the guest is to see, as long as the image")
+  .action(async (folder: string, image: string, raw: string) => {
+    process.stdout.write(`${await importDisk(folder, image, raw)} bytes differ\n`);
   });
 
 program
