@@ -1,5 +1,7 @@
 /** Where an overlay keeps the blocks that were written: in memory, or where they outlive the machine (journal.ts). */
 
+import { BlockError } from "./block.ts";
+
 /** Bytes of a block. */
 export const BLOCK = 4096;
 
@@ -23,6 +25,12 @@ const ZEROS = new Uint8Array(BLOCK);
 
 export class MemoryStore implements BlockStore {
   readonly #blocks = new Map<number, Uint8Array>();
+  readonly #most: number;
+
+  /** @param most blocks that it takes */
+  constructor(most = Number.POSITIVE_INFINITY) {
+    this.#most = most;
+  }
 
   has(n: number): boolean {
     return this.#blocks.has(n);
@@ -33,6 +41,11 @@ export class MemoryStore implements BlockStore {
   }
 
   put(n: number, block: Uint8Array): void {
+    if (this.#blocks.size >= this.#most && !this.#blocks.has(n)) {
+      throw new BlockError(
+        `cannot be kept: more than ${(this.#most * BLOCK) >> 20} MB of writes are not held in memory`,
+      );
+    }
     this.#blocks.set(n, block);
   }
 

@@ -4,10 +4,19 @@ import type { Screen } from "../console/screen.ts";
 import { Speaker } from "../console/speaker.ts";
 import { embeddedGuest, fetchGuests, type Guest, isPc, ownGuest } from "./guests.ts";
 import { type ImageRole, NAMES, titleOf } from "./images.ts";
+import { LinkError, parseBootLink } from "./link/bootLink.ts";
+import { linkTo } from "./link/copy.ts";
+import { type Linked, linkedSettings, linkedWith } from "./link/linked.ts";
 import type { MachineHandle, MachineState, StopDetail } from "./machineHandle.ts";
 import { type OwnFiles, sortFiles } from "./ownFiles.ts";
-import { type Problem, type ProblemAction, problemOfManifest, problemOfMissingFirmware } from "./problems.ts";
-import { Session } from "./session.ts";
+import {
+  type Problem,
+  type ProblemAction,
+  problemOfLink,
+  problemOfManifest,
+  problemOfMissingFirmware,
+} from "./problems.ts";
+import { type Plan, Session } from "./session.ts";
 import {
   chooseTransport,
   effective,
@@ -48,6 +57,8 @@ export class App {
   kept: KeptDisk[] = [];
   fetched = false;
   room: Room = { persisted: false };
+  /** What a link asks for, while a person is asked. */
+  linked: Linked | undefined;
   /** A problem that no session owns: a bad file, a bad manifest. */
   pageProblem: Problem | undefined;
   /** On narrow screens one of the two panes is shown. */
@@ -213,7 +224,7 @@ export class App {
   async start(transport = chooseTransport(this.settings.transport, this.isolated)): Promise<void> {
     if (!this.startable) return;
     const { memoryMb, append, vcpus, url } = effective(this.selected, this.settings);
-    const plan = {
+    await this.#run({
       guest: this.selected,
       own: this.own,
       append,
@@ -223,7 +234,61 @@ export class App {
       engine: this.settings.engine,
       url,
       keepDisks: this.settings.keepDisks,
-    };
+    });
+  }
+
+  /** Shows what a link asks for, or why it is not followed. Fetches and starts nothing. */
+  async openLink(fragment: string): Promise<void> {
+    this.linked = undefined;
+    try {
+      this.linked = linkedWith(await parseBootLink(fragment, location.origin), this.guests ?? []);
+    } catch (error) {
+      if (!(error instanceof LinkError)) throw error;
+      this.pageProblem = problemOfLink(error.message);
+      forgetFragment();
+    }
+    this.changed();
+    if (this.linked) queueMicrotask(() => openDialog("link"));
+  }
+
+  refuseLink(): void {
+    this.linked = undefined;
+    forgetFragment();
+    this.changed();
+  }
+
+  /** A person has agreed. Their own files and settings are not the link's. */
+  async followLink(): Promise<void> {
+    const { linked } = this;
+    if (!linked) return;
+    this.refuseLink();
+    this.selected = linked.guest;
+    const { memoryMb, ...rest } = linkedSettings(linked);
+    await this.#run({
+      ...rest,
+      guest: linked.guest,
+      own: {},
+      memoryBytes: memoryMb * 2 ** 20,
+      transport: chooseTransport(this.settings.transport, this.isolated),
+      url: "",
+      linkedDisk: linked.link.disk,
+      keepDisks: false,
+    });
+  }
+
+  /** Copies a link to the selected guest as it would start now, and says what is in it. */
+  async copyLink(): Promise<void> {
+    try {
+      const { fragment, says } = await linkTo(this.selected, this.settings);
+      const text = new URL(fragment, location.href).href;
+      await navigator.clipboard.writeText(text);
+      this.say(`Link copied, ${text.length} characters: ${says}.`);
+    } catch (error) {
+      this.say(error instanceof LinkError ? error.message : "The browser does not let the page copy.");
+    }
+  }
+
+  async #run(plan: Plan): Promise<void> {
     const old = this.session;
     const session = new Session(plan, this.#files, {
       changed: () => this.changed(),
@@ -458,6 +523,9 @@ const REMOVABLE = ["cdrom", "floppy"] as const;
 
 /** The order in which they are named. */
 const ORDER = Object.keys(NAMES) as ImageRole[];
+
+/** The address is the page's own again. */
+const forgetFragment = (): void => history.replaceState(null, "", location.pathname + location.search);
 
 /** Opens a modal dialog of the page by its id. */
 export function openDialog(id: string): void {

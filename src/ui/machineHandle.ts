@@ -16,7 +16,13 @@ export interface Media {
 }
 
 /** A file that a person has brought, or one on a web server, of which only what is read is fetched. */
-export type Medium = MediumFile | { readonly url: string } | KeptMedium;
+export type Medium = MediumFile | RemoteMedium | KeptMedium;
+
+export interface RemoteMedium {
+  readonly url: string;
+  /** What its manifest must be, in lower-case hexadecimal; absent: whatever it is. */
+  readonly sha256?: string;
+}
 
 /** A disk that the browser keeps whole (src/ui/storage/keptDisks.ts). */
 export interface KeptMedium {

@@ -8,6 +8,7 @@ import { Console } from "../console/console.ts";
 import { RELEASE_CHORD } from "../console/keys.ts";
 import { Screen } from "../console/screen.ts";
 import { App } from "./app.ts";
+import { isBootLink } from "./link/bootLink.ts";
 import { enableOffline } from "./offline.ts";
 import { page } from "./views/page.ts";
 
@@ -86,6 +87,11 @@ addEventListener("beforeunload", (event) => {
   if (app.live) event.preventDefault();
 });
 
-void app.loadGuests();
+/** Once the guests are known: a link names one of them. */
+const followFragment = (): void => {
+  if (isBootLink(location.hash)) void app.openLink(location.hash);
+};
+addEventListener("hashchange", followFragment);
+void app.loadGuests().then(followFragment);
 void app.loadKept();
 void enableOffline();

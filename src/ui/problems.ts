@@ -14,7 +14,8 @@ export interface Problem {
     | "isolation"
     | "triple-fault"
     | "engine"
-    | "manifest";
+    | "manifest"
+    | "link";
   title: string;
   cause: string;
   remedy: string;
@@ -139,6 +140,16 @@ export function problemOfFile(name: string, what: string): Problem {
       "Bring a kernel (Linux bzImage, x86 ELF or Multiboot image) and, if it needs one, an initrd " +
       "(cpio, plain or packed with gzip, xz, zstd, lz4, lzma or bzip2).",
     actions: ["files"],
+  };
+}
+
+export function problemOfLink(message: string): Problem {
+  return {
+    kind: "link",
+    title: "This link cannot be followed",
+    cause: message,
+    remedy: "Ask whoever sent it for a new one. Nothing of it was fetched or started.",
+    actions: [],
   };
 }
 

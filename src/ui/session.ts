@@ -8,6 +8,7 @@ import type {
   MachineHandle,
   MachineState,
   MachineStats,
+  RemoteMedium,
   ScreenLines,
   StopDetail,
   Transport,
@@ -41,6 +42,8 @@ export interface Plan {
   engine: "interp" | "auto";
   /** A medium on a web server; empty: none. */
   url: string;
+  /** A disk that a link has named. */
+  linkedDisk?: RemoteMedium | undefined;
   keepDisks: boolean;
 }
 
@@ -171,6 +174,7 @@ export class Session {
     const { guest, own, append, memoryBytes, vcpus, transport, engine, url, keepDisks } = this.plan;
     const config: MachineConfig = { append, memoryBytes, vcpus, transport, engine, keepDisks };
     if (url && hasDrives(guest)) config.media = { [/\.iso$/i.test(url) ? "cdrom" : "disk"]: { url } };
+    if (this.plan.linkedDisk) config.media = { disk: this.plan.linkedDisk };
     if (guest.kind === "embedded") return { ...config, embedded: true };
     if (guest.kind === "own") {
       const files = Object.entries(own) as [ImageRole, OwnFile][];

@@ -122,7 +122,7 @@ describe.skipIf(!chromium)("a disk in chunks", { timeout: 300_000 }, () => {
       const done = await type(page, "md5sum </dev/nvme0n1 & sleep 1; echo ali''ve; wait");
       await expect.poll(toast, { timeout: 30_000 }).toMatch(/cannot be fetched.*The disk waits, and goes on by itself/);
       // The vCPU and the console go on while the disk waits.
-      await untilConsole(page, /\nalive\n/);
+      await untilConsole(page, /\nalive$/);
       await page.waitForSelector('html[data-machine="paused"]', { timeout: 30_000 });
       await expect.poll(toast).toContain("The machine stands still until");
       state.down = false;

@@ -9,7 +9,7 @@ import type { Waiting } from "../../block/patient.ts";
 import { isQcow2 } from "../../block/qcow2/header.ts";
 import { Qcow2Blocks } from "../../block/qcow2/qcow2.ts";
 import { ToldBlocks } from "../../block/told.ts";
-import type { Media, MediumFile } from "../machineHandle.ts";
+import type { Media, MediumFile, RemoteMedium } from "../machineHandle.ts";
 import { chunkCache } from "./chunkCache.ts";
 
 export interface ImageOptions {
@@ -27,12 +27,12 @@ export interface OpenImage {
 
 /** @throws BlockError with one line */
 export async function openImage(
-  medium: MediumFile | { readonly url: string },
+  medium: MediumFile | RemoteMedium,
   { drive, tell, waiting }: ImageOptions,
 ): Promise<OpenImage> {
   const name = "url" in medium ? medium.url : medium.name;
   const { blocks: raw, version } =
-    "url" in medium ? await onServer(medium.url, waiting) : { blocks: new BlobBlocks(medium, name), version: "" };
+    "url" in medium ? await onServer(medium, waiting) : { blocks: new BlobBlocks(medium, name), version: "" };
   const head = new Uint8Array(Math.min(4, raw.size));
   await raw.read(0, head);
   const disk = isQcow2(head) ? await Qcow2Blocks.open(raw, name) : raw;
@@ -45,7 +45,7 @@ export async function openImage(
   return { blocks: told, version };
 }
 
-async function onServer(url: string, waiting: Waiting): Promise<OpenImage> {
+async function onServer({ url, sha256 }: RemoteMedium, waiting: Waiting): Promise<OpenImage> {
   let address: URL;
   try {
     address = new URL(url, globalThis.location?.href);
@@ -53,7 +53,7 @@ async function onServer(url: string, waiting: Waiting): Promise<OpenImage> {
     throw new BlockError(`${url}: not an address`);
   }
   const blocks = address.pathname.endsWith(".json")
-    ? await openRemoteChunks(address.href, { waiting, cache: await chunkCache() })
+    ? await openRemoteChunks(address.href, { waiting, cache: await chunkCache(), sha256 })
     : await HttpBlocks.open(address.href, { waiting });
   return { blocks, version: blocks.version };
 }

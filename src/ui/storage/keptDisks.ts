@@ -1,5 +1,5 @@
 /** What the page keeps of guests' disks in the origin's private file system: finding, listing and forgetting it. */
-import type { Medium, MediumFile } from "../machineHandle.ts";
+import type { Medium, MediumFile, RemoteMedium } from "../machineHandle.ts";
 
 /** about.json: what a person knows the disk by. */
 export interface About {
@@ -58,7 +58,7 @@ async function idOf(what: Blob): Promise<string> {
 export const BASE = "base";
 
 /** What lies below what is kept: an imported image is in its folder. @throws DOMException: it is not there any more */
-export async function baseOf(medium: Medium): Promise<MediumFile | { readonly url: string }> {
+export async function baseOf(medium: Medium): Promise<MediumFile | RemoteMedium> {
   if (!("kept" in medium)) return medium;
   const folder = await diskFolder(medium.kept, false);
   const file = await (await folder.getFileHandle(BASE)).getFile();

@@ -1,11 +1,15 @@
 /** Opens what a person has brought for a machine's drives, with what is kept of it. */
 import type { BlockSource } from "../../block/block.ts";
+import { BLOCK, MemoryStore } from "../../block/blockStore.ts";
 import { OverlayBlocks } from "../../block/overlay.ts";
 import type { Waits } from "../../block/waits.ts";
 import { type MachineCallbacks, type MachineConfig, MachineError, type Media, type Medium } from "../machineHandle.ts";
 import type { Refusal } from "./diskWorker.ts";
 import { type ImageOptions, openImage } from "./image.ts";
 import { KeptBlocks } from "./keptBlocks.ts";
+
+/** Blocks of a disk that is not kept: 512 MiB, so that no guest fills the tab's memory. */
+const MOST_IN_MEMORY = (512 << 20) / BLOCK;
 
 export type OpenMedia = { [drive in keyof Media]?: BlockSource | undefined };
 
@@ -47,7 +51,7 @@ export async function openMedium(
   } catch (error) {
     throw new MachineError("medium", (error as Error).message);
   }
-  return drive === "cdrom" ? image : new OverlayBlocks(image);
+  return drive === "cdrom" ? image : new OverlayBlocks(image, new MemoryStore(MOST_IN_MEMORY));
 }
 
 /** Makes safe what is kept, and lets others open it. */

@@ -3,6 +3,7 @@ import type { App } from "../app.ts";
 import { openDialog } from "../app.ts";
 import { guestsPane } from "./guests.ts";
 import { icons, logo } from "./icons.ts";
+import { linkCard } from "./linkCard.ts";
 import { settingsSheet } from "./settings.ts";
 import { stage } from "./stage.ts";
 import { statusLine } from "./status.ts";
@@ -19,7 +20,7 @@ export function page(app: App): TemplateResult {
         ${toolbar(app)} ${stage(app)} ${statusLine(app)}
       </section>
     </main>
-    ${settingsSheet(app)}
+    ${settingsSheet(app)} ${linkCard(app)}
     <div class="toast" role="status" ?data-empty=${app.toast === ""}>${app.toast}</div>
     ${
       app.dragging

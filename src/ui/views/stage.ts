@@ -60,6 +60,7 @@ function summary(app: App): TemplateResult {
             ${icons.play} Start
           </button>
           <button type="button" class="large" @click=${() => openDialog("settings")}>${icons.settings} Settings</button>
+          <button type="button" class="large" id="copy-link" ?disabled=${own} @click=${() => app.copyLink()}>${icons.copy} Copy link</button>
         </div>
         <p class="hint">${own && !app.own.kernel ? "Open a kernel, or drop one anywhere on this page." : "Nothing leaves this tab: the machine runs in your browser."}</p>
       </div>

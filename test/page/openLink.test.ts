@@ -1,0 +1,105 @@
+/** A link that is opened: a card first, nothing fetched and nothing run before a person agrees; refusals; the copy button. */
+import { deflateRawSync } from "node:zlib";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { buildSite, expectAccessible, manifest, untilConsole, untilState, visit } from "./browser.ts";
+import { findChromium, type Host, host, launch } from "./chromium.ts";
+
+const chromium = findChromium();
+const fragment = (link: object): string => `#v1=${deflateRawSync(JSON.stringify(link)).toString("base64url")}`;
+const sha256 = "ab".repeat(32);
+
+describe.skipIf(!chromium)("a link that is opened", { timeout: 120_000 }, () => {
+  let site: Awaited<ReturnType<typeof buildSite>>;
+  let served: Host;
+  let browser: Browser;
+
+  beforeAll(async () => {
+    site = await buildSite("production");
+    served = await host(site.folder, true);
+    browser = await launch(chromium!);
+  }, 120_000);
+  afterAll(async () => {
+    await browser?.close();
+    await served?.close();
+    site?.remove();
+  });
+
+  const opened = async (link: string) => {
+    const visited = await visit(browser, { base: served.base, path: link, guests: await manifest() });
+    const asked: string[] = [];
+    // The browser looks for the page's icon whenever its address changes.
+    visited.page.on("request", (request) => request.url().endsWith("/icon.svg") || asked.push(request.url()));
+    return { ...visited, asked };
+  };
+  const refused = (page: Page) => page.locator(".problem[data-kind=link] #problem-cause").textContent();
+
+  test("shows what it asks for as text, and runs when a person says so, without their own settings", async () => {
+    const { page, errors, asked, close } = await opened(
+      fragment({ guest: "embedded", memory: 48, append: "<b>x</b>" }),
+    );
+    const card = page.locator("dialog#link");
+    await expect.poll(() => card.isVisible()).toBe(true);
+    expect(await card.textContent()).toMatch(/Embedded guest.*48 MB.*<b>x<\/b>.*off/s);
+    await expectAccessible(page);
+    expect(await page.evaluate(() => document.documentElement.dataset.machine)).toBe("none");
+    expect(asked).toEqual([]);
+    await page.locator("#follow-link").click();
+    await untilConsole(page, /48 MiB|tabhyve/i, 30_000);
+    await untilState(page, "running");
+    expect(new URL(page.url()).hash).toBe("");
+    expect(errors).toEqual([]);
+    await close();
+  });
+
+  test("fetches nothing of a disk before, and nothing at all when a person does not want it", async () => {
+    const url = "https://elsewhere.example/debian/manifest.json";
+    const { page, asked, close } = await opened(fragment({ guest: "debian-cloud", disk: { url, sha256 } }));
+    const card = page.locator("dialog#link");
+    await expect.poll(() => card.textContent()).toMatch(/elsewhere\.example.*https:\/\/elsewhere.*abab/s);
+    await page.keyboard.press("Escape");
+    await expect.poll(() => card.count()).toBe(0);
+    expect(asked).toEqual([]);
+    expect(await page.evaluate(() => document.documentElement.dataset.machine)).toBe("none");
+    expect(new URL(page.url()).hash).toBe("");
+    await close();
+  });
+
+  test("that may not be followed says why; another one in the same tab is looked at, too", async () => {
+    const { page, asked, close } = await opened(fragment({ guest: "none" }));
+    await expect.poll(() => refused(page)).toBe("It names the guest “none”, which this page does not have.");
+    for (const [link, why] of [
+      ["#v1=AAAA", "It is damaged, or was cut off: it cannot be unpacked."],
+      ["#v3=x", "It is of version 3; this page reads version 1."],
+      [
+        fragment({ guest: "embedded", memory: 9999 }),
+        "It asks for more MB of memory than a link may (1024), or for none.",
+      ],
+      [
+        fragment({ guest: "debian-cloud", disk: { url: "http://192.168.1.1/m.json", sha256 } }),
+        "The address of its disk leads into a private network.",
+      ],
+    ] as const) {
+      await page.evaluate((hash) => {
+        location.hash = hash;
+      }, link);
+      await expect.poll(() => refused(page)).toBe(why);
+    }
+    expect(asked).toEqual([]);
+    await close();
+  });
+
+  test("is made by the copy button, which says what is in it", async () => {
+    const { page, close } = await opened("");
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.locator("#copy-link").click();
+    await expect
+      .poll(() => page.locator(".toast").textContent())
+      .toMatch(/^Link copied, \d+ characters: Debian 12 cloud kernel, by its name on this page, 256 MB\.$/);
+    const link = await page.evaluate(() => navigator.clipboard.readText());
+    const other = await opened(new URL(link).hash);
+    await expect.poll(() => other.page.locator("dialog#link").textContent()).toMatch(/Debian 12 cloud kernel.*256 MB/s);
+    await other.close();
+    await close();
+  });
+});
