@@ -7,6 +7,7 @@
  *   churn       processes, modules and patched code that come and go, at flat memory
  *   litmus      the litmus programs of test/litmus
  *   chips       random operations on the chips of a PC, with resets and changes of media in flight (test/io/chipStorm.ts)
+ *   kills       the command killed in the middle of a guest's writes, the file system and what was fsynced checked
  *   virtio      the same on virtio devices and NVMe, with hostile queues, and 9p requests that want out of a shared folder
  */
 import { loadavg } from "node:os";
@@ -14,6 +15,7 @@ import { parseArgs } from "node:util";
 import { chips, virtio } from "./soak/chips.mjs";
 import { churn } from "./soak/churn.mjs";
 import { prepare } from "./soak/console.mjs";
+import { kills } from "./soak/kills.mjs";
 import { litmus } from "./soak/litmus.mjs";
 import { load } from "./soak/load.mjs";
 import { snapshots } from "./soak/snapshots.mjs";
@@ -25,10 +27,11 @@ const WHAT = {
   litmus,
   chips,
   virtio,
+  kills,
 };
 
 const USAGE = `npm run soak -- ${Object.keys(WHAT).join("|")} [OPTIONS]
-  --cycles N            of snapshots (default: 100)
+  --cycles N            of snapshots (default: 100) and kills (default: 50)
   --processes N         of churn (default: 10000)
   --threshold N         of churn: executions of code before it is compiled (default: the engine's)
   --browser             churn or load in Chromium (CHROMIUM, or /usr/bin/chromium)
@@ -36,7 +39,7 @@ const USAGE = `npm run soak -- ${Object.keys(WHAT).join("|")} [OPTIONS]
   --cpus N              vCPUs (default: 2 for snapshots, 4 for load)
   --transport KIND      of load and litmus: threaded (default) or inline
   --operations N        of chips and virtio (default: 10000000)
-  --seed N              of chips and virtio (default: 1)
+  --seed N              of chips, virtio and kills (default: 1)
   --engine KIND         interp, jit or auto (default)`;
 
 function options() {
@@ -44,7 +47,7 @@ function options() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
-      ...{ cycles: { ...string, default: "100" }, minutes: { ...string, default: "20" }, cpus: string },
+      ...{ cycles: string, minutes: { ...string, default: "20" }, cpus: string },
       ...{ processes: { ...string, default: "10000" }, threshold: string },
       browser: { type: "boolean", default: false },
       ...{ operations: { ...string, default: "10000000" }, seed: { ...string, default: "1" } },
@@ -62,7 +65,7 @@ function options() {
   const { transport, engine } = values;
   return {
     what,
-    cycles: number("cycles"),
+    cycles: number("cycles", what === "kills" ? 50 : 100),
     minutes: number("minutes"),
     processes: number("processes"),
     browser: values.browser,
