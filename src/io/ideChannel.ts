@@ -158,7 +158,10 @@ export class IdeChannel implements IdeCable {
   }
 
   dmaRequest(drive: IdeDrive): void {
-    if (this.#bmCommand & BM_START && drive === this.#drive) this.#transfer();
+    if (!(this.#bmCommand & BM_START) || drive !== this.#drive) return;
+    this.#transfer();
+    // It may have come to the end of the table, without an interrupt.
+    this.#publish();
   }
 
   resetResult(drive: IdeDrive): number {
