@@ -75,6 +75,12 @@ export class I8254Counter {
     return this.state.mode === 3 && this.state.count > 1 ? this.state.count : undefined;
   }
 
+  /** Pulses from one rise of OUT to the next, in the modes that repeat (2 and 3); undefined: it does not repeat. */
+  get cycle(): number | undefined {
+    const { mode, loaded } = this.state;
+    return (mode === 2 || mode === 3) && loaded > 1 ? loaded : undefined;
+  }
+
   /** Control word for this counter (not a latch command). */
   program(t: number, access: number, mode: number, bcd: boolean): void {
     const held = this.count(t);

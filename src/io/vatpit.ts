@@ -20,6 +20,7 @@
 
 import type { Deadline, Device, InterruptPin, Timers } from "../shared/device.ts";
 import { I8254Counter, type I8254CounterV1 } from "./i8254.ts";
+import { LateTicks } from "./lateTicks.ts";
 import { bytePorts, type PortRange } from "./portRange.ts";
 import { SnapshotFields } from "./snapshotFields.ts";
 
@@ -65,6 +66,8 @@ export class Vatpit implements Device<VatpitV1> {
   private readonly timers: Timers;
   private readonly pin: InterruptPin;
   private readonly deadline: Deadline;
+  /** Not saved: a snapshot does not pass on what its host was late with. */
+  private readonly late: LateTicks;
   private readonly counters = [new I8254Counter(true), new I8254Counter(true), new I8254Counter(false)];
   /** Added to now * HZ: the oscillator's phase when the clock read 0. */
   private phase = 0n;
@@ -79,7 +82,8 @@ export class Vatpit implements Device<VatpitV1> {
   constructor(timers: Timers, irq0: InterruptPin) {
     this.timers = timers;
     this.pin = irq0;
-    this.deadline = timers.deadline("vatpit", (at) => this.fire(at));
+    this.deadline = timers.deadline("vatpit", () => this.fire());
+    this.late = new LateTicks(timers, "vatpit late", () => this.pulse());
     this.handlers = [
       bytePorts(0x40, 4, {
         read: (offset) => (offset === CONTROL ? 0xff : this.counters[offset].read(this.now())),
@@ -94,6 +98,7 @@ export class Vatpit implements Device<VatpitV1> {
     this.port61 = 0;
     this.rise = -1;
     this.deadline.cancel();
+    this.late.forget();
     this.setIrq(false);
     this.sound();
   }
@@ -123,6 +128,7 @@ export class Vatpit implements Device<VatpitV1> {
     });
     this.port61 = port61;
     this.irq = irq;
+    this.late.forget();
     this.pin.set(irq);
     this.arm(rise < 0 ? undefined : rise);
     this.sound();
@@ -194,13 +200,20 @@ export class Vatpit implements Device<VatpitV1> {
   /** Counter 0 was written: deliver an edge the timer has not got to yet, then follow OUT and look for the next. */
   private sync(t: number): void {
     if (this.rise >= 0 && this.rise <= t) this.pulse();
+    this.late.forget();
     this.setIrq(this.counters[0].out(t));
     this.arm(this.counters[0].nextRise(t));
   }
 
-  private fire(at: bigint): void {
+  private fire(): void {
+    const [counter] = this.counters;
+    const { rise } = this;
     this.pulse();
-    this.arm(this.counters[0].nextRise(Number((at * HZ + this.phase) / SECOND), IRQ_SPACING));
+    const next = counter.nextRise(Math.max(rise, this.now()), IRQ_SPACING);
+    this.arm(next);
+    if (next === undefined || counter.cycle === undefined) return;
+    const missed = Math.ceil((next - rise) / counter.cycle) - 1;
+    this.late.add(BigInt(missed), (BigInt(counter.cycle) * SECOND) / HZ);
   }
 
   private pulse(): void {

@@ -20,6 +20,7 @@
 
 import type { Deadline, Device, InterruptPin, IoHandler, Log, Timers, Width } from "../shared/device.ts";
 import { allOnes } from "./byteAccess.ts";
+import { LateTicks } from "./lateTicks.ts";
 import { SnapshotFields } from "./snapshotFields.ts";
 
 const GCAP_ID = 0x00;
@@ -90,6 +91,8 @@ interface TimerState {
 interface Timer extends TimerState {
   readonly index: number;
   readonly deadline: Deadline;
+  /** Not saved: a snapshot does not pass on what its host was late with. */
+  readonly late: LateTicks;
   /** Guest ns of the next match. */
   due: bigint | undefined;
 }
@@ -140,7 +143,8 @@ export class Vhpet implements IoHandler, Device<VhpetV1> {
     this.legacyPins = [pins.legacyPin(0), pins.legacyPin(8)];
     this.comparators = Array.from({ length: count }, (_, index) => {
       const deadline = timers.deadline(`vhpet timer ${index}`, () => this.match(this.comparators[index]));
-      return { index, deadline, due: undefined, ...resetTimer() };
+      const late = new LateTicks(timers, `vhpet timer ${index} late`, () => this.edge(this.comparators[index]));
+      return { index, deadline, late, due: undefined, ...resetTimer() };
     });
   }
 
@@ -150,6 +154,7 @@ export class Vhpet implements IoHandler, Device<VhpetV1> {
     this.base = 0n;
     for (const timer of this.comparators) {
       Object.assign(timer, resetTimer());
+      timer.late.forget();
       this.arm(timer);
     }
     this.drive();
@@ -246,7 +251,10 @@ export class Vhpet implements IoHandler, Device<VhpetV1> {
     if (changed & ENABLE_CNF) {
       this.base = counter;
       this.epoch = this.timers.now();
-      for (const timer of this.comparators) this.arm(timer);
+      for (const timer of this.comparators) {
+        timer.late.forget();
+        this.arm(timer);
+      }
     }
     this.drive();
     if (changed & LEG_RT_CNF) this.onLegacyReplacement(this.legacy());
@@ -271,6 +279,7 @@ export class Vhpet implements IoHandler, Device<VhpetV1> {
     timer.valSet = value & VAL_SET && config & TYPE_PERIODIC ? ALL : 0n;
     timer.comparator &= mask(timer);
     timer.period &= mask(timer);
+    timer.late.forget();
     if ((config & INT_TYPE_LEVEL) === 0) this.interruptStatus &= ~(1 << timer.index);
     this.arm(timer);
     this.drive();
@@ -286,6 +295,7 @@ export class Vhpet implements IoHandler, Device<VhpetV1> {
     timer.comparator = ((timer.comparator & ~direct) | (value & direct)) & mask(timer);
     timer.period = ((timer.period & ~lanes) | value) & mask(timer);
     if (direct !== 0n) timer.matched = false;
+    timer.late.forget();
     this.arm(timer);
   }
 
@@ -305,16 +315,22 @@ export class Vhpet implements IoHandler, Device<VhpetV1> {
       const least = period * this.periodNs < SHORTEST ? SHORTEST / this.periodNs : 0n;
       timer.comparator = (timer.comparator + ((late + least) / period + 1n) * period) & mask(timer);
       timer.matched = false;
+      // A level stays until it is acknowledged: it has no more to say.
+      if (!(timer.config & INT_TYPE_LEVEL)) timer.late.add(late / period, period * this.periodNs);
     }
     this.arm(timer);
     if (timer.config & INT_TYPE_LEVEL) {
       this.interruptStatus |= 1 << timer.index;
       this.drive();
-    } else if (timer.config & INT_ENB) {
-      const wire = this.wire(timer);
-      wire.set(true);
-      wire.set(this.held.has(wire));
-    }
+    } else this.edge(timer);
+  }
+
+  /** An edge on a timer's wire, which a level-triggered timer may be holding. */
+  private edge(timer: Timer): void {
+    if (!(timer.config & INT_ENB)) return;
+    const wire = this.wire(timer);
+    wire.set(true);
+    wire.set(this.held.has(wire));
   }
 
   private arm(timer: Timer): void {
@@ -393,6 +409,7 @@ export class Vhpet implements IoHandler, Device<VhpetV1> {
     Object.assign(this, { config, interruptStatus, base, epoch: now - phase });
     saved.forEach(({ dueIn, ...timerState }, i) => {
       const timer = Object.assign(this.comparators[i], timerState);
+      timer.late.forget();
       timer.due = dueIn === undefined ? undefined : now + dueIn;
       if (timer.due === undefined) timer.deadline.cancel();
       else timer.deadline.arm(timer.due);

@@ -339,11 +339,33 @@ describe("vatpit: IRQ 0", () => {
     const m = make();
     m.program(0, 2, 1193);
     m.irq.clear();
-    m.timers.advanceLate(10n * MILLISECOND);
-    expect(m.irq.rises).toBe(10);
+    m.timers.advanceLate(10n * MILLISECOND + 1000n);
+    // All at once they would be one interrupt: the others follow.
+    expect(m.irq.rises).toBe(1);
+    m.timers.advance(990_000n);
+    expect(m.irq.rises).toBe(4);
+    m.timers.advance(3n * MILLISECOND);
+    // 10 to 13 ms have a tick each, on its pulse, besides the nine that were late.
+    expect(m.irq.rises).toBe(13);
     m.irq.clear();
     m.timers.advance(MILLISECOND);
-    expect(m.irq.riseTimes).toEqual([pulseTime(1 + 1193 * 11)]);
+    expect(m.irq.riseTimes).toEqual([pulseTime(1 + 1193 * 14)]);
+  });
+
+  it("does not make up for what it owed before it was programmed anew, nor for more than a second", () => {
+    const m = make();
+    m.program(0, 2, 1193);
+    m.timers.advanceLate(10n * MILLISECOND);
+    m.program(0, 0, 0);
+    m.irq.clear();
+    m.timers.advance(20n * MILLISECOND);
+    expect(m.irq.rises).toBe(0);
+    m.program(0, 2, 11932);
+    m.irq.clear();
+    m.timers.advanceLate(60n * SECOND);
+    m.timers.advance(SECOND);
+    // One that was due, 99 late ones, as a second has no more, and those of the second that has passed.
+    expect(m.irq.rises).toBe(1 + 99 + 100);
   });
 
   it("delivers an edge that was due when counter 0 is reprogrammed", () => {
