@@ -5,6 +5,7 @@ import { buildCore } from "../build-core.mjs";
 import { buildNode } from "../build-node.mjs";
 import { preparedGuest } from "../guest/prepared.mjs";
 import { root } from "../prepare.mjs";
+import { Heard } from "./heard.mjs";
 
 /** The prompt of the shell guests (scripts/guest/profile), and the question for the cursor's place after it. */
 export const PROMPT = "tabhyve:~# ";
@@ -33,10 +34,7 @@ export const linux = ({ lib, guest }, config) =>
 
 /** A machine and what its COM1 has said. */
 export class Console {
-  #text = "";
-  #heard = () => {};
-  /** Why the machine has stopped by itself. */
-  #ended;
+  #heard = new Heard();
   machine;
 
   /** @param lib the package @param config of Machine.create, beyond what a console needs */
@@ -45,14 +43,10 @@ export class Console {
     console.machine = await lib.Machine.create({
       core: lib.coreBytes(),
       spawn: lib.spawnWorker,
-      serial: (bytes) => {
-        console.#text += Buffer.from(bytes).toString("latin1");
-        console.#heard();
-      },
+      serial: (bytes) => console.#heard.take(Buffer.from(bytes).toString("latin1")),
       onState: (state, reason) => {
         if (state !== "off" && state !== "failed") return;
-        console.#ended = `the machine is ${state}: ${JSON.stringify(reason)}`;
-        console.#heard();
+        console.#heard.end(`the machine is ${state}: ${JSON.stringify(reason)}`);
       },
       ...config,
     });
@@ -65,27 +59,7 @@ export class Console {
 
   /** What comes before `mark`, which is consumed. @throws Error if it does not come, or the machine has ended */
   async upTo(mark, seconds = 300) {
-    const end = performance.now() + seconds * 1000;
-    for (;;) {
-      const at = this.#text.indexOf(mark);
-      if (at >= 0) {
-        const part = this.#text.slice(0, at);
-        this.#text = this.#text.slice(at + mark.length);
-        return part.replaceAll("\r\n", "\n").replaceAll(ASK_CURSOR, "");
-      }
-      const left = end - performance.now();
-      if (this.#ended || left <= 0) {
-        const why = this.#ended ?? `no ${JSON.stringify(mark)} within ${seconds} s`;
-        throw new Error(`${why}; the console's end:\n${this.#text.slice(-2000)}`);
-      }
-      await new Promise((resolve) => {
-        const timer = setTimeout(resolve, left);
-        this.#heard = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
+    return (await this.#heard.upTo(mark, seconds)).replaceAll(ASK_CURSOR, "");
   }
 
   /** A line at the prompt, shorter than the terminal is wide; what it answers. */

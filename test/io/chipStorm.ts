@@ -18,6 +18,7 @@ import { CONTROL } from "../../src/shared/layout.ts";
 import { MachineMemory } from "../../src/vmm/memory.ts";
 import { MachineTimers } from "../../src/vmm/timers.ts";
 import { PlanarGuest } from "./planarGuest.ts";
+import { sometime } from "./sometime.ts";
 
 const RAM = 2 ** 21;
 const CANARY = 0x5a;
@@ -81,18 +82,7 @@ class StormMedium implements BlockSource {
     if (!Number.isInteger(offset) || offset < 0 || offset + length > this.size) {
       throw new StormError(`medium of ${this.size} bytes asked for ${length} at ${offset}`);
     }
-    const how = this.#random.below(8);
-    if (how === 0) throw new Error("unreadable");
-    if (how > 3) return work();
-    return new Promise((resolve, reject) => {
-      this.#waiting.push(() => {
-        if (how === 1) reject(new Error("unreadable"));
-        else {
-          work();
-          resolve();
-        }
-      });
-    });
+    return sometime(this.#random, this.#waiting, { many: 8, late: 2 }, work);
   }
 }
 

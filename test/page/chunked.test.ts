@@ -4,7 +4,7 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import type { Browser, BrowserContext } from "playwright-core";
+import type { BrowserContext } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CHUNK } from "../../src/block/chunks/manifest.ts";
 import { makeChunks } from "../../src/cli/chunks.ts";
@@ -12,9 +12,10 @@ import { assemble } from "../../src/isa/assemble.ts";
 import { Scratch } from "../cli/command.ts";
 import { firmware } from "../guests/firmware.ts";
 import { guest, missing } from "../guests/shell.ts";
-import { buildSite, untilConsole, untilState } from "./browser.ts";
-import { findChromium, type Host, host, launch } from "./chromium.ts";
+import { untilConsole, untilState } from "./browser.ts";
+import { findChromium } from "./chromium.ts";
 import { openLinux, PROMPT, pageFile, run, type } from "./linuxPage.ts";
+import { production } from "./production.ts";
 
 const chromium = findChromium();
 const cloud = guest("cloud");
@@ -23,9 +24,7 @@ const CHUNKS = 24;
 const DAMAGED = 20;
 
 describe.skipIf(!chromium)("a disk in chunks", { timeout: 300_000 }, () => {
-  let site: Awaited<ReturnType<typeof buildSite>>;
-  let served: Host;
-  let browser: Browser;
+  const site = production(chromium!);
   let context: BrowserContext;
   let store: Server;
   let url: string;
@@ -57,18 +56,12 @@ describe.skipIf(!chromium)("a disk in chunks", { timeout: 300_000 }, () => {
     });
     await new Promise<void>((resolve) => store.listen(0, resolve));
     url = `http://localhost:${(store.address() as AddressInfo).port}/manifest.json`;
-    site = await buildSite("production");
-    served = await host(site.folder, true);
-    browser = await launch(chromium!);
-    context = await browser.newContext();
+    context = await site.browser.newContext();
     context.setDefaultTimeout(30_000);
   }, 120_000);
   afterAll(async () => {
-    await browser?.close();
-    await served?.close();
     store?.closeAllConnections();
     store?.close();
-    site?.remove();
     scratch.remove();
   });
 
@@ -78,7 +71,7 @@ describe.skipIf(!chromium)("a disk in chunks", { timeout: 300_000 }, () => {
       for (const round of [1, 2]) {
         state.asked.length = 0;
         const page = await context.newPage();
-        await page.goto(served.base);
+        await page.goto(site.base);
         const files = firmware!.map((path) => pageFile(path.split("/").at(-1)!, readFileSync(path)));
         await page.locator("#files").setInputFiles(files);
         await expect.poll(() => page.locator(".summary").textContent()).toMatch(/vgabios/);
@@ -106,7 +99,7 @@ describe.skipIf(!chromium)("a disk in chunks", { timeout: 300_000 }, () => {
       const damaged = join(folder, "chunks", hashes()[DAMAGED]!);
       const good = readFileSync(damaged);
       writeFileSync(damaged, readFileSync(join(folder, "chunks", hashes()[1]!)));
-      const page = await openLinux(context, served.base, { cloud: cloud!, url });
+      const page = await openLinux(context, site.base, { cloud: cloud!, url });
       await untilConsole(page, PROMPT, 120_000);
       const toast = (): Promise<string | null> => page.locator(".toast").textContent();
       const at = `bs=256k count=1 skip=${DAMAGED}`;

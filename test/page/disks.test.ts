@@ -1,40 +1,31 @@
 /** Disks whose writes are kept in the browser: over a killed tab, in one tab at a time, until they are forgotten. */
-import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { BrowserContext, Page } from "playwright-core";
+import { beforeAll, describe, expect, test } from "vitest";
 import { guest, missing } from "../guests/shell.ts";
-import { buildSite, untilConsole, untilState } from "./browser.ts";
-import { findChromium, type Host, host, launch } from "./chromium.ts";
+import { untilConsole, untilState } from "./browser.ts";
+import { findChromium } from "./chromium.ts";
 import { openLinux, type PageFile, PROMPT, pageFile, run } from "./linuxPage.ts";
+import { production } from "./production.ts";
 
 const chromium = findChromium();
 const cloud = guest("cloud");
 if (!cloud) missing("cloud");
 
 describe.skipIf(!chromium || !cloud)("a disk that is kept", { timeout: 600_000 }, () => {
-  let site: Awaited<ReturnType<typeof buildSite>>;
-  let served: Host;
-  let browser: Browser;
+  const site = production(chromium!);
   let context: BrowserContext;
 
   beforeAll(async () => {
-    site = await buildSite("production");
-    served = await host(site.folder, true);
-    browser = await launch(chromium!);
-    context = await browser.newContext();
+    context = await site.browser.newContext();
     context.setDefaultTimeout(30_000);
   }, 120_000);
-  afterAll(async () => {
-    await browser?.close();
-    await served?.close();
-    site?.remove();
-  });
 
   const disk = (): PageFile => {
     const bytes = Buffer.alloc(4 << 20, 0x22);
     bytes.set([0x55, 0xaa], 510);
     return pageFile("disk.img", bytes);
   };
-  const open = (): Promise<Page> => openLinux(context, served.base, { cloud: cloud!, disk: disk() });
+  const open = (): Promise<Page> => openLinux(context, site.base, { cloud: cloud!, disk: disk() });
   const boot = async (): Promise<Page> => {
     const page = await open();
     await untilConsole(page, PROMPT, 120_000);
@@ -72,7 +63,7 @@ describe.skipIf(!chromium || !cloud)("a disk that is kept", { timeout: 600_000 }
     await expect.poll(() => third.locator(".kept").textContent()).toMatch(/disk\.img.*KB written/s);
     await third.close();
     const fourth = await context.newPage();
-    await fourth.goto(served.base);
+    await fourth.goto(site.base);
     await fourth.getByRole("button", { name: "Settings" }).first().click();
     await fourth.getByRole("button", { name: "Forget what was written to disk.img" }).click();
     await expect.poll(() => fourth.locator(".kept").count()).toBe(0);

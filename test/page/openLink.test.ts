@@ -1,32 +1,20 @@
 /** A link that is opened: a card first, nothing fetched and nothing run before a person agrees; refusals; the copy button. */
 import { deflateRawSync } from "node:zlib";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { buildSite, expectAccessible, manifest, untilConsole, untilState, visit } from "./browser.ts";
-import { findChromium, type Host, host, launch } from "./chromium.ts";
+import type { Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
+import { expectAccessible, manifest, untilConsole, untilState, visit } from "./browser.ts";
+import { findChromium } from "./chromium.ts";
+import { production } from "./production.ts";
 
 const chromium = findChromium();
 const fragment = (link: object): string => `#v1=${deflateRawSync(JSON.stringify(link)).toString("base64url")}`;
 const sha256 = "ab".repeat(32);
 
 describe.skipIf(!chromium)("a link that is opened", { timeout: 120_000 }, () => {
-  let site: Awaited<ReturnType<typeof buildSite>>;
-  let served: Host;
-  let browser: Browser;
-
-  beforeAll(async () => {
-    site = await buildSite("production");
-    served = await host(site.folder, true);
-    browser = await launch(chromium!);
-  }, 120_000);
-  afterAll(async () => {
-    await browser?.close();
-    await served?.close();
-    site?.remove();
-  });
+  const site = production(chromium!);
 
   const opened = async (link: string) => {
-    const visited = await visit(browser, { base: served.base, path: link, guests: await manifest() });
+    const visited = await visit(site.browser, { base: site.base, path: link, guests: await manifest() });
     const asked: string[] = [];
     // The browser looks for the page's icon whenever its address changes.
     visited.page.on("request", (request) => request.url().endsWith("/icon.svg") || asked.push(request.url()));

@@ -3,11 +3,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { assemble } from "../../src/isa/assemble.ts";
-import { buildSite, root } from "./browser.ts";
-import { findChromium, type Host, host, launch } from "./chromium.ts";
+import { root } from "./browser.ts";
+import { findChromium } from "./chromium.ts";
+import { production } from "./production.ts";
 
 const chromium = findChromium();
 const folder = join(root, "guests");
@@ -17,9 +18,7 @@ if (!there) process.stderr.write("\n*** NOT TESTED: SeaBIOS is not in guests/. P
 const PATIENCE = 60_000;
 
 describe.skipIf(!chromium || !there)("a PC in the page", { timeout: 180_000 }, () => {
-  let site: Awaited<ReturnType<typeof buildSite>>;
-  let served: Host;
-  let browser: Browser;
+  const site = production(chromium!);
   let boot: Uint8Array;
   let server: Server;
   let address: string;
@@ -28,9 +27,6 @@ describe.skipIf(!chromium || !there)("a PC in the page", { timeout: 180_000 }, (
     boot = assemble(readFileSync(join(import.meta.dirname, "../guests/data/boot.asm"), "utf8"), {
       name: "boot.asm",
     }).bytes;
-    site = await buildSite("production");
-    served = await host(site.folder, true);
-    browser = await launch(chromium!);
     const disk = image(512 * 1000, ", from afar; ");
     server = createServer(({ url, headers, method }, response) => {
       const cors = { "access-control-allow-origin": "*", "access-control-allow-headers": "range" };
@@ -46,11 +42,8 @@ describe.skipIf(!chromium || !there)("a PC in the page", { timeout: 180_000 }, (
     address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }, 180_000);
   afterAll(async () => {
-    await browser?.close();
-    await served?.close();
     server?.closeAllConnections();
     server?.close();
-    site?.remove();
   });
 
   /** A disk that boots and shows what its second sector says. */
@@ -63,7 +56,7 @@ describe.skipIf(!chromium || !there)("a PC in the page", { timeout: 180_000 }, (
   }
 
   async function open(settings: object = {}): Promise<Page> {
-    const context = await browser.newContext({ serviceWorkers: "block" });
+    const context = await site.browser.newContext({ serviceWorkers: "block" });
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE);
     const { guests } = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as { guests: { id: string }[] };
@@ -76,7 +69,7 @@ describe.skipIf(!chromium || !there)("a PC in the page", { timeout: 180_000 }, (
       (text) => localStorage.setItem("tabhyve.settings.v1", text),
       JSON.stringify({ selected: "pc", keepDisks: false, guests: { pc: { memoryMb: 32, ...settings } } }),
     );
-    await page.goto(served.base);
+    await page.goto(site.base);
     await page.waitForSelector(".card:not(.ghost)");
     return page;
   }

@@ -1,12 +1,13 @@
 /** Room for disks in the browser: when it is used up, when there is none at all; disks saved as images and kept whole. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { BrowserContext, Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
 import { guest, missing } from "../guests/shell.ts";
-import { buildSite, expectAccessible, untilConsole, untilState } from "./browser.ts";
-import { findChromium, type Host, host, launch } from "./chromium.ts";
+import { expectAccessible, untilConsole, untilState } from "./browser.ts";
+import { findChromium } from "./chromium.ts";
 import { openLinux, type PageFile, PROMPT, pageFile, run, startLinux } from "./linuxPage.ts";
+import { production } from "./production.ts";
 
 const chromium = findChromium();
 const cloud = guest("cloud");
@@ -15,21 +16,8 @@ if (!cloud) missing("cloud");
 const md5 = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("hex");
 
 describe.skipIf(!chromium || !cloud)("room for disks", { timeout: 600_000 }, () => {
-  let site: Awaited<ReturnType<typeof buildSite>>;
-  let served: Host;
-  let browser: Browser;
+  const site = production(chromium!);
   let context: BrowserContext;
-
-  beforeAll(async () => {
-    site = await buildSite("production");
-    served = await host(site.folder, true);
-    browser = await launch(chromium!);
-  }, 120_000);
-  afterAll(async () => {
-    await browser?.close();
-    await served?.close();
-    site?.remove();
-  });
 
   const SIZE = 8 << 20;
   const disk = (name: string, fill: number): PageFile => {
@@ -38,11 +26,11 @@ describe.skipIf(!chromium || !cloud)("room for disks", { timeout: 600_000 }, () 
     return pageFile(name, bytes);
   };
   const fresh = async (): Promise<void> => {
-    context = await browser.newContext({ acceptDownloads: true });
+    context = await site.browser.newContext({ acceptDownloads: true });
     context.setDefaultTimeout(30_000);
   };
   const boot = async (options: { disk?: PageFile }): Promise<Page> => {
-    const page = await openLinux(context, served.base, { cloud: cloud!, ...options });
+    const page = await openLinux(context, site.base, { cloud: cloud!, ...options });
     await untilConsole(page, PROMPT, 120_000);
     return page;
   };
@@ -78,7 +66,7 @@ describe.skipIf(!chromium || !cloud)("room for disks", { timeout: 600_000 }, () 
     await run(page, "dd if=/bin/busybox of=/dev/nvme0n1 bs=64k count=12 conv=fsync");
     const session = await context.newCDPSession(page);
     const { usage } = await page.evaluate(() => navigator.storage.estimate());
-    const origin = new URL(served.base).origin;
+    const origin = new URL(site.base).origin;
     await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: usage! + 600_000 });
     const text = await run(
       page,
@@ -95,7 +83,7 @@ describe.skipIf(!chromium || !cloud)("room for disks", { timeout: 600_000 }, () 
 
     // Another tab saves what was flushed, with the image that it was written over.
     const second = await context.newPage();
-    await second.goto(served.base);
+    await second.goto(site.base);
     await withoutDialogs(second);
     await (await context.newCDPSession(second)).send("Storage.overrideQuotaForOrigin", { origin });
     await settings(second);
@@ -117,7 +105,7 @@ describe.skipIf(!chromium || !cloud)("room for disks", { timeout: 600_000 }, () 
   test("a disk kept whole needs no file any more; what is written to it is saved, into a file of one's choice, too", async () => {
     await fresh();
     const page = await context.newPage();
-    await page.goto(served.base);
+    await page.goto(site.base);
     await settings(page);
     await page.locator("#import-disk").setInputFiles([disk("whole.img", 0x33)]);
     await expect.poll(() => toast(page)).toBe("whole.img is kept in the browser.");
@@ -135,7 +123,7 @@ describe.skipIf(!chromium || !cloud)("room for disks", { timeout: 600_000 }, () 
     await page.close();
 
     const second = await context.newPage();
-    await second.goto(served.base);
+    await second.goto(site.base);
     await settings(second);
     await second.evaluate(() => {
       (globalThis as { showSaveFilePicker?: unknown }).showSaveFilePicker = async (o: { suggestedName: string }) =>
@@ -166,7 +154,7 @@ describe.skipIf(!chromium || !cloud)("room for disks", { timeout: 600_000 }, () 
         "StorageManager.prototype.getDirectory = () => Promise.reject(new DOMException('no', 'SecurityError'));\n";
       await route.fulfill({ response, body: refuse + (await response.text()) });
     });
-    const page = await openLinux(context, served.base, { cloud: cloud!, disk: disk("disk.img", 0x22) });
+    const page = await openLinux(context, site.base, { cloud: cloud!, disk: disk("disk.img", 0x22) });
     await expect
       .poll(() => toast(page), { timeout: 60_000, interval: 20 })
       .toBe("This browser keeps no files for the page: what is written to disk.img is gone at the end.");

@@ -21,6 +21,7 @@ import type { Device } from "../../../src/shared/device.ts";
 import { StormError, type StormResult } from "../chipStorm.ts";
 import { FakeMemory, FakeTimers } from "../fakes.ts";
 import { NvmeHost } from "../nvmeHost.ts";
+import { sometime } from "../sometime.ts";
 import { BUFFERS, Driver, EVENT_IDX, INDIRECT_DESC, PACKED, RAM, type Run, SIZE, VERSION_1 } from "./driver.ts";
 import { randomRequest } from "./p9Storm.ts";
 
@@ -205,18 +206,7 @@ export class VirtioStorm {
         this.#broken = new StormError(`medium of ${size} bytes asked for ${length} at ${offset}`);
         throw this.#broken;
       }
-      const how = this.#random.below(16);
-      if (how === 0) throw new Error("unreadable");
-      if (how > 4) return work();
-      return new Promise((resolve, reject) => {
-        this.#waiting.push(() => {
-          if (how === 1) reject(new Error("unreadable"));
-          else {
-            work();
-            resolve();
-          }
-        });
-      });
+      return sometime(this.#random, this.#waiting, { many: 16, late: 3 }, work);
     };
     return {
       ...{ size, readOnly: false },
