@@ -21,7 +21,7 @@ import { load } from "./soak/load.mjs";
 import { snapshots } from "./soak/snapshots.mjs";
 
 const WHAT = {
-  snapshots: async (options) => snapshots(await prepare("cloud"), options),
+  snapshots: async (options) => snapshots(await prepare("share"), options),
   load: async (options) => load(await prepare("cloud"), options),
   churn: async (options) => churn(await prepare("virtio"), options),
   litmus,

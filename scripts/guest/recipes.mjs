@@ -94,9 +94,10 @@ const VIRTIO_BLK = VIRTIO.slice(0, VIRTIO.indexOf("virtio_blk") + 1);
 const CHECKSUMS = ["crct10dif_common", "crct10dif_generic", "crc-t10dif", "crc64", "crc64-rocksoft", "t10-pi"];
 const IDE = [...CHECKSUMS, "scsi_common", "scsi_mod", "libata", "ata_piix", "sd_mod"];
 const NVME = ["nvme-core", "nvme"];
-/** The same for folders by 9p and the balloon, which the full kernel has. */
+/** All of these for the full kernel, which has folders by 9p, too. */
 const SHARE = [
-  ...VIRTIO.filter((name) => name !== "virtio-rng" && name !== "virtio_console" && name !== "virtio_blk"),
+  ...VIRTIO.filter((name) => name !== "virtio_console"),
+  ...[...CHECKSUMS, ...NVME],
   ...["virtio_balloon", "netfs", "fscache", "9pnet", "9pnet_virtio", "9p"],
 ];
 const FULL = ["linux-image-amd64", "amd64", /^linux-image-\d.*-amd64$/];
