@@ -61,6 +61,8 @@ export class ThreadedEngine implements Engine {
   readonly #devices: DeviceSide;
   readonly #options: ThreadedOptions;
   readonly #turns: Turns | undefined;
+  /** Each start lets another vCPU go first: who is stopped again and again gets on all the same. */
+  #starts = 0;
   #alive = true;
   #pump: Promise<void>;
 
@@ -94,7 +96,10 @@ export class ThreadedEngine implements Engine {
   }
 
   start(ids: readonly number[] = [...this.#threads.keys()]): void {
-    for (const id of ids) this.startVcpu(id);
+    const first = this.#starts++;
+    ids.forEach((_, i) => {
+      this.startVcpu(ids[(first + i) % ids.length]);
+    });
   }
 
   /** Lets one vCPU run, if it does not. */
