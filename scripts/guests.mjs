@@ -21,7 +21,7 @@ const CACHE = join(GUESTS, ".cache");
 const MANIFEST = join(GUESTS, "manifest.json");
 /** Whatever decides a guest's bytes besides the packages: a guest made by other sources is made again. */
 const SOURCES = [
-  ...["cpio.mjs", "init", "profile", "recipes.mjs"].map((name) => `scripts/guest/${name}`),
+  ...["cpio.mjs", "init", "modules.mjs", "profile", "recipes.mjs"].map((name) => `scripts/guest/${name}`),
   ...["bench.c", "disk.c", "init"].map((name) => `test/bench/${name}`),
   ...["bzImage.ts", "elf.ts", "lz4.ts", "payload.ts"].map((name) => `src/machine/loader/${name}`),
 ];

@@ -7,6 +7,7 @@ import { gzipSync } from "node:zlib";
 import { installPackages } from "../prepare.mjs";
 import { character, cpio, directory, file, symlink } from "./cpio.mjs";
 import { APPEND, DISK_ID, debianDisk } from "./debian.mjs";
+import { inOrder } from "./modules.mjs";
 
 export const DEFAULT = "cloud";
 
@@ -14,20 +15,22 @@ const BOOT = /^boot\/vmlinuz-/;
 const isKernel = (path) => BOOT.test(path);
 const isBusybox = (path) => /bin\/busybox$/.test(path);
 
-/** A kernel image, and modules of the names in their order. */
+/** A kernel image, and modules of these names with what they need, as they can be loaded. */
 async function kernel(shop, name, architecture, dependency, names = []) {
-  const isModule = (path) => names.some((module) => path.endsWith(`/${module}.ko`));
-  const wanted = names.length ? (path) => isKernel(path) || isModule(path) : isKernel;
+  const wanted = (path) => isKernel(path) || (names.length > 0 && path.startsWith("lib/modules/"));
   const { files, about } = await shop.package(name, architecture, { wanted, dependency });
   const image = [...files].find(([path]) => isKernel(path))?.[1];
   if (!image) throw new Error(`package ${about.name} has no boot/vmlinuz-*`);
-  const modules = names.map((module) => {
-    const found = [...files].find(([path]) => path.endsWith(`/${module}.ko`));
-    if (!found) throw new Error(`package ${about.name} has no ${module}.ko`);
-    return found[1];
-  });
-  return { image, about, modules };
+  const { modules, missing } = inOrder(names, files);
+  if (missing.length) throw new Error(`package ${about.name} has no module ${missing.join(", ")}`);
+  return { image, about, modules, files };
 }
+
+/** Modules where an initramfs has them: init loads them in the order of their names. */
+const loaded = (modules) => [
+  ...[directory("lib"), directory("lib/modules")],
+  ...modules.map((data, n) => file(`lib/modules/${String(n).padStart(2, "0")}.ko`, data)),
+];
 
 async function busybox(shop, architecture) {
   const { files, about } = await shop.package("busybox-static", architecture, { wanted: isBusybox });
@@ -61,8 +64,7 @@ function initramfs(program, init, more = []) {
 async function shell(shop, architecture, name = `initrd-${architecture}.gz`, modules = []) {
   const { program, about } = await busybox(shop, architecture);
   const source = (name) => readFileSync(join(shop.root, "scripts/guest", name));
-  const loaded = modules.map((data, n) => file(`lib/modules/${String(n).padStart(2, "0")}.ko`, data));
-  const more = modules.length ? [directory("lib"), directory("lib/modules"), ...loaded] : [];
+  const more = modules.length ? loaded(modules) : [];
   const data = initramfs(program, source("init"), [file("etc/profile", source("profile")), ...more]);
   return { initrd: shop.write(name, data), about };
 }
@@ -79,33 +81,16 @@ const linux = (title, name, architecture, dependency, memory) => ({
 });
 
 const CLOUD = ["linux-image-cloud-amd64", "amd64", /^linux-image-\d.*-cloud-amd64$/];
-/** In the order of what needs what. */
-const VIRTIO = [
-  "virtio",
-  "virtio_ring",
-  "virtio_pci_legacy_dev",
-  "virtio_pci_modern_dev",
-  "virtio_pci",
-  "virtio_blk",
-  "virtio_console",
-  "virtio-rng",
-];
-const VIRTIO_BLK = VIRTIO.slice(0, VIRTIO.indexOf("virtio_blk") + 1);
-const CHECKSUMS = ["crct10dif_common", "crct10dif_generic", "crc-t10dif", "crc64", "crc64-rocksoft", "t10-pi"];
-const IDE = [...CHECKSUMS, "scsi_common", "scsi_mod", "libata", "ata_piix", "sd_mod"];
-const NVME = ["nvme-core", "nvme"];
+const VIRTIO_BLK = ["virtio_pci", "virtio_blk"];
+const VIRTIO = [...VIRTIO_BLK, "virtio_console", "virtio-rng"];
+/** A checksum that drivers ask the kernel's crypto library for by name, where it is a module. */
+const CHECKSUM = "crct10dif_generic";
+const IDE = ["ata_piix", "sd_mod"];
 /** All of these for the full kernel, which has folders by 9p, too. */
-const SHARE = [
-  ...VIRTIO.filter((name) => name !== "virtio_console"),
-  ...[...CHECKSUMS, ...NVME],
-  ...["virtio_balloon", "netfs", "fscache", "9pnet", "9pnet_virtio", "9p"],
-];
+const SHARE = [CHECKSUM, ...VIRTIO_BLK, "virtio-rng", "virtio_balloon", "nvme", "9pnet_virtio", "9p"];
 const FULL = ["linux-image-amd64", "amd64", /^linux-image-\d.*-amd64$/];
 /** What Debian's disk may be behind, besides NVMe: virtio, or IDE. */
-const DISKS = [
-  ...VIRTIO.filter((name) => name !== "virtio_console"),
-  ...["scsi_common", "scsi_mod", "libata", "ata_piix", "sd_mod"],
-];
+const DISKS = [...VIRTIO_BLK, "virtio-rng", ...IDE];
 const I386 = ["linux-image-686", "i386", /^linux-image-\d.*-686$/];
 
 /** The kernel proper out of a bzImage, by the machine's own loader. */
@@ -181,21 +166,13 @@ export const RECIPES = {
   },
   debian: {
     title: "Debian on a disk: Python, gcc, SQLite",
-    sources: ["cpio.mjs", "debian.mjs", "init-root"].map((name) => `scripts/guest/${name}`),
+    sources: ["cpio.mjs", "debian.mjs", "init-root", "modules.mjs"].map((name) => `scripts/guest/${name}`),
     async make(shop) {
-      const [name, architecture, dependency] = CLOUD;
-      const wanted = (path) => isKernel(path) || path.startsWith("lib/modules/");
-      const { files, about } = await shop.package(name, architecture, { wanted, dependency });
-      const image = [...files].find(([path]) => isKernel(path))?.[1];
+      const { image, about, modules: first, files } = await kernel(shop, ...CLOUD, DISKS);
       const modules = new Map([...files].filter(([path]) => path.startsWith("lib/modules/")));
-      const loaded = DISKS.map((module, n) => {
-        const data = [...modules].find(([path]) => path.endsWith(`/${module}.ko`))?.[1];
-        if (!image || !data) throw new Error(`package ${about.name} has no kernel, or no ${module}.ko`);
-        return file(`lib/modules/${String(n).padStart(2, "0")}.ko`, data);
-      });
-      const { program, about: userland } = await busybox(shop, architecture);
+      const { program, about: userland } = await busybox(shop, "amd64");
       const init = readFileSync(join(shop.root, "scripts/guest/init-root"));
-      const initrd = initramfs(program, init, [directory("lib"), directory("lib/modules"), ...loaded]);
+      const initrd = initramfs(program, init, loaded(first));
       const disk = shop.image("debian.img", (path) =>
         debianDisk(shop.scratch("debian"), path, { kernel: image, initrd, modules }),
       );
@@ -244,11 +221,9 @@ export const RECIPES = {
     title: "Disk benchmarks, 32-bit",
     async make(shop) {
       const program = compile(shop, "disk-i386", ["-m32"], "disk.c");
-      const { image, about, modules } = await kernel(shop, ...I386, [...IDE, ...NVME, ...VIRTIO_BLK]);
+      const { image, about, modules } = await kernel(shop, ...I386, [CHECKSUM, ...IDE, "nvme", ...VIRTIO_BLK]);
       const { program: shell, about: userland } = await busybox(shop, "i386");
-      const loaded = modules.map((data, n) => file(`lib/modules/${String(n).padStart(2, "0")}.ko`, data));
-      const more = [directory("lib"), directory("lib/modules"), ...loaded, program];
-      const data = initramfs(shell, readFileSync(join(shop.root, "test/bench/init")), more);
+      const data = initramfs(shell, readFileSync(join(shop.root, "test/bench/init")), [...loaded(modules), program]);
       const initrd = shop.write("initrd-disk-i386.gz", data);
       const record = shop.write("vmlinuz-686", image);
       return { kernel: record, initrd, append: APPEND, memory: "256M", packages: [about, userland] };

@@ -35,6 +35,28 @@ describe("cpio", () => {
   });
 });
 
+describe("kernel modules", () => {
+  const module = (needs: string): Buffer => Buffer.from(`\x7fELF code\0license=GPL\0depends=${needs}\0name=x\0`);
+  const files = new Map([
+    ["lib/modules/6/kernel/virtio_ring.ko", module("")],
+    ["lib/modules/6/kernel/virtio.ko", module("virtio_ring")],
+    ["lib/modules/6/kernel/virtio-rng.ko", module("rng-core,virtio")],
+    ["lib/modules/6/kernel/rng-core.ko", Buffer.from("\x7fELF without a word")],
+    ["lib/modules/6/modules.order", Buffer.from("virtio.ko")],
+  ]);
+
+  it("come after those that they need, each once, whatever order they are named in", async () => {
+    const { inOrder } = await load("modules");
+    const order = (names: string[]): string[] =>
+      inOrder(names, files).modules.map((data: Buffer) =>
+        [...files].find(([, other]) => other === data)?.[0].slice(21),
+      );
+    expect(order(["virtio-rng", "virtio"])).toEqual(["rng-core.ko", "virtio_ring.ko", "virtio.ko", "virtio-rng.ko"]);
+    expect(order(["virtio", "virtio_ring"])).toEqual(["virtio_ring.ko", "virtio.ko"]);
+    expect(inOrder(["virtio_rng", "9p"], files)).toMatchObject({ missing: ["9p"] });
+  });
+});
+
 describe("Debian packages", () => {
   it.runIf(have("tar"))("finds files in a tar stream, however it is cut into chunks", async () => {
     const { TarReader } = await load("deb");
