@@ -1,6 +1,7 @@
 /** A page walk told level by level (SDM vol. 3, chapter 4), without touching anything. */
 import type { MachineDebug } from "../machine/debug.ts";
 import { VCPU } from "../shared/layout.ts";
+import { pagingMode, type VmPagingMode } from "../vmm/cpuMode.ts";
 import type { MachineMemory } from "../vmm/memory.ts";
 
 /** An entry that the walk has read. */
@@ -15,8 +16,17 @@ export interface WalkStep {
   readonly flags: readonly string[];
 }
 
+/** The manual's names of the paging modes, and how many tables a walk passes. */
+const MODES = {
+  FLAT: { mode: "none", levels: 0 },
+  "32": { mode: "32-bit", levels: 2 },
+  PAE: { mode: "PAE", levels: 3 },
+  "64": { mode: "4-level", levels: 4 },
+  "64_LA57": { mode: "5-level", levels: 5 },
+} as const satisfies Record<VmPagingMode, { mode: string; levels: number }>;
+
 export interface Walk {
-  readonly mode: "none" | "32-bit" | "PAE" | "4-level" | "5-level";
+  readonly mode: (typeof MODES)[VmPagingMode]["mode"];
   readonly steps: readonly WalkStep[];
   /** Where it leads to; undefined: an entry is not present, or lies outside of memory. */
   readonly gpa: number | undefined;
@@ -24,11 +34,7 @@ export interface Walk {
   readonly pageSize: number | undefined;
 }
 
-const CR0_PG = 1n << 31n;
 const CR4_PSE = 1n << 4n;
-const CR4_PAE = 1n << 5n;
-const CR4_LA57 = 1n << 12n;
-const EFER_LMA = 1n << 10n;
 const FRAME = 0x000f_ffff_ffff_f000n;
 const P = 1n;
 const PS = 1n << 7n;
@@ -45,13 +51,13 @@ function flagsOf(value: bigint, level: number, leaf: boolean, wide: boolean): st
 /** The walk that vCPU `id` makes for a linear address. It stands still. */
 export function walk(debug: MachineDebug, memory: MachineMemory, id: number, linear: bigint): Walk {
   const view = debug.view(id);
-  const [cr0, cr3, cr4, efer] = [VCPU.cr0, VCPU.cr3, VCPU.cr4, VCPU.efer].map((f) => view.get64(f));
-  if (!(cr0 & CR0_PG)) return { mode: "none", steps: [], gpa: Number(linear & 0xffff_ffffn), pageSize: 4096 };
-  const long = (efer & EFER_LMA) !== 0n;
-  const wide = (cr4 & CR4_PAE) !== 0n;
-  const mode = !wide ? "32-bit" : !long ? "PAE" : cr4 & CR4_LA57 ? "5-level" : "4-level";
+  const { mode, levels } = MODES[pagingMode(view)];
+  if (!levels) return { mode, steps: [], gpa: Number(linear & 0xffff_ffffn), pageSize: 4096 };
+  const cr3 = view.get64(VCPU.cr3);
+  const cr4 = view.get64(VCPU.cr4);
+  const wide = levels > 2;
+  const long = levels > 3;
   const names = ["PTE", "PDE", "PDPTE", "PML4E", "PML5E"];
-  const levels = { "32-bit": 2, PAE: 3, "4-level": 4, "5-level": 5 }[mode];
   const bits = wide ? 9n : 10n;
   const steps: WalkStep[] = [];
   let table = mode === "32-bit" ? cr3 & 0xffff_f000n : cr3 & FRAME;

@@ -7,6 +7,7 @@ import { CAP, CONTROL, STOPS, VCPU } from "../shared/layout.ts";
 import type { CoreExports } from "../vcpu/core.ts";
 import { getSegment, type StructView } from "../vcpu/view.ts";
 import { codeWidth } from "../vmm/cpuMode.ts";
+import { ACCESS } from "../vmm/guestCopy.ts";
 import type { MachineMemory } from "../vmm/memory.ts";
 import { getRegister, setRegister, type VmReg } from "../vmm/registers.ts";
 
@@ -38,9 +39,8 @@ export interface Resumption {
 /** Most breakpoints that there can be at once. */
 export const MAX_BREAKPOINTS = STOPS.MAX;
 
-/** ACCESS_PROBE and ACCESS_QUIET of assembly/mem/walk.ts: nothing is set, no fault recorded; ACCESS_USER. */
-const QUIETLY = 512 | 1024;
-const USER = 4;
+/** Nothing is set, no fault recorded. */
+const QUIETLY = ACCESS.PROBE | ACCESS.QUIET;
 
 /** Of a machine; only while it does not run, unless said otherwise. */
 export class MachineDebug {
@@ -99,7 +99,7 @@ export class MachineDebug {
   /** Guest physical address of a linear one, whoever may use it; undefined: the page is not present. */
   translate(id: number, address: bigint): number | undefined {
     const { base } = this.#views[id];
-    for (const access of [QUIETLY, QUIETLY | USER]) {
+    for (const access of [QUIETLY, QUIETLY | ACCESS.USER]) {
       const gpa = BigInt.asUintN(64, this.#core.gla2gpa(base, address, access));
       if (gpa <= 0xffff_ffffn << 8n) return Number(gpa);
     }

@@ -8,8 +8,8 @@ import type { StructView } from "../vcpu/view.ts";
 import { VmError } from "./error.ts";
 import { type GpaHold, type MemorySegments, PROT } from "./memseg.ts";
 
-/** ACCESS_* of assembly/mem/walk.ts. */
-const ACCESS = { WRITE: 2, USER: 4, FETCH: 16, PROBE: 512 } as const;
+/** ACCESS_* of assembly/mem/walk.ts: what CoreExports.gla2gpa takes. */
+export const ACCESS = { WRITE: 2, USER: 4, FETCH: 16, PROBE: 512, QUIET: 1024 } as const;
 const NONE = 0xffff_ffff_ffff_ffffn;
 const PF = 14;
 

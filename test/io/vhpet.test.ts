@@ -209,13 +209,19 @@ describe("periodic", () => {
     expect(hpet.read64(cmp(1))).toBe(0x2f80n);
   });
 
+  /** A tick every millisecond, 4.5 ms after its start, with a host that looks for the first time. */
+  function late(trigger: number) {
+    const there = board();
+    there.hpet.write(conf(1), 4, ENB | trigger | PERIODIC | VAL_SET | route(20));
+    there.hpet.write64(cmp(1), 10_000n);
+    there.hpet.write64(cmp(1), 10_000n);
+    there.hpet.write(CONF, 4, 1);
+    there.timers.advanceLate(4_500_000n);
+    return there;
+  }
+
   it("lets what a late host missed follow, keeping the phase", () => {
-    const { hpet, timers, pins } = board();
-    hpet.write(conf(1), 4, ENB | PERIODIC | VAL_SET | route(20));
-    hpet.write64(cmp(1), 10_000n);
-    hpet.write64(cmp(1), 10_000n);
-    hpet.write(CONF, 4, 1);
-    timers.advanceLate(4_500_000n);
+    const { hpet, timers, pins } = late(0);
     expect(pins[20].rises).toBe(1);
     expect(hpet.read64(cmp(1))).toBe(50_000n);
     // Three were missed, and come a quarter of a millisecond apart; one is due after half of one.
@@ -233,12 +239,7 @@ describe("periodic", () => {
   });
 
   it("of a level says once that it is late", () => {
-    const { hpet, timers, pins } = board();
-    hpet.write(conf(1), 4, ENB | LEVEL | PERIODIC | VAL_SET | route(20));
-    hpet.write64(cmp(1), 10_000n);
-    hpet.write64(cmp(1), 10_000n);
-    hpet.write(CONF, 4, 1);
-    timers.advanceLate(4_500_000n);
+    const { hpet, timers, pins } = late(LEVEL);
     hpet.write(STA, 4, 2);
     pins[20].clear();
     timers.advance(499_999n);
