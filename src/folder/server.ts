@@ -8,6 +8,7 @@
  */
 import type { SnapshotFields } from "../io/snapshotFields.ts";
 import type { Log } from "../shared/device.ts";
+import { above, child, type Fid, Fids, fidAt, join, MAX_FIDS, NO_FID, pathOf } from "./fids.ts";
 import {
   ERRNO,
   type Errno,
@@ -17,12 +18,28 @@ import {
   type HostFile,
   type HostFolder,
   isName,
-  type Kind,
   NAME_MAX,
-  type OpenMode,
   type Path,
 } from "./folder.ts";
-import { HEADER, QID, Reader, T, Writer } from "./message.ts";
+import {
+  DT,
+  modeOf,
+  modulo,
+  NANOSECONDS,
+  O,
+  O_DIRECTORY,
+  PERMISSIONS,
+  qidType,
+  REOPEN,
+  reads,
+  S_IF,
+  S_IFMT,
+  SET,
+  STATS_BASIC,
+  writeQid,
+  writes,
+} from "./linux.ts";
+import { HEADER, Reader, T, Writer } from "./message.ts";
 import { type Place, Places } from "./places.ts";
 import { run, type Steps, value } from "./steps.ts";
 
@@ -32,52 +49,15 @@ export const MAX_MSIZE = 1 << 20;
 const MIN_MSIZE = 4096;
 /** Before the data of a read's or write's message, as Linux reckons (P9_IOHDRSZ). */
 const IO_HEADER = 24;
-const MAX_FIDS = 0x1_0000;
 const MAX_WALK = 16;
-const NO_FID = 0xffff_ffff;
-const NANOSECONDS = 1_000_000_000n;
 /** V9FS_MAGIC */
 const FS_TYPE = 0x0102_1997;
 const BLOCK = 4096;
 const SECTOR = 512;
 
-/** Flags of lopen and lcreate: Linux's own for open(2). */
-const O = { accessMode: 3, writeOnly: 1, readWrite: 2, exclusive: 0o200, truncate: 0o1000, append: 0o2000 } as const;
-const O_DIRECTORY = 0o200000;
-/** What is kept of them to open a file again. */
-const REOPEN = O.accessMode | O.append;
-const S_IF: Readonly<Record<Kind, number>> = { file: 0o100000, directory: 0o040000, symlink: 0o120000, other: 0 };
-/** Types in a directory (DT_*). */
-const DT: Readonly<Record<Kind, number>> = { file: 8, directory: 4, symlink: 10, other: 0 };
-const S_IFMT = 0o170000;
-const PERMISSIONS = 0o7777;
-/** What getattr answers: all but birth, generation and data version (P9_STATS_BASIC). */
-const STATS_BASIC = 0x7ffn;
-const SET = {
-  mode: 1,
-  uid: 2,
-  gid: 4,
-  size: 8,
-  atime: 0x10,
-  mtime: 0x20,
-  atimeGiven: 0x80,
-  mtimeGiven: 0x100,
-} as const;
 const AT_REMOVEDIR = 0x200;
 const LOCK_SUCCESS = 0;
 const UNLOCKED = 2;
-
-interface Fid {
-  readonly place: Place;
-  /** It is in the table. */
-  alive: boolean;
-  /** Flags that it was opened with. */
-  flags: number | undefined;
-  /** The open file; opened anew by `flags` after a snapshot. */
-  file: HostFile | undefined;
-  /** What a directory had when reading it began. */
-  entries: readonly { readonly name: string; readonly kind: Kind; readonly id: bigint }[] | undefined;
-}
 
 export interface P9ServerV1 {
   version: 1;
@@ -90,7 +70,7 @@ export class P9Server {
   readonly #folder: HostFolder;
   readonly #log: Log;
   #places = new Places();
-  #fids = new Map<number, Fid>();
+  #fids: Fids;
   #msize = MIN_MSIZE;
   /** Requests that are not answered, by tag; what waits for each. */
   #pending = new Map<number, (() => void)[]>();
@@ -98,12 +78,14 @@ export class P9Server {
   constructor(folder: HostFolder, log: Log) {
     this.#folder = folder;
     this.#log = log;
+    this.#fids = new Fids(this.#places, log);
   }
 
   /** The connection is over: all fids are given back. */
   reset(): void {
-    this.#forget();
+    this.#fids.end();
     this.#places = new Places();
+    this.#fids = new Fids(this.#places, this.#log);
     this.#pending = new Map();
     this.#msize = MIN_MSIZE;
   }
@@ -187,12 +169,12 @@ export class P9Server {
         return yield* this.#mknod(from, out);
       case T.link: {
         const folder = this.#fid(from);
-        const path = this.#path(this.#fid(from));
+        const path = pathOf(this.#fid(from).place);
         this.#writable();
-        return yield* value(this.#folder.link(path, this.#below(folder, from.string())));
+        return yield* value(this.#folder.link(path, join(folder.place, from.string())));
       }
       case T.readlink:
-        out.string(yield* value(this.#folder.readSymlink(this.#path(this.#fid(from)))));
+        out.string(yield* value(this.#folder.readSymlink(pathOf(this.#fid(from).place))));
         return;
       case T.rename: {
         const { place } = this.#fid(from);
@@ -230,17 +212,12 @@ export class P9Server {
     throw new FolderError("EOPNOTSUPP");
   }
 
-  #forget(): void {
-    const fids = this.#fids;
-    this.#fids = new Map();
-    for (const fid of fids.values()) this.#giveBack(fid);
-  }
-
   /** A new session: what was is forgotten. */
   #version(from: Reader, out: Writer): void {
     const msize = from.u32();
     const wanted = from.string();
-    this.#forget();
+    this.#fids.end();
+    this.#fids = new Fids(this.#places, this.#log);
     if (msize < MIN_MSIZE) throw new FolderError("EINVAL");
     this.#msize = Math.min(msize, MAX_MSIZE);
     out.u32(this.#msize).string(wanted === VERSION ? VERSION : "unknown");
@@ -248,21 +225,23 @@ export class P9Server {
 
   *#attach(from: Reader, out: Writer): Steps<void> {
     const number = from.u32();
-    const fids = this.#free(number);
+    const fids = this.#fids;
+    fids.free(number);
     const stat = yield* value(this.#folder.stat([]));
-    if (this.#free(number) !== fids) throw new FolderError("EBADF");
-    this.#add(number, this.#places.hold(this.#places.root));
+    if (fids !== this.#fids) throw new FolderError("EBADF");
+    fids.free(number);
+    fids.add(number, this.#places.hold(this.#places.root));
     writeQid(stat, out);
   }
 
   *#walk(from: Reader, out: Writer): Steps<void> {
     const old = from.u32();
-    const fid = this.#known(old);
+    const fid = this.#fids.known(old);
     const number = from.u32();
     const count = from.u16();
     if (count > MAX_WALK) throw new FolderError("EINVAL");
     const names = Array.from({ length: count }, () => from.string());
-    if (number !== old) this.#free(number);
+    if (number !== old) this.#fids.free(number);
     else if (fid.flags !== undefined) throw new FolderError("EBADF");
     const [fids, places] = [this.#fids, this.#places];
     let place = places.hold(fid.place);
@@ -270,22 +249,22 @@ export class P9Server {
     try {
       for (const name of names) {
         // Only what is below a directory has a name; the folder sees to it in the same moment.
-        const next = name === ".." ? places.hold(this.#above(place)) : this.#child(place, name);
+        const next = name === ".." ? places.hold(above(place)) : child(this.#places, place, name);
         places.release(place);
         place = next;
         try {
-          qids.push(yield* value(this.#folder.stat(this.#pathOf(place))));
+          qids.push(yield* value(this.#folder.stat(pathOf(place))));
         } catch (error) {
           if (qids.length === 0) throw error;
           break;
         }
       }
       if (qids.length === count) {
-        if (number !== old) this.#free(number);
+        if (number !== old) this.#fids.free(number);
         const before = fids.get(number);
         if (fids !== this.#fids || (number === old && before !== fid)) throw new FolderError("EBADF");
-        this.#add(number, places.hold(place));
-        if (before) this.#giveBack(before);
+        this.#fids.add(number, places.hold(place));
+        if (before) this.#fids.giveBack(before);
       }
     } finally {
       places.release(place);
@@ -296,7 +275,7 @@ export class P9Server {
 
   *#clunk(from: Reader): Steps<void> {
     const number = from.u32();
-    const fid = this.#known(number);
+    const fid = this.#fids.known(number);
     this.#fids.delete(number);
     fid.alive = false;
     this.#places.release(fid.place);
@@ -305,7 +284,7 @@ export class P9Server {
 
   *#getattr(from: Reader, out: Writer): Steps<void> {
     const fid = this.#fid(from);
-    const stat = yield* value(fid.file ? fid.file.stat() : this.#folder.stat(this.#path(fid)));
+    const stat = yield* value(fid.file ? fid.file.stat() : this.#folder.stat(pathOf(fid.place)));
     out.u64(STATS_BASIC);
     writeQid(stat, out);
     out.u32(S_IF[stat.kind] | stat.mode);
@@ -335,14 +314,14 @@ export class P9Server {
       ...(valid & SET.mtime && { modified: time(SET.mtimeGiven, 1) }),
     };
     const { file } = fid;
-    yield* value(file && writes(fid.flags) ? file.change(change) : this.#folder.change(this.#path(fid), change));
+    yield* value(file && writes(fid.flags) ? file.change(change) : this.#folder.change(pathOf(fid.place), change));
   }
 
   *#lopen(from: Reader, out: Writer): Steps<void> {
     const fid = this.#fid(from);
     const flags = from.u32();
     if (fid.flags !== undefined) throw new FolderError("EBADF");
-    const path = this.#path(fid);
+    const path = pathOf(fid.place);
     const stat = yield* value(this.#folder.stat(path));
     if (fid.flags !== undefined) throw new FolderError("EBADF");
     if (stat.kind === "directory") {
@@ -377,16 +356,16 @@ export class P9Server {
 
   *#lcreate(from: Reader, out: Writer): Steps<void> {
     const number = from.u32();
-    const fid = this.#known(number);
+    const fid = this.#fids.known(number);
     const name = from.string();
     const flags = from.u32();
     const permissions = from.u32() & PERMISSIONS;
     if (fid.flags !== undefined) throw new FolderError("EBADF");
     this.#writable();
-    const path = this.#below(fid, name);
+    const path = join(fid.place, name);
     const open = () => this.#folder.create(path, permissions, modeOf(flags), (flags & O.exclusive) !== 0);
     // The fid means the new file from now on.
-    const next = fidAt(this.#child(fid.place, name));
+    const next = fidAt(child(this.#places, fid.place, name));
     this.#fids.set(number, next);
     try {
       yield* this.#openAs(next, flags, open);
@@ -438,7 +417,7 @@ export class P9Server {
     const at = from.size();
     const room = Math.min(from.u32(), out.room - HEADER - 4);
     if (fid.flags === undefined) throw new FolderError("EBADF");
-    if (at === 0 || !fid.entries) fid.entries = yield* this.#entries(this.#path(fid));
+    if (at === 0 || !fid.entries) fid.entries = yield* this.#entries(pathOf(fid.place));
     const data = new Writer(HEADER + Math.max(0, room));
     let used = HEADER;
     for (let i = at; i < fid.entries.length; i++) {
@@ -471,7 +450,7 @@ export class P9Server {
 
   *#rename(from: Place, name: string, to: Place, newName: string): Steps<void> {
     this.#writable();
-    const [places, path, newPath] = [this.#places, this.#join(from, name), this.#join(to, newName)];
+    const [places, path, newPath] = [this.#places, join(from, name), join(to, newName)];
     places.hold(from);
     places.hold(to);
     try {
@@ -488,7 +467,7 @@ export class P9Server {
     const places = this.#places;
     places.hold(folder);
     try {
-      yield* value(this.#folder.remove(this.#join(folder, name), directory));
+      yield* value(this.#folder.remove(join(folder, name), directory));
       places.removed(folder, name);
     } finally {
       places.release(folder);
@@ -498,9 +477,9 @@ export class P9Server {
   /** Removes what a fid means; the fid is given back in any case. */
   *#removeFid(from: Reader): Steps<void> {
     const number = from.u32();
-    const fid = this.#known(number);
+    const fid = this.#fids.known(number);
     try {
-      const path = this.#path(fid);
+      const path = pathOf(fid.place);
       const { place } = fid;
       if (!place.parent) throw new FolderError("EBUSY");
       const { kind } = yield* value(this.#folder.stat(path));
@@ -508,7 +487,7 @@ export class P9Server {
     } finally {
       if (this.#fids.get(number) === fid) {
         this.#fids.delete(number);
-        this.#giveBack(fid);
+        this.#fids.giveBack(fid);
       }
     }
   }
@@ -532,45 +511,17 @@ export class P9Server {
     writeQid(yield* value(this.#folder.stat(path)), out);
   }
 
-  // Fids and names
-
-  #known(number: number): Fid {
-    const fid = this.#fids.get(number);
-    if (!fid) throw new FolderError("EBADF");
-    return fid;
-  }
+  // Fids and rights
 
   #fid(from: Reader): Fid {
-    return this.#known(from.u32());
-  }
-
-  /** A number that no fid has; the table. */
-  #free(number: number): Map<number, Fid> {
-    if (number === NO_FID || this.#fids.has(number)) throw new FolderError("EBADF");
-    if (this.#fids.size >= MAX_FIDS) throw new FolderError("EMFILE");
-    return this.#fids;
-  }
-
-  #add(number: number, place: Place): void {
-    this.#fids.set(number, fidAt(place));
-  }
-
-  /** A fid that is in the table no more. */
-  #giveBack(fid: Fid): void {
-    fid.alive = false;
-    this.#places.release(fid.place);
-    const { file } = fid;
-    if (!file) return;
-    run(value(file.close()), (done) => {
-      if ("error" in done) this.#log(`9p: ${(done.error as Error).message}`);
-    });
+    return this.#fids.known(from.u32());
   }
 
   *#file(fid: Fid): Steps<HostFile> {
     if (fid.flags === undefined || fid.entries) throw new FolderError(fid.entries ? "EISDIR" : "EBADF");
     if (!fid.file) {
       const { flags } = fid;
-      const path = this.#path(fid);
+      const path = pathOf(fid.place);
       const file = yield* value(this.#folder.open(path, modeOf(flags)));
       // Two may have waited for it.
       if (fid.file || !fid.alive) yield* value(file.close());
@@ -580,40 +531,11 @@ export class P9Server {
     return fid.file;
   }
 
-  #pathOf(place: Place): Path {
-    const { path } = place;
-    if (!path) throw new FolderError("ESTALE");
-    return path;
-  }
-
-  #path(fid: Fid): Path {
-    return this.#pathOf(fid.place);
-  }
-
-  #above(place: Place): Place {
-    this.#pathOf(place);
-    return place.parent ?? place;
-  }
-
-  #child(place: Place, name: string): Place {
-    checkName(name);
-    return this.#places.child(place, name);
-  }
-
-  #join(place: Place, name: string): Path {
-    checkName(name);
-    return [...this.#pathOf(place), name];
-  }
-
-  #below(fid: Fid, name: string): Path {
-    return this.#join(fid.place, name);
-  }
-
   /** A directory's fid and a name that is to be made in it. */
   #entry(from: Reader): Path {
     const fid = this.#fid(from);
     this.#writable();
-    return this.#below(fid, from.string());
+    return join(fid.place, from.string());
   }
 
   #writable(): void {
@@ -661,30 +583,3 @@ export class P9Server {
     };
   }
 }
-
-const fidAt = (place: Place): Fid => ({ place, alive: true, flags: undefined, file: undefined, entries: undefined });
-
-function checkName(name: string): void {
-  if (!isName(name)) throw new FolderError("EINVAL");
-  if (new TextEncoder().encode(name).length > NAME_MAX) throw new FolderError("ENAMETOOLONG");
-}
-
-const reads = (flags = 0): boolean => (flags & O.accessMode) !== O.writeOnly;
-const writes = (flags = 0): boolean => (flags & O.accessMode) !== 0;
-const modeOf = (flags: number): OpenMode => ({
-  read: reads(flags),
-  write: writes(flags),
-  truncate: (flags & O.truncate) !== 0,
-  append: (flags & O.append) !== 0,
-});
-
-const qidType = (kind: Kind): number =>
-  kind === "directory" ? QID.directory : kind === "symlink" ? QID.symlink : QID.file;
-
-/** The version changes with the contents. */
-function writeQid({ kind, id, size, modified }: FileStat, out: Writer): void {
-  out.qid(qidType(kind), Number(BigInt.asUintN(32, modified)) ^ (size << 8), id);
-}
-
-/** Nanoseconds of a second, before 1970 too. */
-const modulo = (time: bigint): bigint => ((time % NANOSECONDS) + NANOSECONDS) % NANOSECONDS;
