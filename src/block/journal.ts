@@ -106,6 +106,13 @@ export class JournalStore implements BlockStore {
     return this.#slots * BLOCK + this.#files.logs[0].size + this.#files.logs[1].size;
   }
 
+  /** What the last flush has made safe is known by this: it is another after each flush that had anything to do. */
+  get stamp(): string {
+    const commit = new Uint8Array(RECORD);
+    this.#files.logs[this.#current].read(this.#end - RECORD, commit);
+    return `${this.#generation}.${this.#end}.${crc32(commit).toString(16)}`;
+  }
+
   has(n: number): boolean {
     return this.#places.has(n);
   }

@@ -16,6 +16,7 @@ import {
   problemOfManifest,
   problemOfMissingFirmware,
 } from "./problems.ts";
+import { Saved } from "./saved/saved.ts";
 import { type Plan, Session } from "./session.ts";
 import {
   chooseTransport,
@@ -53,6 +54,8 @@ export class App {
   selected: Guest = embeddedGuest;
   own: OwnFiles = {};
   session: Session | undefined;
+  /** Machines that are saved, and what is done with them. */
+  readonly saved = new Saved(this);
   /** What is kept of disks, whether there are fetched parts of others, and the room for it. */
   kept: KeptDisk[] = [];
   fetched = false;
@@ -224,7 +227,7 @@ export class App {
   async start(transport = chooseTransport(this.settings.transport, this.isolated)): Promise<void> {
     if (!this.startable) return;
     const { memoryMb, append, vcpus, url } = effective(this.selected, this.settings);
-    await this.#run({
+    await this.run({
       guest: this.selected,
       own: this.own,
       append,
@@ -264,7 +267,7 @@ export class App {
     this.refuseLink();
     this.selected = linked.guest;
     const { memoryMb, ...rest } = linkedSettings(linked);
-    await this.#run({
+    await this.run({
       ...rest,
       guest: linked.guest,
       own: {},
@@ -288,8 +291,10 @@ export class App {
     }
   }
 
-  async #run(plan: Plan): Promise<void> {
+  /** Runs a machine in place of whatever runs. */
+  async run(plan: Plan): Promise<void> {
     const old = this.session;
+    this.saved.begins(plan);
     const session = new Session(plan, this.#files, {
       changed: () => this.changed(),
       serial: (bytes) => this.#console?.write(bytes),
@@ -336,7 +341,7 @@ export class App {
   }
 
   async addFiles(files: Iterable<File>): Promise<void> {
-    const { found, problem } = await sortFiles(files);
+    const { found, problem } = await sortFiles(await this.saved.takeFrom(files));
     this.pageProblem = problem;
     if (this.live && this.hasScreen && (found.cdrom || found.floppy)) return this.#insert(found);
     this.#bring(found);
@@ -370,6 +375,8 @@ export class App {
     const changed = REMOVABLE.filter((role) => found[role]);
     for (const role of changed) await this.session?.command(async (m) => m.insert?.(role, found[role]?.file as File));
     this.own = { ...this.own, ...Object.fromEntries(changed.map((role) => [role, found[role]])) };
+    for (const role of changed)
+      if (this.session) this.session.plan.own = { ...this.session.plan.own, [role]: found[role] };
     this.say(`${changed.map((role, i) => (i ? NAMES[role] : titleOf(role))).join(" and ")} inserted.`);
   }
 
@@ -377,6 +384,10 @@ export class App {
   async eject(role: (typeof REMOVABLE)[number]): Promise<void> {
     await this.session?.command(async (m) => m.insert?.(role, undefined));
     this.removeFile(role);
+    if (this.session) {
+      const { [role]: _, ...rest } = this.session.plan.own;
+      this.session.plan.own = rest;
+    }
     this.say(`${titleOf(role)} taken out.`);
   }
 
@@ -496,6 +507,7 @@ export class App {
 
   #onState(state: MachineState, detail: StopDetail | undefined): void {
     this.#console?.setLive(state === "running" || state === "paused");
+    void this.saved.onState(state);
     if (detail && state !== "failed") this.say(detail.what);
     else if (state === "paused") this.say("Paused.");
   }

@@ -72,7 +72,19 @@ export interface MachineConfig {
    * (`tabhyve.size=COLSxROWS`, and the terminal's type as `tabhyve.term=NAME`).
    */
   consoleSize?: { cols: number; rows: number };
+  /** Goes on from this instead of booting; the rest of the configuration is what it was saved with. */
+  resume?: SavedState;
 }
+
+/** A machine as `save` has found it. */
+export interface SavedState {
+  /** The snapshot file (src/snapshot/container.ts). */
+  snapshot: Uint8Array;
+  /** What was kept of each disk at that moment (JournalStore.stamp): with other contents the guest would wreck it. */
+  stamps: Stamps;
+}
+
+export type Stamps = { readonly [drive in keyof Media]?: string };
 
 /**
  * | state   | the guest                                    | left by                        |
@@ -149,6 +161,8 @@ export interface MachineHandle {
    * Optional: without it the console queues what it cannot show yet.
    */
   holdSerial?(hold: boolean): void;
+  /** The machine as it is, which goes on. @throws Error: it is off or has failed */
+  save?(): Promise<SavedState>;
   /** Frees memory and workers. The handle is dead afterwards. */
   destroy(): Promise<void>;
 }
@@ -157,6 +171,8 @@ export interface MachineHandle {
 export type MachineErrorCode =
   /** The kernel or initrd cannot be used: says what was found and what is needed. */
   | "bad-image"
+  /** A saved machine does not go into this one, or is damaged. */
+  | "snapshot"
   /** What is kept of a disk cannot be had: another tab has it, or it is damaged. */
   | "disk"
   /** A medium on a web server cannot be read. */

@@ -8,6 +8,7 @@ import type {
   MachineState,
   MachineStats,
   MediumFile,
+  SavedState,
   ScreenLines,
   StopDetail,
 } from "./machineHandle.ts";
@@ -62,6 +63,12 @@ export class MachineWorker {
 
   async insert(drive: "cdrom" | "floppy", file: MediumFile | undefined): Promise<void> {
     await this.#handle?.insert?.(drive, file);
+  }
+
+  async save(): Promise<SavedState> {
+    const saved = await this.#handle?.save?.();
+    if (!saved) throw new Error("there is no machine");
+    return transfer(saved, [saved.snapshot.buffer as ArrayBuffer]);
   }
 
   setConsoleSize(cols: number, rows: number): void {

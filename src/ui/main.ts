@@ -2,6 +2,7 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/machine.css";
+import "./styles/saved.css";
 import "./styles/narrow.css"; // last: it overrides
 import { render } from "lit";
 import { Console } from "../console/console.ts";
@@ -93,5 +94,6 @@ const followFragment = (): void => {
 };
 addEventListener("hashchange", followFragment);
 void app.loadGuests().then(followFragment);
+void app.saved.open();
 void app.loadKept();
 void enableOffline();

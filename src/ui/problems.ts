@@ -9,6 +9,7 @@ export interface Problem {
     | "bad-image"
     | "bad-file"
     | "disk"
+    | "snapshot"
     | "medium"
     | "memory"
     | "isolation"
@@ -75,6 +76,14 @@ export function problemOf(error: unknown): Problem {
         cause: message,
         remedy: remedy ?? "Forget what is kept of it in the settings.",
         actions: ["retry", "settings"],
+      };
+    case "snapshot":
+      return {
+        kind: "snapshot",
+        title: "This saved machine cannot go on here",
+        cause: message,
+        remedy: remedy ?? "It stays as it is; another version of this page may be able to read it.",
+        actions: [],
       };
     case "medium":
       return {

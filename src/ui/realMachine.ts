@@ -10,6 +10,7 @@ import type { Display } from "../display/display.ts";
 import { VGA_ROM } from "../machine/firmwareTables.ts";
 import { LoaderError } from "../machine/loader/types.ts";
 import { Machine, type StopReason } from "../machine/machine.ts";
+import { SnapshotError } from "../shared/device.ts";
 import type { WorkerThread } from "../vcpu/threaded.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import {
@@ -23,10 +24,12 @@ import {
   type StopDetail,
 } from "./machineHandle.ts";
 import type { MachineWorker } from "./machineWorker.ts";
-import { closeMedia, type OpenMedia, openMedia, openMedium } from "./storage/media.ts";
+import { areKept, checkStamps, closeMedia, type OpenMedia, openMedia, openMedium, stampsOf } from "./storage/media.ts";
 
 /** Milliseconds from a picture to the next. */
 const FRAME_MS = 1000 / 60;
+
+const NO_KERNEL = "The kernel of this saved machine is not at hand, so it cannot boot again.";
 
 /** What the console is, on the command line of guests that read it (scripts/guest/init). */
 const TERM = "xterm-256color";
@@ -75,6 +78,7 @@ export function describeError(error: unknown): { code: MachineErrorCode; message
   if (error instanceof MachineError) {
     return { code: error.code, message: error.message, ...(error.remedy !== undefined && { remedy: error.remedy }) };
   }
+  if (error instanceof SnapshotError) return { code: "snapshot", message: error.message };
   if (error instanceof LoaderError) return { code: "bad-image", message: error.message };
   if (error instanceof OutOfMemoryError) {
     return {
@@ -94,6 +98,8 @@ export async function createHere(
 ): Promise<MachineHandle> {
   const spawn = config.transport === "threaded" ? spawnVcpu : undefined;
   let kernel = config.kernel;
+  // A machine that goes on needs a kernel only to boot again, and it may not be at hand any more.
+  const unbootable = config.resume !== undefined && !kernel && !config.bios && !config.embedded;
   if (!kernel && !config.bios) kernel = (await import("../machine/embedded/index.ts")).embeddedGuest();
   let size = config.consoleSize;
   let asked = false;
@@ -108,6 +114,9 @@ export async function createHere(
   };
   const waits = new Waits((line, waiting) => callbacks.notice?.(line, waiting));
   const media: OpenMedia = await openMedia(config, callbacks, waits);
+  /** True while the machine is stopped for `save`, of which nobody need hear. */
+  let saving = false;
+  let restoring = config.resume !== undefined;
   const machine = await Machine.create({
     core,
     ...(config.bios ? firmware(config, config.bios, media) : { kernel: kernel as Uint8Array, ...cards(media) }),
@@ -124,9 +133,24 @@ export async function createHere(
     ...(spawn && { spawn }),
     serial: (bytes) => callbacks.serial(bytes),
     ...(callbacks.tone && { tone: (hz: number) => callbacks.tone?.(hz) }),
-    onState: (state, reason) => callbacks.state(state, detailOf(reason, asked)),
+    ...(unbootable && { restart: false }),
+    onState: (state, reason) => {
+      if (!saving && !restoring) callbacks.state(state, detailOf(reason, asked));
+    },
   });
   waits.machine = machine;
+  if (config.resume) {
+    try {
+      await checkStamps(config, media);
+      await machine.restore(config.resume.snapshot);
+    } catch (error) {
+      await machine.destroy();
+      await closeMedia(media);
+      throw error;
+    }
+    restoring = false;
+    callbacks.serial(machine.scrollback);
+  }
   const pc = machine.board.pc;
   const stopFrames = pc && callbacks.screen && frames(pc.display, callbacks.screen);
   return {
@@ -141,10 +165,27 @@ export async function createHere(
         await closeMedia({ before });
       },
     }),
-    start: () => machine.start(),
+    // From ready or, when it goes on, from paused.
+    start: () => machine.resume(),
     pause: () => machine.pause(),
     resume: () => machine.resume(),
-    reset: () => ask(() => machine.reset()),
+    reset: async () => {
+      if (unbootable) throw new MachineError("bad-image", NO_KERNEL, "Start it anew with the kernel's file.");
+      await ask(() => machine.reset());
+    },
+    save: async () => {
+      // What is kept of disks must be what the guest knows of them, so nothing may run between the two.
+      const stops = machine.state === "running" && areKept(media);
+      saving = stops;
+      try {
+        if (stops) await machine.pause();
+        const stamps = await stampsOf(media);
+        return { snapshot: await machine.save(), stamps };
+      } finally {
+        if (stops) await machine.resume();
+        saving = false;
+      }
+    },
     powerOff: () => ask(() => machine.powerOff()),
     destroy: async () => {
       stopFrames?.();
@@ -238,6 +279,7 @@ async function createInWorker(
       await remote.command("destroy");
       worker.terminate();
     },
+    save: () => remote.save(),
     serialInput: (bytes) => {
       const copy = bytes.slice();
       void remote.serialInput(transfer(copy, [copy.buffer]));

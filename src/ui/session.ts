@@ -9,6 +9,7 @@ import type {
   MachineState,
   MachineStats,
   RemoteMedium,
+  SavedState,
   ScreenLines,
   StopDetail,
   Transport,
@@ -45,6 +46,8 @@ export interface Plan {
   /** A disk that a link has named. */
   linkedDisk?: RemoteMedium | undefined;
   keepDisks: boolean;
+  /** Goes on from here instead of booting. */
+  resume?: SavedState;
 }
 
 export interface SessionEvents {
@@ -129,6 +132,7 @@ export class Session {
       this.#boot.state = "busy";
       this.#events.created(handle);
       await handle.start();
+      if (this.plan.resume) this.#prepared();
       this.#poll();
     } catch (error) {
       if (this.gone) return;
@@ -173,6 +177,7 @@ export class Session {
   async #prepare(): Promise<MachineConfig> {
     const { guest, own, append, memoryBytes, vcpus, transport, engine, url, keepDisks } = this.plan;
     const config: MachineConfig = { append, memoryBytes, vcpus, transport, engine, keepDisks };
+    if (this.plan.resume) config.resume = this.plan.resume;
     if (url && hasDrives(guest)) config.media = { [/\.iso$/i.test(url) ? "cdrom" : "disk"]: { url } };
     if (this.plan.linkedDisk) config.media = { disk: this.plan.linkedDisk };
     if (guest.kind === "embedded") return { ...config, embedded: true };

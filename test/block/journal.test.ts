@@ -141,6 +141,22 @@ describe("a journal", () => {
     expect(crashes).toBe(480);
   });
 
+  it("has a stamp that changes with what is kept, and with nothing else", () => {
+    const disk = files({ left: Number.POSITIVE_INFINITY, full: false });
+    let store = new JournalStore(disk, SIZE, "disk", 20);
+    const stamps = [store.stamp];
+    for (let n = 0; n < 50; n++) {
+      store.put(n % 7, new Uint8Array(BLOCK).fill(n));
+      store.flush();
+      stamps.push(store.stamp);
+      store.flush();
+      expect(store.stamp).toBe(stamps.at(-1));
+      store = new JournalStore(disk, SIZE, "disk", 20);
+      expect(store.stamp).toBe(stamps.at(-1));
+    }
+    expect(new Set(stamps).size).toBe(51);
+  });
+
   it("takes no more room than what is kept, however often it is written", () => {
     const disk = files({ left: Number.POSITIVE_INFINITY, full: false });
     const store = new JournalStore(disk, SIZE, "disk", 300);

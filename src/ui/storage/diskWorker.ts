@@ -4,57 +4,12 @@
  * `about.json` for the list of what is kept, and `base` if the image itself was imported.
  */
 import { expose, transfer } from "comlink";
-import { JournalStore, type StableFile } from "../../block/journal.ts";
+import { JournalStore } from "../../block/journal.ts";
 import { OverlayBlocks } from "../../block/overlay.ts";
 import type { Media, Medium } from "../machineHandle.ts";
 import { type OpenImage, openImage } from "./image.ts";
 import { BASE, baseOf, diskFolder, imageId, remoteId, writeAbout } from "./keptDisks.ts";
-
-/** FileSystemSyncAccessHandle (WHATWG File System), which the DOM's types leave to workers. */
-interface AccessHandle {
-  read(into: Uint8Array, options: { at: number }): number;
-  write(from: Uint8Array, options: { at: number }): number;
-  truncate(size: number): void;
-  getSize(): number;
-  flush(): void;
-  close(): void;
-}
-type AccessFile = FileSystemFileHandle & { createSyncAccessHandle(): Promise<AccessHandle> };
-
-class PrivateFile implements StableFile {
-  readonly handle: AccessHandle;
-
-  constructor(handle: AccessHandle) {
-    this.handle = handle;
-  }
-
-  get size(): number {
-    return this.handle.getSize();
-  }
-
-  read(at: number, into: Uint8Array): void {
-    if (this.handle.read(into, { at }) !== into.length) throw new Error("the file has become shorter");
-  }
-
-  write(at: number, from: Uint8Array): void {
-    // Browsers say it by an exception, or by writing less than all.
-    let written = 0;
-    try {
-      written = this.handle.write(from, { at });
-    } catch (error) {
-      if ((error as DOMException).name !== "QuotaExceededError") throw error;
-    }
-    if (written !== from.length) throw new Error("the browser gives the page no more room");
-  }
-
-  truncate(size: number): void {
-    this.handle.truncate(size);
-  }
-
-  flush(): void {
-    this.handle.flush();
-  }
-}
+import { type PrivateFile, privateFile } from "./privateFile.ts";
 
 /** Milliseconds after which what was written is made safe, if the guest has not asked for it. */
 const SETTLE_MS = 2000;
@@ -67,6 +22,7 @@ const PIECE = 4 << 20;
 
 export class DiskWorker {
   #blocks: OverlayBlocks | undefined;
+  #store: JournalStore | undefined;
   #files: PrivateFile[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -112,7 +68,8 @@ export class DiskWorker {
     const { blocks } = image;
     const name = "url" in medium ? medium.url : medium.name;
     try {
-      this.#blocks = new OverlayBlocks(blocks, new JournalStore({ data, logs: [a, b] }, blocks.size, name));
+      this.#store = new JournalStore({ data, logs: [a, b] }, blocks.size, name);
+      this.#blocks = new OverlayBlocks(blocks, this.#store);
     } catch (error) {
       this.#closeFiles();
       return { damaged: (error as Error).message };
@@ -178,6 +135,12 @@ export class DiskWorker {
     await this.#medium.flush();
   }
 
+  /** Makes everything safe, and says what is then kept: the same text as long as nothing is written. */
+  async stamp(): Promise<string> {
+    await this.flush();
+    return this.#store?.stamp ?? "";
+  }
+
   /** Makes everything safe and lets others open the disk. */
   async close(): Promise<void> {
     try {
@@ -201,11 +164,6 @@ export class DiskWorker {
     for (const file of this.#files.splice(0)) file.handle.close();
     this.#blocks = undefined;
   }
-}
-
-async function privateFile(folder: FileSystemDirectoryHandle, name: string): Promise<PrivateFile> {
-  const file = (await folder.getFileHandle(name, { create: true })) as AccessFile;
-  return new PrivateFile(await file.createSyncAccessHandle());
 }
 
 async function idOf(medium: Medium, { blocks, version }: OpenImage): Promise<string> {

@@ -51,6 +51,11 @@ export class KeptBlocks implements BlockSource {
     await this.#heard(this.#remote.flush());
   }
 
+  /** Makes everything safe, and says what is then kept (DiskWorker.stamp). */
+  stamp(): Promise<string> {
+    return this.#remote.stamp();
+  }
+
   /** Makes everything safe; the disk may then be opened again. */
   async close(): Promise<void> {
     try {

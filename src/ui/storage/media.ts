@@ -3,7 +3,14 @@ import type { BlockSource } from "../../block/block.ts";
 import { BLOCK, MemoryStore } from "../../block/blockStore.ts";
 import { OverlayBlocks } from "../../block/overlay.ts";
 import type { Waits } from "../../block/waits.ts";
-import { type MachineCallbacks, type MachineConfig, MachineError, type Media, type Medium } from "../machineHandle.ts";
+import {
+  type MachineCallbacks,
+  type MachineConfig,
+  MachineError,
+  type Media,
+  type Medium,
+  type Stamps,
+} from "../machineHandle.ts";
 import type { Refusal } from "./diskWorker.ts";
 import { type ImageOptions, openImage } from "./image.ts";
 import { KeptBlocks } from "./keptBlocks.ts";
@@ -59,6 +66,33 @@ export async function closeMedia(media: Readonly<Record<string, BlockSource | un
   for (const medium of Object.values(media)) {
     // What goes wrong has been told, and the others are to be closed, too.
     if (medium instanceof KeptBlocks) await medium.close().catch(() => {});
+  }
+}
+
+/** Whether what is written to any of them is kept. */
+export const areKept = (media: OpenMedia): boolean => Object.values(media).some((m) => m instanceof KeptBlocks);
+
+/** Makes what is kept of them safe, and says what it is. */
+export async function stampsOf(media: OpenMedia): Promise<Stamps> {
+  const stamps: { [drive in keyof Media]: string } = {};
+  for (const [drive, medium] of Object.entries(media) as [keyof Media, BlockSource | undefined][]) {
+    if (medium instanceof KeptBlocks) stamps[drive] = await medium.stamp();
+  }
+  return stamps;
+}
+
+/** A guest has parts of its disks in memory: it goes on only with what it knows. @throws MachineError "snapshot" */
+export async function checkStamps(config: MachineConfig, media: OpenMedia): Promise<void> {
+  const now = await stampsOf(media);
+  for (const [drive, stamp] of Object.entries(config.resume?.stamps ?? {}) as [keyof Media, string][]) {
+    const medium = config.media?.[drive];
+    const name = medium === undefined ? drive : "url" in medium ? medium.url : medium.name;
+    if (now[drive] === stamp) continue;
+    throw new MachineError(
+      "snapshot",
+      `${name} has been written to since this machine was saved: going on would wreck it.`,
+      "Start the guest anew: the disk has everything that was written.",
+    );
   }
 }
 

@@ -76,6 +76,7 @@ export function menu(app: App): TemplateResult {
         <span>Screen-reader mode</span>${screenReader ? icons.check : ""}
       </button>
       <hr />
+      ${item("Save the machine…", () => app.saved.show(), { disabled: idle })}
       ${item("Clear scrollback", () => app.console?.clear(), { disabled: app.showsSummary })}
       ${item("Save console as text", () => app.saveConsole(), { disabled: app.showsSummary })}
     </div>

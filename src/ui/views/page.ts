@@ -1,6 +1,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { App } from "../app.ts";
 import { openDialog } from "../app.ts";
+import { continueOffer, savedSheet } from "../saved/view.ts";
 import { guestsPane } from "./guests.ts";
 import { icons, logo } from "./icons.ts";
 import { linkCard } from "./linkCard.ts";
@@ -20,7 +21,7 @@ export function page(app: App): TemplateResult {
         ${toolbar(app)} ${stage(app)} ${statusLine(app)}
       </section>
     </main>
-    ${settingsSheet(app)} ${linkCard(app)}
+    ${settingsSheet(app)} ${linkCard(app)} ${savedSheet(app)} ${continueOffer(app)}
     <div class="toast" role="status" ?data-empty=${app.toast === ""}>${app.toast}</div>
     ${
       app.dragging
@@ -41,6 +42,9 @@ function header(app: App): TemplateResult {
       <h1>${logo}<span>Tabhyve</span></h1>
       <p class="tagline">An x86-64 machine in this tab</p>
       <div class="segments" role="group" aria-label="View">${tab("guests", "Guests")}${tab("console", "Machine")}</div>
+      <button type="button" class="icon-button" aria-label="Saved machines" title="Saved machines" @click=${() => app.saved.show()}>
+        ${icons.saved}
+      </button>
       <button type="button" class="icon-button" aria-label="Settings" title="Settings" @click=${() => openDialog("settings")}>
         ${icons.settings}
       </button>
