@@ -409,8 +409,8 @@ describe.skipIf(!chromium)("page", { timeout: 60_000 }, () => {
       on({}, async (page) => {
         await page.keyboard.press("Tab");
         expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("Skip to the machine");
-        // Settings, theme, then the guests.
-        for (let i = 0; i < 3; i++) await page.keyboard.press("Tab");
+        // Saved machines, settings, theme, then the guests.
+        for (let i = 0; i < 4; i++) await page.keyboard.press("Tab");
         expect(await page.evaluate(() => (document.activeElement as HTMLInputElement).name)).toBe("guest");
         await page.keyboard.press("ArrowDown");
         expect(await page.getByRole("radio", { name: /Embedded/ }).isChecked()).toBe(true);

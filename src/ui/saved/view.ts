@@ -119,9 +119,9 @@ function row(app: App, machine: SavedMachine): TemplateResult {
 
 /** @param here the machine runs here, so that this is a way back */
 function labelOf(slot: SlotName, { saved, auto }: SavedMachine, here: boolean): string {
-  if (slot === "auto") return here ? "Back to autosave" : "Continue";
+  if (slot === "auto") return here ? "Go back to autosave" : "Continue";
   if (auto) return `Resume as saved ${when(saved!.at)}`;
-  return here ? "Back to this" : "Resume";
+  return here ? "Go back" : "Resume";
 }
 
 function rename(app: App, machine: SavedMachine): TemplateResult {
