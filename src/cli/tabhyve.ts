@@ -20,6 +20,7 @@ import { unpack } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import type { VmTopology } from "../vmm/topology.ts";
+import { type AsmWords, asm } from "./asm.ts";
 import { type ChunkWords, makeChunks } from "./chunks.ts";
 import { exportDisk, importDisk } from "./disk.ts";
 import { STATUS } from "./ending.ts";
@@ -489,6 +490,16 @@ disk
   .argument("<raw>", "what the guest is to see, as long as the image")
   .action(async (folder: string, image: string, raw: string) => {
     process.stdout.write(`${await importDisk(folder, image, raw)} bytes differ\n`);
+  });
+
+program
+  .command("asm")
+  .description("assemble a source in NASM's syntax to a flat binary")
+  .argument("<file>", "the source")
+  .addOption(single("-o, --output <file>", "what takes the bytes (default: the source without its ending)", word))
+  .addOption(single("--symbols <file>", "write labels and EQUs, as System.map has them", word))
+  .action((file: string, words: AsmWords) => {
+    process.stdout.write(`${asm(file, words)} bytes\n`);
   });
 
 program
