@@ -7,7 +7,7 @@ import { Vcpu, CONTROL_BASE, C_RING_HEAD, C_RING_TAIL, C_DOORBELL, RING_BASE, RI
 
 /** EOI of a level-triggered vector. */
 export const RING_EOI: u32 = 1;
-/** A port write that nobody waits for: value = port << 32 | byte (assembly/ports.ts). */
+/** A port write that nobody waits for: value = bytes << 48 | port << 32 | what is written (assembly/ports.ts). */
 export const RING_PORT: u32 = 2;
 
 /** FERR#: an x87 error that CR0.NE does not report. */

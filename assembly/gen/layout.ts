@@ -13,6 +13,7 @@ export const RING_SIZE: usize = 65536;
 export const INFLATE_INPUT: usize = 1179648;
 export const INFLATE_OUTPUT: usize = 1253376;
 export const INFLATE_TABLES: usize = 1327104;
+export const PORT_HOOK_SLOTS: usize = 24;
 export const STOPS_BASE: usize = 1343488;
 export const STOPS_ENTRY: usize = 16;
 export const VCPU_BASE: usize = 2097152;
@@ -626,14 +627,14 @@ export const C_TIME_BASE: usize = 48;
 export const C_TSC_FLOOR: usize = 56;
 export const C_PAGE_BYTES: usize = 64;
 export const C_PORT_HOOKS: usize = 68;
-export const C_PARALLEL: usize = 132;
-export const C_EXCLUSIVE: usize = 136;
-export const C_ABSENT: usize = 140;
-export const C_UNPACKING: usize = 144;
-export const C_BULK_IO: usize = 148;
-export const C_VGA: usize = 152;
-export const C_STOPS: usize = 216;
-export const C_IGNNE: usize = 220;
+export const C_PARALLEL: usize = 164;
+export const C_EXCLUSIVE: usize = 168;
+export const C_ABSENT: usize = 172;
+export const C_UNPACKING: usize = 176;
+export const C_BULK_IO: usize = 180;
+export const C_VGA: usize = 184;
+export const C_STOPS: usize = 248;
+export const C_IGNNE: usize = 252;
 
 /** A pointer to the VM control page (src/shared/layout.ts). */
 @unmanaged export class Control {
@@ -667,20 +668,20 @@ export const C_IGNNE: usize = 220;
   @inline set pageBytes(value: u32) { store<u32>(changetype<usize>(this), value, 64); }
   @inline portHooksAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 68); }
   @inline set_portHooks(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 68); }
-  @inline get parallel(): u32 { return load<u32>(changetype<usize>(this), 132); }
-  @inline set parallel(value: u32) { store<u32>(changetype<usize>(this), value, 132); }
-  @inline get exclusive(): i32 { return load<i32>(changetype<usize>(this), 136); }
-  @inline set exclusive(value: i32) { store<i32>(changetype<usize>(this), value, 136); }
-  @inline get absent(): i32 { return load<i32>(changetype<usize>(this), 140); }
-  @inline set absent(value: i32) { store<i32>(changetype<usize>(this), value, 140); }
-  @inline get unpacking(): i32 { return load<i32>(changetype<usize>(this), 144); }
-  @inline set unpacking(value: i32) { store<i32>(changetype<usize>(this), value, 144); }
-  @inline get bulkIo(): u32 { return load<u32>(changetype<usize>(this), 148); }
-  @inline set bulkIo(value: u32) { store<u32>(changetype<usize>(this), value, 148); }
-  @inline vgaAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 152); }
-  @inline set_vga(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 152); }
-  @inline get stops(): u32 { return load<u32>(changetype<usize>(this), 216); }
-  @inline set stops(value: u32) { store<u32>(changetype<usize>(this), value, 216); }
-  @inline get ignne(): u32 { return load<u32>(changetype<usize>(this), 220); }
-  @inline set ignne(value: u32) { store<u32>(changetype<usize>(this), value, 220); }
+  @inline get parallel(): u32 { return load<u32>(changetype<usize>(this), 164); }
+  @inline set parallel(value: u32) { store<u32>(changetype<usize>(this), value, 164); }
+  @inline get exclusive(): i32 { return load<i32>(changetype<usize>(this), 168); }
+  @inline set exclusive(value: i32) { store<i32>(changetype<usize>(this), value, 168); }
+  @inline get absent(): i32 { return load<i32>(changetype<usize>(this), 172); }
+  @inline set absent(value: i32) { store<i32>(changetype<usize>(this), value, 172); }
+  @inline get unpacking(): i32 { return load<i32>(changetype<usize>(this), 176); }
+  @inline set unpacking(value: i32) { store<i32>(changetype<usize>(this), value, 176); }
+  @inline get bulkIo(): u32 { return load<u32>(changetype<usize>(this), 180); }
+  @inline set bulkIo(value: u32) { store<u32>(changetype<usize>(this), value, 180); }
+  @inline vgaAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 184); }
+  @inline set_vga(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 184); }
+  @inline get stops(): u32 { return load<u32>(changetype<usize>(this), 248); }
+  @inline set stops(value: u32) { store<u32>(changetype<usize>(this), value, 248); }
+  @inline get ignne(): u32 { return load<u32>(changetype<usize>(this), 252); }
+  @inline set ignne(value: u32) { store<u32>(changetype<usize>(this), value, 252); }
 }

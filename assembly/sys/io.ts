@@ -56,7 +56,7 @@ function output(c: Vcpu, u: usize, port: u32): bool {
 
 /** Port writes are staged, so they need the careful path; but for those that nobody waits for. */
 function stage(c: Vcpu, port: u32, z: u32, v: u64, how: u64): bool {
-  if (z == 0 && portCoalesce(c, port, <u32>v)) return true;
+  if (portCoalesce(c, port, 1 << z, <u32>v)) return true;
   if (!careful(c)) return false;
   stagePort(c, port, 1 << z, v, how);
   return true;

@@ -25,7 +25,8 @@ import type { SnapshotFields } from "./snapshotFields.ts";
 const CONTROL_NIEN = 0x02;
 const CONTROL_SRST = 0x04;
 const CONTROL_HOB = 0x80;
-const DEVICE_DEV = 0x10;
+/** Of the device register: drive 1 answers. */
+export const DEVICE_DEV = 0x10;
 
 const BM_START = 0x01;
 const BM_TO_MEMORY = 0x08;
@@ -97,6 +98,9 @@ export class IdeChannel implements IdeCable {
   };
   /** Hears what a register reads as from now on; undefined: reading it does something, so it must be asked. */
   onShadow: (register: IdeShadow, value: number | undefined) => void = () => {};
+  /** Hears which drive answers from now on. */
+  onSelect: (drive: 0 | 1) => void = () => {};
+  #told: 0 | 1 = 0;
   readonly #shadows = new Map<IdeShadow, number | undefined>();
   readonly #options: IdeChannelOptions;
   #device = 0;
@@ -144,6 +148,11 @@ export class IdeChannel implements IdeCable {
 
   /** What changes a status ends here: an access to a port, or an interrupt when a medium has answered. */
   #publish(): void {
+    const selected = this.#selected;
+    if (selected !== this.#told) {
+      this.#told = selected;
+      this.onSelect(selected);
+    }
     const status = this.#status();
     this.#shadow("altStatus", status);
     this.#shadow("status", this.#interrupts[this.#selected] ? undefined : status);
@@ -173,7 +182,7 @@ export class IdeChannel implements IdeCable {
     return this.#options.drives.reduce((bits, drive, n) => (drive ? bits | (0x20 << n) : bits), 0);
   }
 
-  get #selected(): number {
+  get #selected(): 0 | 1 {
     return this.#device & DEVICE_DEV ? 1 : 0;
   }
 

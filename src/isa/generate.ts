@@ -45,6 +45,7 @@ function layoutText(): string {
     INFLATE_INPUT: layout.INFLATE.INPUT,
     INFLATE_OUTPUT: layout.INFLATE.OUTPUT,
     INFLATE_TABLES: layout.INFLATE.TABLES,
+    PORT_HOOK_SLOTS: layout.CONTROL.portHooks.count,
     STOPS_BASE: layout.STOPS.BASE,
     STOPS_ENTRY: layout.STOPS.ENTRY,
     VCPU_BASE: layout.VCPU_BASE,

@@ -145,7 +145,7 @@ export class Board {
       publish: (register, value) => hooks.publish(map.COM_PORTS[0] + register, value),
     });
     // Nobody waits for a byte to leave.
-    hooks.coalesce(map.COM_PORTS[0]);
+    hooks.coalesce(map.COM_PORTS[0], "bytes");
     const fwCfg = new FwCfg(
       {
         cpus: options.vcpus,

@@ -468,7 +468,7 @@ export class Machine implements DeviceSide {
   drain(): boolean {
     const all = drainRing(this.memory.control, (kind, _vcpu, low, high) => {
       if (kind === RING_EOI) this.board.chips.apicBus.eoi(low);
-      else if (kind === RING_PORT) this.board.ports.write(high, 1, low);
+      else if (kind === RING_PORT) this.board.ports.write(high & 0xffff, (high >>> 16) as 1 | 4, low);
       else if (kind === RING_FERR) this.board.coprocessorError.ferr();
     });
     this.#line.flush();

@@ -14,7 +14,6 @@ import { Dma8237 } from "../io/dma8237.ts";
 import { Floppy } from "../io/floppy.ts";
 import type { I8042 } from "../io/i8042.ts";
 import { IdeChannel, type IdeDevice } from "../io/ideChannel.ts";
-import { REGISTER } from "../io/ideDrive.ts";
 import { Ps2Keyboard } from "../io/ps2Keyboard.ts";
 import { Ps2Mouse } from "../io/ps2Mouse.ts";
 import { Typist } from "../io/typist.ts";
@@ -143,13 +142,10 @@ export class PcParts {
     this.ide = new IdePiix3(
       [channel(0), channel(1)],
       (base, length, handler) => ports.attach(base, length, handler),
-      (port, value) => board.hooks.publish(port, value),
+      board.hooks,
     );
     pci.add(map.PCI_SLOT_HOST, 0, this.host);
     pci.add(map.PCI_SLOT_ISA, map.PCI_FUNCTION_IDE, this.ide);
-    // A drive does nothing with them until the command is written; the device register also selects whose status is read.
-    const [from, to] = [REGISTER.feature, REGISTER.high];
-    for (const { command } of IDE_PORTS) board.hooks.coalesce(command + from, to - from);
 
     const dma = new Dma8237(memory);
     const floppy =

@@ -119,7 +119,7 @@ export const CONTROL = layOut({
   /** Base of one byte for each page of backing memory: bits of PAGE_BYTE. */
   pageBytes: ["u32"],
   /** Ports whose writes are coalesced or whose value is published: see assembly/ports.ts. */
-  portHooks: ["u32", 16],
+  portHooks: ["u32", 24],
   /** 1: there are several vCPUs, each on a thread of its own. Locked instructions are then real atomic operations. */
   parallel: ["u32"],
   /** The vCPU that runs alone, or is about to, plus 1; 0 = none (assembly/mem/exclusive.ts). */

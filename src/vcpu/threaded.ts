@@ -10,6 +10,7 @@ import { postDrop } from "./drop.ts";
 import type { DeviceSide, Engine } from "./engine.ts";
 import { answerExit, postAgain, ringDoorbell, takeExits } from "./exitWord.ts";
 import type { PageSource } from "./pages.ts";
+import { Spin } from "./spin.ts";
 import { Turns } from "./turns.ts";
 import { controlView, type StructView, vcpuView } from "./view.ts";
 import type { VcpuWorker, WorkerStop } from "./worker.ts";
@@ -172,6 +173,8 @@ export class ThreadedEngine implements Engine {
     const words = this.#control.words;
     const bell = this.#control.index(CONTROL.doorbell);
     const waitAsync = (Atomics as unknown as { waitAsync: WaitAsync }).waitAsync;
+    const { vcpus, cores = Number.POSITIVE_INFINITY } = this.#options;
+    const spin = new Spin(vcpus < cores);
     let since = performance.now();
     while (this.#alive) {
       const seen = Atomics.load(words, bell);
@@ -180,11 +183,14 @@ export class ThreadedEngine implements Engine {
         await new Promise<void>(this.#options.yieldTo);
         since = performance.now();
       }
-      const wait = waitAsync(words, bell, seen);
-      if (wait.async) {
-        await wait.value;
-        since = performance.now();
+      if (!spin.until(() => Atomics.load(words, bell) !== seen)) {
+        const wait = waitAsync(words, bell, seen);
+        if (wait.async) {
+          await wait.value;
+          since = performance.now();
+        }
       }
+      spin.ended();
     }
   }
 

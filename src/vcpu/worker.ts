@@ -12,6 +12,7 @@ import { sleepInHalt } from "./attention.ts";
 import { type CoreExports, instantiateCore } from "./core.ts";
 import { awaitAnswer, postExit } from "./exitWord.ts";
 import { PageLoader, type PageSource } from "./pages.ts";
+import { Spin } from "./spin.ts";
 import { controlView, type StructView, vcpuBase, vcpuView } from "./view.ts";
 
 export interface WorkerInit {
@@ -42,6 +43,7 @@ export class VcpuWorker {
   #now: () => number = () => performance.now();
   /** More vCPUs than the host has cores. */
   #crowded = false;
+  #spin = new Spin(false);
 
   init(options: WorkerInit): void {
     // Node's `performance` is a getter, and the core asks for the time at every budget's end and RDTSC.
@@ -54,7 +56,9 @@ export class VcpuWorker {
     this.#base = vcpuBase(options.id);
     this.#view = vcpuView(memory.buffer, options.id);
     this.#control = controlView(memory.buffer);
-    this.#crowded = this.#control.get(CONTROL.vcpuCount) > options.cores;
+    const vcpus = this.#control.get(CONTROL.vcpuCount);
+    this.#crowded = vcpus > options.cores;
+    this.#spin = new Spin(vcpus < options.cores);
     this.#core.init(this.#base);
   }
 
@@ -109,8 +113,11 @@ export class VcpuWorker {
 
   /** Posts the exit record and waits for its answer. */
   #exit(): void {
-    postExit(this.#view, this.#control);
-    awaitAnswer(this.#view);
+    const view = this.#view;
+    postExit(view, this.#control);
+    this.#spin.until(() => view.load(VCPU.exitState) !== 1);
+    awaitAnswer(view);
+    this.#spin.ended();
     this.#core.answer(this.#base);
   }
 }

@@ -75,7 +75,7 @@ export class ExitServer {
   drain(): boolean {
     return drainRing(this.#vm.memory.control, (kind, vcpu, low, high) => {
       if (kind === RING_EOI) this.#eoi(vcpu, low);
-      else if (kind === RING_PORT) this.#vm.ports.access(false, high, 1, low);
+      else if (kind === RING_PORT) this.#vm.ports.access(false, high & 0xffff, (high >>> 16) as 1 | 4, low);
     });
   }
 

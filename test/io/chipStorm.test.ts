@@ -15,7 +15,7 @@ describe("the chips of a PC", () => {
     async (seed) => {
       const { operations, counts } = await new ChipStorm(seed, core).run(100_000);
       expect(operations).toBeGreaterThanOrEqual(100_000);
-      expect(Object.keys(counts)).toHaveLength(20);
+      expect(Object.keys(counts)).toHaveLength(21);
       expect(counts.planar).toBeGreaterThan(20);
     },
     60_000,

@@ -166,6 +166,7 @@ export class ChipStorm {
       [3, "save", () => this.#save()],
       [3, "screen", () => this.#look()],
       [10, "published", () => this.#published()],
+      [10, "coalesced", () => this.#coalesced()],
     ];
     this.#total = this.#kinds.reduce((sum, [weight]) => sum + weight, 0);
   }
@@ -496,6 +497,34 @@ export class ChipStorm {
       const read = this.#in(port);
       if (read !== value)
         throw new StormError(`port 0x${port.toString(16)} is published as ${value}, and reads ${read}`);
+    }
+  }
+
+  /** A write that nobody waits for changes nothing that is published. */
+  #coalesced(): void {
+    const r = this.#random;
+    const { control } = this.#memory;
+    const first = control.index(CONTROL.portHooks);
+    const hooks = control.words.subarray(first, first + CONTROL.portHooks.count);
+    const published = (): number[] => [...hooks].filter((hook) => hook & 0x2_0000).map((hook) => hook >>> 0);
+    const before = published();
+    // The UART's transmitter empties, which its published registers tell when the byte is drained.
+    const writes = [...hooks].filter((hook) => hook & 0x1_0000 && (hook & 0xffff) !== 0x3f8);
+    if (!writes.length) return;
+    const hook = r.pick(writes);
+    const port = (hook & 0xffff) + r.below(((hook >> 20) & 7) + 1);
+    const bits = hook >>> 24;
+    let value = hook & 0x80_0000 ? r.u32() : (r.below(0x100) & ~bits) | (hook & 0x4_0000 ? bits : 0);
+    if (hook & 0x8_0000) {
+      const same = before.find((other) => (other & 0xffff) === port);
+      if (same === undefined) return;
+      value = same >>> 24;
+    }
+    this.#out(port, value, hook & 0x80_0000 ? 4 : 1);
+    if (!isDeepStrictEqual(published(), before)) {
+      throw new StormError(
+        `0x${value.toString(16)} to port 0x${port.toString(16)} went unseen, and published values changed`,
+      );
     }
   }
 
