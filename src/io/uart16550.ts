@@ -120,6 +120,7 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
     this.txDue = new Due(timers, `${this.name} transmit`, (at) => this.shiftedOut(at));
     this.lineDue = new Due(timers, `${this.name} receive`, (at) => this.shiftedIn(at));
     this.timeoutDue = new Due(timers, `${this.name} receive timeout`, () => this.receiveTimeout());
+    this.publishAll();
   }
 
   reset(): void {
@@ -448,11 +449,12 @@ export class Uart16550 implements IoHandler, Device<Uart16550V1> {
   private update(): void {
     const source = this.source();
     // Before the interrupt, so that its handler finds what caused it.
-    if (this.publish) this.publishAll(source);
+    this.publishAll(source);
     this.irq.set(source !== IIR_NONE);
   }
 
-  private publishAll(source: number): void {
+  private publishAll(source = this.source()): void {
+    if (!this.publish) return;
     const open = !this.pace && !this.loop();
     const lsr = this.lsr();
     // A byte on its way to THR may make THRE the source, unless one of higher priority hides it.

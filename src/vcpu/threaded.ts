@@ -10,7 +10,7 @@ import { postDrop } from "./drop.ts";
 import type { DeviceSide, Engine } from "./engine.ts";
 import { answerExit, postAgain, ringDoorbell, takeExits } from "./exitWord.ts";
 import type { PageSource } from "./pages.ts";
-import { Spin } from "./spin.ts";
+import { Spin, spareCores } from "./spin.ts";
 import { Turns } from "./turns.ts";
 import { controlView, type StructView, vcpuView } from "./view.ts";
 import type { VcpuWorker, WorkerStop } from "./worker.ts";
@@ -26,7 +26,7 @@ export interface ThreadedOptions {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly vcpus: number;
-  /** Cores of the host; default: enough. */
+  /** Cores of the host; default: enough for the vCPUs, and none to waste. */
   readonly cores?: number;
   readonly spawn: () => WorkerThread;
   /** Which vCPUs look at the clock for the device thread: the first (default), or all, where the first may be out. */
@@ -38,7 +38,7 @@ export interface ThreadedOptions {
 }
 
 /** Longest time the doorbell is answered without letting other events in. */
-const BURST_MS = 8;
+const BURST_MS = 2;
 
 interface Thread {
   readonly worker: WorkerThread;
@@ -62,6 +62,8 @@ export class ThreadedEngine implements Engine {
   readonly #devices: DeviceSide;
   readonly #options: ThreadedOptions;
   readonly #turns: Turns | undefined;
+  /** Threads may look for what they wait for (spin.ts). */
+  readonly #spare: boolean;
   /** Each start lets another vCPU go first: who is stopped again and again gets on all the same. */
   #starts = 0;
   #alive = true;
@@ -71,6 +73,7 @@ export class ThreadedEngine implements Engine {
     this.#options = options;
     this.#devices = devices;
     this.#control = controlView(options.memory.buffer);
+    this.#spare = spareCores(options.vcpus, options.cores);
     this.#threads = Array.from({ length: options.vcpus }, (_, id) => {
       const worker = options.spawn();
       return {
@@ -90,9 +93,9 @@ export class ThreadedEngine implements Engine {
   static async create(options: ThreadedOptions, devices: DeviceSide): Promise<ThreadedEngine> {
     const engine = new ThreadedEngine(options, devices);
     const { module, memory, cores = Number.POSITIVE_INFINITY } = options;
-    await Promise.all(
-      engine.#threads.map((t, id) => t.remote.init({ module, memory, id, cores, origin: performance.timeOrigin })),
-    );
+    const spare = engine.#spare;
+    const origin = performance.timeOrigin;
+    await Promise.all(engine.#threads.map((t, id) => t.remote.init({ module, memory, id, cores, spare, origin })));
     return engine;
   }
 
@@ -173,8 +176,7 @@ export class ThreadedEngine implements Engine {
     const words = this.#control.words;
     const bell = this.#control.index(CONTROL.doorbell);
     const waitAsync = (Atomics as unknown as { waitAsync: WaitAsync }).waitAsync;
-    const { vcpus, cores = Number.POSITIVE_INFINITY } = this.#options;
-    const spin = new Spin(vcpus < cores);
+    const spin = new Spin(this.#spare);
     let since = performance.now();
     while (this.#alive) {
       const seen = Atomics.load(words, bell);

@@ -21,6 +21,8 @@ export interface WorkerInit {
   id: number;
   /** Cores of the host. */
   cores: number;
+  /** It may look for what it waits for (spin.ts). */
+  spare: boolean;
   /** performance.timeOrigin of the device thread: host time counts from there in every thread. */
   origin: number;
 }
@@ -56,9 +58,8 @@ export class VcpuWorker {
     this.#base = vcpuBase(options.id);
     this.#view = vcpuView(memory.buffer, options.id);
     this.#control = controlView(memory.buffer);
-    const vcpus = this.#control.get(CONTROL.vcpuCount);
-    this.#crowded = vcpus > options.cores;
-    this.#spin = new Spin(vcpus < options.cores);
+    this.#crowded = this.#control.get(CONTROL.vcpuCount) > options.cores;
+    this.#spin = new Spin(options.spare);
     this.#core.init(this.#base);
   }
 

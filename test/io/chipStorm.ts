@@ -508,9 +508,7 @@ export class ChipStorm {
     const hooks = control.words.subarray(first, first + CONTROL.portHooks.count);
     const published = (): number[] => [...hooks].filter((hook) => hook & 0x2_0000).map((hook) => hook >>> 0);
     const before = published();
-    // The UART's transmitter empties, which its published registers tell when the byte is drained.
-    const writes = [...hooks].filter((hook) => hook & 0x1_0000 && (hook & 0xffff) !== 0x3f8);
-    if (!writes.length) return;
+    const writes = [...hooks].filter((hook) => hook & 0x1_0000);
     const hook = r.pick(writes);
     const port = (hook & 0xffff) + r.below(((hook >> 20) & 7) + 1);
     const bits = hook >>> 24;

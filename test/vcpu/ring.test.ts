@@ -108,4 +108,30 @@ describe("the ring", () => {
       findFaults([{ earlyKind: true }, { noWait: true }, { lateBell: true }], (fault) => scenario(2, 3, fault));
     });
   });
+
+  it("hands an entry out once, where that throws and where it drains the ring itself", () => {
+    const { control } = modelMemory();
+    const put = (value: number): void => {
+      const ticket = control.words[control.index(CONTROL.ringHead)]++;
+      control.words.set([1, 0, value, value], (RING_BASE + (ticket & (ENTRIES - 1)) * 16) >> 2);
+    };
+    const got: number[] = [];
+    for (const value of [1, 2]) put(value);
+    const throws = (): boolean =>
+      drainRing(control, (_kind, _vcpu, low) => {
+        got.push(low);
+        throw new Error(`entry ${low}`);
+      });
+    expect(throws).toThrow("entry 1");
+    expect(throws).toThrow("entry 2");
+    for (const value of [3, 4]) put(value);
+    const nested = (_kind: number, _vcpu: number, low: number): void => {
+      got.push(low);
+      // Room for one that comes meanwhile.
+      if (low === 3) put(5);
+      expect(drainRing(control, nested)).toBe(true);
+    };
+    expect(drainRing(control, nested)).toBe(true);
+    expect(got).toEqual([1, 2, 3, 4, 5]);
+  });
 });

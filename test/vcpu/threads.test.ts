@@ -149,13 +149,19 @@ describe("with real threads", () => {
     }
   });
 
-  it.each(BOTH)("carries out every port access once and in order, however often paused (%s)", async (transport) => {
-    let writes = 0;
-    let reads = 0;
-    let serial = 0;
-    const wrong: string[] = [];
-    const m = await start(
-      guest(`
+  it.each([
+    ["threaded", 1],
+    ["threaded", 64],
+    ["inline", 1],
+  ] as const)(
+    "carries out every port access once and in order, however often paused (%s, %i cores)",
+    async (transport, hostCores) => {
+      let writes = 0;
+      let reads = 0;
+      let serial = 0;
+      const wrong: string[] = [];
+      const m = await start(
+        guest(`
   xor ebx,ebx
 again:
   inc ebx
@@ -169,38 +175,40 @@ again:
   mov al,bl
   out dx,al
   jmp again`),
-      {
-        transport,
-        serial: (bytes) => {
-          for (const b of bytes) if (b !== (++serial & 0xff)) wrong.push(`byte ${serial}: ${b}`);
+        {
+          transport,
+          hostCores,
+          serial: (bytes) => {
+            for (const b of bytes) if (b !== (++serial & 0xff)) wrong.push(`byte ${serial}: ${b}`);
+          },
         },
-      },
-    );
-    m.board.ports.attach(PORT, 8, {
-      read: () => ++reads,
-      write: (offset: number, _size: Width, value: number) => {
-        if (offset === 0 && value !== ++writes) wrong.push(`write ${writes}: ${value}`);
-        if (offset === 0 && serial !== writes - 1) wrong.push(`write ${writes} after byte ${serial}`);
-        if (offset === 4 && (value !== reads || reads !== writes)) wrong.push(`read ${reads} came back as ${value}`);
-      },
-    });
-    const next = random(3);
-    await m.start();
-    for (let i = 0; i < (transport === "threaded" ? 200 : 40) || writes <= 500; i++) {
-      for (const end = performance.now() + next() * 4; performance.now() < end; ) await pass();
-      const before = m.view().get(VCPU.icount);
+      );
+      m.board.ports.attach(PORT, 8, {
+        read: () => ++reads,
+        write: (offset: number, _size: Width, value: number) => {
+          if (offset === 0 && value !== ++writes) wrong.push(`write ${writes}: ${value}`);
+          if (offset === 0 && serial !== writes - 1) wrong.push(`write ${writes} after byte ${serial}`);
+          if (offset === 4 && (value !== reads || reads !== writes)) wrong.push(`read ${reads} came back as ${value}`);
+        },
+      });
+      const next = random(3);
+      await m.start();
+      for (let i = 0; i < (transport === "threaded" ? 200 : 40) || writes <= 500; i++) {
+        for (const end = performance.now() + next() * 4; performance.now() < end; ) await pass();
+        const before = m.view().get(VCPU.icount);
+        await m.pause();
+        expect(m.state).toBe("paused");
+        const stopped = m.view().get(VCPU.icount);
+        expect(stopped).toBeGreaterThanOrEqual(before);
+        if (i % 10 === 0) await sleep(1);
+        expect(m.view().get(VCPU.icount)).toBe(stopped);
+        expect(m.view().get(VCPU.slow)).toBe(0);
+        await m.resume();
+      }
       await m.pause();
-      expect(m.state).toBe("paused");
-      const stopped = m.view().get(VCPU.icount);
-      expect(stopped).toBeGreaterThanOrEqual(before);
-      if (i % 10 === 0) await sleep(1);
-      expect(m.view().get(VCPU.icount)).toBe(stopped);
-      expect(m.view().get(VCPU.slow)).toBe(0);
-      await m.resume();
-    }
-    await m.pause();
-    expect(wrong).toEqual([]);
-  });
+      expect(wrong).toEqual([]);
+    },
+  );
 
   it("executes what the host has written after a flag that the host wrote later", async () => {
     const CODE = 0x14_0000;

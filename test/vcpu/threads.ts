@@ -50,7 +50,16 @@ export function spawn(): WorkerThread {
 export type Settings = Partial<
   Pick<
     MachineConfig,
-    "serial" | "onState" | "transport" | "engine" | "restart" | "vcpus" | "deterministic" | "hostOrder" | "topology"
+    | "serial"
+    | "onState"
+    | "transport"
+    | "engine"
+    | "restart"
+    | "vcpus"
+    | "deterministic"
+    | "hostOrder"
+    | "hostCores"
+    | "topology"
   >
 >;
 
