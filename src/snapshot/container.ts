@@ -14,11 +14,11 @@
 import { joinBytes } from "../shared/bytes.ts";
 import { SnapshotError } from "../shared/device.ts";
 import { deflate, inflate } from "./deflate.ts";
+import { MAGIC } from "./magic.ts";
 import { memoryOfSchema1 } from "./ram.ts";
 
 /** The schema that this build writes. Raise it with every change of a state's meaning, and add a migration. */
 export const SCHEMA = 4;
-const MAGIC = "TABHYVE\0";
 const HEAD = 56;
 const CHECKED_HEAD = 24;
 

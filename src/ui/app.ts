@@ -2,12 +2,14 @@ import { proxy } from "comlink";
 import type { Console } from "../console/console.ts";
 import type { Screen } from "../console/screen.ts";
 import { Speaker } from "../console/speaker.ts";
+import { openDialog } from "./dialogs.ts";
 import { embeddedGuest, fetchGuests, type Guest, isPc, ownGuest } from "./guests.ts";
 import { type ImageRole, NAMES, titleOf } from "./images.ts";
 import { LinkError, parseBootLink } from "./link/bootLink.ts";
 import { linkTo } from "./link/copy.ts";
 import { type Linked, linkedSettings, linkedWith } from "./link/linked.ts";
 import type { MachineHandle, MachineState, StopDetail } from "./machineHandle.ts";
+import { offerFile } from "./offerFile.ts";
 import { type OwnFiles, sortFiles } from "./ownFiles.ts";
 import {
   type Problem,
@@ -434,11 +436,8 @@ export class App {
   }
 
   saveConsole(): void {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([this.#console!.text(), "\n"], { type: "text/plain" }));
-    link.download = `${this.session?.plan.guest.id ?? "console"}.txt`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    const text = new Blob([this.#console!.text(), "\n"], { type: "text/plain" });
+    offerFile(text, `${this.session?.plan.guest.id ?? "console"}.txt`);
   }
 
   setTheme(theme: Settings["theme"]): void {
@@ -538,11 +537,6 @@ const ORDER = Object.keys(NAMES) as ImageRole[];
 
 /** The address is the page's own again. */
 const forgetFragment = (): void => history.replaceState(null, "", location.pathname + location.search);
-
-/** Opens a modal dialog of the page by its id. */
-export function openDialog(id: string): void {
-  document.querySelector<HTMLDialogElement>(`dialog#${id}`)?.showModal();
-}
 
 /** localStorage, or nothing where the browser forbids even to look at it. */
 function safeStorage(): Storage | undefined {

@@ -17,6 +17,8 @@ export interface Media {
 
 /** A file that a person has brought, or one on a web server, of which only what is read is fetched. */
 export type Medium = MediumFile | RemoteMedium | KeptMedium;
+/** What a person knows it by. */
+export const nameOfMedium = (medium: Medium): string => ("url" in medium ? medium.url : medium.name);
 
 export interface RemoteMedium {
   readonly url: string;

@@ -2,7 +2,7 @@
  * A small board of local APICs on one bus with an IOAPIC, and a core that follows the rules of assembly/apic.ts on the
  * shared page: IRR to ISR by priority, EOI, the timer's deadline.
  */
-
+import { expect } from "vitest";
 import { ApicBus } from "../../src/io/apicBus.ts";
 import { ApicPage } from "../../src/io/apicPage.ts";
 import { APIC, LVT_MASKED, LVT_TIMER_MODE, TIMER_PERIODIC } from "../../src/io/apicRegs.ts";
@@ -146,4 +146,28 @@ export function makeBoard(count: number, timers = new FakeTimers(), buffer?: Arr
   /** Vectors each processor has been asked for and not served. */
   const served = (): number[][] => cpus.map(({ core }) => core.serve());
   return { timers, memory, log, bus, ioapic, cpus, heard, entry, readEntry, setLogicalIds, served };
+}
+
+export const LVTS = [APIC.LVT_TIMER, APIC.LVT_THERMAL, APIC.LVT_PERF, APIC.LVT_LINT0, APIC.LVT_LINT1, APIC.LVT_ERROR];
+/** Bits of IA32_APIC_BASE: enabled, in x2APIC mode. */
+export const EN = 0x800n;
+export const EXTD = 0x400n;
+/** What an access to an MSR gives. */
+export const GP = { gp: true };
+export const OK = { ok: true };
+
+/** One processor, and its registers by offset. */
+export function one() {
+  const board = makeBoard(1);
+  const { apic, core, page } = board.cpus[0];
+  const read = (offset: number) => apic.read(offset, 4);
+  const write = (offset: number, value: number) => apic.write(offset, 4, value);
+  return { ...board, apic, core, page, read, write };
+}
+
+/** Processors that are all in x2APIC mode. */
+export function x2(count: number) {
+  const board = makeBoard(count);
+  for (const { apic } of board.cpus) expect(apic.writeApicBase(apic.readApicBase() | EXTD)).toEqual(OK);
+  return board;
 }

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { guest, missing } from "../guests/shell.ts";
 import { untilConsole, untilState } from "./browser.ts";
 import { findChromium } from "./chromium.ts";
-import { openLinux, type PageFile, PROMPT, pageFile, run } from "./linuxPage.ts";
+import { crash, openLinux, type PageFile, PROMPT, pageFile, run } from "./linuxPage.ts";
 import { production } from "./production.ts";
 
 const chromium = findChromium();
@@ -47,12 +47,7 @@ describe.skipIf(!chromium || !cloud)("a disk that is kept", { timeout: 600_000 }
       .toMatch(/disk\.img is open in another tab/);
     await second.close();
 
-    const session = await context.newCDPSession(first);
-    const crashed = first.waitForEvent("crash");
-    // Nobody is left to answer it.
-    void session.send("Page.crash").catch(() => {});
-    await crashed;
-    await first.close();
+    await crash(first);
     const third = await boot();
     expect(await sum(third)).toBe(after);
     await third.getByRole("button", { name: "Power off" }).click();

@@ -45,6 +45,16 @@ export async function startLinux(page: Page, { cloud, disk, url }: LinuxOptions)
   await page.locator("#start").click();
 }
 
+/** The tab dies, and its process with it. */
+export async function crash(page: Page): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  const crashed = page.waitForEvent("crash");
+  // Nobody is left to answer it.
+  void session.send("Page.crash").catch(() => {});
+  await crashed;
+  await page.close();
+}
+
 let lines = 0;
 /** Types a command; its end is what `ran` waits for. */
 export async function type(page: Page, command: string): Promise<RegExp> {

@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { guest, missing } from "../guests/shell.ts";
 import { consoleText, expectAccessible, untilConsole, untilState } from "./browser.ts";
 import { findChromium } from "./chromium.ts";
-import { type PageFile, PROMPT, pageFile, run, startLinux } from "./linuxPage.ts";
+import { crash, type PageFile, PROMPT, pageFile, run, startLinux } from "./linuxPage.ts";
 import { production } from "./production.ts";
 
 /** Memory is compressed and written: on a busy machine that takes longer than a poll waits by itself. */
@@ -64,14 +64,6 @@ describe.skipIf(!chromium)("saved machines", { timeout: 120_000 }, () => {
     await eventually(() => line(page)).toBe(`${name} is saved.`);
   };
   const act = (page: Page, what: string) => page.locator(`dialog#saved [aria-label="${what}"]`).click();
-  const kill = async (page: Page): Promise<void> => {
-    const session = await context.newCDPSession(page);
-    const crashed = page.waitForEvent("crash");
-    // Nobody is left to answer it.
-    void session.send("Page.crash").catch(() => {});
-    await crashed;
-    await page.close();
-  };
   const hide = (page: Page): Promise<void> =>
     page.evaluate(() => {
       Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
@@ -104,7 +96,7 @@ describe.skipIf(!chromium)("saved machines", { timeout: 120_000 }, () => {
     await eventually(() => line(second)).toBe("Half a word is open in another tab: go on there, or duplicate it here.");
     await second.close();
 
-    await kill(first);
+    await crash(first);
     const third = await open();
     await sheet(third);
     await act(third, "Resume Half a word");
@@ -131,7 +123,7 @@ describe.skipIf(!chromium)("saved machines", { timeout: 120_000 }, () => {
     const first = await halfWay();
     await hide(first);
     await eventually(() => filesKept(first)).toHaveLength(2);
-    await kill(first);
+    await crash(first);
 
     const second = await open();
     await eventually(() => second.locator(".offer").textContent()).toMatch(/Continue where you were.*Embedded guest/s);
@@ -183,7 +175,7 @@ describe.skipIf(!chromium)("saved machines", { timeout: 120_000 }, () => {
       "The browser gives the page no more room: delete or download a saved machine.",
     );
     expect(await filesKept(page)).toEqual(before);
-    await kill(page);
+    await crash(page);
     const next = await open();
     await sheet(next);
     await act(next, "Resume Before");
@@ -214,7 +206,7 @@ describe.skipIf(!chromium)("saved machines", { timeout: 120_000 }, () => {
     await untilConsole(first, PROMPT, 120_000);
     await run(first, "echo before | dd of=/dev/nvme0n1 conv=notrunc,fsync; answer=42");
     await saved(first, "With a disk");
-    await kill(first);
+    await crash(first);
 
     const second = await open();
     await sheet(second);
@@ -228,7 +220,7 @@ describe.skipIf(!chromium)("saved machines", { timeout: 120_000 }, () => {
     await untilState(second, "running");
     expect(await run(second, "echo is $answer; head -c 7 /dev/nvme0n1")).toMatch(/\nis 42\nbefore/);
     await run(second, "echo after | dd of=/dev/nvme0n1 conv=notrunc,fsync");
-    await kill(second);
+    await crash(second);
 
     const third = await open();
     await third.locator("#files").setInputFiles([disk]);

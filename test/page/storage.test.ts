@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { guest, missing } from "../guests/shell.ts";
 import { expectAccessible, untilConsole, untilState } from "./browser.ts";
 import { findChromium } from "./chromium.ts";
-import { openLinux, type PageFile, PROMPT, pageFile, run, startLinux } from "./linuxPage.ts";
+import { crash, openLinux, type PageFile, PROMPT, pageFile, run, startLinux } from "./linuxPage.ts";
 import { production } from "./production.ts";
 
 const chromium = findChromium();
@@ -37,14 +37,6 @@ describe.skipIf(!chromium || !cloud)("room for disks", { timeout: 600_000 }, () 
   const toast = (page: Page): Promise<string | null> => page.locator(".toast").textContent();
   const settings = (page: Page): Promise<void> => page.getByRole("button", { name: "Settings" }).first().click();
   const done = (page: Page): Promise<void> => page.getByRole("button", { name: "Done" }).click();
-  const crash = async (page: Page): Promise<void> => {
-    const session = await context.newCDPSession(page);
-    const crashed = page.waitForEvent("crash");
-    // Nobody is left to answer it.
-    void session.send("Page.crash").catch(() => {});
-    await crashed;
-    await page.close();
-  };
   /** Saves the kept disk; its bytes. */
   const save = async (page: Page, name: string): Promise<Buffer> => {
     const [download] = await Promise.all([

@@ -1,12 +1,15 @@
 /** Saved machines: what there are, and everything that a person can do with them. There is one in an App. */
 import { type Remote, wrap } from "comlink";
-import { type App, openDialog } from "../app.ts";
+import { MAGIC } from "../../snapshot/magic.ts";
+import type { App } from "../app.ts";
+import { closeDialog, openDialog } from "../dialogs.ts";
 import type { MachineState } from "../machineHandle.ts";
+import { offerFile } from "../offerFile.ts";
 import type { Plan } from "../session.ts";
 import { chooseTransport } from "../settings.ts";
 import { askToPersist, room } from "../storage/room.ts";
 import { heldMachines, hold } from "./locks.ts";
-import { latest, nameOf, removeMachine, type SavedMachine, type SlotName, savedMachines } from "./machines.ts";
+import { nameOf, removeMachine, type SavedMachine, type SlotName, savedMachines } from "./machines.ts";
 import { ResumeError, resumedPlan, savedPlan } from "./plan.ts";
 import type { Failed, SavedWorker } from "./savedWorker.ts";
 
@@ -53,17 +56,15 @@ export class Saved {
   async open(): Promise<void> {
     for (const type of ["visibilitychange", "freeze"]) document.addEventListener(type, () => void this.#onHidden(type));
     addEventListener("pagehide", () => void this.autosave());
-    await this.load(true);
+    await this.load();
+    if (this.available) await this.#removeBroken();
     this.offered = this.machines.find((machine) => machine.auto && !this.elsewhere.has(machine.id));
     this.#app.changed();
   }
 
-  /** @param broken removes what a crash has left */
-  async load(broken = false): Promise<void> {
+  async load(): Promise<void> {
     try {
-      const found = await savedMachines();
-      this.machines = found.machines;
-      if (broken) for (const id of found.broken) await this.#removeBroken(id);
+      this.machines = (await savedMachines()).machines;
       const held = await heldMachines();
       if (this.#mine) held.delete(this.#mine.id);
       this.elsewhere = held;
@@ -143,7 +144,7 @@ export class Saved {
         if (this.#mine !== mine) this.#leave();
         this.#mine = mine;
         this.offered = undefined;
-        document.querySelector<HTMLDialogElement>("dialog#saved")?.close();
+        closeDialog("saved");
         void this.#app.run(plan);
         return { done: "" };
       } catch (error) {
@@ -304,7 +305,12 @@ export class Saved {
     });
   }
 
-  async #removeBroken(id: string): Promise<void> {
+  /** Removes what a crash has left. */
+  async #removeBroken(): Promise<void> {
+    for (const id of (await savedMachines()).broken) await this.#removeUnlessHeld(id);
+  }
+
+  async #removeUnlessHeld(id: string): Promise<void> {
     const taken = await this.#take(id);
     if (taken) await removeMachine(id).catch(() => {});
     taken?.release();
@@ -313,8 +319,7 @@ export class Saved {
   /** Autosaves that nobody has come back to must not fill the browser. */
   async #forgetOld(): Promise<void> {
     const unnamed = (await savedMachines()).machines.filter(({ saved }) => !saved);
-    unnamed.sort((a, b) => (latest(a) < latest(b) ? 1 : -1));
-    for (const { id } of unnamed.slice(UNNAMED_MAX)) await this.#removeBroken(id);
+    for (const { id } of unnamed.slice(UNNAMED_MAX)) await this.#removeUnlessHeld(id);
   }
 
   async #work(what: string, work: () => Promise<Outcome>): Promise<void> {
@@ -354,19 +359,13 @@ export class Saved {
   }
 }
 
-/** What a snapshot file begins with. */
-const MAGIC = "TABHYVE\0";
-
 /** What came of it: a text says what was in the way. */
 type Outcome = string | { readonly done: string } | undefined;
 
 const failure = (result: Failed | undefined): string | undefined => result?.failed;
 
 function saveFile(file: Blob, name: string): Outcome {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(file);
-  link.download = `${name.replace(/[^\w.() -]+/g, "_")}.tabhyve`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  return { done: `${link.download} is on its way to your downloads.` };
+  const filename = `${name.replace(/[^\w.() -]+/g, "_")}.tabhyve`;
+  offerFile(file, filename);
+  return { done: `${filename} is on its way to your downloads.` };
 }

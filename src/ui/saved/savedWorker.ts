@@ -11,9 +11,6 @@ export interface Failed {
   readonly failed: string;
 }
 
-/** Bytes that are written at a time. */
-const PIECE = 4 << 20;
-
 export class SavedWorker {
   /** Puts a snapshot into a slot of a machine, which is made if there is none. An autosave is older than what is saved later. */
   async write(
@@ -27,12 +24,11 @@ export class SavedWorker {
       const before = await readAbout(folder);
       const file = `state-${crypto.randomUUID()}`;
       for (const [role, bytes] of Object.entries(boot)) {
-        if (!before) await put(folder, role, new Uint8Array(await bytes.arrayBuffer()));
+        if (!before) await put(folder, role, bytes);
       }
       await put(folder, file, snapshot);
       const made = { file, bytes: snapshot.length, at: new Date().toISOString(), stamps };
-      const { auto: _, ...others } = before ?? {};
-      return { ...others, ...about, [slot]: made };
+      return { ...(before && omit(before, "auto")), ...about, [slot]: made };
     });
   }
 
@@ -54,7 +50,7 @@ export class SavedWorker {
       for (const file of [about.saved?.file, about.auto?.file, ...kept]) {
         if (file === undefined) continue;
         const source = await from.getFileHandle(file).catch(() => undefined);
-        if (source) await put(folder, file, new Uint8Array(await (await source.getFile()).arrayBuffer()));
+        if (source) await put(folder, file, await source.getFile());
       }
       return { ...about, name };
     });
@@ -139,12 +135,10 @@ function omit(about: About, slot: SlotName): About {
   return rest;
 }
 
-async function put(folder: FileSystemDirectoryHandle, name: string, bytes: Uint8Array): Promise<void> {
+async function put(folder: FileSystemDirectoryHandle, name: string, bytes: Uint8Array | Blob): Promise<void> {
   const file = await privateFile(folder, name);
   try {
-    file.truncate(0);
-    for (let at = 0; at < bytes.length; at += PIECE) file.write(at, bytes.subarray(at, at + PIECE));
-    file.flush();
+    await file.replace(bytes);
   } finally {
     file.handle.close();
   }

@@ -3,28 +3,17 @@ import type { App } from "../app.ts";
 import { bytes } from "../format.ts";
 import { NAMES } from "../images.ts";
 import { icons } from "../views/icons.ts";
+import { sheet } from "../views/sheet.ts";
 import { latest, nameOf, type SavedMachine, type Slot, type SlotName } from "./machines.ts";
 import { NAME_MAX } from "./name.ts";
-
-const close = (): void => document.querySelector<HTMLDialogElement>("dialog#saved")?.close();
 
 /** The sheet with the machines that are saved, and the way to save the one that runs. */
 export function savedSheet(app: App): TemplateResult {
   const { saved } = app;
-  return html`
-    <dialog
-      id="saved"
-      class="sheet"
-      aria-labelledby="saved-title"
-      @click=${(e: MouseEvent) => {
-        if (e.target === e.currentTarget) close(); // the backdrop
-      }}
-    >
-      <div class="sheet-body">
-        <header>
-          <h2 id="saved-title">Saved machines</h2>
-          <button type="button" class="icon-button" aria-label="Close saved machines" @click=${close}>${icons.close}</button>
-        </header>
+  return sheet(
+    "saved",
+    "Saved machines",
+    html`
         ${saved.canSave ? saveForm(app) : nothing}
         ${
           saved.available
@@ -50,9 +39,8 @@ export function savedSheet(app: App): TemplateResult {
             ${icons.file} Open a file…
           </button>
         </div>
-      </div>
-    </dialog>
-  `;
+    `,
+  );
 }
 
 function saveForm(app: App): TemplateResult {

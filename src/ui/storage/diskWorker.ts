@@ -6,7 +6,7 @@
 import { expose, transfer } from "comlink";
 import { JournalStore } from "../../block/journal.ts";
 import { OverlayBlocks } from "../../block/overlay.ts";
-import type { Media, Medium } from "../machineHandle.ts";
+import { type Media, type Medium, nameOfMedium } from "../machineHandle.ts";
 import { type OpenImage, openImage } from "./image.ts";
 import { BASE, baseOf, diskFolder, imageId, remoteId, writeAbout } from "./keptDisks.ts";
 import { type PrivateFile, privateFile } from "./privateFile.ts";
@@ -16,9 +16,6 @@ const SETTLE_MS = 2000;
 
 /** Why a disk is not kept. */
 export type Refusal = "in-use" | "unavailable" | { readonly damaged: string } | { readonly unreadable: string };
-
-/** Bytes of an import that are written at a time. */
-const PIECE = 4 << 20;
 
 export class DiskWorker {
   #blocks: OverlayBlocks | undefined;
@@ -66,7 +63,7 @@ export class DiskWorker {
     }
     const [data, a, b] = this.#files as [PrivateFile, PrivateFile, PrivateFile];
     const { blocks } = image;
-    const name = "url" in medium ? medium.url : medium.name;
+    const name = nameOfMedium(medium);
     try {
       this.#store = new JournalStore({ data, logs: [a, b] }, blocks.size, name);
       this.#blocks = new OverlayBlocks(blocks, this.#store);
@@ -104,11 +101,7 @@ export class DiskWorker {
       return { failed: "This browser keeps no files for the page." };
     }
     try {
-      for (let at = 0; at < image.size; at += PIECE) {
-        base.write(at, new Uint8Array(await image.slice(at, at + PIECE).arrayBuffer()));
-        progress(Math.min(1, (at + PIECE) / image.size));
-      }
-      base.flush();
+      await base.replace(image, progress);
       await writeAbout(folder, { ...about, imported: "whole" });
       return { id };
     } catch (error) {

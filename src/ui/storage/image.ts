@@ -9,7 +9,7 @@ import type { Waiting } from "../../block/patient.ts";
 import { isQcow2 } from "../../block/qcow2/header.ts";
 import { Qcow2Blocks } from "../../block/qcow2/qcow2.ts";
 import { ToldBlocks } from "../../block/told.ts";
-import type { Media, MediumFile, RemoteMedium } from "../machineHandle.ts";
+import { type Media, type MediumFile, nameOfMedium, type RemoteMedium } from "../machineHandle.ts";
 import { chunkCache } from "./chunkCache.ts";
 
 export interface ImageOptions {
@@ -30,7 +30,7 @@ export async function openImage(
   medium: MediumFile | RemoteMedium,
   { drive, tell, waiting }: ImageOptions,
 ): Promise<OpenImage> {
-  const name = "url" in medium ? medium.url : medium.name;
+  const name = nameOfMedium(medium);
   const { blocks: raw, version } =
     "url" in medium ? await onServer(medium, waiting) : { blocks: new BlobBlocks(medium, name), version: "" };
   const head = new Uint8Array(Math.min(4, raw.size));

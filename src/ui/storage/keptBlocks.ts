@@ -1,7 +1,7 @@
 /** A disk whose writes are kept in the browser, as the machine reads and writes it: through its worker. */
 import { proxy, type Remote, transfer, wrap } from "comlink";
 import type { BlockSource } from "../../block/block.ts";
-import type { Media, Medium } from "../machineHandle.ts";
+import { type Media, type Medium, nameOfMedium } from "../machineHandle.ts";
 import type { DiskWorker, Refusal } from "./diskWorker.ts";
 import type { ImageOptions } from "./image.ts";
 
@@ -30,7 +30,7 @@ export class KeptBlocks implements BlockSource {
   static async open(medium: Medium, { drive, tell, waiting }: ImageOptions): Promise<KeptBlocks | Refusal> {
     const { worker, remote } = diskWorker();
     const opened = await remote.open(medium, drive satisfies keyof Media, proxy(tell), proxy(waiting));
-    const name = "url" in medium ? medium.url : medium.name;
+    const name = nameOfMedium(medium);
     if (typeof opened === "number") {
       return new KeptBlocks(worker, remote, opened, (line) => tell(line.startsWith(name) ? line : `${name}: ${line}`));
     }

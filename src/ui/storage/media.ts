@@ -9,6 +9,7 @@ import {
   MachineError,
   type Media,
   type Medium,
+  nameOfMedium,
   type Stamps,
 } from "../machineHandle.ts";
 import type { Refusal } from "./diskWorker.ts";
@@ -42,7 +43,7 @@ export async function openMedium(
   callbacks: MachineCallbacks,
   waits: Waits,
 ): Promise<BlockSource> {
-  const name = "url" in medium ? medium.url : medium.name;
+  const name = nameOfMedium(medium);
   const options: ImageOptions = { drive, tell: (text) => callbacks.notice?.(text), waiting: waits.of(name) };
   const whole = "kept" in medium;
   // The type is the engine's; in a page it is a File.
@@ -86,7 +87,7 @@ export async function checkStamps(config: MachineConfig, media: OpenMedia): Prom
   const now = await stampsOf(media);
   for (const [drive, stamp] of Object.entries(config.resume?.stamps ?? {}) as [keyof Media, string][]) {
     const medium = config.media?.[drive];
-    const name = medium === undefined ? drive : "url" in medium ? medium.url : medium.name;
+    const name = medium === undefined ? drive : nameOfMedium(medium);
     if (now[drive] === stamp) continue;
     throw new MachineError(
       "snapshot",

@@ -12,6 +12,14 @@ interface AccessHandle {
 }
 type AccessFile = FileSystemFileHandle & { createSyncAccessHandle(): Promise<AccessHandle> };
 
+/** Bytes that are written at a time. */
+const PIECE = 4 << 20;
+
+const piece = async (bytes: Uint8Array | Blob, at: number): Promise<Uint8Array> =>
+  bytes instanceof Blob
+    ? new Uint8Array(await bytes.slice(at, at + PIECE).arrayBuffer())
+    : bytes.subarray(at, at + PIECE);
+
 /** A file of the private file system that only one worker has open. */
 export class PrivateFile implements StableFile {
   readonly handle: AccessHandle;
@@ -45,6 +53,21 @@ export class PrivateFile implements StableFile {
 
   flush(): void {
     this.handle.flush();
+  }
+
+  /**
+   * Puts bytes in place of what is in it, and makes them safe.
+   *
+   * @param progress gets the share that is there
+   */
+  async replace(bytes: Uint8Array | Blob, progress?: (share: number) => void): Promise<void> {
+    const size = bytes instanceof Blob ? bytes.size : bytes.length;
+    this.truncate(0);
+    for (let at = 0; at < size; at += PIECE) {
+      this.write(at, await piece(bytes, at));
+      progress?.(Math.min(1, (at + PIECE) / size));
+    }
+    this.flush();
   }
 }
 

@@ -1,4 +1,5 @@
 /** A kept disk as a raw image, piece by piece into a file: never the whole of it in memory. */
+import { offerFile } from "../offerFile.ts";
 import type { OwnFiles } from "../ownFiles.ts";
 import { KeptBlocks } from "./keptBlocks.ts";
 import { imageId, type KeptDisk } from "./keptDisks.ts";
@@ -76,12 +77,6 @@ function intoDownload(name: string): Out {
   const pieces: Blob[] = [];
   return {
     write: (bytes) => void pieces.push(new Blob([bytes])),
-    close: () => {
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(new Blob(pieces));
-      link.download = name;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-    },
+    close: () => offerFile(new Blob(pieces), name),
   };
 }

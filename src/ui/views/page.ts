@@ -1,6 +1,6 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { App } from "../app.ts";
-import { openDialog } from "../app.ts";
+import { openDialog } from "../dialogs.ts";
 import { continueOffer, savedSheet } from "../saved/view.ts";
 import { guestsPane } from "./guests.ts";
 import { icons, logo } from "./icons.ts";

@@ -1,32 +1,20 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { App } from "../app.ts";
+import { closeDialog } from "../dialogs.ts";
 import { hasDrives } from "../session.ts";
 import { effective, MEMORY_MAX_MB, MEMORY_MIN_MB, type Settings, VCPUS_MAX } from "../settings.ts";
-import { icons } from "./icons.ts";
 import { keptDisks } from "./keptDisks.ts";
+import { sheet } from "./sheet.ts";
 
-const close = (): void => document.querySelector<HTMLDialogElement>("dialog#settings")?.close();
-
-/** The settings sheet: a modal dialog, so that the browser keeps the focus inside and Escape closes it. */
+/** The settings sheet. */
 export function settingsSheet(app: App): TemplateResult {
   const guest = app.selected;
   const { memoryMb, append, vcpus, url } = effective(guest, app.settings);
   const changed = app.settings.guests[guest.id] !== undefined;
-  return html`
-    <dialog
-      id="settings"
-      class="sheet"
-      aria-labelledby="settings-title"
-      @click=${(e: MouseEvent) => {
-        if (e.target === e.currentTarget) close(); // the backdrop
-      }}
-    >
-      <form method="dialog" class="sheet-body" @submit=${(e: Event) => e.preventDefault()}>
-        <header>
-          <h2 id="settings-title">Settings</h2>
-          <button type="button" class="icon-button" aria-label="Close settings" @click=${close}>${icons.close}</button>
-        </header>
-
+  return sheet(
+    "settings",
+    "Settings",
+    html`
         <h3>${guest.title}</h3>
         <div class="setting">
           <label for="memory">Memory</label>
@@ -137,11 +125,10 @@ export function settingsSheet(app: App): TemplateResult {
 
         <div class="sheet-footer">
           <p class="hint">${app.live ? "Memory, command line and transport apply at the next start." : "Kept in this browser."}</p>
-          <button type="button" class="primary" @click=${close}>Done</button>
+          <button type="button" class="primary" @click=${() => closeDialog("settings")}>Done</button>
         </div>
-      </form>
-    </dialog>
-  `;
+    `,
+  );
 }
 
 function choice<K extends "theme" | "transport" | "engine">(

@@ -1,5 +1,6 @@
 import { html, nothing, type TemplateResult } from "lit";
-import { type App, openDialog } from "../app.ts";
+import type { App } from "../app.ts";
+import { openDialog } from "../dialogs.ts";
 import { bytes, count } from "../format.ts";
 import { isPc } from "../guests.ts";
 import { type ImageRole, MEDIA, titleOf } from "../images.ts";

@@ -1,0 +1,2 @@
+/** What a snapshot file begins with. */
+export const MAGIC = "TABHYVE\0";
