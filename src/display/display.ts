@@ -16,7 +16,7 @@ import {
   textCells,
 } from "./draw.ts";
 import { type Mode, modeOf, type TextMode } from "./mode.ts";
-import { screenText } from "./text.ts";
+import { screenText, textRows } from "./text.ts";
 
 export interface Picture {
   readonly width: number;
@@ -102,31 +102,32 @@ export class Display {
   }
 
   #text(mode: TextMode, colours: Uint32Array, all: boolean, steady: boolean): Picture {
-    const { columns, rows, cellWidth, cellHeight, width } = mode;
+    const rows = textRows(mode);
+    // Of a picture that is moved to the left, parts of further cells are seen.
+    const columns = mode.columns + Math.ceil(Math.max(mode.pan, mode.splitPan) / mode.cellWidth);
     const now = this.#clock.now();
     const phase: Phase = steady
       ? { cursor: false, blink: true }
       : { cursor: (now / CURSOR_NS) % 2n === 0n, blink: (now / BLINK_NS) % 2n === 0n };
     const fonts = this.#fontSum();
-    if (all || fonts !== this.#fonts || this.#cells.length !== columns * rows) {
-      this.#cells = new Int32Array(columns * rows).fill(NO_CELL);
+    if (all || fonts !== this.#fonts || this.#cells.length !== columns * rows.length) {
+      this.#cells = new Int32Array(columns * rows.length).fill(NO_CELL);
       this.#row = new Int32Array(columns);
     }
     this.#fonts = fonts;
     let top = this.#height;
     let bottom = 0;
-    for (let y = 0; y < rows; y++) {
-      textCells(mode, this.#vga, this.#memory, y, phase, this.#row);
+    rows.forEach((row, y) => {
+      textCells(mode, this.#vga, this.#memory, row, phase, this.#row);
       for (let x = 0; x < columns; x++) {
         const cell = this.#row[x];
         if (this.#cells[y * columns + x] === cell) continue;
         this.#cells[y * columns + x] = cell;
-        const at = y * cellHeight * width + x * cellWidth;
-        drawCell(mode, this.#vga, this.#memory, colours, cell, this.#pixels, at);
-        top = Math.min(top, y * cellHeight);
-        bottom = (y + 1) * cellHeight;
+        drawCell(mode, this.#vga, this.#memory, colours, cell, this.#pixels, row, x);
+        top = Math.min(top, row.from);
+        bottom = row.to;
       }
-    }
+    });
     return this.#changed(bottom ? top : 0, bottom);
   }
 

@@ -1,12 +1,13 @@
 /**
  * Draws a VGA's picture, 32 bits a pixel (red in the lowest byte, as ImageData has it), a line at a time.
  *
- * Not drawn: the overscan border, the pixels of a cell's ninth column beyond line graphics, changes within a frame.
+ * Not drawn: the overscan border, changes within a frame; a split or a preset row scan within the scan lines that a line of
+ * graphics is repeated for.
  */
 import { DISPI, DISPI_8BIT_DAC, type Vga } from "../io/vga.ts";
 import type { VgaMemory } from "../io/vgaMemory.ts";
 import type { FrameMode, GraphicsMode, TextMode } from "./mode.ts";
-import { plane, rowStart } from "./text.ts";
+import { plane, type TextRow } from "./text.ts";
 
 const OPAQUE = 0xff00_0000;
 
@@ -39,19 +40,18 @@ export type Cell = number;
 const CURSOR = 0x1_0000;
 const BLINK_OFF = 0x2_0000;
 
-/** What a row of characters shows. `phase` is whether blinking things are on. */
+/** What a row's characters show, as many as `out` takes. `phase` is whether blinking things are on. */
 export function textCells(
   mode: TextMode,
   vga: Vga,
   memory: VgaMemory,
-  row: number,
+  row: TextRow,
   phase: Phase,
   out: Int32Array,
 ): void {
-  const at = rowStart(mode, row);
   const blinks = vga.attribute[0x10] & 8;
-  for (let x = 0; x < mode.columns; x++) {
-    const where = at + x;
+  for (let x = 0; x < out.length; x++) {
+    const where = row.at + x;
     const cell = memory.planes[plane(where, mode.shift)] & 0xffff;
     const cursor = mode.cursor?.at === (where & 0xffff) && phase.cursor ? CURSOR : 0;
     out[x] = cell | cursor | (blinks && cell & 0x8000 && !phase.blink ? BLINK_OFF : 0);
@@ -63,7 +63,7 @@ export interface Phase {
   readonly blink: boolean;
 }
 
-/** Draws one cell. */
+/** Draws the cell in a column of a row, as far as it is on the screen. */
 export function drawCell(
   mode: TextMode,
   vga: Vga,
@@ -71,9 +71,10 @@ export function drawCell(
   colours: Uint32Array,
   cell: Cell,
   pixels: Uint32Array,
-  at: number,
+  row: TextRow,
+  column: number,
 ): void {
-  const { cellWidth, cellHeight, width } = mode;
+  const { cellWidth, width, underline } = mode;
   const code = cell & 0xff;
   const attribute = (cell >> 8) & 0xff;
   const blinks = vga.attribute[0x10] & 8;
@@ -84,29 +85,30 @@ export function drawCell(
   const map = attribute & 8 ? ((maps >> 2) & 3) | ((maps >> 3) & 4) : (maps & 3) | ((maps >> 2) & 4);
   const font = (((map & 3) << 14) | ((map & 4) << 11)) + code * 32;
   const cursor = cell & CURSOR ? mode.cursor : undefined;
+  const underlined = vga.attribute[0x10] & 2 && (attribute & 7) === 1;
   // Line graphics continue into the ninth column.
   const joins = cellWidth === 9 && vga.attribute[0x10] & 4 && code >= 0xc0 && code <= 0xdf;
-  for (let y = 0; y < cellHeight; y++) {
-    let bits = (memory.planes[(font + y) & 0xffff] >>> 16) & 0xff;
-    if (cursor && y >= cursor.from && y <= cursor.to) bits = 0xff;
-    const nine =
-      (bits << 1) | (joins || (cursor && bits === 0xff && y >= cursor.from && y <= cursor.to) ? bits & 1 : 0);
-    const line = at + y * width;
-    for (let x = 0; x < cellWidth; x++) pixels[line + x] = (nine >> (8 - x)) & 1 ? foreground : background;
+  const left = column * cellWidth - row.pan;
+  const [first, end] = [Math.max(0, -left), Math.min(cellWidth, width - left)];
+  for (let line = row.from; line < row.to; line++) {
+    const y = line - row.top;
+    const bits = (memory.planes[(font + y) & 0xffff] >>> 16) & 0xff;
+    // All nine dots are on under the cursor and in an underline.
+    const solid = (cursor && y >= cursor.from && y <= cursor.to) || (underlined && y === underline);
+    const nine = solid ? 0x1ff : (bits << 1) | (joins ? bits & 1 : 0);
+    const at = line * width + left;
+    for (let x = first; x < end; x++) pixels[at + x] = (nine >> (8 - x)) & 1 ? foreground : background;
   }
 }
 
-/** The plane addresses' line: calls back nothing, returns a function from counter steps to plane address. */
+/** Finds the address of the counter so many steps from a line's start. */
 function lineAddress(mode: GraphicsMode, y: number): (step: number) => number {
-  const { interleave, shift } = mode;
+  const { shift, scans, scanBits, mask } = mode;
   const below = y >= mode.split;
-  const line = below ? y - mode.split : y;
-  const row = interleave ? Math.floor(line / interleave) : line;
-  const scan = interleave ? line % interleave : 0;
-  const start = (below ? 0 : mode.start) + row * mode.offset;
-  const high = ((scan & 1) << 13) | ((scan & 2) << 13);
-  const limit = mode.offset * mode.height > 0xffff && shift === 0 ? 0x3_ffff : 0xffff;
-  return (step) => (((start + step) << shift) | high) & limit;
+  const line = below ? y - mode.split : y + mode.preset;
+  const start = (below ? 0 : mode.start) + Math.floor(line / scans) * mode.offset;
+  const fromScan = ((line % scans) << 13) & scanBits;
+  return (step) => (((start + step) << shift) & mask & ~scanBits) | fromScan;
 }
 
 export function drawGraphicsLine(
@@ -120,8 +122,7 @@ export function drawGraphicsLine(
 ): void {
   const { planes } = memory;
   const address = lineAddress(mode, y);
-  // Below the split, panning may be off (attribute mode control, bit 5).
-  const pan = y >= mode.split && vga.attribute[0x10] & 0x20 ? 0 : mode.pan;
+  const pan = y >= mode.split ? mode.splitPan : mode.pan;
   const { width } = mode;
   if (mode.kind === "bytes") {
     for (let x = 0; x < width; x++) {
@@ -160,14 +161,16 @@ export function drawGraphicsLine(
 
 export function drawFrameLine(mode: FrameMode, frame: Uint8Array, dac: Uint32Array, y: number, out: Uint32Array): void {
   const { bpp, width } = mode;
+  // Addresses wrap where the memory ends, a power of two.
+  const last = frame.length - 1;
   let at = mode.start + y * mode.pitch;
   for (let x = 0; x < width; x++) {
-    if (bpp === 8) out[x] = dac[frame[at++]];
+    if (bpp === 8) out[x] = dac[frame[at++ & last]];
     else if (bpp === 32 || bpp === 24) {
-      out[x] = (frame[at + 2] | (frame[at + 1] << 8) | (frame[at] << 16) | OPAQUE) >>> 0;
+      out[x] = (frame[(at + 2) & last] | (frame[(at + 1) & last] << 8) | (frame[at & last] << 16) | OPAQUE) >>> 0;
       at += bpp >> 3;
     } else {
-      const v = frame[at] | (frame[at + 1] << 8);
+      const v = frame[at & last] | (frame[(at + 1) & last] << 8);
       at += 2;
       const b = v & 31;
       const g = bpp === 16 ? (v >> 5) & 63 : (((v >> 5) & 31) << 1) | ((v >> 9) & 1);
