@@ -14,12 +14,13 @@
  * Mechanics take little time: a step 0.1 ms, a sector 20 µs. Not there: tape, other sector sizes, FM, scan commands, media
  * with errors. A read without a disk fails after 0.4 s, where the original waits for the index hole forever.
  */
-import { type BlockSource, whenDone } from "../block/block.ts";
+import type { BlockSource } from "../block/block.ts";
 import { checkContents } from "../block/contents.ts";
 import type { Device, InterruptPin, Log, Timers } from "../shared/device.ts";
 import type { DmaChannel } from "./dma8237.ts";
 import { Due } from "./due.ts";
 import { DRIVE_TYPE, type FloppyFormat, floppyFormat } from "./floppyFormat.ts";
+import { FloppySeeks } from "./floppySeeks.ts";
 import {
   type Awaited,
   checkFloppy,
@@ -29,27 +30,18 @@ import {
   DSR_RESET,
   type FloppyV1,
   LENGTHS,
-  MAX_TRACK,
   MSR_BUSY,
   MSR_DIO,
   MSR_NDMA,
   MSR_RQM,
-  NO_DISK_NS,
+  OPERATION,
   type Phase,
-  SECTOR,
   SECTOR_NS,
   ST0_ABNORMAL,
-  ST0_EQUIPMENT,
   ST0_INVALID,
-  ST0_POLLED,
-  ST0_SEEK_END,
-  ST1_CRC,
-  ST1_END_OF_CYLINDER,
   ST1_MISSING_MARK,
-  ST1_NO_DATA,
-  ST1_NOT_WRITABLE,
-  STEP_NS,
 } from "./floppyState.ts";
+import { FloppyTransfer } from "./floppyTransfer.ts";
 import { bytePorts, type PortRange } from "./portRange.ts";
 import { SnapshotFields } from "./snapshotFields.ts";
 
@@ -68,6 +60,8 @@ export class Floppy implements Device<FloppyV1> {
   readonly handlers: readonly PortRange[];
   readonly #options: FloppyOptions;
   readonly #due: Due;
+  readonly #seeks = new FloppySeeks();
+  readonly #transfer: FloppyTransfer;
   #medium: BlockSource | undefined;
   #format: FloppyFormat | undefined;
   /** Type of the drive, for CMOS: what takes the first disk, or 1.44 MB. */
@@ -79,28 +73,29 @@ export class Floppy implements Device<FloppyV1> {
   #command: number[] = [];
   #result: number[] = [];
   #awaited: Awaited = "nothing";
-  #cylinder = 0;
-  #head = 0;
-  #record = 0;
-  #buffer = new Uint8Array(0);
-  #moved = 0;
-  #tracks = [0, 0, 0, 0];
-  #seeks = [-1, -1, -1, -1];
-  #pending = [-1, -1, -1, -1];
   #specified = [0, 0];
   #configured = [0, 0];
   #perpendicular = 0;
   #locked = false;
   #interrupt = false;
   #changed = true;
-  #waiting = 0;
-  #epoch = 0;
 
   constructor(options: FloppyOptions) {
     this.#options = options;
     this.#due = new Due(options.timers, "floppy", () => this.#fire());
     this.#medium = options.medium;
     this.#format = options.medium && floppyFormat(options.medium.size);
+    this.#transfer = new FloppyTransfer({
+      dma: options.dma,
+      log: options.log,
+      command: () => this.#command,
+      byDma: () => this.#byDma,
+      disk: () => ({ medium: this.#medium, format: this.#format }),
+      track: () => this.#seeks.tracks[0],
+      interrupt: (on) => this.#drive(on),
+      await: (what, ns) => this.#await(what, ns),
+      finish: (...result) => this.#finish(...result),
+    });
     this.driveType = this.#format?.drive ?? DRIVE_TYPE.m1_44;
     this.handlers = [
       // 0x3f6 is the IDE controller's.
@@ -119,7 +114,7 @@ export class Floppy implements Device<FloppyV1> {
 
   /** A medium's answer is awaited. */
   get busy(): boolean {
-    return this.#waiting > 0;
+    return this.#transfer.busy;
   }
 
   /** Puts another disk in, or takes it out; a transfer in flight fails at its next sector. */
@@ -133,7 +128,7 @@ export class Floppy implements Device<FloppyV1> {
     this.#dor = DOR_NOT_RESET | DOR_GATE;
     this.#rate = 2;
     this.#tape = 0;
-    this.#tracks = [0, 0, 0, 0];
+    this.#seeks.home();
     this.#specified = [0, 0];
     this.#locked = false;
     this.#restart();
@@ -141,14 +136,11 @@ export class Floppy implements Device<FloppyV1> {
 
   /** The controller's own reset; with LOCK, the FIFO's configuration stays. */
   #restart(): void {
-    this.#epoch++;
     this.#phase = "command";
     this.#command = [];
     this.#result = [];
-    this.#buffer = new Uint8Array(0);
-    this.#moved = 0;
-    this.#pending = [-1, -1, -1, -1];
-    this.#seeks = [-1, -1, -1, -1];
+    this.#transfer.restart();
+    this.#seeks.restart();
     if (!this.#locked) this.#configured = [0, 0];
     this.#perpendicular = 0;
     this.#await("nothing", 0n);
@@ -176,14 +168,14 @@ export class Floppy implements Device<FloppyV1> {
   #read(offset: number): number {
     switch (offset) {
       case 0: // status A: INT pending, no second drive, track 0 (active low)
-        return (this.#interrupt ? 0x80 : 0) | 0x40 | (this.#tracks[this.#selected] === 0 ? 0 : 0x10);
+        return (this.#interrupt ? 0x80 : 0) | 0x40 | (this.#seeks.tracks[this.#selected] === 0 ? 0 : 0x10);
       case 1: // status B: drive 0 select, motors
         return 0xc0 | (this.#selected === 0 ? 0x20 : 0) | ((this.#dor >> 4) & 3);
       case 2:
         return this.#dor;
-      case 3:
+      case OPERATION.specify:
         return this.#tape;
-      case 4:
+      case OPERATION.senseDriveStatus:
         return this.#mainStatus();
       default:
         return this.#readData();
@@ -212,19 +204,15 @@ export class Floppy implements Device<FloppyV1> {
 
   #mainStatus(): number {
     if (!(this.#dor & DOR_NOT_RESET) || this.#awaited === "reset") return 0;
-    const seeking = this.#seeks.reduce((bits, to, n) => (to >= 0 ? bits | (1 << n) : bits), 0);
+    const seeking = this.#seeks.moving;
     if (this.#phase === "result") return seeking | MSR_RQM | MSR_DIO | MSR_BUSY;
     if (this.#phase === "command") return seeking | MSR_RQM | (this.#command.length ? MSR_BUSY : 0);
-    if (this.#byDma || !this.#buffer.length) return seeking | MSR_BUSY | (this.#byDma ? 0 : MSR_NDMA);
-    return seeking | MSR_RQM | MSR_NDMA | MSR_BUSY | (this.#reads ? MSR_DIO : 0);
+    if (this.#byDma || !this.#transfer.ready) return seeking | MSR_BUSY | (this.#byDma ? 0 : MSR_NDMA);
+    return seeking | MSR_RQM | MSR_NDMA | MSR_BUSY | (this.#transfer.reads ? MSR_DIO : 0);
   }
 
   #readData(): number {
-    if (this.#phase === "execution" && this.#reads && !this.#byDma && this.#buffer.length) {
-      const value = this.#buffer[this.#moved++];
-      if (this.#moved === this.#buffer.length) this.#sectorDone(false);
-      return value;
-    }
+    if (this.#byFifo && this.#transfer.reads) return this.#transfer.take();
     if (this.#phase !== "result") return 0;
     // The first byte read takes the interrupt back.
     this.#drive(false);
@@ -235,9 +223,8 @@ export class Floppy implements Device<FloppyV1> {
 
   #writeData(value: number): void {
     if (!(this.#dor & DOR_NOT_RESET)) return;
-    if (this.#phase === "execution" && !this.#reads && !this.#byDma && this.#buffer.length) {
-      this.#buffer[this.#moved++] = value;
-      if (this.#moved === this.#buffer.length) this.#put();
+    if (this.#byFifo && !this.#transfer.reads) {
+      this.#transfer.give(value);
       return;
     }
     if (this.#phase !== "command") return;
@@ -251,8 +238,7 @@ export class Floppy implements Device<FloppyV1> {
     this.#command = [];
     this.#result = result;
     this.#phase = result.length ? "result" : "command";
-    this.#buffer = new Uint8Array(0);
-    this.#moved = 0;
+    this.#transfer.drop();
   }
 
   #invalid(): void {
@@ -269,64 +255,65 @@ export class Floppy implements Device<FloppyV1> {
     return this.#command[1] & 3;
   }
 
-  /** Data goes from the disk. */
-  get #reads(): boolean {
-    return [2, 6, 12, 22].includes(this.#operation);
+  get #byDma(): boolean {
+    return !(this.#specified[1] & 1) && this.#operation !== OPERATION.verify;
   }
 
-  get #byDma(): boolean {
-    return !(this.#specified[1] & 1) && this.#operation !== 22;
+  /** The guest moves bytes of a sector. */
+  get #byFifo(): boolean {
+    return this.#phase === "execution" && !this.#byDma && this.#transfer.ready;
   }
 
   #execute(): void {
     const [, first, second, third] = this.#command;
     switch (this.#operation) {
-      case 3: // SPECIFY
+      case OPERATION.specify:
         this.#specified = [first, second];
         this.#finish();
         return;
-      case 4: // SENSE DRIVE STATUS
+      case OPERATION.senseDriveStatus:
         this.#finish(this.#status3());
         return;
-      case 7: // RECALIBRATE
+      case OPERATION.recalibrate:
         this.#seek(0);
         return;
-      case 15: // SEEK; relative with bit 7, up with bit 6
+      case OPERATION.seek: // relative with bit 7, up with bit 6
         if (!(this.#command[0] & 0x80)) {
           this.#seek(second);
           return;
         }
-        this.#seek(this.#tracks[first & 3] + (this.#command[0] & 0x40 ? second : -second));
+        this.#seek(this.#seeks.tracks[first & 3] + (this.#command[0] & 0x40 ? second : -second));
         return;
-      case 8:
+      case OPERATION.senseInterruptStatus:
         this.#senseInterrupt();
         return;
-      case 14: // DUMPREG
+      case OPERATION.dumpRegisters:
         this.#finish(
-          ...this.#tracks,
+          ...this.#seeks.tracks,
           ...this.#specified,
           this.#format?.sectors ?? 0,
           (this.#locked ? 0x80 : 0) | this.#perpendicular,
           ...this.#configured,
         );
         return;
-      case 16: // VERSION: an enhanced controller
+      case OPERATION.version: // an enhanced controller
         this.#finish(0x90);
         return;
-      case 18: // PERPENDICULAR MODE: bits 5–2 count only with OW
+      case OPERATION.perpendicularMode: // bits 5–2 count only with OW
         this.#perpendicular = first & 0x80 ? first & 0x3f : (this.#perpendicular & 0x3c) | (first & 3);
         this.#finish();
         return;
-      case 19: // CONFIGURE
+      case OPERATION.configure:
         this.#configured = [second, third];
         this.#finish();
         return;
-      case 20: // LOCK, UNLOCK
+      case OPERATION.lock: // UNLOCK, too
         this.#locked = (this.#command[0] & 0x80) !== 0;
         this.#finish(this.#locked ? 0x10 : 0);
         return;
       default:
-        this.#data();
+        this.#phase = "execution";
+        this.#transfer.begin(this.#unit === 0 && this.#motor ? this.#format : undefined, this.#rate);
         return;
     }
   }
@@ -335,249 +322,41 @@ export class Floppy implements Device<FloppyV1> {
     const unit = this.#unit;
     const here = unit === 0;
     const protect = here && this.#medium?.readOnly ? 0x40 : 0;
-    return 0x28 | protect | (here && this.#tracks[0] === 0 ? 0x10 : 0) | (this.#command[1] & 7);
+    return 0x28 | protect | (here && this.#seeks.tracks[0] === 0 ? 0x10 : 0) | (this.#command[1] & 7);
   }
 
   #seek(track: number): void {
-    const unit = this.#unit;
-    const to = Math.min(Math.max(track, 0), MAX_TRACK);
-    this.#seeks[unit] = to;
-    const steps = BigInt(Math.abs(to - this.#tracks[unit]) + 1);
-    this.#head = (this.#command[1] >> 2) & 1;
-    const recalibrates = this.#operation === 7;
+    this.#transfer.head = (this.#command[1] >> 2) & 1;
+    const ns = this.#seeks.start(this.#unit, track, this.#operation === OPERATION.recalibrate);
     this.#finish();
-    // Remembered in what is pending: a drive that is not there never finds track 0.
-    this.#pending[unit] = recalibrates && unit !== 0 ? ST0_ABNORMAL | ST0_SEEK_END | ST0_EQUIPMENT | unit : -1;
-    this.#await("seek", steps * STEP_NS);
+    this.#await("seek", ns);
   }
 
   #senseInterrupt(): void {
-    const unit = this.#pending.findIndex((status, n) => status >= 0 && this.#seeks[n] < 0);
-    if (unit < 0) {
-      this.#finish(ST0_INVALID);
-      return;
-    }
-    const status = this.#pending[unit];
-    this.#pending[unit] = -1;
-    this.#drive(false);
-    this.#finish(status, this.#tracks[unit]);
+    const sensed = this.#seeks.sense();
+    if (sensed) this.#drive(false);
+    this.#finish(...(sensed ?? [ST0_INVALID]));
   }
 
   #fire(): void {
     const what = this.#awaited;
     this.#awaited = "nothing";
     if (what === "reset") {
-      // Polling finds that every drive's ready line has changed, unless it is off.
-      if (!(this.#configured[0] & 0x10)) this.#pending = [0, 1, 2, 3].map((n) => ST0_POLLED | n);
+      // Unless polling is off.
+      if (!(this.#configured[0] & 0x10)) this.#seeks.polled();
       this.#drive(true);
     } else if (what === "seek") {
-      this.#seeks.forEach((to, unit) => {
-        if (to < 0) return;
-        // A step with a disk in the drive takes the change line back.
-        if (unit === 0 && this.#medium) this.#changed = false;
-        this.#tracks[unit] = to;
-        if (this.#pending[unit] < 0)
-          this.#pending[unit] = ST0_SEEK_END | unit | (unit === this.#selected ? this.#head << 2 : 0);
-        this.#seeks[unit] = -1;
-      });
+      // A step with a disk in the drive takes the change line back.
+      if (this.#seeks.arrive(this.#selected, this.#transfer.head) && this.#medium) this.#changed = false;
       this.#drive(true);
-    } else if (what === "failure") this.#results(ST0_ABNORMAL, ST1_MISSING_MARK, 0);
-    else if (what === "id") this.#results(0, 0, 0);
-    else if (what === "sector") this.#sector();
-  }
-
-  // Data commands
-
-  #data(): void {
-    const [, drive, cylinder, head, record] = this.#command;
-    this.#phase = "execution";
-    const format = this.#unit === 0 && this.#motor ? this.#format : undefined;
-    const operation = this.#operation;
-    this.#cylinder = operation === 10 || operation === 13 ? this.#tracks[0] : cylinder;
-    this.#head = operation === 10 || operation === 13 ? (drive >> 2) & 1 : head & 1;
-    this.#record = operation === 10 || operation === 13 || operation === 2 ? 1 : record;
-    const readable =
-      format && format.rate === this.#rate && ((drive >> 2) & 1) < format.heads && this.#tracks[0] < format.cylinders;
-    if (!readable) {
-      this.#await("failure", NO_DISK_NS);
-      return;
-    }
-    if (operation === 10) {
-      this.#await("id", SECTOR_NS);
-      return;
-    }
-    if ((operation === 5 || operation === 9 || operation === 13) && this.#medium?.readOnly) {
-      this.#results(ST0_ABNORMAL, ST1_NOT_WRITABLE, 0);
-      return;
-    }
-    this.#await("sector", SECTOR_NS);
-  }
-
-  /** Offset of the current sector; undefined: there is none of that name under the head. */
-  #place(): number | undefined {
-    const format = this.#format;
-    if (!format || this.#cylinder !== this.#tracks[0] || this.#cylinder >= format.cylinders) return undefined;
-    if (this.#head >= format.heads || this.#record < 1 || this.#record > format.sectors) return undefined;
-    if (this.#operation !== 13 && this.#command[5] !== 2) return undefined;
-    return ((this.#cylinder * format.heads + this.#head) * format.sectors + this.#record - 1) * SECTOR;
-  }
-
-  /** The next sector comes under the head. */
-  #sector(): void {
-    const medium = this.#medium;
-    if (this.#operation === 13) {
-      this.#formatSector();
-      return;
-    }
-    const place = this.#place();
-    if (!medium || place === undefined) {
-      this.#results(ST0_ABNORMAL, medium ? ST1_NO_DATA : ST1_MISSING_MARK, 0);
-      return;
-    }
-    if (!this.#reads) {
-      this.#buffer = new Uint8Array(SECTOR);
-      this.#moved = 0;
-      if (!this.#byDma) this.#drive(true);
-      else if (this.#options.dma.ready(false)) this.#take();
-      return;
-    }
-    const buffer = new Uint8Array(SECTOR);
-    this.#wait(
-      () => medium.read(place, buffer),
-      () => {
-        this.#moved = 0;
-        this.#buffer = buffer;
-        if (this.#operation === 22) this.#sectorDone(false);
-        else if (!this.#byDma) this.#drive(true);
-        else if (this.#options.dma.ready(true)) this.#give();
-      },
-    );
+    } else if (what === "failure") this.#transfer.results(ST0_ABNORMAL, ST1_MISSING_MARK, 0);
+    else if (what === "id") this.#transfer.results(0, 0, 0);
+    else if (what === "sector") this.#transfer.sector();
   }
 
   /** The DMA channel was opened: a transfer may have waited for that. */
   dmaReady(): void {
-    if (this.#phase !== "execution" || !this.#byDma || this.#awaited !== "nothing" || !this.#buffer.length) return;
-    if (this.#operation === 13) this.#formatSector();
-    else if (this.#reads) {
-      if (this.#options.dma.ready(true)) this.#give();
-    } else if (this.#options.dma.ready(false)) this.#take();
-  }
-
-  #give(): void {
-    const { dma } = this.#options;
-    const count = Math.min(dma.ready(true), this.#buffer.length - this.#moved);
-    const end = dma.write(this.#buffer.subarray(this.#moved, this.#moved + count));
-    this.#moved += count;
-    if (end || this.#moved === this.#buffer.length) this.#sectorDone(end);
-  }
-
-  #take(): void {
-    const { dma } = this.#options;
-    const count = Math.min(dma.ready(false), this.#buffer.length - this.#moved);
-    const end = dma.read(this.#buffer.subarray(this.#moved, this.#moved + count));
-    this.#moved += count;
-    // A sector that terminal count cuts is filled with zeros.
-    if (end || this.#moved === this.#buffer.length) this.#put(end);
-  }
-
-  /** Writes the sector in the buffer. */
-  #put(end = false): void {
-    const place = this.#place();
-    const buffer = this.#buffer;
-    const medium = this.#medium;
-    this.#buffer = new Uint8Array(0);
-    if (!medium || place === undefined) {
-      this.#results(ST0_ABNORMAL, ST1_NO_DATA, 0);
-      return;
-    }
-    this.#wait(
-      () => medium.write(place, buffer),
-      () => this.#sectorDone(end),
-    );
-  }
-
-  #sectorDone(end: boolean): void {
-    this.#buffer = new Uint8Array(0);
-    this.#moved = 0;
-    if (!this.#byDma) this.#drive(false);
-    const last = this.#record >= this.#command[6];
-    if (this.#operation === 2) {
-      // READ TRACK counts sectors, whatever they are called.
-      this.#record++;
-      if (end || last) this.#results(end ? 0 : ST0_ABNORMAL, end ? 0 : ST1_END_OF_CYLINDER, 0);
-      else this.#await("sector", SECTOR_NS);
-      return;
-    }
-    const both = (this.#command[0] & 0x80) !== 0;
-    const other = last && both && this.#head === 0;
-    // What the results name: the sector after the last one (datasheet, table 5-2).
-    if (!last) this.#record++;
-    else {
-      this.#record = 1;
-      if (!both || this.#head === 1) this.#cylinder++;
-      if (both) this.#head ^= 1;
-    }
-    if (end) this.#results(0, 0, 0);
-    else if (last && !other) {
-      const verified = this.#operation === 22;
-      this.#results(verified ? 0 : ST0_ABNORMAL, verified ? 0 : ST1_END_OF_CYLINDER, 0);
-    } else this.#await("sector", SECTOR_NS);
-  }
-
-  /** FORMAT TRACK: four bytes name each sector, which is filled with the last byte of the command. */
-  #formatSector(): void {
-    const [, , size, count, , filler] = this.#command;
-    const { dma } = this.#options;
-    const names = new Uint8Array(4);
-    if (this.#byDma) {
-      this.#buffer = names;
-      if (dma.ready(false) < 4) return;
-    }
-    const end = this.#byDma ? dma.read(names) : false;
-    const [cylinder, head, record] = names;
-    const saved = { cylinder: this.#cylinder, head: this.#head, record: this.#record };
-    this.#cylinder = cylinder;
-    this.#head = head & 1;
-    this.#record = record;
-    const place = size === 2 ? this.#place() : undefined;
-    this.#cylinder = saved.cylinder;
-    this.#head = saved.head;
-    this.#record = saved.record;
-    const medium = this.#medium;
-    if (!medium || place === undefined) {
-      this.#results(ST0_ABNORMAL, ST1_NO_DATA, 0);
-      return;
-    }
-    this.#wait(
-      () => medium.write(place, new Uint8Array(SECTOR).fill(filler)),
-      () => {
-        this.#buffer = new Uint8Array(0);
-        if (end || this.#record++ >= count) this.#results(0, 0, 0);
-        else this.#await("sector", SECTOR_NS);
-      },
-    );
-  }
-
-  #wait(work: () => void | Promise<void>, then: () => void): void {
-    const epoch = this.#epoch;
-    this.#waiting++;
-    whenDone(work, (error) => {
-      this.#waiting--;
-      if (epoch !== this.#epoch) return;
-      if (!error) {
-        then();
-        return;
-      }
-      this.#options.log(`floppy: ${error instanceof Error ? error.message : String(error)}`);
-      this.#results(ST0_ABNORMAL, ST1_CRC, ST1_CRC);
-    });
-  }
-
-  /** The seven result bytes of a data command. */
-  #results(status0: number, status1: number, status2: number): void {
-    const unit = this.#command[1] & 7;
-    this.#finish(status0 | unit, status1, status2, this.#cylinder, this.#head, this.#record, 2);
-    this.#drive(true);
+    if (this.#phase === "execution" && this.#byDma && this.#awaited === "nothing") this.#transfer.dmaReady();
   }
 
   export(): FloppyV1 {
@@ -591,12 +370,8 @@ export class Floppy implements Device<FloppyV1> {
       result: [...this.#result],
       awaited: this.#awaited,
       left: this.#due.left ?? 0n,
-      at: [this.#cylinder, this.#head, this.#record],
-      buffer: this.#buffer.slice(),
-      moved: this.#moved,
-      tracks: [...this.#tracks],
-      seeks: [...this.#seeks],
-      pending: [...this.#pending],
+      ...this.#transfer.export(),
+      ...this.#seeks.export(),
       specified: [...this.#specified],
       configured: [...this.#configured],
       perpendicular: this.#perpendicular,
@@ -610,19 +385,14 @@ export class Floppy implements Device<FloppyV1> {
   import(state: FloppyV1): void {
     const s = checkFloppy(new SnapshotFields(this.name, state));
     checkContents(new SnapshotFields(this.name, state), state.contents, this.#medium)();
-    this.#epoch++;
     this.#dor = s.dor;
     this.#rate = s.rate;
     this.#tape = s.tape;
     this.#phase = s.phase;
     this.#command = s.command;
     this.#result = s.result;
-    [this.#cylinder, this.#head, this.#record] = s.at;
-    this.#buffer = s.buffer;
-    this.#moved = s.moved;
-    this.#tracks = s.tracks;
-    this.#seeks = s.seeks;
-    this.#pending = s.pending;
+    this.#transfer.import(s);
+    this.#seeks.import(s);
     this.#specified = s.specified;
     this.#configured = s.configured;
     this.#perpendicular = s.perpendicular;

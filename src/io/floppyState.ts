@@ -28,26 +28,48 @@ export const SECTOR_NS = 20_000n;
 export const NO_DISK_NS = 400_000_000n;
 export const MAX_TRACK = 84;
 
-/** Bytes of each command, its first included, by its lower five bits. */
+/** Commands, by their first byte's lower five bits. */
+export const OPERATION = {
+  readTrack: 2,
+  specify: 3,
+  senseDriveStatus: 4,
+  write: 5,
+  read: 6,
+  recalibrate: 7,
+  senseInterruptStatus: 8,
+  writeDeleted: 9,
+  readId: 10,
+  readDeleted: 12,
+  format: 13,
+  dumpRegisters: 14,
+  seek: 15,
+  version: 16,
+  perpendicularMode: 18,
+  configure: 19,
+  lock: 20,
+  verify: 22,
+} as const;
+
+/** Bytes of each command, its first included. */
 export const LENGTHS: Readonly<Record<number, number>> = {
-  2: 9, // READ TRACK
-  3: 3, // SPECIFY
-  4: 2, // SENSE DRIVE STATUS
-  5: 9, // WRITE DATA
-  6: 9, // READ DATA
-  7: 2, // RECALIBRATE
-  8: 1, // SENSE INTERRUPT STATUS
-  9: 9, // WRITE DELETED DATA
-  10: 2, // READ ID
-  12: 9, // READ DELETED DATA
-  13: 6, // FORMAT TRACK
-  14: 1, // DUMPREG
-  15: 3, // SEEK
-  16: 1, // VERSION
-  18: 2, // PERPENDICULAR MODE
-  19: 4, // CONFIGURE
-  20: 1, // LOCK
-  22: 9, // VERIFY
+  [OPERATION.readTrack]: 9,
+  [OPERATION.specify]: 3,
+  [OPERATION.senseDriveStatus]: 2,
+  [OPERATION.write]: 9,
+  [OPERATION.read]: 9,
+  [OPERATION.recalibrate]: 2,
+  [OPERATION.senseInterruptStatus]: 1,
+  [OPERATION.writeDeleted]: 9,
+  [OPERATION.readId]: 2,
+  [OPERATION.readDeleted]: 9,
+  [OPERATION.format]: 6,
+  [OPERATION.dumpRegisters]: 1,
+  [OPERATION.seek]: 3,
+  [OPERATION.version]: 1,
+  [OPERATION.perpendicularMode]: 2,
+  [OPERATION.configure]: 4,
+  [OPERATION.lock]: 1,
+  [OPERATION.verify]: 9,
 };
 
 export type Phase = "command" | "execution" | "result";
