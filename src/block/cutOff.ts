@@ -1,4 +1,4 @@
-/** Finds out by an image's own tables whether its end is missing, as after a download that was broken off. */
+/** Finds out by an image's size and its own tables whether its end is missing, as after a download that was broken off. */
 import type { BlockSource } from "./block.ts";
 
 const SECTOR = 512;
@@ -9,6 +9,13 @@ const BLOCK_SIZE = 128;
 /** A PC's partition table: four entries of 16 bytes; a protective one (UEFI, 5.2.3) says nothing of sizes. */
 const TABLE = 446;
 const PROTECTIVE = 0xee;
+
+/** Why an image of that many bytes can be in no drive; undefined: it can. */
+export function wrongSize(bytes: number, kind: "disk" | "cdrom" | "floppy"): string | undefined {
+  if (bytes === 0) return "is empty";
+  if (kind === "cdrom" || bytes % SECTOR === 0) return undefined;
+  return `${bytes} bytes are not a whole number of sectors of ${SECTOR}; is it cut off?`;
+}
 
 /**
  * What of a CD or a disk lies behind the image's end; undefined: nothing, as far as its tables say.

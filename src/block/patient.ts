@@ -106,7 +106,8 @@ export async function ask(url: string, options: AskOptions = {}): Promise<Respon
   await response.body?.cancel();
   const { status } = response;
   const Kind = status === 408 || status === 429 || status >= 500 ? UnreachableError : BlockError;
-  throw new Kind(`${url}: the server answered ${status}`);
+  const why = status === 416 ? ": the file is empty, or shorter than it was" : "";
+  throw new Kind(`${url}: the server answered ${status}${why}`);
 }
 
 /** All of an answer's bytes. @throws UnreachableError when the connection breaks */

@@ -7,7 +7,7 @@ import { BlockError, type BlockSource } from "../block/block.ts";
 import { ChunkBlocks } from "../block/chunks/chunkBlocks.ts";
 import { chunkPath, looksLikeManifest, MOST_MANIFEST, parseManifest } from "../block/chunks/manifest.ts";
 import { openRemoteChunks } from "../block/chunks/remote.ts";
-import { cutOff } from "../block/cutOff.ts";
+import { cutOff, wrongSize } from "../block/cutOff.ts";
 import { HttpBlocks } from "../block/http.ts";
 import { OverlayBlocks } from "../block/overlay.ts";
 import { floppyMedium } from "../block/padded.ts";
@@ -16,7 +16,6 @@ import { isQcow2 } from "../block/qcow2/header.ts";
 import { type InflateRaw, Qcow2Blocks } from "../block/qcow2/qcow2.ts";
 import { ToldBlocks } from "../block/told.ts";
 import { loadZstd } from "../block/zstd.ts";
-import { SECTOR } from "../io/ataDisk.ts";
 import { FileBlocks } from "./fileBlocks.ts";
 import { keptBlocks } from "./keptBlocks.ts";
 import { reason, UsageError } from "./options.ts";
@@ -85,10 +84,8 @@ export async function openMedium(kind: MediumKind, text: string, options: Medium
     if (error instanceof BlockError) throw new UsageError(`--${kind} ${error.message}`);
     return fail(reason(error));
   }
-  if (source.size === 0) fail("is empty");
-  if (source.size % SECTOR && kind !== "cdrom") {
-    fail(`${source.size} bytes are not a whole number of sectors of ${SECTOR}; is it cut off?`);
-  }
+  const wrong = wrongSize(source.size, kind);
+  if (wrong) fail(wrong);
   source = new ToldBlocks(source, tell);
   if (observe) source = observe(source);
   let medium = source;

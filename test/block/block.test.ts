@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { BlobBlocks } from "../../src/block/blob.ts";
 import { BlockError, type BlockSource } from "../../src/block/block.ts";
-import { cutOff } from "../../src/block/cutOff.ts";
+import { cutOff, wrongSize } from "../../src/block/cutOff.ts";
 import { HttpBlocks } from "../../src/block/http.ts";
 import { MemoryBlocks } from "../../src/block/memory.ts";
 import { OverlayBlocks } from "../../src/block/overlay.ts";
@@ -111,6 +111,7 @@ describe("http", () => {
       asked.push(request.headers.range ?? "");
       if (kind === "missing") return response.writeHead(404).end();
       if (kind === "none" || !range) return response.writeHead(200).end(bytes);
+      if (Number(range[1]) >= bytes.length) return response.writeHead(416).end();
       const [first, last] = [Number(range[1]), Math.min(Number(range[2]), bytes.length - 1)];
       const etag = kind === "changes" && asked.length > 1 ? '"2"' : '"1"';
       const headers = { "content-range": `bytes ${first}-${last}/${bytes.length}`, etag };
@@ -142,6 +143,9 @@ describe("http", () => {
     const bytes = data(200_000);
     await expect(HttpBlocks.open((await serve(bytes, "none")).url)).rejects.toThrow("does not send parts of a file");
     await expect(HttpBlocks.open((await serve(bytes, "missing")).url)).rejects.toThrow("answered 404");
+    await expect(HttpBlocks.open((await serve(data(0), "ranges")).url)).rejects.toThrow(
+      "answered 416: the file is empty",
+    );
     await expect(HttpBlocks.open("http://localhost:1/x.img")).rejects.toThrow("(CORS)");
     const changing = await HttpBlocks.open((await serve(bytes, "changes")).url);
     await expect(changing.read(100_000, new Uint8Array(10))).rejects.toThrow("has changed");
@@ -172,6 +176,13 @@ describe("a medium that fails while it is used", () => {
 });
 
 describe("an image whose end is missing", () => {
+  it("is not a whole number of sectors, but for a CD, whose last part of one is not seen", () => {
+    expect(wrongSize(512, "disk")).toBeUndefined();
+    expect(wrongSize(513, "floppy")).toMatch("513 bytes are not a whole number of sectors of 512");
+    expect(wrongSize(2049, "cdrom")).toBeUndefined();
+    expect(wrongSize(0, "cdrom")).toBe("is empty");
+  });
+
   const partitioned = (types: number[], sectors: number): Uint8Array => {
     const bytes = new Uint8Array(512 * 100);
     const view = new DataView(bytes.buffer);

@@ -1,7 +1,8 @@
 /** A PC in the page: media that are changed while it runs, media on web servers, and what is said when they are no good. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -34,8 +35,10 @@ describe.skipIf(!chromium || !there)("a PC in the page", { timeout: 180_000 }, (
       if (method === "OPTIONS") return response.writeHead(204, open).end();
       const [, from = "0", to = ""] = /bytes=(\d+)-(\d+)/.exec(headers.range ?? "") ?? [];
       if (url === "/gone.img") return response.writeHead(404, open).end();
+      if (url === "/empty.img") return response.writeHead(416, open).end();
       if (url === "/whole.img") return response.writeHead(200, open).end(disk);
-      const range = { "content-range": `bytes ${from}-${to}/${disk.length}` };
+      const size = url === "/odd.img" ? disk.length - 12 : disk.length;
+      const range = { "content-range": `bytes ${from}-${to}/${size}` };
       return response.writeHead(206, { ...open, ...range }).end(disk.subarray(Number(from), Number(to) + 1));
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -110,6 +113,8 @@ describe.skipIf(!chromium || !there)("a PC in the page", { timeout: 180_000 }, (
     ["whole.img", /does not send parts of a file/],
     ["private.img", /does not let other sites read it \(CORS\)/],
     ["gone.img", /answered 404/],
+    ["empty.img", /the file is empty/],
+    ["odd.img", /511988 bytes are not a whole number of sectors of 512/],
   ])("says in one line what is wrong with %s on a server", async (name, message) => {
     const page = await open({ url: `${address}/${name}` });
     await page.click("#start");
@@ -128,5 +133,55 @@ describe.skipIf(!chromium || !there)("a PC in the page", { timeout: 180_000 }, (
     await bring(page, name, bytes ? image(1024, "").subarray(0, bytes) : Buffer.alloc(0));
     expect(await page.locator(".problem .cause").textContent()).toMatch(message);
     await page.context().close();
+  });
+
+  test("shows what the firmware says of a disk that is not bootable", async () => {
+    const page = await open();
+    await bring(page, "blank.img", Buffer.alloc(512 * 1000));
+    await page.click("#start");
+    await shows(page, /Boot failed: not a bootable disk[\s\S]*No bootable device/);
+    await page.context().close();
+  });
+
+  test.each([
+    ["disk.img", "partition 1 ends at byte 1024000, the image at 512000"],
+    ["volume.iso", "its volume ends at byte 614400, the image at 512000"],
+  ])("says that the end of %s is missing, and boots what is there", async (name, missing) => {
+    const cut = image(512 * 1000, ", not whole; ");
+    if (name === "disk.img") {
+      cut[446 + 4] = 0x83;
+      cut.writeUInt32LE(1000, 446 + 8);
+      cut.writeUInt32LE(1000, 446 + 12);
+    } else {
+      // A primary volume descriptor (ECMA-119, 8.4): 300 blocks of 2048 bytes.
+      cut.write("\x01CD001\x01", 0x8000, "latin1");
+      cut.writeUInt32LE(300, 0x8000 + 80);
+      cut.writeUInt16LE(2048, 0x8000 + 128);
+    }
+    const page = await open();
+    await bring(page, name, cut);
+    await page.click("#start");
+    await page.getByText(`${name} is cut off: ${missing}`).waitFor();
+    await shows(page, name === "disk.img" ? /booted from 80, not whole; / : /Boot failed/);
+    await page.context().close();
+  });
+
+  test("tells of a file that was changed while the machine used it", async () => {
+    const at = mkdtempSync(join(tmpdir(), "tabhyve-changed-"));
+    try {
+      const file = join(at, "mine.img");
+      writeFileSync(file, image(512 * 1000, ", as it was; "));
+      const page = await open();
+      await page.setInputFiles("#files", file);
+      await page.click("#start");
+      await shows(page, /booted from 80, as it was; /);
+      writeFileSync(file, image(512 * 2000, ", another; "));
+      await page.getByRole("button", { name: "Reset" }).click();
+      await page.getByText("mine.img: cannot be read any more; was it changed or moved since it was chosen?").waitFor();
+      await shows(page, /Boot failed: could not read the boot disk/);
+      await page.context().close();
+    } finally {
+      rmSync(at, { recursive: true });
+    }
   });
 });

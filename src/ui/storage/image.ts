@@ -2,7 +2,7 @@
 import { BlobBlocks } from "../../block/blob.ts";
 import { BlockError, type BlockSource } from "../../block/block.ts";
 import { openRemoteChunks } from "../../block/chunks/remote.ts";
-import { cutOff } from "../../block/cutOff.ts";
+import { cutOff, wrongSize } from "../../block/cutOff.ts";
 import { HttpBlocks } from "../../block/http.ts";
 import { floppyMedium } from "../../block/padded.ts";
 import type { Waiting } from "../../block/patient.ts";
@@ -36,9 +36,12 @@ export async function openImage(
   const head = new Uint8Array(Math.min(4, raw.size));
   await raw.read(0, head);
   const disk = isQcow2(head) ? await Qcow2Blocks.open(raw, name) : raw;
+  const kind = drive === "disk2" ? "disk" : drive;
+  const wrong = wrongSize(disk.size, kind);
+  if (wrong) throw new BlockError(`${name}: ${wrong}`);
   const told = new ToldBlocks(disk, tell);
-  if (drive === "floppy") return { blocks: floppyMedium(told), version };
-  void cutOff(told, drive === "cdrom" ? drive : "disk").then(
+  if (kind === "floppy") return { blocks: floppyMedium(told), version };
+  void cutOff(told, kind).then(
     (missing) => missing && tell(`${name} ${missing}`),
     () => {}, // has been told
   );
