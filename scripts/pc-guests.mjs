@@ -4,10 +4,11 @@
  * The test card of test/guests/data/pc.asm in the page: text, mode 12h, 13h, mode X and 1024x768 in 32 bits, each compared
  * pixel by pixel, and how many frames a second a scrolling planar screen makes there.
  *
- * npm run pc -- --list FILE [--in node|chromium] [--only NAME] [--engine interp|auto] [--screens FOLDER]
+ * npm run pc -- [--list FILE] [--in node|chromium] [--only NAME] [--engine interp|auto] [--screens FOLDER]
  *
- * Boots images of yours by SeaBIOS, from the command line and in the page, types what the list says, and waits for what it
- * says. The list is JSON: [{ "name", "floppy" | "cdrom" | "disk": PATH (disks: several), "memory": MB, "cpus": N, "seconds": N,
+ * Boots images by SeaBIOS, from the command line and in the page, types what the list says, and waits for what it says.
+ * Without a list: GRUB's floppy and CD to their prompt, a pass of Memtest86+ from a CD, Debian from its disk to a shell, all
+ * from Debian's packages (scripts/pc/images.mjs). The list is JSON: [{ "name", "floppy" | "cdrom" | "disk": PATH (disks: several), "memory": MB, "cpus": N, "seconds": N,
  * "keys": [["PATTERN", "TEXT"]…], "until": "PATTERN" }…]; patterns look at new lines of the text screen, as those of --keys
  * do. The page has two disks at most. --screens keeps the last sight of the page for each, as a picture. Status: 0 all came
  * to their end, 1 some did not.
@@ -20,6 +21,7 @@ import { runnerImport } from "vite";
 import { buildCore } from "./build-core.mjs";
 import { buildNode } from "./build-node.mjs";
 import { testCard } from "./pc/card.mjs";
+import { packaged } from "./pc/images.mjs";
 import { launch, site } from "./pc/site.mjs";
 import { must, root } from "./prepare.mjs";
 
@@ -31,9 +33,9 @@ if (values.card) {
   await buildCore();
   process.exit((await testCard(values.screens)) ? 0 : 1);
 }
-if (!values.list) throw new Error("--list FILE is needed");
-const folder = dirname(resolve(values.list));
-const guests = JSON.parse(readFileSync(values.list, "utf8")).filter(({ name }) => !values.only || name === values.only);
+const folder = values.list ? dirname(resolve(values.list)) : root;
+const all = values.list ? JSON.parse(readFileSync(values.list, "utf8")) : await packaged();
+const guests = all.filter(({ name }) => !values.only || name === values.only);
 const hosts = values.in ? [values.in] : ["node", "chromium"];
 const engine = values.engine ?? "interp";
 const SECONDS = 300;

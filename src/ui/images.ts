@@ -66,6 +66,19 @@ function looksLikeText(b: Uint8Array): boolean {
 
 const hasBootSector = (b: Uint8Array): boolean => b.length >= 512 && b[510] === 0x55 && b[511] === 0xaa;
 
+const MOST_FLOPPY = 2880 * 1024;
+/**
+ * A floppy disk without its end, as images often are: its own boot sector says how large it is (FAT, number of sectors), or it
+ * is a small image that is a CD as well, of which the name says which one is meant.
+ */
+function isCutFloppy(b: Uint8Array, size: number, name: string): boolean {
+  if (!hasBootSector(b) || size % 512 || size > MOST_FLOPPY) return false;
+  const whole = 512 * u16(b, 19);
+  return (whole > size && floppyFormat(whole) !== undefined) || (isCd(b) && DISK_NAME.test(name));
+}
+
+const isCd = (b: Uint8Array): boolean => b.length >= 0x8006 && ascii(b, 0x8001, 5) === "CD001";
+
 const DISK_NAME = /\.(img|raw|hdd|dsk)$/i;
 export const NO_BOOT_SECTOR = "disk image without a boot sector";
 
@@ -104,7 +117,8 @@ export function identifyImage(b: Uint8Array, size = b.length, tail = b.subarray(
   // A disk with a boot sector may begin with a kernel that has such a header, too.
   if (hasMultibootHeader(b) && !hasBootSector(b)) return { role: "kernel", what: "Multiboot image" };
   if (b.length >= 0x3c && ascii(b, 0x38, 4) === "ARM\x64") return { what: "a Linux kernel for AArch64" };
-  if (b.length >= 0x8006 && ascii(b, 0x8001, 5) === "CD001") return { role: "cdrom", what: "CD image (ISO 9660)" };
+  if (isCutFloppy(b, size, name)) return { role: "floppy", what: `floppy disk, of which there are ${size / 1024} KB` };
+  if (isCd(b)) return { role: "cdrom", what: "CD image (ISO 9660)" };
   if (starts(b, 0x55, 0xaa) && b.length > 3 && b[2]! * 512 <= size) {
     return { role: "vgabios", what: "option ROM of a display" };
   }

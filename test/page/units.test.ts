@@ -237,6 +237,16 @@ test("a disk whose kernel has a Multiboot header is a disk", () => {
   expect(identifyImage(disk).role).toBe("kernel");
 });
 
+test("a floppy disk without its end is known by its boot sector, or by its name where it is a CD as well", () => {
+  const data = file(0x9200, [19, 0x40, 0x0b], [510, 0x55, 0xaa]);
+  expect(identifyImage(data)).toMatchObject({ role: "floppy", what: "floppy disk, of which there are 36.5 KB" });
+  data.set([0, 0], 19);
+  expect(identifyImage(data).role).toBe("disk");
+  data.set(text("CD001"), 0x8001);
+  expect(identifyImage(data, data.length, data.subarray(-16), "rescue.img").role).toBe("floppy");
+  expect(identifyImage(data, data.length, data.subarray(-16), "rescue.iso").role).toBe("cdrom");
+});
+
 test("of two disks, one with a boot sector comes first; one without is known by its name", async () => {
   const boot = new Uint8Array(1000 * 512);
   boot.set([0x55, 0xaa], 510);
