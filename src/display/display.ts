@@ -47,7 +47,6 @@ export class Display {
   #key = "";
   #cells = new Int32Array(0);
   #fonts = 0;
-  #line = new Uint32Array(0);
   #row = new Int32Array(0);
 
   constructor(vga: Vga, memory: VgaMemory, clock: Clock) {
@@ -86,7 +85,6 @@ export class Display {
     this.#width = width;
     this.#height = height;
     this.#pixels = new Uint32Array(width * height);
-    this.#line = new Uint32Array(width);
   }
 
   #changed(top: number, bottom: number): Picture {
@@ -141,23 +139,19 @@ export class Display {
 
   #graphics(mode: Exclude<Mode, TextMode>, dac: Uint32Array, colours: Uint32Array, all: boolean): Picture {
     const { width, height } = mode;
-    const line = this.#line;
+    const pixels = this.#pixels;
     let top = height;
     let bottom = 0;
     for (let y = 0; y < height; y++) {
-      if (mode.kind === "frame") drawFrameLine(mode, this.#memory.frame, dac, y, line);
-      else drawGraphicsLine(mode, this.#vga, this.#memory, dac, colours, y, line);
       const at = y * width;
-      if (!all && same(line, this.#pixels, at)) continue;
-      this.#pixels.set(line, at);
+      const changed =
+        mode.kind === "frame"
+          ? drawFrameLine(mode, this.#memory, dac, y, pixels, at)
+          : drawGraphicsLine(mode, this.#vga, this.#memory, dac, colours, y, pixels, at);
+      if (!all && !changed) continue;
       top = Math.min(top, y);
       bottom = y + 1;
     }
     return this.#changed(bottom ? top : 0, bottom);
   }
-}
-
-function same(line: Uint32Array, pixels: Uint32Array, at: number): boolean {
-  for (let x = 0; x < line.length; x++) if (line[x] !== pixels[at + x]) return false;
-  return true;
 }

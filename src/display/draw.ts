@@ -111,6 +111,7 @@ function lineAddress(mode: GraphicsMode, y: number): (step: number) => number {
   return (step) => (((start + step) << shift) & mask & ~scanBits) | fromScan;
 }
 
+/** Draws a line of the picture at `at`. @returns whether it is another one than what was there */
 export function drawGraphicsLine(
   mode: GraphicsMode,
   vga: Vga,
@@ -118,18 +119,23 @@ export function drawGraphicsLine(
   dac: Uint32Array,
   colours: Uint32Array,
   y: number,
-  out: Uint32Array,
-): void {
+  pixels: Uint32Array,
+  at: number,
+): boolean {
   const { planes } = memory;
   const address = lineAddress(mode, y);
   const pan = y >= mode.split ? mode.splitPan : mode.pan;
   const { width } = mode;
+  let changed = false;
   if (mode.kind === "bytes") {
     for (let x = 0; x < width; x++) {
       const from = x + pan;
-      out[x] = dac[(planes[address(from >> 2)] >>> (8 * (from & 3))) & 0xff];
+      const pixel = dac[(planes[address(from >> 2)] >>> (8 * (from & 3))) & 0xff];
+      if (pixels[at + x] === pixel) continue;
+      pixels[at + x] = pixel;
+      changed = true;
     }
-    return;
+    return changed;
   }
   const enabled = vga.attribute[0x12];
   let four = 0;
@@ -155,28 +161,69 @@ export function drawGraphicsLine(
       const low = n < 4 ? 0 : 8;
       colour = ((four >>> (low + pair)) & 3) | (((four >>> (16 + low + pair)) & 3) << 2);
     }
-    out[x] = colours[colour & enabled];
+    const pixel = colours[colour & enabled];
+    if (pixels[at + x] === pixel) continue;
+    pixels[at + x] = pixel;
+    changed = true;
   }
+  return changed;
 }
 
-export function drawFrameLine(mode: FrameMode, frame: Uint8Array, dac: Uint32Array, y: number, out: Uint32Array): void {
-  const { bpp, width } = mode;
+/** Draws a line of the picture at `at`. @returns whether it is another one than what was there */
+export function drawFrameLine(
+  { bpp, width, start, pitch }: FrameMode,
+  { frame, frameWords }: VgaMemory,
+  dac: Uint32Array,
+  y: number,
+  pixels: Uint32Array,
+  at: number,
+): boolean {
   // Addresses wrap where the memory ends, a power of two.
   const last = frame.length - 1;
-  let at = mode.start + y * mode.pitch;
-  for (let x = 0; x < width; x++) {
-    if (bpp === 8) out[x] = dac[frame[at++ & last]];
-    else if (bpp === 32 || bpp === 24) {
-      out[x] = (frame[(at + 2) & last] | (frame[(at + 1) & last] << 8) | (frame[at & last] << 16) | OPAQUE) >>> 0;
-      at += bpp >> 3;
-    } else {
-      const v = frame[at & last] | (frame[(at + 1) & last] << 8);
-      at += 2;
-      const b = v & 31;
-      const g = bpp === 16 ? (v >> 5) & 63 : (((v >> 5) & 31) << 1) | ((v >> 9) & 1);
-      const r = bpp === 16 ? v >> 11 : (v >> 10) & 31;
-      const five = (c: number) => (c << 3) | (c >> 2);
-      out[x] = (five(r) | (((g << 2) | (g >> 4)) << 8) | (five(b) << 16) | OPAQUE) >>> 0;
+  const from = start + y * pitch;
+  let changed = false;
+  // Loops of their own for what is common: this is done for every pixel, 60 times a second.
+  if (bpp === 32) {
+    for (let x = 0; x < width; x++) {
+      const bgr = frameWords[((from >> 2) + x) & (last >> 2)];
+      const pixel = (((bgr >> 16) & 0xff) | (bgr & 0xff00) | ((bgr & 0xff) << 16) | OPAQUE) >>> 0;
+      if (pixels[at + x] === pixel) continue;
+      pixels[at + x] = pixel;
+      changed = true;
     }
+    return changed;
   }
+  if (bpp === 8) {
+    for (let x = 0; x < width; x++) {
+      const pixel = dac[frame[(from + x) & last]];
+      if (pixels[at + x] === pixel) continue;
+      pixels[at + x] = pixel;
+      changed = true;
+    }
+    return changed;
+  }
+  const byte = (n: number): number => frame[(from + n) & last];
+  const pixelAt = bpp === 24 ? true24(byte) : high(byte, bpp);
+  for (let x = 0; x < width; x++) {
+    const pixel = pixelAt(x);
+    if (pixels[at + x] === pixel) continue;
+    pixels[at + x] = pixel;
+    changed = true;
+  }
+  return changed;
 }
+
+type ByteAt = (n: number) => number;
+
+const true24 = (byte: ByteAt) => (x: number) =>
+  (byte(3 * x + 2) | (byte(3 * x + 1) << 8) | (byte(3 * x) << 16) | OPAQUE) >>> 0;
+
+/** Sixteen bits: five for each colour, six for green, or five of it and an unused one. */
+const high = (byte: ByteAt, bpp: number) => (x: number) => {
+  const v = byte(2 * x) | (byte(2 * x + 1) << 8);
+  const b = v & 31;
+  const g = bpp === 16 ? (v >> 5) & 63 : (((v >> 5) & 31) << 1) | ((v >> 9) & 1);
+  const r = bpp === 16 ? v >> 11 : (v >> 10) & 31;
+  const five = (c: number) => (c << 3) | (c >> 2);
+  return (five(r) | (((g << 2) | (g >> 4)) << 8) | (five(b) << 16) | OPAQUE) >>> 0;
+};

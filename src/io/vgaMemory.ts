@@ -52,6 +52,8 @@ export class VgaMemory {
   /** Backing address of the linear frame buffer. */
   readonly frameBuffer: number;
   readonly frame: Uint8Array;
+  /** The same in double words. */
+  readonly frameWords: Uint32Array;
   readonly planes: Uint32Array;
   readonly latch: { value: number };
   readonly #window: number;
@@ -72,6 +74,7 @@ export class VgaMemory {
     this.#window = memory.allocate(WINDOW_SIZE);
     const { buffer } = memory.bytes;
     this.frame = new Uint8Array(buffer, this.frameBuffer, FRAME_BUFFER_SIZE);
+    this.frameWords = new Uint32Array(buffer, this.frameBuffer, FRAME_BUFFER_SIZE / 4);
     this.planes = new Uint32Array(buffer, this.#planesAt, PLANES_SIZE / 4);
     this.#buffer = new Uint32Array(buffer, this.#window, WINDOW_SIZE / 4);
     this.touch();
