@@ -19,7 +19,7 @@ import { go } from "./gen/dispatch";
 import { DB, KIND_EXCEPTION, KIND_EXTERNAL, KIND_SOFTWARE, NMI, PF } from "./exception";
 import { ARMED_CODE, armedBy, HIT_STOP } from "./mem/watch";
 import { codeBreakpoint, DR6_BS, hostStop, raiseDebug, standsHere } from "./sys/debug";
-import { deliver, escalate, KIND_ICEBP } from "./sys/deliver";
+import { deliver, escalate, KIND_ICEBP, noteEvent } from "./sys/deliver";
 import { IF, RF, TF, updateMode } from "./sys/mode";
 import { finishTask, taskException } from "./sys/task";
 import { takeStartup } from "./startup";
@@ -27,6 +27,7 @@ import { getRflags, setArithmeticFlags } from "./sem/flags";
 import { guestNs } from "./time";
 import { ringDoorbell } from "./ring";
 import { bump } from "./stat";
+import { traceAnswer, traceBlock, traceDelivery, traceExit, traceHalt, traceWake } from "./trace";
 import { compileWaiting, endTrail } from "./jit/tier";
 import { breakTrail, follow, following, trailEnds } from "./jit/trail";
 
@@ -84,6 +85,7 @@ export function setRflags(vcpu: usize, value: u64): void {
 /** The device thread has answered the access that `run` left with. */
 export function answer(vcpu: usize): void {
   const c = changetype<Vcpu>(vcpu);
+  traceAnswer(c);
   if (c.exitCode == EXIT_INIT) refresh(vcpu);
   else if (!(c.exitB & 1)) answerRead(c);
 }
@@ -145,8 +147,12 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
     }
     const event = pendingEvent(c);
     if (c.runState == RUN_STATE_HALTED) {
-      if (!event) return RUN_HALT;
+      if (!event) {
+        traceHalt(c);
+        return RUN_HALT;
+      }
       c.runState = RUN_STATE_RUNNING;
+      traceWake(c);
     }
     if (event && !c.shadow) {
       const r = takeEvent(c);
@@ -189,6 +195,7 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
       if (trailEnds(c)) endTrail(c);
       else budget = min(budget, follow(c, u));
     }
+    if (c.tracing) budget = min(budget, traceBlock(c, u));
     const rest = go(c, u, budget);
     if (c.shadow && c.rip != c.shadowRip) c.shadow = 0;
     if (rest) breakTrail();
@@ -372,6 +379,7 @@ function deliverNow(c: Vcpu): i32 {
   c.stageCount = 0;
   c.stageNext = 0;
   c.hits = 0;
+  traceDelivery(c);
   const r = deliver(c);
   showTlb(c);
   if (r == 2) return shutDown(c);
@@ -399,7 +407,11 @@ function newTask(c: Vcpu): i32 {
   const vector = taskException(c);
   c.task = 0;
   c.replayCount = 0;
-  if (vector >= 0 && !escalate(c, vector, KIND_EXCEPTION)) return shutDown(c);
+  c.faultCount = 0;
+  if (vector >= 0) {
+    noteEvent(c, vector, KIND_EXCEPTION, 0, 0, 0);
+    if (!escalate(c, vector, KIND_EXCEPTION)) return shutDown(c);
+  }
   return fault(c);
 }
 
@@ -494,5 +506,6 @@ function continueSlow(c: Vcpu): i32 {
 function exited(c: Vcpu): i32 {
   bump(c, STAT_EXITS);
   c.exitRip = c.undoAt(0);
+  traceExit(c);
   return RUN_EXIT;
 }

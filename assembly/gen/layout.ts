@@ -82,7 +82,8 @@ export const AREA_BLOCKS: usize = 327680;
 export const AREA_JIT: usize = 589824;
 export const AREA_BATCH: usize = 1114112;
 export const AREA_PROFILE: usize = 1376256;
-export const AREA_ARENA: usize = 1409024;
+export const AREA_TRACE: usize = 1409024;
+export const AREA_ARENA: usize = 1572864;
 export const AREA_END: usize = 25165824;
 export const SEG_ES: u32 = 0;
 export const SEG_CS: u32 = 1;
@@ -135,6 +136,19 @@ export const PAGE_BYTE_ABSENT: u32 = 4;
 export const PROFILE_EXITS: u32 = 0;
 export const PROFILE_FLAGS: u32 = 64;
 export const PROFILE_CALLS: u32 = 128;
+export const TRACE_EVENTS: u32 = 1;
+export const TRACE_CODE: u32 = 2;
+export const TRACE_ENTRIES: u32 = 4096;
+export const TRACE_CODE_AT: u32 = 131072;
+export const TRACE_CODE_ENTRIES: u32 = 2048;
+export const TRACE_KIND_EXCEPTION: u32 = 1;
+export const TRACE_KIND_SOFTWARE: u32 = 2;
+export const TRACE_KIND_INTERRUPT: u32 = 3;
+export const TRACE_KIND_HALT: u32 = 4;
+export const TRACE_KIND_WAKE: u32 = 5;
+export const TRACE_KIND_EXIT: u32 = 6;
+export const TRACE_KIND_ANSWER: u32 = 7;
+export const TRACE_KIND_QUICK: u32 = 8;
 export const VGA_WINDOW: u32 = 0;
 export const VGA_SIZE: u32 = 1;
 export const VGA_PLANES: u32 = 2;
@@ -322,6 +336,12 @@ export const V_STOP_RIP: usize = 5232;
 export const V_STOP_COUNT: usize = 5240;
 export const V_STOP_ADDRESS: usize = 5248;
 export const V_STOP_ENTRY: usize = 5256;
+export const V_FAULT_COUNT: usize = 5260;
+export const V_TRACING: usize = 5264;
+export const V_TRACE_EVENTS: usize = 5268;
+export const V_TRACE_BLOCKS: usize = 5272;
+export const V_FAULTS: usize = 5280;
+export const V_FAULT_ADDRESS: usize = 5344;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -611,6 +631,18 @@ export const V_STOP_ENTRY: usize = 5256;
   @inline set stopAddress(value: u64) { store<u64>(changetype<usize>(this), value, 5248); }
   @inline get stopEntry(): u32 { return load<u32>(changetype<usize>(this), 5256); }
   @inline set stopEntry(value: u32) { store<u32>(changetype<usize>(this), value, 5256); }
+  @inline get faultCount(): u32 { return load<u32>(changetype<usize>(this), 5260); }
+  @inline set faultCount(value: u32) { store<u32>(changetype<usize>(this), value, 5260); }
+  @inline get tracing(): u32 { return load<u32>(changetype<usize>(this), 5264); }
+  @inline set tracing(value: u32) { store<u32>(changetype<usize>(this), value, 5264); }
+  @inline get traceEvents(): u32 { return load<u32>(changetype<usize>(this), 5268); }
+  @inline set traceEvents(value: u32) { store<u32>(changetype<usize>(this), value, 5268); }
+  @inline get traceBlocks(): u32 { return load<u32>(changetype<usize>(this), 5272); }
+  @inline set traceBlocks(value: u32) { store<u32>(changetype<usize>(this), value, 5272); }
+  @inline faultsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 5280); }
+  @inline set_faults(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 5280); }
+  @inline faultAddressAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 5344); }
+  @inline set_faultAddress(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 5344); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;

@@ -19,6 +19,7 @@ import { hideTlb } from "./tlb";
 import { dropBytes } from "../decode/pages";
 import { apicEnabled, apicRead, apicWrite, apicValue, APIC_SELF_IPI, APICBASE_X2APIC } from "../apic";
 import { portShadow } from "../ports";
+import { traceQuick } from "../trace";
 import { vgaHas, vgaRead, vgaWrite } from "../vga";
 import { bump } from "../stat";
 
@@ -222,6 +223,7 @@ export function deviceRead(c: Vcpu, code: u32, where: u64, size: u32): bool {
   if (code == EXIT_INOUT && size == 1) {
     const shadow = portShadow(<u32>where);
     if (shadow >= 0) {
+      traceQuick(c, <u32>where, 1, 0, shadow);
       deviceValue = shadow;
       return true;
     }

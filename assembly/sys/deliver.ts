@@ -6,7 +6,7 @@ import {
   Vcpu, MODE_LONG, MODE_PROTECTED, MODE_V86, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_SS,
   STATUS_EXIT, STATUS_RESUME,
 } from "../gen/layout";
-import { DB, DE, DF, GP, KIND_EXCEPTION, KIND_SOFTWARE, NP, PF, raiseError, TS } from "../exception";
+import { DB, DE, DF, GP, KIND_EXCEPTION, KIND_SOFTWARE, NMI, NP, PF, raiseError, TS } from "../exception";
 import { sysRead, value } from "../mem/access";
 import { AR_DB, AR_L, segAr, segLimit, segSelector, setSeg } from "../mem/segment";
 import { getRflags } from "../sem/flags";
@@ -25,6 +25,8 @@ import { canonical } from "../mem/linear";
 
 /** INT1: like a software interrupt, but no gate's DPL is asked (excKind, as VMX's "privileged software exception"). */
 export const KIND_ICEBP: u32 = 3;
+/** Vcpu.faults has room for so many. */
+const MAX_EVENTS: u32 = 8;
 
 /**
  * Delivers what excVector, excKind, excHasError and excError say; c.rip is the RIP to push. For a software interrupt
@@ -37,11 +39,12 @@ export const KIND_ICEBP: u32 = 3;
 export function deliver(c: Vcpu): i32 {
   const vector0 = c.excVector, kind0 = c.excKind, has0 = c.excHasError, error0 = c.excError, cr20 = c.excCr2;
   if (vector0 == DB && (kind0 == KIND_EXCEPTION || kind0 == KIND_ICEBP && error0)) recordDebug(c, error0);
+  c.faultCount = 0;
   while (true) {
-    const vector = c.excVector, kind = c.excKind;
+    const vector = c.excVector, kind = c.excKind, hasError = c.excHasError, error = c.excError, address = c.excCr2;
     // A page fault's address is in CR2 even if its delivery fails.
     if (kind == KIND_EXCEPTION && vector == PF) c.cr2 = c.excCr2;
-    if (enterHandler(c, vector, kind, c.excHasError != 0, c.excError)) {
+    if (enterHandler(c, vector, kind, hasError != 0, error)) {
       c.shadow = 0;
       c.status = STATUS_RESUME;
       return 0;
@@ -50,8 +53,19 @@ export function deliver(c: Vcpu): i32 {
       c.excVector = vector0; c.excKind = kind0; c.excHasError = has0; c.excError = error0; c.excCr2 = cr20;
       return 1;
     }
+    noteEvent(c, vector, kind, hasError, error, address);
     if (!escalate(c, vector, kind)) return 2;
   }
+}
+
+/** Writes down an event of a delivery that meets faults, in the format of entryInfo. */
+export function noteEvent(c: Vcpu, vector: u32, kind: u32, hasError: u32, error: u32, address: u64): void {
+  const n = c.faultCount;
+  if (n == MAX_EVENTS) return;
+  const type: u64 = kind == KIND_EXCEPTION ? 3 : kind == KIND_SOFTWARE ? 4 : kind == KIND_ICEBP ? 5 : vector == NMI ? 2 : 0;
+  c.set_faults(n, <u64>error << 32 | 0x80000000 | <u64>hasError << 11 | type << 8 | vector);
+  c.set_faultAddress(n, address);
+  c.faultCount = n + 1;
 }
 
 /**
@@ -63,6 +77,7 @@ export function escalate(c: Vcpu, vector: u32, kind: u32): bool {
   // EXT: not the program's own doing.
   if (kind != KIND_SOFTWARE && second >= TS && second <= GP) c.excError |= 1;
   if (second == PF) c.cr2 = c.excCr2;
+  noteEvent(c, second, KIND_EXCEPTION, c.excHasError, c.excError, c.excCr2);
   if (kind != KIND_EXCEPTION) return true;
   if (vector == DF) return false;
   if (isContributory(second) && (isContributory(vector) || vector == PF) || second == PF && vector == PF) raiseError(c, DF, 0);

@@ -12,6 +12,7 @@ import {
 } from "../mem/stage";
 import { ARMED_PORT, note, ON_PORT } from "../mem/watch";
 import { portCoalesce } from "../ports";
+import { traceQuick } from "../trace";
 import { getGpr, putGpr } from "./operand";
 import { DF, TF } from "./mode";
 import { addressMask, addressSize, advance, again, element, elementAt, fits, inPage, repeats, stride } from "./string";
@@ -56,7 +57,10 @@ function output(c: Vcpu, u: usize, port: u32): bool {
 
 /** Port writes are staged, so they need the careful path; but for those that nobody waits for. */
 function stage(c: Vcpu, port: u32, z: u32, v: u64, how: u64): bool {
-  if (portCoalesce(c, port, 1 << z, <u32>v)) return true;
+  if (portCoalesce(c, port, 1 << z, <u32>v)) {
+    traceQuick(c, port, 1 << z, 1, v);
+    return true;
+  }
   if (!careful(c)) return false;
   stagePort(c, port, 1 << z, v, how);
   return true;

@@ -2,14 +2,18 @@
 import { closeSync, writeFileSync, writeSync } from "node:fs";
 import { availableParallelism, constants } from "node:os";
 import type { Waits } from "../block/waits.ts";
+import type { Symbols } from "../debug/symbols.ts";
+import { setRecording } from "../debug/trace.ts";
 import type { InputEntry } from "../machine/determinism.ts";
 import { VGA_ROM } from "../machine/firmwareTables.ts";
 import { Machine, type MachineConfig, type MachineStats } from "../machine/machine.ts";
+import { heatOf } from "../machine/machineConfig.ts";
 import type { Cards } from "../machine/pciCards.ts";
 import type { Drives } from "../machine/pcParts.ts";
 import { stateHash } from "../machine/stateHash.ts";
 import type { Snapshot } from "../snapshot/container.ts";
 import type { EngineKind } from "../vcpu/jit.ts";
+import { autopsyOf } from "./autopsy.ts";
 import { type Ending, Output, openOutput, STATUS, statusOf } from "./ending.ts";
 import { type GdbPlace, GdbPort } from "./gdbPort.ts";
 import { optimiseLater } from "./hostTiers.ts";
@@ -56,6 +60,10 @@ export interface RunOptions {
   readonly debugExit: boolean;
   /** Where gdb can connect. */
   readonly gdb?: GdbPlace;
+  /** Keeps the last instructions, for the autopsy of a triple fault. */
+  readonly trace?: boolean;
+  /** Names of addresses in it. */
+  readonly symbols?: Symbols;
   /** A guest that asks for a reset boots again. */
   readonly restart: boolean;
   /** File for what the run has counted. */
@@ -185,6 +193,9 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
       // A terminal shows what the guest's last one did; nothing that reads a pipe takes it for new.
       if (options.serial === "stdio" && process.stdout.isTTY) output.write(machine.scrollback);
     }
+    if (options.trace) {
+      await machine.glance(() => setRecording(machine.debug, { events: false, code: true }, heatOf(machine.config)));
+    }
     if (options.gdb) gdb = await GdbPort.listen(machine, options.gdb, (line) => say(`tabhyve: ${line}`));
     // From ready or, with a snapshot, from paused.
     if (!options.gdb?.wait) await machine.resume();
@@ -196,6 +207,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     }
     terminal?.close();
     if (ended.message) say(`tabhyve: ${ended.message}`);
+    if (status === STATUS.TRIPLE_FAULT) process.stderr.write(autopsyOf(machine, options.symbols) ?? "");
     if (snapshotOut !== undefined) {
       // A guest that has switched itself off has left nothing to go on with.
       const gone = machine.state === "off" || machine.state === "failed";

@@ -71,6 +71,8 @@ function layoutText(): string {
     CAP: layout.CAP,
     PAGE_BYTE: layout.PAGE_BYTE,
     PROFILE: layout.PROFILE,
+    TRACE: layout.TRACE,
+    TRACE_KIND: layout.TRACE_KIND,
     VGA: layout.VGA,
     VGA_CHAIN: layout.VGA_CHAIN,
   };

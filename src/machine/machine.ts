@@ -19,7 +19,6 @@ import { requestStop } from "../vcpu/attention.ts";
 import type { CoreExports } from "../vcpu/core.ts";
 import type { DeviceSide, Engine } from "../vcpu/engine.ts";
 import { hostOrder } from "../vcpu/hostOrder.ts";
-import { HEAT } from "../vcpu/jit.ts";
 import { PageLoader } from "../vcpu/pages.ts";
 import { drainRing, RING_EOI, RING_FERR, RING_PORT } from "../vcpu/ring.ts";
 import { postInit, postSipi } from "../vcpu/startup.ts";
@@ -38,11 +37,12 @@ import { serveExit } from "./exits.ts";
 import { VGA_ROM } from "./firmwareTables.ts";
 import { ROM_REGION } from "./loader/rom.ts";
 import type { LoadedKernel } from "./loader/types.ts";
-import type { MachineConfig, MachineState, MachineStats, StopReason } from "./machineConfig.ts";
+import { heatOf, type MachineConfig, type MachineState, type MachineStats, type StopReason } from "./machineConfig.ts";
 import { makeEngine } from "./makeEngine.ts";
 import { HIGH_RAM_BASE, PCI_HOLE_BASE, VGA_BASE, VGA_END } from "./memoryMap.ts";
 import { SerialLine } from "./serialLine.ts";
 import { exportMachine, importMachine, type SavedConfig, type SavedParts, topologyText } from "./snapshot.ts";
+import { tripleFaultAt } from "./tripleFault.ts";
 import { triggerYield } from "./yield.ts";
 
 export type { MachineConfig, MachineState, MachineStats, StopReason } from "./machineConfig.ts";
@@ -83,6 +83,8 @@ export class Machine implements DeviceSide {
   readonly #time: GuestClock;
   readonly #line: SerialLine;
   #stopping: StopReason | DebugStop | undefined;
+  /** The vCPUs that run, or ran last; undefined: all. */
+  #going: readonly number[] | undefined;
   readonly #pages: PageLoader;
   /** Fetches what is absent, little by little. */
   #fetching: ReturnType<typeof setTimeout> | undefined;
@@ -125,8 +127,7 @@ export class Machine implements DeviceSide {
     this.#time = new GuestClock(this.#hostNow, this.memory.control, true);
     this.#timers = new MachineTimers(() => this.now());
     const log = new DebugLog(config.log);
-    const { engine = "interp" } = config;
-    const heat = engine === "interp" ? 0 : (config.jitThreshold ?? HEAT[engine]);
+    const heat = heatOf(config);
     this.#views.forEach((view, id) => {
       resetVcpu(view, id, CPU_SIGNATURE);
       view.set(VCPU.heat, heat);
@@ -253,8 +254,23 @@ export class Machine implements DeviceSide {
       await this.#halt();
       this.#debug.setBreakpoints(list);
       await Promise.all(this.#views.map((_, id) => this.#engine.refresh(id)));
-      if (this.#state === "running" && !this.#stopping) this.#go();
+      if (this.#state === "running" && !this.#stopping) this.#go(this.#going);
     });
+  }
+
+  /** Looks at the machine, or changes what is recorded, while no vCPU runs; the guest goes on, and nobody hears of it. */
+  async glance<T>(look: () => T): Promise<T> {
+    let seen: T | undefined;
+    await this.#serially(async () => {
+      const running = this.#state === "running";
+      if (running) await this.#halt(0);
+      try {
+        seen = look();
+      } finally {
+        if (running && !this.#stopping) this.#go(this.#going);
+      }
+    });
+    return seen as T;
   }
 
   /** The reset button: the guest boots again, whatever state the machine is in. */
@@ -482,24 +498,8 @@ export class Machine implements DeviceSide {
   }
 
   failed(id: number, error?: unknown): void {
-    const view = this.#views[id];
-    if (error !== undefined) {
-      this.#stopFor({ kind: "engine-error", message: error instanceof Error ? error.message : String(error) });
-      return;
-    }
-    const hex = (v: bigint | number) => `0x${v.toString(16)}`;
-    this.#stopFor({
-      kind: "triple-fault",
-      where: {
-        rip: hex(view.get64(VCPU.rip)),
-        cs: hex(view.data.getUint16(view.base + VCPU.seg.offset + 32 + 16, true)),
-        cr2: hex(view.get64(VCPU.cr2)),
-        cr3: hex(view.get64(VCPU.cr3)),
-        rsp: hex(view.get64(VCPU.gpr, 4)),
-        vector: String(view.get(VCPU.excVector)),
-        "error code": hex(view.get(VCPU.excError)),
-      },
-    });
+    if (error === undefined) this.#stopFor({ kind: "triple-fault", where: tripleFaultAt(this.#views[id]) });
+    else this.#stopFor({ kind: "engine-error", message: error instanceof Error ? error.message : String(error) });
   }
 
   // Inside
@@ -519,6 +519,7 @@ export class Machine implements DeviceSide {
 
   /** Lets the vCPUs run; guest time goes on from where it stood. */
   #go(vcpus?: readonly number[]): void {
+    this.#going = vcpus;
     this.#time.go();
     this.#engine.deadlineChanged(this.#timers.next);
     this.#engine.start(vcpus);

@@ -1,7 +1,7 @@
 /** What a machine is made of, and what it says of itself. */
 import type { LogSink } from "../debug/log.ts";
 import type { HostOrder } from "../vcpu/hostOrder.ts";
-import type { EngineKind, RegionCompiler } from "../vcpu/jit.ts";
+import { type EngineKind, HEAT, type RegionCompiler } from "../vcpu/jit.ts";
 import type { WorkerThread } from "../vcpu/threaded.ts";
 import type { DeterministicConfig } from "./determinism.ts";
 import type { Cards } from "./pciCards.ts";
@@ -72,6 +72,10 @@ export interface MachineConfig {
   readonly wallClockSeconds?: number;
   readonly log?: LogSink;
 }
+
+/** Executions after which its code is compiled; 0: never. */
+export const heatOf = ({ engine = "interp", jitThreshold }: MachineConfig): number =>
+  engine === "interp" ? 0 : (jitThreshold ?? HEAT[engine]);
 
 /** What a machine has counted, at any time. */
 export interface MachineStats {

@@ -458,6 +458,17 @@ export const VCPU = layOut({
   /** The data access that one of the host's breakpoints has met: linear address, entry of the table. */
   stopAddress: ["u64"],
   stopEntry: ["u32"],
+  /**
+   * The last delivery that met faults (src/debug/autopsy.ts): how many events, and these in the order in which they came,
+   * an event and what was met instead, in the format of entryInfo; the address of each that is a page fault.
+   */
+  faultCount: ["u32"],
+  /** What is recorded as it happens: bits of TRACE; how many events and blocks were up to now. */
+  tracing: ["u32"],
+  traceEvents: ["u32"],
+  traceBlocks: ["u32"],
+  faults: ["u64", 8],
+  faultAddress: ["u64", 8],
 });
 
 /** Bits of `Vcpu.mode`. D64, or D32, or neither (16-bit code); the rest say which shortcuts the decoder may take. */
@@ -546,8 +557,10 @@ export const AREA = {
   BATCH: 0x11_0000,
   /** Counters of regions that are compiled with them: see PROFILE. */
   PROFILE: 0x15_0000,
+  /** What is recorded while Vcpu.tracing says so: see TRACE. */
+  TRACE: 0x15_8000,
   /** Micro-ops of blocks. */
-  ARENA: 0x15_8000,
+  ARENA: 0x18_0000,
   END: 0x180_0000,
 } as const;
 /**
@@ -556,6 +569,23 @@ export const AREA = {
  */
 export const PROFILE = { EXITS: 0, FLAGS: 64, CALLS: 128 } as const;
 export const PROFILE_CALLED = 2048;
+/**
+ * What is recorded at AREA.TRACE, the latest in place of the oldest (assembly/trace.ts). EVENTS entries {guest ns u64, RIP
+ * u64, value u64, what u64}; from CODE_AT on CODE_ENTRIES of blocks {RIP u64, icount before it u64}. `what` has a TRACE_KIND
+ * in 63:56, an exit's code in 55:48, size << 1 | write of an access in 47:40, and a vector, port or address in 39:0.
+ */
+export const TRACE = { EVENTS: 1, CODE: 2, ENTRIES: 4096, CODE_AT: 0x2_0000, CODE_ENTRIES: 2048 } as const;
+/** ANSWER: an exit goes on, `value` was read. QUICK: an access to a port that was no exit. */
+export const TRACE_KIND = {
+  EXCEPTION: 1,
+  SOFTWARE: 2,
+  INTERRUPT: 3,
+  HALT: 4,
+  WAKE: 5,
+  EXIT: 6,
+  ANSWER: 7,
+  QUICK: 8,
+} as const;
 /** Byte of a block's HEAD at which a u32 counts its executions in regions with counters. */
 export const UOP_COUNT = 20;
 export const VCPU_STRIDE = AREA.END;

@@ -75,7 +75,8 @@ describe.each(["threaded", "inline"])("%s", { timeout: 60_000 }, (transport) => 
   it("a triple fault is 3 and says where, with statistics", async () => {
     const r = await guest("--send", "> =>fault\\r", "--stats", scratch.path("fault.json"));
     expect(r.status).toBe(3);
-    expect(r.stderr).toMatch(/^tabhyve: the guest triple-faulted: rip 0x[0-9a-f]+, cs 0x[0-9a-f]+, [^\n]*\n$/);
+    expect(r.stderr).toMatch(/^tabhyve: the guest triple-faulted: rip 0x[0-9a-f]+, cs 0x[0-9a-f]+, [^\n]*\n/);
+    expect(r.stderr).toMatch(/\ntriple fault of vCPU 0 in 64-bit mode, CPL 0\nIt began with /);
     expect(json("fault.json").instructions).toBeGreaterThan(1000);
   });
 

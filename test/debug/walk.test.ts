@@ -1,5 +1,6 @@
 /** A page walk that is told (src/debug/walk.ts) is the one that the core makes, in every paging mode. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { physicalOf, readCpu } from "../../src/debug/cpuState.ts";
 import { walkText } from "../../src/debug/gdb/monitor.ts";
 import { type Walk, walk } from "../../src/debug/walk.ts";
 import type { Machine } from "../../src/machine/machine.ts";
@@ -27,6 +28,8 @@ afterAll(async () => {
   await m?.destroy();
   cleanUp();
 });
+
+const tell = (linear: bigint): Walk => walk(readCpu(m.debug, 0), physicalOf(m.memory), linear);
 
 /** Pseudo-random numbers below `n`, the same in each run. */
 function numbers(seed: number): (n: number) => number {
@@ -73,7 +76,7 @@ describe.each(Object.keys(MODES) as (keyof typeof MODES)[])("a page walk, %s", (
       const wide = mode === "4-level" ? 47 : mode === "5-level" ? 56 : 32;
       const linear = BigInt.asUintN(wide, (BigInt(below(2 ** 32)) << 32n) | BigInt(below(2 ** 32)));
       lay(mode, linear, below);
-      const told = walk(m.debug, m.memory, 0, linear);
+      const told = tell(linear);
       expect(told.mode).toBe(mode);
       expect(told.gpa, walkText(told)).toBe(m.debug.translate(0, linear));
       if (told.gpa === undefined) seen.not++;
@@ -88,9 +91,10 @@ describe.each(Object.keys(MODES) as (keyof typeof MODES)[])("a page walk, %s", (
 
 describe("a walk as text", () => {
   it("says each entry by its name, with its flags, and what is missing", () => {
-    const step = { at: 0x1000, index: 3, value: 0x2063n, flags: ["P", "R/W", "A"] };
+    const step = { at: 0x1000, index: 3, value: 0x2063n, leaf: false, shift: 39, flags: ["P", "R/W", "A"] };
     const all: Walk = {
       mode: "4-level",
+      linear: 0n,
       steps: [
         { ...step, entry: "PML4E" },
         { ...step, entry: "PDPTE", value: 0n, flags: [] },
@@ -108,7 +112,7 @@ describe("a walk as text", () => {
     const below = numbers(1);
     lay("4-level", 0n, below);
     put(TABLES, 0x7f_ffff_f007n, 8);
-    const told = walk(m.debug, m.memory, 0, 0n);
+    const told = tell(0n);
     expect(told.gpa).toBeUndefined();
     expect(walkText(told)).toMatch(/the next table is outside of memory\n$/);
   });

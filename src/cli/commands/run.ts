@@ -6,6 +6,7 @@ import { embeddedGuest } from "../../machine/embedded/index.ts";
 import { parseTopology, savedConfig } from "../../machine/snapshot.ts";
 import { VM_MAXCPU } from "../../shared/layout.ts";
 import { unpack } from "../../snapshot/container.ts";
+import { readSymbols } from "../autopsy.ts";
 import { parseGdb } from "../gdbPort.ts";
 import * as options from "../options.ts";
 import { type Send, UsageError } from "../options.ts";
@@ -130,6 +131,8 @@ export function addRun(program: Command): void {
         (text, name) => parseGdb(name, text),
       ),
     )
+    .option("--trace", "keep the last instructions, which are told after a triple fault; slower")
+    .addOption(single("--symbols <file>", "names in what is told of a triple fault: an ELF file or a System.map", word))
     .option("--debug-exit", "isa-debug-exit at port 0xf4 and the testdev ports")
     .option("--no-restart", "end with status 4 when the guest asks for a reset, instead of booting again")
     .addOption(single("--stats <file>", "write instructions, seconds, exits and more as JSON at the end", word))
@@ -193,6 +196,8 @@ export function addRun(program: Command): void {
         ...(words.timeout !== undefined && { timeout: words.timeout }),
         debugExit: words.debugExit ?? saved?.debugExit ?? false,
         ...(words.gdb && { gdb: words.gdb }),
+        trace: words.trace ?? false,
+        ...(words.symbols !== undefined && { symbols: readSymbols("--symbols", words.symbols) }),
         restart: words.restart && (!snapshot || words.kernel !== undefined),
         ...(words.stats !== undefined && { stats: words.stats }),
         ...(words.recordPrefetch !== undefined && chunks && { prefetch: { file: words.recordPrefetch, chunks } }),

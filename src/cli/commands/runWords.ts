@@ -48,6 +48,8 @@ export interface RunWords {
   timeout?: number;
   debugExit?: boolean;
   gdb?: GdbPlace;
+  trace?: boolean;
+  symbols?: string;
   restart: boolean;
   stats?: string;
   statsDetail?: boolean;

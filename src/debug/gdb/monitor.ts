@@ -3,6 +3,7 @@ import type { Machine } from "../../machine/machine.ts";
 import { VCPU } from "../../shared/layout.ts";
 import { getSegment } from "../../vcpu/view.ts";
 import { SEGMENT_NAMES } from "../../vmm/registers.ts";
+import { hex, physicalOf, readCpu } from "../cpuState.ts";
 import { type Walk, walk } from "../walk.ts";
 
 const HELP = `registers      control registers, segments and descriptor tables of the thread's vCPU
@@ -10,8 +11,6 @@ walk ADDRESS   the page walk of a linear address, entry by entry
 reset          the reset button; the guest boots again when it continues
 help           this
 `;
-
-const hex = (value: number | bigint, digits = 1): string => `0x${value.toString(16).padStart(digits, "0")}`;
 
 function registers(machine: Machine, id: number): string {
   const view = machine.debug.view(id);
@@ -50,7 +49,9 @@ export async function monitor(machine: Machine, id: number, command: string): Pr
       return registers(machine, id);
     case "walk": {
       if (!/^(0x[0-9a-f]+|\d+)$/i.test(argument)) return `walk ${argument}: an address is needed, such as 0x1000\n`;
-      return walkText(walk(machine.debug, machine.memory, id, BigInt.asUintN(64, BigInt(argument))));
+      return walkText(
+        walk(readCpu(machine.debug, id), physicalOf(machine.memory), BigInt.asUintN(64, BigInt(argument))),
+      );
     }
     case "reset":
       await machine.reset();

@@ -1,0 +1,74 @@
+/**
+ * What is recorded for whoever looks at the machine (TRACE in src/shared/layout.ts): events with their time, and which
+ * blocks have run. Nothing of it happens while Vcpu.tracing is 0.
+ */
+import {
+  AREA_TRACE, TRACE_CODE, TRACE_CODE_AT, TRACE_CODE_ENTRIES, TRACE_ENTRIES, TRACE_EVENTS, TRACE_KIND_ANSWER,
+  TRACE_KIND_EXCEPTION, TRACE_KIND_EXIT, TRACE_KIND_HALT, TRACE_KIND_INTERRUPT, TRACE_KIND_QUICK, TRACE_KIND_SOFTWARE,
+  TRACE_KIND_WAKE, Vcpu,
+} from "./gen/layout";
+import { OP_COLD, OP_HEAD, OP_REGION } from "./gen/decode";
+import { KIND_EXCEPTION, KIND_EXTERNAL } from "./exception";
+import { guestNs } from "./time";
+
+function record(c: Vcpu, rip: u64, value: u64, what: u64): void {
+  const n = c.traceEvents;
+  const at = changetype<usize>(c) + AREA_TRACE + (<usize>(n & (TRACE_ENTRIES - 1)) << 5);
+  store<u64>(at, guestNs(c));
+  store<u64>(at, rip, 8);
+  store<u64>(at, value, 16);
+  store<u64>(at, what, 24);
+  c.traceEvents = n + 1;
+}
+
+/** The event in exc* is about to be delivered. */
+@inline export function traceDelivery(c: Vcpu): void {
+  if (!(c.tracing & TRACE_EVENTS)) return;
+  const kind = c.excKind;
+  const type: u64 = kind == KIND_EXCEPTION ? TRACE_KIND_EXCEPTION : kind == KIND_EXTERNAL ? TRACE_KIND_INTERRUPT : TRACE_KIND_SOFTWARE;
+  record(c, c.rip, <u64>c.excError << 32 | <u64>c.excHasError, type << 56 | c.excVector);
+}
+
+/** HLT, once for all the times that the vCPU comes back from waiting with nothing to do. */
+@inline export function traceHalt(c: Vcpu): void {
+  if (!(c.tracing & TRACE_EVENTS)) return;
+  const n = c.traceEvents;
+  const last = changetype<usize>(c) + AREA_TRACE + (<usize>((n - 1) & (TRACE_ENTRIES - 1)) << 5);
+  if (n && <u32>(load<u64>(last, 24) >> 56) == TRACE_KIND_HALT) return;
+  record(c, c.rip, 0, <u64>TRACE_KIND_HALT << 56);
+}
+
+@inline export function traceWake(c: Vcpu): void {
+  if (c.tracing & TRACE_EVENTS) record(c, c.rip, 0, <u64>TRACE_KIND_WAKE << 56);
+}
+
+@inline function access(how: u64): u64 { return (how >> 8 & 15) << 41 | (how & 1) << 40; }
+
+/** An exit, with what an access writes. */
+@inline export function traceExit(c: Vcpu): void {
+  if (!(c.tracing & TRACE_EVENTS)) return;
+  record(c, c.undoAt(0), c.exitDataAt(0), <u64>TRACE_KIND_EXIT << 56 | <u64>c.exitCode << 48 | access(c.exitB) | c.exitA & 0xffffffffff);
+}
+
+/** It was answered: with what was read. */
+@inline export function traceAnswer(c: Vcpu): void {
+  if (!(c.tracing & TRACE_EVENTS)) return;
+  record(c, c.undoAt(0), c.exitDataAt(0), <u64>TRACE_KIND_ANSWER << 56 | <u64>c.exitCode << 48 | access(c.exitB) | c.exitA & 0xffffffffff);
+}
+
+/** An access to a port that went through the ring, or was published. */
+@inline export function traceQuick(c: Vcpu, port: u32, size: u64, write: u64, value: u64): void {
+  if (c.tracing & TRACE_EVENTS) record(c, c.rip, value, <u64>TRACE_KIND_QUICK << 56 | access(size << 8 | write) | port);
+}
+
+/** The block at `u` is about to run, for so many instructions. */
+export function traceBlock(c: Vcpu, u: usize): i64 {
+  if (!(c.tracing & TRACE_CODE)) return i64.MAX_VALUE;
+  const n = c.traceBlocks;
+  const at = changetype<usize>(c) + AREA_TRACE + TRACE_CODE_AT + (<usize>(n & (TRACE_CODE_ENTRIES - 1)) << 4);
+  store<u64>(at, c.rip);
+  store<u64>(at, c.icount, 8);
+  c.traceBlocks = n + 1;
+  const op = <u32>load<u16>(u);
+  return op == OP_HEAD || op == OP_COLD || op == OP_REGION ? load<u32>(u, 12) : 1;
+}

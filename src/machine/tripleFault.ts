@@ -1,0 +1,16 @@
+/** Where a vCPU has shut down: what is said of it in one line. The rest is an autopsy's (src/debug/autopsy.ts). */
+import { VCPU } from "../shared/layout.ts";
+import { getSegment, type StructView } from "../vcpu/view.ts";
+
+const hex = (v: bigint | number): string => `0x${v.toString(16)}`;
+
+/** Registers and facts, in the order to show. */
+export const tripleFaultAt = (view: StructView): Record<string, string> => ({
+  rip: hex(view.get64(VCPU.rip)),
+  cs: hex(getSegment(view, "CS").selector),
+  cr2: hex(view.get64(VCPU.cr2)),
+  cr3: hex(view.get64(VCPU.cr3)),
+  rsp: hex(view.get64(VCPU.gpr, 4)),
+  vector: String(view.get(VCPU.excVector)),
+  "error code": hex(view.get(VCPU.excError)),
+});
