@@ -8,6 +8,7 @@
  * `instructions` is how many all vCPUs had retired, `ns` the virtual clock (which also moves while all are halted), `bytes`
  * hexadecimal. Turns have fixed lengths, so replaying the log gives the same run.
  */
+import { hex } from "../shared/bytes.ts";
 import type { Pace } from "../vcpu/inline.ts";
 import type { VirtualClock } from "../vcpu/virtualClock.ts";
 
@@ -59,7 +60,6 @@ export function repeatableBytes(): (into: Uint8Array) => void {
   };
 }
 
-const hex = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
 const unhex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g) ?? [], (b) => Number.parseInt(b, 16));
 
 /** Lets input in between two turns. */

@@ -22,8 +22,8 @@ export type StopReason =
 export interface MachineConfig {
   /** The compiled core (dist/core/core.wasm). */
   readonly core: Uint8Array;
-  /** What to boot: a kernel, or firmware, which starts at the reset vector. */
-  readonly kernel?: Uint8Array;
+  /** What to boot: a kernel, or firmware, which starts at the reset vector. Read at every boot, like initrd and append. */
+  readonly kernel?: Uint8Array | undefined;
   readonly bios?: Uint8Array;
   /** Media of a machine that boots by firmware. */
   readonly drives?: Drives;
@@ -32,7 +32,7 @@ export interface MachineConfig {
   /** What firmware finds under these names in fw_cfg: option ROMs ("pci1234,1111.rom" for the VGA), settings. */
   readonly firmwareFiles?: Readonly<Record<string, Uint8Array>>;
   readonly kernelName?: string;
-  readonly initrd?: Uint8Array;
+  readonly initrd?: Uint8Array | undefined;
   readonly append?: string;
   /** Guest RAM in bytes, a multiple of 4 KiB. */
   readonly memoryBytes: number;

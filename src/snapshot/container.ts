@@ -11,7 +11,7 @@
  * JSON alone. What JSON does not have is an object with one key: {"$n": "ff"} a bigint in hexadecimal, {"$b": "00ff"} bytes,
  * {"$p": [at, length]} bytes that are a piece, {"$u": 0} undefined.
  */
-import { joinBytes } from "../shared/bytes.ts";
+import { hex, joinBytes } from "../shared/bytes.ts";
 import { SnapshotError } from "../shared/device.ts";
 import { deflate, inflate } from "./deflate.ts";
 import { MAGIC } from "./magic.ts";
@@ -68,8 +68,6 @@ function stateBytes(state: unknown): Uint8Array {
   new DataView(length.buffer).setUint32(0, text.length, true);
   return joinBytes([length, text, ...pieces]);
 }
-
-const hex = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
 
 function stateOf(bytes: Uint8Array, schema: number): unknown {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

@@ -165,6 +165,10 @@ export class App {
     await this.loadKept();
   }
 
+  setPrepared(on: boolean): void {
+    this.#update({ prepared: on });
+  }
+
   setKeepDisks(on: boolean): void {
     this.#update({ keepDisks: on });
   }
@@ -227,19 +231,15 @@ export class App {
 
   /** Boots the selected guest with its settings, in place of whatever runs. */
   async start(transport = chooseTransport(this.settings.transport, this.isolated)): Promise<void> {
-    if (!this.startable) return;
-    const { memoryMb, append, vcpus, url } = effective(this.selected, this.settings);
-    await this.run({
-      guest: this.selected,
-      own: this.own,
-      append,
-      memoryBytes: memoryMb * 2 ** 20,
-      vcpus,
-      transport,
-      engine: this.settings.engine,
-      url,
-      keepDisks: this.settings.keepDisks,
-    });
+    if (this.startable) await this.run(this.planFor(this.selected, transport));
+  }
+
+  /** What a guest is started with. */
+  planFor(guest: Guest, transport = chooseTransport(this.settings.transport, this.isolated)): Plan {
+    const { memoryMb, append, vcpus, url } = effective(guest, this.settings);
+    const { engine, keepDisks, prepared } = this.settings;
+    const memoryBytes = memoryMb * 2 ** 20;
+    return { guest, own: this.own, append, memoryBytes, vcpus, transport, engine, url, keepDisks, prepared };
   }
 
   /** Shows what a link asks for, or why it is not followed. Fetches and starts nothing. */
@@ -268,8 +268,13 @@ export class App {
     if (!linked) return;
     this.refuseLink();
     this.selected = linked.guest;
+    await this.run(this.planOf(linked));
+  }
+
+  /** What a link is started with. */
+  planOf(linked: Linked): Plan {
     const { memoryMb, ...rest } = linkedSettings(linked);
-    await this.run({
+    return {
       ...rest,
       guest: linked.guest,
       own: {},
@@ -278,7 +283,8 @@ export class App {
       url: "",
       linkedDisk: linked.link.disk,
       keepDisks: false,
-    });
+      prepared: this.settings.prepared,
+    };
   }
 
   /** Copies a link to the selected guest as it would start now, and says what is in it. */
@@ -334,7 +340,7 @@ export class App {
 
   async reset(): Promise<void> {
     this.#console?.reset();
-    await this.session?.command((m) => m.reset());
+    await this.session?.reset();
     (this.view === "screen" ? this.#screen : this.#console)?.focus();
   }
 

@@ -1,4 +1,5 @@
-import type { GuestFile } from "./guests.ts";
+import { hex } from "../shared/bytes.ts";
+import type { SiteFile } from "./guests.ts";
 import { DownloadError } from "./problems.ts";
 
 export interface DownloadProgress {
@@ -13,7 +14,7 @@ export interface DownloadProgress {
  * Where a file of a guest lies. The hash in the query makes the address name its content: the service worker may
  * answer from its cache for ever, and a new build of the guest never meets an old file.
  */
-export function guestFileUrl(base: URL, file: GuestFile): URL {
+export function guestFileUrl(base: URL, file: SiteFile): URL {
   return new URL(`guests/${file.name}?sha256=${file.sha256}`, base);
 }
 
@@ -27,7 +28,7 @@ const bad = new Set<string>();
  */
 export async function download(
   base: URL,
-  file: GuestFile,
+  file: SiteFile,
   progress: (p: DownloadProgress) => void,
   signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
@@ -49,7 +50,7 @@ export async function download(
 
 async function fetchBytes(
   url: URL,
-  file: GuestFile,
+  file: SiteFile,
   received: (bytes: number) => void,
   signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
@@ -86,6 +87,5 @@ async function fetchBytes(
 /** Lower-case hex, or undefined where the browser does not offer hashing (plain http on a foreign host). */
 export async function sha256(data: Uint8Array<ArrayBuffer>): Promise<string | undefined> {
   if (!globalThis.crypto?.subtle) return undefined;
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
-  return Array.from(digest, (b) => b.toString(16).padStart(2, "0")).join("");
+  return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", data)));
 }

@@ -5,8 +5,8 @@ import type { ImageRole } from "./images.ts";
  * always there, and the one made of the files a person brings.
  */
 
-export interface GuestFile {
-  role: ImageRole;
+/** A file beside the page, in its guests folder. */
+export interface SiteFile {
   /** File name in the guests folder. */
   name: string;
   bytes: number;
@@ -14,11 +14,17 @@ export interface GuestFile {
   sha256: string;
 }
 
+export interface GuestFile extends SiteFile {
+  role: ImageRole;
+}
+
 export interface Guest {
   id: string;
   title: string;
   description: string;
   files: GuestFile[];
+  /** It as it is when it has booted with what it is given by default: a page goes on from there (./prepared.ts). */
+  snapshot?: SiteFile;
   /** Debian packages it was made from. */
   packages: { name: string; version: string }[];
   append: string;
@@ -56,6 +62,8 @@ export const ownGuest: Guest = {
 /** Whether a guest boots by firmware: it has drives and a screen. */
 export const isPc = (guest: Guest): boolean => guest.files.some(({ role }) => role === "bios");
 
+export const sumOfBytes = (files: readonly SiteFile[]): number => files.reduce((sum, { bytes }) => sum + bytes, 0);
+
 /** Thrown by parseManifest; the message names the entry and the field. */
 export class ManifestError extends Error {
   constructor(message: string) {
@@ -66,7 +74,7 @@ export class ManifestError extends Error {
 
 /**
  * Checks a manifest as `npm run guests` writes it: `{guests: [{id, title, description?, kernel, initrd?, append?,
- * memory?, packages?}]}`, or `bios` and `vgabios` for `kernel`, these files as `{file, bytes, sha256}`, `memory` in bytes or text like "512M"
+ * memory?, packages?, snapshot?}]}`, or `bios` and `vgabios` for `kernel`, these files as `{file, bytes, sha256}`, `memory` in bytes or text like "512M"
  * and `packages` as `[{name, version}]`. File names may not leave the folder; what else is there is ignored.
  */
 export function parseManifest(data: unknown): Guest[] {
@@ -88,10 +96,9 @@ export function parseManifest(data: unknown): Guest[] {
     seen.add(id);
     // A kernel, or firmware that boots what is in the drives.
     const first = entry?.bios === undefined ? "kernel" : "bios";
-    const files = [parseFile(first, entry?.[first], bad)];
-    for (const role of ["initrd", "vgabios"] as const) {
-      if (entry?.[role] !== undefined) files.push(parseFile(role, entry[role], bad));
-    }
+    const file = <T extends string>(role: T) => ({ role, ...parseFile(role, entry?.[role], bad) });
+    const files: GuestFile[] = [file(first)];
+    for (const role of ["initrd", "vgabios"] as const) if (entry?.[role] !== undefined) files.push(file(role));
     const packages = parsePackages(entry?.packages);
     return {
       id,
@@ -101,6 +108,7 @@ export function parseManifest(data: unknown): Guest[] {
         packages.length ? `From Debian: ${packages.map((p) => p.name).join(", ")}.` : "",
       ),
       files,
+      ...(entry?.snapshot !== undefined && { snapshot: parseFile("snapshot", entry.snapshot, bad) }),
       packages,
       append: text("append", LINUX_APPEND),
       memory: parseMemory(entry?.memory ?? ownGuest.memory) ?? bad("“memory” is not a size"),
@@ -109,14 +117,14 @@ export function parseManifest(data: unknown): Guest[] {
   });
 }
 
-function parseFile(role: ImageRole, data: unknown, bad: (what: string) => never): GuestFile {
+function parseFile(role: string, data: unknown, bad: (what: string) => never): SiteFile {
   const { file, bytes, sha256 } = (data ?? {}) as Record<string, unknown>;
   if (typeof file !== "string" || !/^\w[\w.+~-]*$/.test(file)) return bad(`“${role}.file” is not a plain file name`);
   if (typeof bytes !== "number" || !Number.isSafeInteger(bytes) || bytes < 0)
     return bad(`“${role}.bytes” is not a size`);
   if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/i.test(sha256))
     return bad(`“${role}.sha256” is not 64 hex digits`);
-  return { role, name: file, bytes, sha256: sha256.toLowerCase() };
+  return { name: file, bytes, sha256: sha256.toLowerCase() };
 }
 
 /** What a guest was made from, to show; a list that makes no sense is an empty one. */

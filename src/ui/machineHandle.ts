@@ -78,6 +78,9 @@ export interface MachineConfig {
   resume?: SavedState;
 }
 
+/** What the console is, for guests that ask or are told. */
+export const TERM = "xterm-256color";
+
 /** A machine as `save` has found it. */
 export interface SavedState {
   /** The snapshot file (src/snapshot/container.ts). */
@@ -141,6 +144,8 @@ export interface MachineHandle {
   start(): Promise<void>;
   pause(): Promise<void>;
   resume(): Promise<void>;
+  /** Gives a machine that goes on from a snapshot what it boots when it is reset. */
+  bootFrom?(kernel: Uint8Array, initrd: Uint8Array | undefined): Promise<void>;
   /** The RESET line: loads the kernel again and runs, from any state. */
   reset(): Promise<void>;
   /** Pulls the plug; the guest is not asked. */

@@ -45,6 +45,10 @@ export class MachineWorker {
     await this.#handle?.[name]();
   }
 
+  async bootFrom(kernel: Uint8Array, initrd: Uint8Array | undefined): Promise<void> {
+    await this.#handle?.bootFrom?.(kernel, initrd);
+  }
+
   serialInput(bytes: Uint8Array): void {
     this.#handle?.serialInput(bytes);
   }

@@ -22,6 +22,7 @@ import {
   type MachineHandle,
   type MediumFile,
   type StopDetail,
+  TERM,
 } from "./machineHandle.ts";
 import type { MachineWorker } from "./machineWorker.ts";
 import { areKept, checkStamps, closeMedia, type OpenMedia, openMedia, openMedium, stampsOf } from "./storage/media.ts";
@@ -30,9 +31,6 @@ import { areKept, checkStamps, closeMedia, type OpenMedia, openMedia, openMedium
 const FRAME_MS = 1000 / 60;
 
 const NO_KERNEL = "The kernel of this saved machine is not at hand, so it cannot boot again.";
-
-/** What the console is, on the command line of guests that read it (scripts/guest/init). */
-const TERM = "xterm-256color";
 
 const TRIPLE_FAULT_REMEDY =
   "Reset boots it again. If it happens every time, the kernel may need another command line or more memory.";
@@ -97,9 +95,9 @@ export async function createHere(
   callbacks: MachineCallbacks,
 ): Promise<MachineHandle> {
   const spawn = config.transport === "threaded" ? spawnVcpu : undefined;
-  let kernel = config.kernel;
+  let { kernel, initrd } = config;
   // A machine that goes on needs a kernel only to boot again, and it may not be at hand any more.
-  const unbootable = config.resume !== undefined && !kernel && !config.bios && !config.embedded;
+  let unbootable = config.resume !== undefined && !kernel && !config.bios && !config.embedded;
   if (!kernel && !config.bios) kernel = (await import("../machine/embedded/index.ts")).embeddedGuest();
   let size = config.consoleSize;
   let asked = false;
@@ -119,10 +117,18 @@ export async function createHere(
   let restoring = config.resume !== undefined;
   const machine = await Machine.create({
     core,
-    ...(config.bios ? firmware(config, config.bios, media) : { kernel: kernel as Uint8Array, ...cards(media) }),
+    ...(config.bios ? firmware(config, config.bios, media) : cards(media)),
     kernelName: config.embedded ? "tabhyve" : "kernel",
-    ...(config.initrd && { initrd: config.initrd }),
-    // Read at every boot, so that a guest that boots again hears of the size as it is then.
+    // Read at every boot, so that a guest that boots again hears of the size as it is then, and has what came later.
+    get kernel() {
+      return kernel;
+    },
+    get initrd() {
+      return initrd;
+    },
+    get restart() {
+      return !unbootable;
+    },
     get append() {
       return size ? `${config.append} tabhyve.size=${size.cols}x${size.rows} tabhyve.term=${TERM}` : config.append;
     },
@@ -133,7 +139,6 @@ export async function createHere(
     ...(spawn && { spawn }),
     serial: (bytes) => callbacks.serial(bytes),
     ...(callbacks.tone && { tone: (hz: number) => callbacks.tone?.(hz) }),
-    ...(unbootable && { restart: false }),
     onState: (state, reason) => {
       if (!saving && !restoring) callbacks.state(state, detailOf(reason, asked));
     },
@@ -169,6 +174,10 @@ export async function createHere(
     start: () => machine.resume(),
     pause: () => machine.pause(),
     resume: () => machine.resume(),
+    bootFrom: async (...images) => {
+      [kernel, initrd] = images;
+      unbootable = false;
+    },
     reset: async () => {
       if (unbootable) throw new MachineError("bad-image", NO_KERNEL, "Start it anew with the kernel's file.");
       await ask(() => machine.reset());
@@ -273,6 +282,7 @@ async function createInWorker(
     start: () => remote.command("start"),
     pause: () => remote.command("pause"),
     resume: () => remote.command("resume"),
+    bootFrom: (kernel, initrd) => remote.bootFrom(kernel, initrd),
     reset: () => remote.command("reset"),
     powerOff: () => remote.command("powerOff"),
     destroy: async () => {

@@ -1,10 +1,11 @@
 import type { DownloadProgress } from "./download.ts";
 import { download } from "./download.ts";
 import { loadEngine } from "./engine.ts";
-import { type Guest, type GuestFile, isPc } from "./guests.ts";
+import { type Guest, isPc, type SiteFile } from "./guests.ts";
 import { type ImageRole, MEDIA, type MediumRole } from "./images.ts";
 import type {
   MachineConfig,
+  MachineError,
   MachineHandle,
   MachineState,
   MachineStats,
@@ -15,6 +16,7 @@ import type {
   Transport,
 } from "./machineHandle.ts";
 import type { OwnFile, OwnFiles } from "./ownFiles.ts";
+import { greeting, preparedOf } from "./prepared.ts";
 import { type Problem, problemOf, problemOfStop } from "./problems.ts";
 
 /**
@@ -46,6 +48,8 @@ export interface Plan {
   /** A disk that a link has named. */
   linkedDisk?: RemoteMedium | undefined;
   keepDisks: boolean;
+  /** It may go on from the guest's snapshot instead of booting. */
+  prepared?: boolean;
   /** Goes on from here instead of booting. */
   resume?: SavedState;
 }
@@ -84,6 +88,8 @@ export class Session {
   readonly #events: SessionEvents;
   readonly #abort = new AbortController();
   #handle: MachineHandle | undefined;
+  /** What it goes on from, as long as what it boots from has not been fetched. */
+  #snapshot: SiteFile | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #last: { at: number; stats: MachineStats } | undefined;
 
@@ -100,33 +106,25 @@ export class Session {
     this.plan = plan;
     this.#files = files;
     this.#events = events;
+    this.#snapshot = preparedOf(plan);
+    this.steps = this.#allSteps();
+  }
+
+  #allSteps(): Step[] {
+    const { guest, own } = this.plan;
     const named =
-      plan.guest.kind === "own"
-        ? Object.values(plan.own).map(({ file }) => ({ label: file.name, total: file.size }))
-        : plan.guest.files.map((file) => ({ label: file.name, total: file.bytes }));
-    this.steps = [...named.map((f): Step => ({ ...f, done: 0, state: "waiting" })), this.#engine, this.#boot];
+      guest.kind === "own"
+        ? Object.values(own).map(({ file }) => ({ label: file.name, total: file.size }))
+        : (this.#snapshot ? [this.#snapshot] : guest.files).map((file) => ({ label: file.name, total: file.bytes }));
+    return [...named.map((f): Step => ({ ...f, done: 0, state: "waiting" })), this.#engine, this.#boot];
   }
 
   /** Runs until the guest executes, or until `problem` says why it does not. Never rejects. */
   async start(): Promise<void> {
     try {
-      const config = await this.#prepare();
-      this.#engine.state = "busy";
-      this.#events.changed();
-      const create = await loadEngine();
-      this.#throwIfGone();
-      const handle = await create(config, {
-        serial: (bytes) => this.#onSerial(bytes),
-        state: (state, detail) => this.#onState(state, detail),
-        screen: (lines) => this.#onScreen(lines),
-        tone: (hz) => {
-          if (!this.gone) this.#events.tone(hz);
-        },
-        notice: (text, stays) => {
-          if (!this.gone) this.#events.notice(text, stays);
-        },
-      });
+      const handle = await this.#make();
       if (this.gone) return void (await handle.destroy());
+      if (this.#snapshot) handle.serialInput(greeting(this.#events.consoleSize() ?? { cols: 80, rows: 24 }));
       this.#handle = handle;
       this.#engine.state = "done";
       this.#boot.state = "busy";
@@ -138,6 +136,50 @@ export class Session {
       if (this.gone) return;
       this.fail(problemOf(error));
     }
+  }
+
+  async #make(): Promise<MachineHandle> {
+    const config = await this.#prepare();
+    this.#engine.state = "busy";
+    this.#events.changed();
+    const create = await loadEngine();
+    this.#throwIfGone();
+    try {
+      return await create(config, {
+        serial: (bytes) => this.#onSerial(bytes),
+        state: (state, detail) => this.#onState(state, detail),
+        screen: (lines) => this.#onScreen(lines),
+        tone: (hz) => {
+          if (!this.gone) this.#events.tone(hz);
+        },
+        notice: (text, stays) => {
+          if (!this.gone) this.#events.notice(text, stays);
+        },
+      });
+    } catch (error) {
+      if (!this.#snapshot || (error as MachineError).code !== "snapshot") throw error;
+      // One that this build cannot take: the guest boots.
+      this.#snapshot = undefined;
+      this.steps = this.#allSteps();
+      return this.#make();
+    }
+  }
+
+  /** The reset button. */
+  reset(): Promise<void> {
+    return this.command(async (handle) => {
+      if (this.#snapshot) await this.#bringBoot(handle);
+      await handle.reset();
+    });
+  }
+
+  /** Fetches what a guest boots from that has gone on from its snapshot. */
+  async #bringBoot(handle: MachineHandle): Promise<void> {
+    this.#events.notice(`Fetching what ${this.plan.guest.title} boots from.`);
+    const images: Partial<Record<ImageRole, Uint8Array>> = {};
+    for (const file of this.plan.guest.files) images[file.role] = await this.#file(file);
+    if (images.kernel) await handle.bootFrom?.(images.kernel, images.initrd);
+    this.#snapshot = undefined;
   }
 
   /** True once `end` was called: whatever still arrives is of no interest. */
@@ -191,18 +233,22 @@ export class Session {
       }
       return config;
     }
-    const loaded = await Promise.all(guest.files.map((file, i) => this.#file(file, this.steps![i]!)));
+    const size = this.#events.consoleSize();
+    // Only for guests of ours: what is on another kernel's command line is its owner's business.
+    if (size && !isPc(guest)) config.consoleSize = size;
+    if (this.#snapshot) {
+      const snapshot = await this.#file(this.#snapshot, this.steps![0]);
+      return { ...config, resume: { snapshot, stamps: {} } };
+    }
+    const loaded = await Promise.all(guest.files.map((file, i) => this.#file(file, this.steps![i])));
     for (const [i, file] of guest.files.entries()) if (!isMedium(file.role)) config[file.role] = loaded[i]!;
     if (isPc(guest)) {
       for (const role of MEDIA) if (own[role]) config.media = { ...config.media, [role]: own[role].file };
-      return config;
     }
-    // Only for guests of ours: what is on another kernel's command line is its owner's business.
-    const size = this.#events.consoleSize();
-    return size ? { ...config, consoleSize: size } : config;
+    return config;
   }
 
-  async #file(file: GuestFile, step: Step): Promise<Uint8Array> {
+  async #file(file: SiteFile, step: Partial<Step> = {}): Promise<Uint8Array> {
     let data = this.#files.get(file.sha256);
     if (data) {
       Object.assign(step, { done: file.bytes, state: "done", verified: true });
@@ -245,6 +291,8 @@ export class Session {
 
   #onState(state: MachineState, detail: StopDetail | undefined): void {
     if (this.gone) return;
+    // A guest that boots again, and has nothing yet to boot from.
+    if (state === "off" && detail?.reason === "reset" && this.#snapshot) return void this.reset();
     this.state = state;
     this.detail = detail;
     if (state === "running") {

@@ -25,6 +25,8 @@ export interface Settings {
   screenReader: boolean;
   /** What guests write to disks is kept in the browser. */
   keepDisks: boolean;
+  /** A guest that has a snapshot goes on from there instead of booting. */
+  prepared: boolean;
   selected?: string;
   guests: Record<string, GuestSettings>;
 }
@@ -69,6 +71,7 @@ export function loadSettings(storage: Pick<Storage, "getItem"> | undefined, narr
     fontSize: within(stored.fontSize, FONT_MIN, FONT_MAX) ?? (narrow ? 12 : 14),
     screenReader: stored.screenReader === true,
     keepDisks: stored.keepDisks !== false,
+    prepared: stored.prepared !== false,
     ...(typeof stored.selected === "string" ? { selected: stored.selected } : {}),
     guests,
   };

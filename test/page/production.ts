@@ -10,13 +10,18 @@ export interface Production {
   browser: Browser;
 }
 
-/** To be called in a `describe`; what it gives is filled in when the tests run. */
-export function production(chromium: string): Production {
+/**
+ * To be called in a `describe`; what it gives is filled in when the tests run.
+ *
+ * @param after does something with the folder that the site is in before it is served
+ */
+export function production(chromium: string, after?: (folder: string) => Promise<unknown>): Production {
   const there = {} as Production;
   let site: Awaited<ReturnType<typeof buildSite>> | undefined;
   let served: Host | undefined;
   beforeAll(async () => {
     site = await buildSite("production");
+    await after?.(site.folder);
     served = await host(site.folder, true);
     there.base = served.base;
     there.browser = await launch(chromium);

@@ -1,4 +1,5 @@
 /** Chunks on a web server. */
+import { hex } from "../../shared/bytes.ts";
 import { BlockError } from "../block.ts";
 import { type AskOptions, ask, bodyOf, Patience, type Waiting } from "../patient.ts";
 import { loadZstd, type Unzstd } from "../zstd.ts";
@@ -20,8 +21,7 @@ export interface RemoteChunkOptions extends Pick<AskOptions, "fetch" | "timeoutM
 
 /** SHA-256 by Web Crypto, in lower-case hexadecimal. */
 export async function sha256Hex(bytes: Uint8Array): Promise<string> {
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource));
-  return Array.from(hash, (b) => b.toString(16).padStart(2, "0")).join("");
+  return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource)));
 }
 
 class RemoteChunks implements ChunkOrigin {

@@ -1,4 +1,5 @@
 /** Data structures that Identify and Get Log Page give (NVM Express 1.4, 5.15 and 5.14). */
+import { hex } from "../../shared/bytes.ts";
 import { CQ_ENTRY, MAX_EVENTS, MDTS, PAGE, SECTOR, SQ_ENTRY, VERSION } from "./nvmeRegs.ts";
 
 const MODEL = "Tabhyve NVMe disk";
@@ -100,8 +101,10 @@ function uuid(serial: string): Uint8Array {
 }
 
 function uuidText(bytes: Uint8Array): string {
-  const hex = Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+  const digits = hex(bytes);
+  return [digits.slice(0, 8), digits.slice(8, 12), digits.slice(12, 16), digits.slice(16, 20), digits.slice(20)].join(
+    "-",
+  );
 }
 
 function nulTerminated(view: DataView, at: number, value: string): void {

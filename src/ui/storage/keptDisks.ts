@@ -1,4 +1,5 @@
 /** What the page keeps of guests' disks in the origin's private file system: finding, listing and forgetting it. */
+import { hex } from "../../shared/bytes.ts";
 import type { Medium, MediumFile, RemoteMedium } from "../machineHandle.ts";
 
 /** about.json: what a person knows the disk by. */
@@ -51,7 +52,7 @@ export const remoteId = (url: string, size: number, version: string): Promise<st
 
 async function idOf(what: Blob): Promise<string> {
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", await what.arrayBuffer()));
-  return Array.from(hash.subarray(0, 16), (b) => b.toString(16).padStart(2, "0")).join("");
+  return hex(hash.subarray(0, 16));
 }
 
 /** Name of an imported image in its folder. */

@@ -1,7 +1,8 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { App } from "../app.ts";
 import { bytes } from "../format.ts";
-import type { Guest } from "../guests.ts";
+import { type Guest, sumOfBytes } from "../guests.ts";
+import { filesOf } from "../prepared.ts";
 import { isolationCause } from "../problems.ts";
 import { effective } from "../settings.ts";
 import { icons } from "./icons.ts";
@@ -59,7 +60,7 @@ function size(app: App, guest: Guest): string {
     if (!kernel) return initrd ? "Initrd only" : "No files yet";
     return bytes(kernel.file.size + (initrd?.file.size ?? 0));
   }
-  return bytes(guest.files.reduce((sum, f) => sum + f.bytes, 0));
+  return bytes(sumOfBytes(filesOf(app.planFor(guest))));
 }
 
 /** On narrow screens the way to start; everywhere the way to change to another guest while one runs. */

@@ -1,7 +1,9 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { App } from "../app.ts";
 import { bytes } from "../format.ts";
+import { sumOfBytes } from "../guests.ts";
 import { linkedSettings } from "../link/linked.ts";
+import { filesOf } from "../prepared.ts";
 
 /** What a link asks for, before anything of it is fetched or run. All that comes from the link is shown as text. */
 export function linkCard(app: App): TemplateResult | typeof nothing {
@@ -9,7 +11,7 @@ export function linkCard(app: App): TemplateResult | typeof nothing {
   if (!linked) return nothing;
   const { guest, link } = linked;
   const { memoryMb, vcpus, append } = linkedSettings(linked);
-  const fetched = guest.files.reduce((sum, file) => sum + file.bytes, 0);
+  const fetched = sumOfBytes(filesOf(app.planOf(linked)));
   const rows: [string, string][] = [
     ["Guest", guest.title],
     ["From this page", fetched ? bytes(fetched) : "nothing to fetch"],

@@ -101,6 +101,17 @@ export function settingsSheet(app: App): TemplateResult {
           ["auto", "Compiles hot code", "Faster for what takes long"],
         ])}
 
+        ${
+          guest.snapshot
+            ? html`<div class="setting">
+                <label class="check">
+                  <input id="prepared" type="checkbox" .checked=${app.settings.prepared} @change=${(e: Event) => app.setPrepared((e.target as HTMLInputElement).checked)} />
+                  Start ${guest.title} where it has booted already, if it is as this page gives it
+                </label>
+              </div>`
+            : nothing
+        }
+
         <h3>Disks</h3>
         <div class="setting">
           <label class="check">

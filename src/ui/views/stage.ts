@@ -4,6 +4,7 @@ import { openDialog } from "../dialogs.ts";
 import { bytes, count } from "../format.ts";
 import { isPc } from "../guests.ts";
 import { type ImageRole, MEDIA, titleOf } from "../images.ts";
+import { preparedOf } from "../prepared.ts";
 import type { Problem, ProblemAction } from "../problems.ts";
 import { hasDrives, type Step } from "../session.ts";
 import { chooseTransport, effective } from "../settings.ts";
@@ -37,6 +38,12 @@ function summary(app: App): TemplateResult {
         (r) => ownRow(app, r),
       )
     : guest.files.map((f) => [titleOf(f.role), html`${f.name} <span class="dim">${bytes(f.bytes)}</span>`]);
+  const snapshot = preparedOf(app.planFor(guest));
+  if (snapshot)
+    rows.push([
+      "Starts from",
+      html`${snapshot.name} <span class="dim">${bytes(snapshot.bytes)}, where it has booted</span>`,
+    ]);
   if (isPc(guest)) rows.push(...MEDIA.map((role) => ownRow(app, role)));
   if (guest.kind !== "embedded" && !isPc(guest) && !(own && app.own.bios))
     rows.push(["Command line", html`<code>${append || "(empty)"}</code>`]);

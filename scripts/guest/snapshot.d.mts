@@ -1,0 +1,1 @@
+export function addSnapshot(site: string): Promise<number | undefined>;
