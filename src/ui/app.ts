@@ -419,6 +419,8 @@ export class App {
     switch (action) {
       case "retry":
         return this.start(this.session?.plan.transport);
+      case "smaller":
+        return this.#startSmaller();
       case "inline":
         return this.start("inline");
       case "reset":
@@ -432,6 +434,12 @@ export class App {
         this.dismissProblem();
         document.querySelector<HTMLInputElement>("#files")?.click();
     }
+  }
+
+  /** The same machine with half its memory, this time. */
+  async #startSmaller(): Promise<void> {
+    const plan = this.session?.plan;
+    if (plan) await this.run({ ...plan, memoryBytes: Math.floor(plan.memoryBytes / 2 ** 21) * 2 ** 20 });
   }
 
   /** Types the console's size as an `stty` command: over a serial line a guest has no other way to learn it. */

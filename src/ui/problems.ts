@@ -26,7 +26,7 @@ export interface Problem {
 }
 
 /** What a button on the problem panel does. The page maps these to its own methods. */
-export type ProblemAction = "retry" | "reset" | "settings" | "inline" | "files" | "reload";
+export type ProblemAction = "retry" | "reset" | "smaller" | "settings" | "inline" | "files" | "reload";
 
 /** A file of a guest could not be fetched, or is not the file the manifest promised. */
 export class DownloadError extends Error {
@@ -100,8 +100,8 @@ export function problemOf(error: unknown): Problem {
         kind: "memory",
         title: "Not enough memory for this machine",
         cause: message,
-        remedy: remedy ?? "Give the machine less memory in the settings, or close other tabs, then try again.",
-        actions: ["settings", "retry"],
+        remedy: remedy ?? "Start a smaller machine, or close other tabs and try again.",
+        actions: ["smaller", "retry", "settings"],
       };
     case "no-shared-memory":
       return {

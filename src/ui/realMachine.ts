@@ -82,7 +82,7 @@ export function describeError(error: unknown): { code: MachineErrorCode; message
     return {
       code: "out-of-memory",
       message: error.message,
-      remedy: "Choose less memory in the settings, or close other tabs.",
+      remedy: "Start a smaller machine, or close other tabs.",
     };
   }
   return { code: "engine", message: error instanceof Error ? error.message : String(error) };

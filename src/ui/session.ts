@@ -18,6 +18,7 @@ import type {
 import type { OwnFile, OwnFiles } from "./ownFiles.ts";
 import { greeting, preparedOf } from "./prepared.ts";
 import { type Problem, problemOf, problemOfStop } from "./problems.ts";
+import { MEMORY_MIN_MB } from "./settings.ts";
 
 /**
  * The life of one machine, from "start" to "gone": fetch, check, create, boot, run, stop. Knows nothing of how it
@@ -78,6 +79,7 @@ export interface Meter {
   exits: number;
 }
 
+const MB = 2 ** 20;
 const POLL_MS = 500;
 export const NO_METER: Meter = { instructionsPerSecond: 0, busy: 0, seconds: 0, instructions: 0, exits: 0 };
 
@@ -134,7 +136,10 @@ export class Session {
       this.#poll();
     } catch (error) {
       if (this.gone) return;
-      this.fail(problemOf(error));
+      const problem = problemOf(error);
+      // What goes on has the memory that it had.
+      const smaller = !this.plan.resume && this.plan.memoryBytes / 2 >= MEMORY_MIN_MB * MB;
+      this.fail(smaller ? problem : { ...problem, actions: problem.actions.filter((action) => action !== "smaller") });
     }
   }
 

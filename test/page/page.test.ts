@@ -280,7 +280,7 @@ describe.skipIf(!chromium)("page", { timeout: 60_000 }, () => {
       }));
 
     test.each([
-      ["oom", "memory", /refused 256 MB.*less memory/s],
+      ["oom", "memory", /refused 256 MB.*smaller machine/s],
       ["bad-image", "bad-image", /AArch64; needed is/],
       ["no-shared-memory", "isolation", /SharedArrayBuffer is not available.*inline transport/s],
       ["crash", "engine", /CompileError.*report it/s],
@@ -292,6 +292,16 @@ describe.skipIf(!chromium)("page", { timeout: 60_000 }, () => {
         await page.waitForSelector("#start");
       }),
     );
+
+    test("out of memory: one button starts a smaller machine, down to one that the browser has room for", () =>
+      on({ path: "?fake=oom" }, async (page) => {
+        await page.locator("#start").click();
+        await expect.poll(() => problem(page, "memory").textContent()).toMatch(/refused 256 MB/);
+        await page.getByRole("button", { name: "Start with half the memory" }).click();
+        await expect.poll(() => problem(page, "memory").textContent()).toMatch(/refused 128 MB/);
+        await page.getByRole("button", { name: "Start with half the memory" }).click();
+        await untilState(page, "running");
+      }));
 
     test("no shared memory: one button starts with the inline transport", () =>
       on({ path: "?fake=no-shared-memory" }, async (page) => {

@@ -142,6 +142,7 @@ function step(s: Step, instructions: number): TemplateResult {
 const ACTIONS: Record<ProblemAction, string> = {
   retry: "Try again",
   reset: "Reset the machine",
+  smaller: "Start with half the memory",
   settings: "Open settings",
   inline: "Start with the inline transport",
   files: "Choose files…",
