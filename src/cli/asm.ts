@@ -1,6 +1,6 @@
 /** `tabhyve asm`: a source in NASM's syntax to a flat binary. */
-import { writeFileSync } from "node:fs";
-import { basename, extname } from "node:path";
+import { existsSync, writeFileSync } from "node:fs";
+import { basename, dirname, extname, join } from "node:path";
 import { AssembleError, assemble } from "../isa/assemble.ts";
 import { readInput, reason, UsageError } from "./options.ts";
 
@@ -14,7 +14,7 @@ export interface AsmWords {
 /**
  * Assembles `file` and writes what it makes; the number of bytes. Nothing is written when the source is wrong.
  *
- * @throws UsageError with one line: FILE:LINE: what is wrong, or which file cannot be used.
+ * @throws UsageError with one line: FILE:LINE:COLUMN: what is wrong, or which file cannot be used.
  */
 export function asm(file: string, words: AsmWords): number {
   const source = new TextDecoder().decode(readInput("", file));
@@ -22,7 +22,7 @@ export function asm(file: string, words: AsmWords): number {
   if (output === file) throw new UsageError(`${file}: has no ending to leave out; name the output with --output`);
   let made: ReturnType<typeof assemble>;
   try {
-    made = assemble(source, { name: file });
+    made = assemble(source, { name: file, read: (name) => beside(file, name) });
   } catch (error) {
     if (error instanceof AssembleError) throw new UsageError(error.message);
     throw error;
@@ -30,6 +30,12 @@ export function asm(file: string, words: AsmWords): number {
   write("--output", output, made.bytes);
   if (words.symbols !== undefined) write("--symbols", words.symbols, symbolMap(made.symbols));
   return made.bytes.length;
+}
+
+/** A file that the source names: beside it, or else in the present folder. */
+function beside(source: string, name: string): Uint8Array | undefined {
+  const path = [join(dirname(source), name), name].find((p) => existsSync(p));
+  return path === undefined ? undefined : readInput("", path);
 }
 
 /** A line for each symbol, by address: `0000000000007c00 t start`. */

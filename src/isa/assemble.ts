@@ -1,23 +1,25 @@
 /**
- * A two-pass assembler for our guests and tests, in NASM's syntax, driven by the instruction table. One flat section.
+ * A two-pass assembler for guests, lessons and tests, in NASM's syntax, driven by the instruction table. What it makes is
+ * what `nasm -f bin` makes: the shortest encoding and branch, sections one behind the other.
  *
- * It knows: bits, org, default rel|abs, equ, times, align, alignb, db dw dd dq, resb resw resd resq, labels (a
- * leading dot makes one local), $ and $$, expressions, %define without parameters, prefixes, all operand forms of
- * the table; and it picks the shortest encoding and branch, as NASM does. It does not know macros, %if, other
- * sections, include files and the rest of NASM's directives.
+ * docs/assembler.md says which part of NASM it knows.
  */
 
 import { encode } from "./asm/encode.ts";
-import { AssembleError, Mistake } from "./asm/error.ts";
+import { AssembleError, Mistake, placed } from "./asm/error.ts";
 import { evaluate, type Resolve, type Value } from "./asm/expression.ts";
-import { type DataItem, parseSource, type Statement } from "./asm/parser.ts";
+import { type DataItem, parseSource, type SectionWords, type Statement } from "./asm/parser.ts";
+import type { ReadFile } from "./asm/preprocess.ts";
+import { layOutSections, MAX_BYTES, type Placed, Section } from "./asm/section.ts";
 import type { Width } from "./operand.ts";
 
 export { AssembleError } from "./asm/error.ts";
 
 export interface AssembleOptions {
   /** Name of the source in error messages. */
-  name?: string;
+  readonly name?: string;
+  /** Gives the files that %include and INCBIN name; default: there are none. */
+  readonly read?: ReadFile;
 }
 
 export interface Assembly {
@@ -26,100 +28,128 @@ export interface Assembly {
   origin: number;
   /** Labels (addresses) and EQUs; local ones as `label.local`. */
   symbols: Map<string, bigint>;
-  /** Where each statement that made bytes lies, and its line from 1. */
-  lines: { offset: number; line: number }[];
+  /** Where each statement that made bytes lies, and its line from 1, by offset. What a macro made is at its use. */
+  lines: { offset: number; line: number; file: string }[];
 }
 
 /** Passes in which lengths may shrink again; afterwards they only grow, so that it ends. */
 const FREE_PASSES = 20;
 const MAX_PASSES = 200;
-/** A guest larger than this is a mistake in a TIMES or ALIGN. */
-const MAX_BYTES = 1 << 26;
 
-/** Assembles `source`. Throws AssembleError with file, line and what is wrong. */
+/** Assembles `source`. Throws AssembleError with file, line, column and what is wrong. */
 export function assemble(source: string, options: AssembleOptions = {}): Assembly {
   const file = options.name ?? "source";
-  const statements = parseSource(source, file);
-  const assembler = new Assembler(file, statements);
+  const statements = parseSource(source, file, options.read ?? (() => undefined));
+  const assembler = new Assembler(statements);
   for (let pass = 0; pass < MAX_PASSES; pass++) {
     if (!assembler.pass(pass >= FREE_PASSES, false)) {
       assembler.pass(true, true);
       return assembler.result();
     }
   }
-  throw new AssembleError(file, 1, "the lengths of instructions do not settle");
+  throw new AssembleError({ file, line: 1, column: 1 }, "the lengths of instructions do not settle");
 }
 
 interface Symbol {
   n: bigint;
   rel: number;
+  section: number;
+}
+
+/** A statement that made bytes. */
+interface Made {
+  readonly section: Section;
+  readonly offset: number;
+  readonly statement: Statement;
 }
 
 class Assembler {
-  readonly #file: string;
   readonly #statements: readonly Statement[];
-  #symbols = new Map<string, Symbol>();
+  readonly #symbols = new Map<string, Symbol>();
   #defined = new Set<string>();
-  #bytes: number[] = [];
+  readonly #sections: Section[] = [new Section(".text", 0)];
+  #section = this.#sections[0];
+  /** The section that an ABSOLUTE has left. */
+  #outside = this.#sections[0];
+  #placed: readonly Placed[] = [];
   #lengths: number[] = [];
-  #lines: { offset: number; line: number }[] = [];
+  #made: Made[] = [];
   #origin = 0n;
   #mode: Width = 16;
   #defaultRel = false;
   #changed = false;
 
-  constructor(file: string, statements: readonly Statement[]) {
-    this.#file = file;
+  constructor(statements: readonly Statement[]) {
     this.#statements = statements;
   }
 
-  /** One pass over the source. Returns whether a symbol or a length has changed since the last one. */
+  /** One pass over the source. Returns whether a symbol, a length or an address has changed since the last one. */
   pass(grow: boolean, final: boolean): boolean {
-    this.#bytes = [];
-    this.#lines = [];
+    this.#made = [];
     this.#defined = new Set();
     this.#mode = 16;
     this.#defaultRel = false;
     this.#changed = false;
+    for (const section of this.#sections) section.empty();
+    this.#section = this.#outside = this.#sections[0];
     this.#statements.forEach((s, i) => {
-      const before = this.#bytes.length;
-      try {
-        this.#statement(s, grow ? (this.#lengths[i] ?? 0) : 0, final);
-      } catch (e) {
-        if (e instanceof Mistake) throw new AssembleError(this.#file, s.line, e.message);
-        throw e;
-      }
-      const length = this.#bytes.length - before;
+      const section = this.#section;
+      const offset = section.length;
+      placed(s, () => this.#statement(s, grow ? (this.#lengths[i] ?? 0) : 0, final));
+      const length = section.length - offset;
       if (length !== this.#lengths[i]) this.#changed = true;
       this.#lengths[i] = length;
-      if (length) this.#lines.push({ offset: before, line: s.line });
+      if (length && !section.nobits) this.#made.push({ section, offset, statement: s });
     });
-    return this.#changed;
+    const { placed: places, moved } = layOutSections(this.#sections, this.#origin);
+    this.#placed = places;
+    return this.#changed || moved;
   }
 
+  /** @throws AssembleError: sections overlap */
   result(): Assembly {
     const symbols = new Map([...this.#symbols].map(([name, s]) => [name, s.n]));
-    return { bytes: Uint8Array.from(this.#bytes), origin: Number(this.#origin), symbols, lines: this.#lines };
+    const inFile = this.#placed.filter(({ section }) => section.length).sort((a, b) => a.offset - b.offset);
+    const bytes = new Uint8Array(inFile.reduce((n, { section, offset }) => Math.max(n, offset + section.length), 0));
+    let end = 0;
+    for (const { section, offset } of inFile) {
+      const first = this.#made.find((m) => m.section === section);
+      if (offset < end && first) {
+        throw new AssembleError(first.statement, `section ${section.name} overlaps another one`);
+      }
+      bytes.set(section.bytes, offset);
+      end = offset + section.length;
+    }
+    const start = new Map(this.#placed.map(({ section, offset }) => [section, offset]));
+    const lines = this.#made
+      .map(({ section, offset, statement: { line, file } }) => ({
+        offset: offset + (start.get(section) ?? 0),
+        line,
+        file,
+      }))
+      .sort((a, b) => a.offset - b.offset);
+    return { bytes, origin: Number(this.#origin), symbols, lines };
   }
 
-  get #here(): bigint {
-    return this.#origin + BigInt(this.#bytes.length);
-  }
-
-  #define(name: string, n: bigint, rel: number): void {
+  #define(name: string, n: bigint, rel: number, section: number): void {
     if (this.#defined.has(name)) throw new Mistake(`${name} is defined twice`);
     this.#defined.add(name);
     const old = this.#symbols.get(name);
-    if (old?.n === n && old.rel === rel) return;
-    this.#symbols.set(name, { n, rel });
+    if (old?.n === n && old.rel === rel && old.section === section) return;
+    this.#symbols.set(name, { n, rel, section });
     this.#changed = true;
   }
 
+  /** An address in the present section. */
+  #address(n: bigint): Symbol {
+    return { n, rel: this.#section.relocates ? 1 : 0, section: this.#section.number };
+  }
+
   #resolver(): Resolve {
-    const here = this.#here;
+    const here = this.#address(this.#section.here);
     return (name) => {
-      if (name === "$") return { n: here, rel: 1 };
-      if (name === "$$") return { n: this.#origin, rel: 1 };
+      if (name === "$") return here;
+      if (name === "$$") return this.#address(this.#section.address);
       return this.#symbols.get(name);
     };
   }
@@ -141,12 +171,14 @@ class Assembler {
       return Number(n);
     };
     switch (s.k) {
-      case "label":
-        this.#define(s.name, this.#here, 1);
+      case "label": {
+        const { n, rel, section } = this.#address(this.#section.here);
+        this.#define(s.name, n, rel, section);
         return;
+      }
       case "equ": {
         const v = value(s.value);
-        if (!v.unknown) this.#define(s.name, v.n, v.rel);
+        if (!v.unknown) this.#define(s.name, v.n, v.rel, v.section);
         return;
       }
       case "bits":
@@ -156,61 +188,87 @@ class Assembler {
         this.#defaultRel = s.rel;
         return;
       case "org":
-        if (this.#bytes.length) throw new Mistake("ORG after the first byte");
+        if (this.#sections.some((section) => section.bytes.length)) throw new Mistake("ORG after the first byte");
         this.#origin = BigInt.asUintN(64, value(s.value).n);
+        this.#sections[0].address = this.#origin;
+        return;
+      case "section":
+        this.#enter(s.section, (e) => value(e).n);
+        return;
+      case "absolute":
+        this.#section = new Section("", -1, false);
+        this.#section.address = value(s.at).n;
+        return;
+      case "endstruc":
+        this.#section = this.#outside;
+        return;
+      case "bytes":
+        this.#section.push(s.bytes);
         return;
       case "data":
         for (const item of s.items) this.#data(item, s.bytes, value);
         return;
       case "reserve":
-        this.#fill(count(s.count, "the number of bytes to reserve") * s.bytes);
+        this.#section.reserve(count(s.count, "the number of bytes to reserve") * s.bytes);
         return;
       case "align": {
         const n = count(s.to, "the alignment");
         if (n & (n - 1) || (n === 0 && final)) throw new Mistake(`an alignment of ${n} is no power of two`);
-        const gap = n ? (n - (this.#bytes.length % n)) % n : 0;
-        this.#repeat(gap, s.filler, final);
+        const section = this.#section;
+        const gap = n ? (n - (section.length % n)) % n : 0;
+        if (section.number > 0 && BigInt(n) > section.align) section.align = BigInt(n);
+        if (section.nobits) section.reserve(gap);
+        else this.#repeat(gap, s.filler, final);
         return;
       }
       case "times":
         this.#repeat(count(s.count, "the TIMES count"), s.body, final);
         return;
       case "instruction": {
-        const ctx = { mode: this.#mode, defaultRel: this.#defaultRel, address: this.#here, resolve, final };
-        this.#bytes.push(...encode(s.instruction, ctx, atLeast));
+        const { here: address, number: section } = this.#section;
+        const ctx = { mode: this.#mode, defaultRel: this.#defaultRel, address, section, resolve, final };
+        this.#section.push(encode(s.instruction, ctx, atLeast));
         return;
       }
     }
+  }
+
+  #enter(words: SectionWords, value: (e: NonNullable<SectionWords["align"]>) => bigint): void {
+    let section = this.#sections.find((s) => s.name === words.name);
+    if (!section) {
+      section = new Section(words.name, this.#sections.length);
+      this.#sections.push(section);
+      this.#changed = true;
+    }
+    if (words.nobits !== undefined) section.nobits = words.nobits;
+    if (words.align) section.align = value(words.align) || 1n;
+    if (words.start) section.start = value(words.start);
+    if (words.vstart) section.vstart = value(words.vstart);
+    this.#section = this.#outside = section;
   }
 
   #repeat(times: number, body: Statement, final: boolean): void {
-    const start = this.#bytes.length;
+    const section = this.#section;
+    const start = section.length;
     for (let i = 0; i < times; i++) {
       this.#statement(body, 0, final);
-      if (this.#bytes.length - start > MAX_BYTES) throw new Mistake("TIMES makes too many bytes");
       // What has no `$` in it need not be made again.
-      const length = this.#bytes.length - start;
-      if (i === 0 && times > 1 && length === 1 && body.k === "data") {
-        const byte = this.#bytes[start];
-        for (let j = 1; j < times; j++) this.#bytes.push(byte);
+      if (i === 0 && times > 1 && section.length - start === 1 && body.k === "data") {
+        section.push(new Uint8Array(times - 1).fill(section.bytes[start]));
         return;
       }
     }
   }
 
-  #fill(length: number): void {
-    if (this.#bytes.length + length > MAX_BYTES) throw new Mistake("too many bytes");
-    for (let i = 0; i < length; i++) this.#bytes.push(0);
-  }
-
   #data(item: DataItem, bytes: number, value: (e: Parameters<typeof evaluate>[0]) => Value): void {
+    const section = this.#section;
     if (item.k === "string") {
-      this.#bytes.push(...item.bytes);
-      this.#fill((bytes - (item.bytes.length % bytes)) % bytes);
+      section.push(item.bytes);
+      section.push(new Uint8Array((bytes - (item.bytes.length % bytes)) % bytes));
       return;
     }
     if (item.k === "float") {
-      this.#bytes.push(...floatBytes(item.n, bytes));
+      section.push(floatBytes(item.n, bytes));
       return;
     }
     const v = value(item.value);
@@ -218,7 +276,9 @@ class Assembler {
     if (!v.unknown && bytes < 8 && (v.n < -(1n << bits) || v.n >= 1n << bits)) {
       throw new Mistake(`${v.n} does not fit in ${bits} bits`);
     }
-    for (let i = 0n; i < bits; i += 8n) this.#bytes.push(Number(BigInt.asUintN(8, v.n >> i)));
+    const out: number[] = [];
+    for (let i = 0n; i < bits; i += 8n) out.push(Number(BigInt.asUintN(8, v.n >> i)));
+    section.push(out);
   }
 }
 

@@ -32,9 +32,16 @@ it("writes a boot sector and its symbols by address", () => {
 it("names file, line and mistake, and leaves no output behind", () => {
   const file = source("wrong.asm", "nop\nmov al, 0x1234\n");
   expect(() => asm(file, { output: at("wrong.bin") })).toThrow(
-    new UsageError(`${file}:2: 4660 does not fit in 8 bits`),
+    new UsageError(`${file}:2:1: 4660 does not fit in 8 bits`),
   );
   expect(existsSync(at("wrong.bin"))).toBe(false);
+});
+
+it("finds included files beside the source", () => {
+  source("part.inc", "db 1\n");
+  const file = source("whole.asm", '%include "part.inc"\nincbin "part.inc", 0, 2\n');
+  expect(asm(file, { output: at("whole.bin") })).toBe(3);
+  expect(readFileSync(at("whole.bin")).toString("latin1")).toBe("\x01db");
 });
 
 it("says which file cannot be used", () => {

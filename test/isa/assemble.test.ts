@@ -40,7 +40,8 @@ const messageOf = (source: string): string => {
     assemble(source, { name: "t.asm" });
   } catch (e) {
     expect(e).toBeInstanceOf(AssembleError);
-    return (e as Error).message;
+    // Columns have a test of their own.
+    return (e as Error).message.replace(/^(\S+:\d+):\d+:/, "$1:");
   }
   return "";
 };
@@ -74,9 +75,9 @@ describe("result", () => {
       "other.a": 0x7c03n,
     });
     expect(made.lines).toEqual([
-      { offset: 0, line: 3 },
-      { offset: 1, line: 4 },
-      { offset: 3, line: 8 },
+      { offset: 0, line: 3, file: "source" },
+      { offset: 1, line: 4, file: "source" },
+      { offset: 3, line: 8, file: "source" },
     ]);
   });
 
@@ -140,7 +141,19 @@ describe("mistakes", () => {
     ["db 1/0", "t.asm:1: division by zero"],
     ["bits 64\nmov eax, [0xfee00000]", "t.asm:2: displacement 4276092928 does not fit in 32 signed bits"],
     ["times -1 db 0", "t.asm:1: the TIMES count is -1"],
-    ["%macro x 0", "t.asm:1: %macro is not supported"],
+    ["%macro x 0", "t.asm:1: this %macro has no %endmacro"],
+    ["nop\n%if 1\nnop", "t.asm:2: this %if has no %endif"],
+    ["%endif", "t.asm:1: %endif without %if"],
+    ["%push x", "t.asm:1: %push is not supported"],
+    ["%macro m 1\nnop\nmov al, %1\n%endmacro\nnop\nm 0x1234", "t.asm:6: 4660 does not fit in 8 bits"],
+    ["%macro m 1\n%endmacro\nm 1, 2", "t.asm:3: the macro m takes 1 parameters"],
+    ["%define f(a) a\ndb f(1, 2)", "t.asm:2: f takes 1 parameters, not 2"],
+    ["%rep 3\nnop", "t.asm:1: this %rep has no %endrep"],
+    ["%if x\n%endif", "t.asm:1: x is not defined"],
+    ["%error no way", "t.asm:1: no way"],
+    ['%include "none.inc"', "t.asm:1: none.inc: no such file"],
+    ["section .bss\ndb 1", "t.asm:2: section .bss has room and no bytes: only RESB and kin go there"],
+    ["section .a start=4\ndd 0\nsection .b start=6\ndd 0", "t.asm:4: section .b overlaps another one"],
     ["nop\norg 5", "t.asm:2: ORG after the first byte"],
     ["bits 64\npush eax", "t.asm:2: no form of push takes eax in 64-bit mode"],
     ["mov [es:di, ax", 't.asm:1: expected ] at ","'],
@@ -170,4 +183,40 @@ describe("size of an encoding", () => {
   ])("%s (%i)", (source, mode, bytes, shown) => {
     expect(text(source, mode)).toEqual([bytes, shown]);
   });
+});
+
+describe("places", () => {
+  const placeOf = (source: string): string => {
+    try {
+      assemble(source, { read: (name) => (name === "inc" ? new TextEncoder().encode("nop\n frob\n") : undefined) });
+    } catch (e) {
+      const { file, line, column } = e as AssembleError;
+      return `${file}:${line}:${column}`;
+    }
+    return "";
+  };
+  test.each([
+    ["  mov ax, nothing", "source:1:11"],
+    ["x:  frob ax", "source:1:5"],
+    ["  mov ax, [bx", "source:1:12"],
+    ["nop\n  mov ax, $$ 5", "source:2:14"],
+    ["%define y nothing\n mov ax, y", "source:2:10"],
+    ["  db 'abc", "source:1:6"],
+    ['nop\n  %include "inc"', "inc:2:2"],
+    ["%macro m 0\n      frob\n%endmacro\n\n  m", "source:5:3"],
+  ])("%s", (source, want) => {
+    expect(placeOf(source)).toBe(want);
+  });
+});
+
+test("%include and INCBIN take what the reader gives", () => {
+  const files = new Map([
+    ["a.inc", new TextEncoder().encode('%include "b.inc"\nx: db B\n')],
+    ["b.inc", new TextEncoder().encode("%define B 7\n")],
+    ["data.bin", Uint8Array.of(1, 2, 3, 4, 5)],
+  ]);
+  const source = '%include "a.inc"\nincbin "data.bin"\nincbin "data.bin", 1, 2\ndw x';
+  const made = assemble(source, { read: (name) => files.get(name) });
+  expect(Buffer.from(made.bytes).toString("hex")).toBe("07010203040502030000");
+  expect(made.lines[0]).toEqual({ offset: 0, line: 2, file: "a.inc" });
 });

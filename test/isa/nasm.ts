@@ -1,6 +1,6 @@
 /** The assembler beside the real nasm: over the table's rows, and over whole sources. `npm run nasm`. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { AssembleError, assemble } from "../../src/isa/assemble.ts";
@@ -177,7 +177,11 @@ export function compareSources(files: readonly string[]): Comparison {
     total++;
     let ours: string;
     try {
-      const made = assemble(readFileSync(file, "latin1"), { name: basename(file) }).bytes;
+      const read = (name: string): Uint8Array | undefined => {
+        const path = join(dirname(file), name);
+        return existsSync(path) ? readFileSync(path) : undefined;
+      };
+      const made = assemble(readFileSync(file, "utf8"), { name: basename(file), read }).bytes;
       if (Buffer.compare(made, want) === 0) {
         identical++;
         continue;

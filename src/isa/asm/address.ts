@@ -55,7 +55,9 @@ export function layOut(
     throw new Mistake(`a ${asize}-bit address is not possible in ${mode}-bit mode`);
   }
   const far = op.segment?.name === "fs" || op.segment?.name === "gs";
-  const relative = op.relative ?? (defaultRel && mode === 64 && !v.regs.length && !far && op.width !== 64);
+  // A plain number is an address that does not move along, whatever is written.
+  const moves = v.rel !== 0 || v.unknown;
+  const relative = moves && (op.relative ?? (defaultRel && mode === 64 && !v.regs.length && !far && op.width !== 64));
   const common = {
     asize,
     segment: op.segment,

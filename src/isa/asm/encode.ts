@@ -15,6 +15,8 @@ export interface Context {
   defaultRel: boolean;
   /** Address of the instruction's first byte. */
   address: bigint;
+  /** Number of its section. */
+  section: number;
   resolve: Resolve;
   /** In the last pass every symbol must have a value. */
   final: boolean;
@@ -33,8 +35,14 @@ names.set("movsx", [
   ...(names.get("movsxd") ?? []).map((n) => ({ ...n, z: 64 as Width })),
 ]);
 
+/** x87 instructions that wait for pending errors first: WAIT, then the one that does not. */
+const WAITING: Readonly<Record<string, string>> = Object.fromEntries(
+  ["init", "clex", "stcw", "stsw", "stenv", "save"].map((name) => [`f${name}`, `fn${name}`]),
+);
+const WAIT = 0x9b;
+
 /** NOP is XCHG of the accumulator with itself. */
-export const isMnemonic = (word: string): boolean => names.has(word) || word === "nop";
+export const isMnemonic = (word: string): boolean => names.has(word) || word === "nop" || word in WAITING;
 
 const PREFIX_BYTES: Readonly<Record<string, number>> = {
   rep: 0xf3,
@@ -57,6 +65,10 @@ export const isPrefix = (word: string): boolean => word in PREFIX_BYTES || word 
 export function encode(i: Instruction, ctx: Context, atLeast = 0): number[] {
   if (i.mnemonic === "") return i.prefixes.map((p) => prefixByte(p, ctx.mode));
   if (i.mnemonic === "nop" && !i.operands.length) return encodeNop(i, ctx);
+  if (i.mnemonic in WAITING) {
+    const rest = { ...i, mnemonic: WAITING[i.mnemonic] };
+    return [WAIT, ...encode(rest, { ...ctx, address: ctx.address + 1n }, atLeast - 1)];
+  }
   const asizePrefix = widthPrefix(i, "a");
   let operands = i.operands.map((o) => resolveOperand(o, ctx, asizePrefix, widthPrefix(i, "o")));
   let asize = asizePrefix;
@@ -143,7 +155,8 @@ function resolveOperand(
     case "imm": {
       const value = evaluate(op.value, ctx.resolve, ctx.final);
       if (value.regs.length) throw new Mistake(`register ${value.regs[0][0].name} cannot be used like this`);
-      return { k: "imm", bits: op.bits, strict: op.strict, distance: op.distance, value };
+      const near = value.unknown || (value.rel === 1 && value.section === ctx.section);
+      return { k: "imm", bits: op.bits, strict: op.strict, distance: op.distance, value, near };
     }
     case "far": {
       const [selector, offset] = [op.selector, op.offset].map((e) => evaluate(e, ctx.resolve, ctx.final));
@@ -176,8 +189,8 @@ function variants(mnemonic: string, operands: readonly Resolved[], mode: Width):
   if (mnemonic === "imul" && operands.length === 2 && b.k === "imm") return [[a, a, b]];
   // Decimal adjustment unless a base is written.
   if ((mnemonic === "aam" || mnemonic === "aad") && !operands.length) {
-    const ten = { n: 10n, rel: 0, unknown: false, regs: [] };
-    return [[{ k: "imm", bits: 0, strict: false, distance: "", value: ten }]];
+    const ten = { n: 10n, rel: 0, section: 0, unknown: false, regs: [] };
+    return [[{ k: "imm", bits: 0, strict: false, distance: "", value: ten, near: false }]];
   }
   // A write to 32 bits clears the upper half.
   const low = mode === 64 && a?.k === "reg" && a.reg.cls === "gpr" && a.reg.bits === 64 ? lowHalf(a.reg) : undefined;

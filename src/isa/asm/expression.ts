@@ -9,6 +9,8 @@ import type { Token } from "./lexer.ts";
 export interface Value {
   n: bigint;
   rel: number;
+  /** Number of the section that it lies in, where `rel` is not 0. */
+  section: number;
   /** A symbol in it has no value yet: possible in all but the last pass. */
   unknown: boolean;
   regs: readonly (readonly [Register, bigint])[];
@@ -18,12 +20,12 @@ export type Expression =
   | { k: "num"; n: bigint }
   | { k: "reg"; reg: Register }
   /** A label or EQU; `$` (here) and `$$` (start) are symbols too. */
-  | { k: "sym"; name: string }
+  | { k: "sym"; name: string; at: number }
   | { k: "un"; op: string; a: Expression }
   | { k: "bin"; op: string; a: Expression; b: Expression };
 
 /** Gives a symbol's value; undefined if it has none yet. */
-export type Resolve = (name: string) => { n: bigint; rel: number } | undefined;
+export type Resolve = (name: string) => { n: bigint; rel: number; section: number } | undefined;
 
 /** A place in a line's tokens. */
 export class Cursor {
@@ -70,20 +72,29 @@ export class Cursor {
   }
 
   expectOp(s: string): void {
-    if (!this.takeOp(s)) throw new Mistake(`expected ${s} ${this.where()}`);
+    if (!this.takeOp(s)) throw new Mistake(`expected ${s} ${this.where()}`, this.column);
   }
 
   expectEnd(): void {
-    if (!this.done) throw new Mistake(`unexpected ${this.where()}`);
+    if (!this.done) throw new Mistake(`unexpected ${this.where()}`, this.column);
   }
 
   where(): string {
     const t = this.peek();
     return t ? `at ${t.t === "num" ? t.n : JSON.stringify(t.s)}` : "at the end of the line";
   }
+
+  /** Column of the token here, or of the last one. */
+  get column(): number {
+    return (this.peek() ?? this.tokens.at(-1))?.at ?? 1;
+  }
 }
 
 const LEVELS: readonly (readonly string[])[] = [
+  ["||"],
+  ["^^"],
+  ["&&"],
+  ["=", "==", "!=", "<>", "<", "<=", ">", ">="],
   ["|"],
   ["^"],
   ["&"],
@@ -91,6 +102,9 @@ const LEVELS: readonly (readonly string[])[] = [
   ["+", "-"],
   ["*", "/", "//", "%", "%%"],
 ];
+
+/** Where a comparison is not meant: after a word and `=`. */
+export const SECTION_LEVEL = LEVELS.findIndex((ops) => ops[0] === "|");
 
 /** Full name of a label: a leading dot makes it local to the last other label. */
 export const fullName = (name: string, scope: string): string =>
@@ -121,18 +135,24 @@ function parseUnary(c: Cursor): Expression {
   }
   if (t?.t === "str") {
     c.at++;
-    if (t.bytes.length > 8) throw new Mistake("a string of more than 8 bytes is no number");
+    if (t.bytes.length > 8) throw new Mistake("a string of more than 8 bytes is no number", t.at);
     return { k: "num", n: t.bytes.reduceRight((n, b) => (n << 8n) | BigInt(b), 0n) };
   }
   if (t?.t === "id") {
     c.at++;
     const reg = registerNamed(t.s.toLowerCase());
-    return reg ? { k: "reg", reg } : { k: "sym", name: fullName(t.s, c.scope) };
+    return reg ? { k: "reg", reg } : { k: "sym", name: fullName(t.s, c.scope), at: t.at };
   }
-  throw new Mistake(`expected a value ${c.where()}`);
+  throw new Mistake(`expected a value ${c.where()}`, c.column);
 }
 
-const scalar = (n: bigint, unknown: boolean): Value => ({ n: BigInt.asIntN(64, n), rel: 0, unknown, regs: [] });
+const scalar = (n: bigint, unknown: boolean): Value => ({
+  n: BigInt.asIntN(64, n),
+  rel: 0,
+  section: 0,
+  unknown,
+  regs: [],
+});
 
 /** Computes an expression. In the last pass `final` makes an undefined symbol a mistake. */
 export function evaluate(e: Expression, resolve: Resolve, final: boolean): Value {
@@ -140,11 +160,11 @@ export function evaluate(e: Expression, resolve: Resolve, final: boolean): Value
     case "num":
       return scalar(e.n, false);
     case "reg":
-      return { n: 0n, rel: 0, unknown: false, regs: [[e.reg, 1n]] };
+      return { ...scalar(0n, false), regs: [[e.reg, 1n]] };
     case "sym": {
       const s = resolve(e.name);
-      if (!s && final) throw new Mistake(`${e.name} is not defined`);
-      return s ? { n: s.n, rel: s.rel, unknown: false, regs: [] } : scalar(0n, true);
+      if (!s && final) throw new Mistake(`${e.name} is not defined`, e.at);
+      return s ? { n: s.n, rel: s.rel, section: s.section, unknown: false, regs: [] } : scalar(0n, true);
     }
     case "un": {
       const a = evaluate(e.a, resolve, final);
@@ -175,6 +195,7 @@ function combine(a: Value, b: Value, sign: bigint): Value {
   return {
     n: BigInt.asIntN(64, a.n + sign * b.n),
     rel: a.rel + Number(sign) * b.rel,
+    section: a.rel ? a.section : b.section,
     unknown: a.unknown || b.unknown,
     regs: [...a.regs, ...b.regs],
   };
@@ -185,6 +206,7 @@ function scaled(regs: Value, factor: Value): Value {
   return {
     n: BigInt.asIntN(64, regs.n * factor.n),
     rel: 0,
+    section: 0,
     unknown: regs.unknown || factor.unknown,
     regs: regs.regs.map(([r, s]) => [r, s * factor.n] as const),
   };
@@ -194,6 +216,26 @@ function scaled(regs: Value, factor: Value): Value {
 function arithmetic(op: string, a: bigint, b: bigint, unknown: boolean): bigint {
   const u = (n: bigint) => BigInt.asUintN(64, n);
   switch (op) {
+    case "||":
+      return a || b ? 1n : 0n;
+    case "^^":
+      return !a !== !b ? 1n : 0n;
+    case "&&":
+      return a && b ? 1n : 0n;
+    case "=":
+    case "==":
+      return a === b ? 1n : 0n;
+    case "!=":
+    case "<>":
+      return a !== b ? 1n : 0n;
+    case "<":
+      return a < b ? 1n : 0n;
+    case "<=":
+      return a <= b ? 1n : 0n;
+    case ">":
+      return a > b ? 1n : 0n;
+    case ">=":
+      return a >= b ? 1n : 0n;
     case "|":
       return a | b;
     case "^":

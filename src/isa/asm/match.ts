@@ -17,7 +17,8 @@ import type { Value } from "./expression.ts";
 export type Resolved =
   | { k: "reg"; reg: Register }
   | { k: "mem"; bits: number; far: boolean; address: Address; value: Value }
-  | { k: "imm"; bits: number; strict: boolean; distance: "" | "short" | "near"; value: Value }
+  /** `near`: it is an address in the instruction's own section, so that it may be reached by a short branch. */
+  | { k: "imm"; bits: number; strict: boolean; distance: "" | "short" | "near"; value: Value; near: boolean }
   | { k: "far"; bits: number; selector: Value; offset: Value };
 
 /** A number that follows the opcode. */
@@ -269,11 +270,14 @@ function matchImmediate(
   return inRange(n, bits) || bits === 64 || near(`${n} does not fit in ${bits} bits`);
 }
 
+const SHORT_ONLY = /^(LOOP|J[ER]?CXZ)/;
+
 /** Whether the target is in reach shows when the length is known (encode.ts). */
 function matchBranch(m: Match, code: OperandCode, op: Resolved & { k: "imm" }, mode: Width): boolean {
   if (op.bits && op.bits !== m.z && !(mode === 64 && op.bits === 32)) return false;
   const short = code.size === "b";
   if (op.distance && short !== (op.distance === "short")) return false;
+  if (short && !op.distance && !op.near && !SHORT_ONLY.test(m.row.mnemonic)) return false;
   m.tails.push({ value: op.value.n, bits: short ? 8 : Math.min(m.z, 32), relative: true });
   return true;
 }

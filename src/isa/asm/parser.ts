@@ -2,28 +2,54 @@
 import type { Width } from "../operand.ts";
 import { registerNamed } from "../registers.ts";
 import { type Instruction, isMnemonic, isPrefix } from "./encode.ts";
-import { AssembleError, Mistake } from "./error.ts";
-import { Cursor, type Expression, fullName, parseExpression } from "./expression.ts";
-import { type Token, tokenize } from "./lexer.ts";
+import { Mistake, type Place, placed } from "./error.ts";
+import {
+  Cursor,
+  type Expression,
+  evaluate,
+  fullName,
+  parseExpression,
+  type Resolve,
+  SECTION_LEVEL,
+} from "./expression.ts";
+import type { Token } from "./lexer.ts";
 import { type Operand, parseOperand, SIZE_BITS } from "./operand.ts";
+import { Preprocessor, type ReadFile } from "./preprocess.ts";
 
 export type DataItem =
   | { k: "string"; bytes: readonly number[] }
   | { k: "float"; n: number }
   | { k: "value"; value: Expression };
 
-export type Statement = { line: number } & (
-  | { k: "label"; name: string }
-  | { k: "equ"; name: string; value: Expression }
-  | { k: "bits"; mode: Width }
-  | { k: "default"; rel: boolean }
-  | { k: "org"; value: Expression }
-  | { k: "data"; bytes: number; items: DataItem[] }
-  | { k: "reserve"; bytes: number; count: Expression }
-  | { k: "align"; to: Expression; filler: Statement }
-  | { k: "times"; count: Expression; body: Statement }
-  | { k: "instruction"; instruction: Instruction }
-);
+/** What a SECTION directive says of a section; what it leaves out stays as it is. */
+export interface SectionWords {
+  readonly name: string;
+  readonly nobits?: boolean;
+  readonly align?: Expression;
+  readonly start?: Expression;
+  readonly vstart?: Expression;
+}
+
+export type Statement = Place &
+  (
+    | { k: "label"; name: string }
+    | { k: "equ"; name: string; value: Expression }
+    | { k: "bits"; mode: Width }
+    | { k: "default"; rel: boolean }
+    | { k: "org"; value: Expression }
+    | { k: "data"; bytes: number; items: DataItem[] }
+    | { k: "reserve"; bytes: number; count: Expression }
+    | { k: "align"; to: Expression; filler: Statement }
+    | { k: "times"; count: Expression; body: Statement }
+    | { k: "section"; section: SectionWords }
+    /** Labels from here on have addresses and no bytes; up to the next section, or the end of a structure. */
+    | { k: "absolute"; at: Expression }
+    | { k: "endstruc" }
+    | { k: "bytes"; bytes: Uint8Array }
+    | { k: "instruction"; instruction: Instruction }
+  );
+
+type Unplaced<S> = S extends unknown ? Omit<S, keyof Place> : never;
 
 const DATA: Readonly<Record<string, number>> = { db: 1, dw: 2, dd: 4, dq: 8 };
 const RESERVE: Readonly<Record<string, number>> = { resb: 1, resw: 2, resd: 4, resq: 8 };
@@ -40,76 +66,96 @@ const DIRECTIVES = new Set([
   "times",
   "align",
   "alignb",
+  "section",
+  "segment",
+  "absolute",
+  "incbin",
+  "struc",
+  "endstruc",
+  "istruc",
+  "at",
+  "iend",
+  "global",
+  "cpu",
 ]);
+/** Directives that have a primitive form in brackets. */
+const BRACKETED = [
+  "bits",
+  "org",
+  "default",
+  "section",
+  "segment",
+  "absolute",
+  "global",
+  "cpu",
+  "warning",
+  "map",
+  "list",
+];
+/** What makes no difference to a flat binary. */
+const WITHOUT_EFFECT = new Set(["global", "cpu", "warning", "map", "list"]);
 
 /** A word that starts a statement, so what stands before it is a label. */
 const isStart = (word: string): boolean => DIRECTIVES.has(word) || isMnemonic(word) || isPrefix(word);
 
-/** Parses a source file. Throws AssembleError. */
-export function parseSource(source: string, file: string): Statement[] {
-  const parser = new Parser();
-  let joined = "";
-  let first = 0;
-  source.split("\n").forEach((text, i) => {
-    if (!joined) first = i + 1;
-    joined += text;
-    if (/\\\r?$/.test(joined)) {
-      joined = joined.replace(/\\\r?$/, " ");
-      return;
-    }
-    try {
-      parser.line(joined, first);
-    } catch (e) {
-      if (e instanceof Mistake) throw new AssembleError(file, first, e.message);
-      throw e;
-    }
-    joined = "";
-  });
+/** Parses a source file; `read` gives the files that it includes. Throws AssembleError. */
+export function parseSource(source: string, file: string, read: ReadFile): Statement[] {
+  const parser = new Parser(read);
+  const line = (tokens: readonly Token[], place: Place): void => placed(place, () => parser.line(tokens, place));
+  new Preprocessor(line, read, parser.constant).run(source, file);
   return parser.statements;
 }
 
 class Parser {
   readonly statements: Statement[] = [];
-  #defines = new Map<string, Token[]>();
+  readonly #read: ReadFile;
   #scope = "";
+  #place: Place = { file: "", line: 1, column: 1 };
+  /** The structure that is described, with the scope outside of it. */
+  #struc: { readonly name: string; readonly outside: string } | undefined;
+  /** The structure of which an instance is filled in, and the label at its start. */
+  #instance: { readonly name: string; readonly start: string } | undefined;
 
-  line(text: string, line: number): void {
-    const tokens = tokenize(text);
-    const first = tokens[0];
-    if (first?.t === "id" && first.s.startsWith("%")) {
-      if (/^\s*%define\s+[\w.?@$]+\(/i.test(text)) throw new Mistake("%define with parameters is not supported");
-      this.#preprocessor(first.s.toLowerCase(), tokens);
-      return;
-    }
-    const c = new Cursor(this.#expand(tokens, new Set()), this.#scope);
+  /** EQUs that are numbers, which %if may ask for. */
+  readonly #constants = new Map<string, bigint>();
+
+  constructor(read: ReadFile) {
+    this.#read = read;
+  }
+
+  readonly constant: Resolve = (name) => {
+    const n = this.#constants.get(name);
+    return n === undefined ? undefined : { n, rel: 0, section: 0 };
+  };
+
+  line(tokens: readonly Token[], place: Place): void {
+    this.#place = place;
+    const c = new Cursor(tokens, this.#scope);
     const label = this.#label(c);
     if (label !== undefined && c.takeWord("equ")) {
-      this.statements.push({ k: "equ", line, name: label, value: parseExpression(c) });
+      const value = parseExpression(c);
       c.expectEnd();
+      const { n, unknown, regs } = evaluate(value, this.constant, false);
+      if (!unknown && !regs.length) this.#constants.set(label, n);
+      this.#add({ k: "equ", name: label, value });
       return;
     }
-    if (label !== undefined) this.statements.push({ k: "label", line, name: label });
+    if (label !== undefined) this.#add({ k: "label", name: label });
     if (c.done) return;
     const inside = new Cursor(c.tokens, this.#scope);
     inside.at = c.at;
-    this.statements.push(this.#statement(inside, line));
+    this.#place = { ...place, column: inside.column };
+    const s = this.#statement(inside);
+    if (s) this.statements.push(s);
     inside.expectEnd();
   }
 
-  #preprocessor(word: string, tokens: readonly Token[]): void {
-    const name = tokens[1];
-    if ((word !== "%define" && word !== "%undef") || name?.t !== "id") {
-      throw new Mistake(word === "%define" || word === "%undef" ? `${word} needs a name` : `${word} is not supported`);
-    }
-    if (word === "%undef") this.#defines.delete(name.s);
-    else this.#defines.set(name.s, tokens.slice(2));
+  #at(s: Unplaced<Statement>): Statement {
+    return { ...s, ...this.#place };
   }
 
-  #expand(tokens: readonly Token[], busy: ReadonlySet<string>): Token[] {
-    return tokens.flatMap((t) => {
-      const body = t.t === "id" && !busy.has(t.s) ? this.#defines.get(t.s) : undefined;
-      return body && t.t === "id" ? this.#expand(body, new Set([...busy, t.s])) : [t];
-    });
+  #add(s: Unplaced<Statement>): void {
+    this.statements.push(this.#at(s));
   }
 
   /** Takes a label if the line starts with one. */
@@ -120,35 +166,50 @@ class Parser {
     const colon = c.isOp(":", 1);
     if (!colon && (isStart(word) || !isStart(c.word(1)))) {
       if (isStart(word)) return undefined;
-      throw new Mistake(`${t.s} is neither an instruction nor a directive; a label alone on a line ends with a colon`);
+      throw new Mistake(
+        `${t.s} is neither an instruction nor a directive; a label alone on a line ends with a colon`,
+        t.at,
+      );
     }
     // With its colon even a mnemonic can be a label.
     if (registerNamed(word) || word in SIZE_BITS || t.s === "$" || t.s === "$$")
-      throw new Mistake(`${t.s} cannot be a label`);
+      throw new Mistake(`${t.s} cannot be a label`, t.at);
     c.at += colon ? 2 : 1;
     const name = fullName(t.s, this.#scope);
-    if (name === t.s && c.word() !== "equ") this.#scope = t.s;
+    if (name === t.s && !name.startsWith("..") && c.word() !== "equ") this.#scope = t.s;
     return name;
   }
 
-  #statement(c: Cursor, line: number): Statement {
+  /** Undefined: what the line says makes no difference. */
+  #statement(c: Cursor): Statement | undefined {
     // [bits 16] is NASM's primitive form of a directive.
-    const bracket = c.isOp("[") && ["bits", "org", "default"].includes(c.word(1));
+    const bracket = c.isOp("[") && BRACKETED.includes(c.word(1));
     if (bracket) c.at++;
-    const s = this.#bare(c, line);
+    const s = this.#bare(c);
     if (bracket) c.expectOp("]");
     return s;
   }
 
-  #bare(c: Cursor, line: number): Statement {
+  /** A statement after another one's words: TIMES, ALIGN. */
+  #body(c: Cursor): Statement {
+    const s = this.#statement(c);
+    if (!s) throw new Mistake("a directive cannot be repeated", c.column);
+    return s;
+  }
+
+  #bare(c: Cursor): Statement | undefined {
     const word = c.word();
     if (word in DATA || word in RESERVE) {
       c.at++;
-      if (word in RESERVE) return { k: "reserve", line, bytes: RESERVE[word], count: parseExpression(c) };
+      if (word in RESERVE) return this.#at({ k: "reserve", bytes: RESERVE[word], count: parseExpression(c) });
       const items: DataItem[] = [];
       do items.push(parseData(c));
       while (c.takeOp(","));
-      return { k: "data", line, bytes: DATA[word], items };
+      return this.#at({ k: "data", bytes: DATA[word], items });
+    }
+    if (WITHOUT_EFFECT.has(word)) {
+      c.at = c.tokens.length - (c.isOp("]", c.tokens.length - 1 - c.at) ? 1 : 0);
+      return undefined;
     }
     switch (word) {
       case "bits":
@@ -160,40 +221,130 @@ class Parser {
         if (word === "bits") c.at++;
         const mode = t?.t === "num" ? Number(t.n) : word === "bits" ? 0 : Number(word.slice(3));
         if (mode !== 16 && mode !== 32 && mode !== 64) throw new Mistake("bits is 16, 32 or 64");
-        return { k: "bits", line, mode };
+        return this.#at({ k: "bits", mode });
       }
       case "org":
         c.at++;
-        return { k: "org", line, value: parseExpression(c) };
+        return this.#at({ k: "org", value: parseExpression(c) });
       case "default": {
         c.at++;
         const how = c.takeWord("rel", "abs");
         if (!how) throw new Mistake("default is rel or abs");
-        return { k: "default", line, rel: how === "rel" };
+        return this.#at({ k: "default", rel: how === "rel" });
       }
+      case "section":
+      case "segment":
+        c.at++;
+        return this.#at({ k: "section", section: parseSection(c) });
+      case "absolute":
+        c.at++;
+        return this.#at({ k: "absolute", at: parseExpression(c) });
+      case "incbin":
+        c.at++;
+        return this.#incbin(c);
+      case "struc":
+      case "endstruc":
+      case "istruc":
+      case "at":
+      case "iend":
+        c.at++;
+        return this.#structure(word, c);
       case "align":
       case "alignb": {
         c.at++;
         const to = parseExpression(c);
-        const nop: Statement = { k: "instruction", line, instruction: { mnemonic: "nop", prefixes: [], operands: [] } };
-        const zero: Statement = { k: "data", line, bytes: 1, items: [{ k: "value", value: { k: "num", n: 0n } }] };
-        return {
-          k: "align",
-          line,
-          to,
-          filler: c.takeOp(",") ? this.#statement(c, line) : word === "align" ? nop : zero,
-        };
+        const nop = this.#at({ k: "instruction", instruction: { mnemonic: "nop", prefixes: [], operands: [] } });
+        const zero = this.#at({ k: "data", bytes: 1, items: [{ k: "value", value: ZERO }] });
+        return this.#at({ k: "align", to, filler: c.takeOp(",") ? this.#body(c) : word === "align" ? nop : zero });
       }
       case "times": {
         c.at++;
         const count = parseExpression(c);
-        return { k: "times", line, count, body: this.#statement(c, line) };
+        return this.#at({ k: "times", count, body: this.#body(c) });
       }
       case "equ":
         throw new Mistake("equ needs a name before it");
     }
-    return { k: "instruction", line, instruction: parseInstruction(c) };
+    return this.#at({ k: "instruction", instruction: parseInstruction(c) });
   }
+
+  /** INCBIN "file"[, skip[, length]]. */
+  #incbin(c: Cursor): Statement {
+    const name = c.peek();
+    if (name?.t !== "str") throw new Mistake("incbin needs a file's name in quotes", c.column);
+    c.at++;
+    const numbers: number[] = [];
+    while (c.takeOp(",")) {
+      const t = c.peek();
+      if (t?.t !== "num") throw new Mistake("incbin takes numbers after the name", c.column);
+      numbers.push(Number(t.n));
+      c.at++;
+    }
+    const bytes = this.#read(name.s);
+    if (!bytes) throw new Mistake(`${name.s}: no such file`, name.at);
+    const [skip = 0, length = bytes.length] = numbers;
+    return this.#at({ k: "bytes", bytes: bytes.subarray(skip, skip + length) });
+  }
+
+  /** STRUC and ISTRUC are macros in NASM; what they come to is the same. */
+  #structure(word: string, c: Cursor): Statement | undefined {
+    if (word === "struc" || word === "istruc") {
+      const name = c.peek();
+      if (name?.t !== "id") throw new Mistake(`${word} needs a name`, c.column);
+      c.at++;
+      if (word === "struc") {
+        this.#struc = { name: name.s, outside: this.#scope };
+        this.#add({ k: "absolute", at: c.takeOp(",") ? parseExpression(c) : ZERO });
+        this.#scope = name.s;
+      } else this.#instance = { name: name.s, start: `..@istruc.${this.statements.length}` };
+      return this.#at({ k: "label", name: this.#instance?.start ?? name.s });
+    }
+    const here: Expression = { k: "sym", name: "$", at: c.column };
+    if (word === "endstruc") {
+      const struc = this.#struc;
+      if (!struc) throw new Mistake("endstruc without struc");
+      const start: Expression = { k: "sym", name: struc.name, at: c.column };
+      this.#add({ k: "equ", name: `${struc.name}_size`, value: { k: "bin", op: "-", a: here, b: start } });
+      this.#scope = struc.outside;
+      this.#struc = undefined;
+      return this.#at({ k: "endstruc" });
+    }
+    const instance = this.#instance;
+    if (!instance) throw new Mistake(`${word} without istruc`);
+    const done: Expression = { k: "bin", op: "-", a: here, b: { k: "sym", name: instance.start, at: c.column } };
+    const fill = (to: Expression): Statement => {
+      const zero = this.#at({ k: "data", bytes: 1, items: [{ k: "value", value: ZERO }] });
+      return this.#at({ k: "times", count: { k: "bin", op: "-", a: to, b: done }, body: zero });
+    };
+    if (word === "iend") {
+      this.#instance = undefined;
+      return fill({ k: "sym", name: `${instance.name}_size`, at: c.column });
+    }
+    this.statements.push(fill(parseExpression(c)));
+    c.expectOp(",");
+    return this.#statement(c);
+  }
+}
+
+const ZERO: Expression = { k: "num", n: 0n };
+
+/** The words after SECTION. A quality that a flat binary has not got is let pass. */
+function parseSection(c: Cursor): SectionWords {
+  const name = c.peek();
+  if (name?.t !== "id") throw new Mistake("a section needs a name", c.column);
+  c.at++;
+  const words: { -readonly [K in keyof SectionWords]: SectionWords[K] } = { name: name.s };
+  while (!c.done && !c.isOp("]")) {
+    const word = c.word();
+    c.at++;
+    if (word === "nobits" || word === "progbits") words.nobits = word === "nobits";
+    else if (c.takeOp("=")) {
+      const value = parseExpression(c, SECTION_LEVEL);
+      if (word === "align" || word === "start" || word === "vstart") words[word] = value;
+      else throw new Mistake(`a section's ${word} is not supported`, c.column);
+    }
+  }
+  return words;
 }
 
 function parseData(c: Cursor): DataItem {
@@ -220,7 +371,7 @@ function parseInstruction(c: Cursor): Instruction {
   }
   if (c.done && prefixes.length) return { mnemonic: "", prefixes, operands: [] };
   const mnemonic = c.word();
-  if (!isMnemonic(mnemonic)) throw new Mistake(`unknown instruction ${c.where()}`);
+  if (!isMnemonic(mnemonic)) throw new Mistake(`unknown instruction ${c.where()}`, c.column);
   c.at++;
   const operands: Operand[] = [];
   if (!c.done) {
