@@ -26,12 +26,26 @@ function hostCores(): number {
   return navigator?.hardwareConcurrency ?? 1;
 }
 
+/** Compiling takes longer than all else that making a machine needs, and who makes many has the same core for all. */
+const MODULES = {
+  threaded: new WeakMap<Uint8Array, Promise<WebAssembly.Module>>(),
+  inline: new WeakMap<Uint8Array, Promise<WebAssembly.Module>>(),
+};
+
+function compiled(core: Uint8Array, transport: "threaded" | "inline"): Promise<WebAssembly.Module> {
+  let module = MODULES[transport].get(core);
+  if (!module) {
+    module = WebAssembly.compile((transport === "threaded" ? core : unshared(core)) as BufferSource);
+    MODULES[transport].set(core, module);
+  }
+  return module;
+}
+
 /** The engine, and a core instance on this thread for vCPUs that do not run. */
 export async function makeEngine(options: EngineOptions): Promise<{ core: CoreExports; engine: Engine }> {
   const { config, transport, memory, pages, devices } = options;
   const { vcpus = 1, spawn } = config;
-  const code = transport === "threaded" ? config.core : unshared(config.core);
-  const module = await WebAssembly.compile(code as BufferSource);
+  const module = await compiled(config.core, transport);
   const core = instantiateCore(module, memory, () => performance.now(), undefined, undefined, pages);
   if (transport === "threaded") {
     if (!spawn) throw new TypeError("the threaded transport needs spawn");
