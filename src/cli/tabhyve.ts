@@ -7,6 +7,7 @@ import { SnapshotError } from "../shared/device.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import { addDisks } from "./commands/disks.ts";
 import { addAsm, addFuzz, addVectors } from "./commands/instructions.ts";
+import { addGrade } from "./commands/lessons.ts";
 import { addRun, addVerify } from "./commands/run.ts";
 import { STATUS } from "./ending.ts";
 import { UsageError } from "./options.ts";
@@ -31,6 +32,7 @@ const commands = (): string =>
 addRun(program);
 addDisks(program);
 addAsm(program);
+addGrade(program);
 addVerify(program);
 addVectors(program);
 addFuzz(program);

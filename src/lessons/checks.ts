@@ -1,4 +1,5 @@
 /** Answers a lesson's questions about a program and the machine that has run it, and says what it has seen. */
+import { physicalOf, readCpu } from "../debug/cpuState.ts";
 import { walk } from "../debug/walk.ts";
 import { registerNamed } from "../isa/registers.ts";
 import type { Machine } from "../machine/machine.ts";
@@ -95,7 +96,7 @@ function ask(q: Question, s: Subject): Answer {
     case "segment":
       return segment(q, machine);
     case "memory": {
-      const at = Number(valueOf(q.at, s));
+      const at = Number(numberOf(q.at, s));
       const name = typeof q.at === "string" && s.symbols.has(q.at) ? `${q.at} (${hex(at)})` : hex(at);
       if (q.bytes !== undefined || q.text !== undefined) {
         const want = q.text !== undefined ? new TextEncoder().encode(q.text) : unhex(q.bytes ?? "");
@@ -145,7 +146,7 @@ function compare(what: string, is: string, want: string): Answer {
 }
 
 /** A number, or what a label of the source stands for. */
-function valueOf(value: number | string, s: Subject): bigint {
+function numberOf(value: number | string, s: Subject): bigint {
   if (typeof value === "number" || /^\d/.test(value)) return BigInt(value);
   const symbol = s.symbols.get(value);
   if (symbol === undefined) throw new NoLabel(value);
@@ -162,7 +163,7 @@ interface Wanted {
 function numberAnswer(what: string, value: bigint, bits: number, q: Wanted, s: Subject): Answer {
   const wrong: string[] = [];
   if (q.is !== undefined) {
-    const want = BigInt.asUintN(bits, valueOf(q.is, s));
+    const want = BigInt.asUintN(bits, numberOf(q.is, s));
     if (value !== want)
       wrong.push(`not ${hex(want)}${typeof q.is === "string" && s.symbols.has(q.is) ? ` (${q.is})` : ""}`);
   }
@@ -224,14 +225,14 @@ function segment(q: Question & { what: "segment" }, machine: Machine): Answer {
 
 function page(q: Question & { what: "page" }, s: Subject): Answer {
   const { machine } = s.ran;
-  const linear = valueOf(q.linear, s);
-  const found = walk(machine.debug, machine.memory, q.vcpu, linear);
+  const linear = numberOf(q.linear, s);
+  const found = walk(readCpu(machine.debug, q.vcpu), physicalOf(machine.memory), linear);
   if (found.mode === "none") return { holds: false, seen: "Paging is off." };
   const last = found.steps.at(-1);
   const leads = found.gpa === undefined ? `nowhere: its ${last?.entry} is ${hex(last?.value ?? 0n)}` : hex(found.gpa);
   const seen = `Linear address ${hex(linear)} leads ${found.gpa === undefined ? "" : "to "}${leads}`;
   if (q.leads !== undefined) {
-    const want = q.leads === null ? undefined : Number(valueOf(q.leads, s));
+    const want = q.leads === null ? undefined : Number(numberOf(q.leads, s));
     if (found.gpa !== want) {
       return { holds: false, seen: `${seen}; it should lead ${want === undefined ? "nowhere" : `to ${hex(want)}`}.` };
     }

@@ -6,11 +6,13 @@ const NUMBER = /^(0x[0-9a-f]+|\d+)$/i;
 const LABEL = /^[A-Za-z_.?@][\w.?@$#~]*$/;
 const file = v.pipe(v.string(), v.regex(/^(?!\.)[\w.-]+$/, "is no plain file name"));
 const count = v.pipe(v.number(), v.integer("is no whole number"), v.minValue(0, "is negative"));
-const value = v.union([count, v.pipe(v.string(), v.regex(NUMBER))], "is no number, such as 512 or “0x200”");
+const NO_NUMBER = "is no number, such as 512 or “0x200”";
+const value = v.union([count, v.pipe(v.string(), v.regex(NUMBER, NO_NUMBER))], NO_NUMBER);
+const NO_PLACE = "is no number and no label";
 /** A number, or a label or EQU of the learner's source. */
 const address = v.union(
-  [count, v.pipe(v.string(), v.regex(new RegExp(`${NUMBER.source}|${LABEL.source}`, "i")))],
-  "is no number and no label",
+  [count, v.pipe(v.string(), v.regex(new RegExp(`${NUMBER.source}|${LABEL.source}`, "i"), NO_PLACE))],
+  NO_PLACE,
 );
 const text = v.pipe(v.string(), v.nonEmpty("is empty"));
 const pattern = v.pipe(

@@ -7,7 +7,7 @@ import { type Lesson, readLesson, wrongSource } from "../../src/lessons/lesson.t
 import { coreBytes } from "../core.ts";
 
 const FOLDER = join(import.meta.dirname, "../../public/lessons");
-const index = JSON.parse(readFileSync(join(FOLDER, "index.json"), "utf8")) as string[];
+const index = JSON.parse(readFileSync(join(FOLDER, "index.json"), "utf8")) as { folder: string; title: string }[];
 
 const lessonIn = (name: string): Promise<Lesson> =>
   readLesson((file) => {
@@ -20,12 +20,13 @@ beforeAll(async () => {
   core = await coreBytes();
 }, 300_000);
 
-it("the index names the folders that there are", () => {
+it("the index names the folders that there are, with their titles", async () => {
   const folders = readdirSync(FOLDER, { withFileTypes: true }).flatMap((e) => (e.isDirectory() ? [e.name] : []));
-  expect([...index].sort()).toEqual(folders.sort());
+  expect(index.map((entry) => entry.folder).sort()).toEqual(folders.sort());
+  for (const { folder, title } of index) expect((await lessonIn(folder)).title).toBe(title);
 });
 
-describe.each(index)("%s", { timeout: 120_000 }, (name) => {
+describe.each(index)("$folder", { timeout: 120_000 }, ({ folder: name }) => {
   it("is passed by its solution, to the same verdict each time, and not by its start", async () => {
     const lesson = await lessonIn(name);
     const solution = lesson.texts.get(lesson.solution) as string;

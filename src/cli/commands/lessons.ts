@@ -1,0 +1,20 @@
+/** `tabhyve grade`. */
+import type { Command } from "commander";
+import { type GradeWords, gradeFolder } from "../grade.ts";
+import { core, single, word } from "./common.ts";
+
+export function addGrade(program: Command): void {
+  program
+    .command("grade")
+    .description("judge a program by a lesson's checks, as the page does")
+    .argument("<lesson>", "the lesson's folder, with lesson.json")
+    .addOption(single("--source <file>", "the program (default: the lesson's solution)", word))
+    .addOption(single("--junit <file>", "write the verdict as JUnit's XML", word))
+    .option("--json", "print the verdict as JSON")
+    .addHelpText("after", "\nStatus: 0 passed, 1 not passed, 2 the lesson or a file cannot be used.\n")
+    .action(async (folder: string, words: GradeWords) => {
+      const { verdict, report } = await gradeFolder(core(), folder, words);
+      process.stdout.write(report);
+      process.exitCode = verdict.passed ? 0 : 1;
+    });
+}
