@@ -24,10 +24,11 @@ import { firmwareTables } from "./firmwareTables.ts";
 import { FwCfg } from "./fwCfg.ts";
 import { e820Map, firmwareE820 } from "./loader/e820.ts";
 import * as map from "./memoryMap.ts";
+import type { Parts } from "./parts.ts";
 import { PciHost, type PciSpace } from "./pci.ts";
-import { type Cards, PciCards } from "./pciCards.ts";
+import type { PciCards } from "./pciCards.ts";
 import { AcpiPiix4, HostBridge440fx, IsaBridgePiix3 } from "./pciChipset.ts";
-import { type PcOptions, PcParts } from "./pcParts.ts";
+import type { PcParts } from "./pcParts.ts";
 
 export interface BoardOptions {
   readonly memory: MachineMemory;
@@ -53,12 +54,10 @@ export interface BoardOptions {
   readonly onA20: (enabled: boolean) => void;
   /** isa-debug-exit and the testdev ports are there, and this hears of exits. */
   readonly onDebugExit?: (status: number) => void;
-  /** A machine that boots by firmware, and what it has for that. */
-  readonly pc?: PcOptions;
+  /** What only some machines have. */
+  readonly parts: Parts;
   /** Random bytes, for a device that gives them to the guest. */
   readonly random: (into: Uint8Array) => void;
-  /** Cards in PCI slots. */
-  readonly cards?: Cards;
   /** Guest addresses mean other memory now: every vCPU must drop its translations before it goes on. */
   readonly onMoved: () => void;
   /** Files for fw_cfg, by name. */
@@ -93,7 +92,8 @@ export class Board {
   readonly acpi: AcpiPm;
   /** What a machine that boots by firmware has besides. */
   readonly pc: PcParts | undefined;
-  readonly cards: PciCards;
+  /** Cards in PCI slots, if there are any. */
+  readonly cards: PciCards | undefined;
   readonly coprocessorError: CoprocessorError;
   /** Everything with state, in the order of restoring: interrupt controllers before what drives their pins. */
   readonly saved: readonly Device<{ version: number }>[];
@@ -101,7 +101,7 @@ export class Board {
   readonly devices: readonly Device<{ version: number }>[];
 
   constructor(options: BoardOptions) {
-    const { timers, log, memory } = options;
+    const { timers, log, memory, parts } = options;
     this.ports = new PortBus(log("port"));
     this.mmio = new MmioBus(log("mmio"));
     const chips = new Chipset({ ...options, memory: memory.memory });
@@ -150,9 +150,9 @@ export class Board {
       {
         cpus: options.vcpus,
         ramSize: options.ramSize,
-        nographic: options.pc === undefined,
-        e820: options.pc ? firmwareE820(options.ramSize) : e820Map(options.ramSize),
-        ...(options.pc && { files: { ...firmwareTables(acpiOf(options.vcpus, true)), ...options.firmwareFiles } }),
+        nographic: parts.pc === undefined,
+        e820: parts.pc ? firmwareE820(options.ramSize) : e820Map(options.ramSize),
+        ...(parts.pc && { files: { ...firmwareTables(acpiOf(options.vcpus, true)), ...options.firmwareFiles } }),
       },
       log("fwcfg"),
     );
@@ -183,28 +183,26 @@ export class Board {
       pmPorts?.();
       pmPorts = base === undefined ? undefined : this.ports.attach(base, map.PM_SIZE, this.acpi);
     }, map.PM_BASE);
-    const firmware =
-      options.pc &&
-      new PcParts(options.pc, {
-        memory,
-        timers,
-        ports: this.ports,
-        mmio: this.mmio,
-        pci,
-        rtc: chips.rtc,
-        hooks,
-        i8042,
-        isa: (irq) => chips.isa(irq),
-        onMoved: options.onMoved,
-        log,
-      });
+    const firmware = parts.pc?.({
+      memory,
+      timers,
+      ports: this.ports,
+      mmio: this.mmio,
+      pci,
+      rtc: chips.rtc,
+      hooks,
+      i8042,
+      isa: (irq) => chips.isa(irq),
+      onMoved: options.onMoved,
+      log,
+    });
     this.pc = firmware;
     const host = firmware?.host ?? new HostBridge440fx();
     if (!firmware) pci.add(map.PCI_SLOT_HOST, 0, host);
     pci.add(map.PCI_SLOT_ISA, map.PCI_FUNCTION_ISA, pirqs);
     pci.add(map.PCI_SLOT_ISA, map.PCI_FUNCTION_ACPI, piix4);
 
-    this.cards = new PciCards(options.cards ?? {}, {
+    this.cards = parts.cards?.({
       memory,
       timers,
       pci,
@@ -249,7 +247,12 @@ export class Board {
     ] as readonly Device<{
       version: number;
     }>[];
-    const functions = [...(firmware?.devices ?? [host]), pirqs, piix4, ...this.cards.devices] as readonly Device<{
+    const functions = [
+      ...(firmware?.devices ?? [host]),
+      pirqs,
+      piix4,
+      ...(this.cards?.devices ?? []),
+    ] as readonly Device<{
       version: number;
     }>[];
     this.saved = [...this.devices, ...functions];
@@ -270,7 +273,7 @@ export class Board {
 
   /** Some medium has not answered yet: devices are in the middle of something. */
   get busy(): boolean {
-    return this.cards.busy || (this.pc?.busy ?? false);
+    return (this.cards?.busy ?? false) || (this.pc?.busy ?? false);
   }
 
   /** The RESET line. */

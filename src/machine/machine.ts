@@ -34,12 +34,12 @@ import { CPU_SIGNATURE, resetVcpu } from "./cpuReset.ts";
 import { type Breakpoint, type DebugStop, MachineDebug, type Resumption } from "./debug.ts";
 import { InputGate, repeatableBytes, WALL_CLOCK_SECONDS } from "./determinism.ts";
 import { serveExit } from "./exits.ts";
-import { VGA_ROM } from "./firmwareTables.ts";
 import { ROM_REGION } from "./loader/rom.ts";
 import type { LoadedKernel } from "./loader/types.ts";
 import { heatOf, type MachineConfig, type MachineState, type MachineStats, type StopReason } from "./machineConfig.ts";
 import { makeEngine } from "./makeEngine.ts";
 import { HIGH_RAM_BASE, PCI_HOLE_BASE, VGA_BASE, VGA_END } from "./memoryMap.ts";
+import { loadParts, type Parts } from "./parts.ts";
 import { SerialLine } from "./serialLine.ts";
 import { exportMachine, importMachine, type SavedConfig, type SavedParts, topologyText } from "./snapshot.ts";
 import { tripleFaultAt } from "./tripleFault.ts";
@@ -92,7 +92,7 @@ export class Machine implements DeviceSide {
   /** Life-cycle operations run one after another. */
   #queue: Promise<unknown> = Promise.resolve();
 
-  private constructor(config: MachineConfig) {
+  private constructor(config: MachineConfig, parts: Parts) {
     this.config = config;
     this.#cpuToggles = cpuToggles(config.cpu ?? "max");
     const vcpus = config.vcpus ?? 1;
@@ -153,17 +153,10 @@ export class Machine implements DeviceSide {
       kick: (id) => (this.#engine as Engine | undefined)?.kick(id),
       onInit: (id) => this.#init(id),
       onStartup: (id, vector) => postSipi(this.#views[id], vector),
-      ...(config.bios && {
-        pc: {
-          romSize: config.bios.length,
-          drives: config.drives ?? {},
-          vgaRom: config.firmwareFiles?.[VGA_ROM],
-        },
-      }),
+      parts,
       random: config.deterministic
         ? repeatableBytes()
         : (into) => void crypto.getRandomValues(into as Uint8Array<ArrayBuffer>),
-      ...(config.cards && { cards: config.cards }),
       ...(config.firmwareFiles && { firmwareFiles: config.firmwareFiles }),
       onMoved: () => this.#flushTranslations(),
       ...(config.debugExit && { onDebugExit: (status: number) => this.#stopFor({ kind: "debug-exit", status }) }),
@@ -187,7 +180,7 @@ export class Machine implements DeviceSide {
     if (config.deterministic && config.transport !== "inline") {
       throw new TypeError("a deterministic machine needs the inline transport");
     }
-    const machine = new Machine(config);
+    const machine = new Machine(config, await loadParts(config));
     machine.#boot();
     ({ core: machine.#core, engine: machine.#engine } = await makeEngine({
       config,

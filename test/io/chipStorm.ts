@@ -12,7 +12,7 @@ import { Random } from "../../src/cli/fuzz/random.ts";
 import { VGA_MEMORY_SIZE } from "../../src/io/vgaMemory.ts";
 import { Board } from "../../src/machine/board.ts";
 import { VGA_BASE, VGA_END } from "../../src/machine/memoryMap.ts";
-import type { PcParts } from "../../src/machine/pcParts.ts";
+import { PcParts } from "../../src/machine/pcParts.ts";
 import type { Width } from "../../src/shared/device.ts";
 import { CONTROL } from "../../src/shared/layout.ts";
 import { MachineMemory } from "../../src/vmm/memory.ts";
@@ -117,6 +117,11 @@ export class ChipStorm {
     this.#memory.unmap(VGA_BASE, VGA_END - VGA_BASE);
     this.#timers = new MachineTimers(() => this.#now);
     const disk = (size: number, readOnly = false) => this.#medium(size, readOnly);
+    const drives = {
+      disks: [disk(512 * 1000), disk(512 * 0x20_0000)],
+      cdrom: disk(2048 * 500, true),
+      floppy: disk(1_474_560),
+    };
     this.#board = new Board({
       memory: this.#memory,
       timers: this.#timers,
@@ -132,14 +137,7 @@ export class ChipStorm {
         onMoved: () => this.#guest?.moved(),
       },
       random: () => {},
-      pc: {
-        romSize: 0x1_0000,
-        drives: {
-          disks: [disk(512 * 1000), disk(512 * 0x20_0000)],
-          cdrom: disk(2048 * 500, true),
-          floppy: disk(1_474_560),
-        },
-      },
+      parts: { pc: (board) => new PcParts({ romSize: 0x1_0000, drives }, board) },
       log: () => () => {},
     });
     this.#pc = this.#board.pc as PcParts;
