@@ -13,22 +13,24 @@ import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { qemu, tabhyve, v86 } from "./bench/contenders.mjs";
-import { PROGRAMS } from "./bench/protocol.mjs";
+import { DISK_ROWS, PROGRAMS } from "./bench/protocol.mjs";
 import { bad, means, report } from "./bench/report.mjs";
 import { boot, cpu, disk } from "./bench/suites.mjs";
 import { preparedGuest } from "./guest/prepared.mjs";
 
 const KINDS = ["boot", "suite", "disk"];
-const BUSES = ["ide", "nvme", "virtio"];
+const BUSES = ["ide", "nvme", "virtio", "9p"];
 const CONTENDERS = ["tabhyve", "qemu", "v86"];
 const ENGINES = ["interp", "jit", "auto"];
 
 const USAGE = `npm run bench [-- OPTIONS]
   --only A,B            of ${KINDS.join(", ")} (default: boot,suite)
-  --bus A,B             what the disk is behind: ${BUSES.join(", ")} (default: ide)
+  --bus A,B             what the disk is behind: ${BUSES.join(", ")}, a file in a shared folder (default: ide)
+  --cpus N              vCPUs of the disk's guest, but v86's (default: 1)
   --bits 64|32          one of the two: 64 is against QEMU, 32 against v86 (default: both)
   --contenders A,B      of ${CONTENDERS.join(", ")} (default: all)
-  --programs A,B        of the suite: ${Object.keys(PROGRAMS).join(", ")}
+  --programs A,B        of the suite: ${Object.keys(PROGRAMS).join(", ")};
+                        of the disk: ${Object.keys(DISK_ROWS).join(", ")}
   --scale PERCENT       how long the suite's programs take (default: 5; of the disk's, 100)
   --runs N              how often; medians are printed (default: 3)
   --engine KIND         ours: ${ENGINES.join(", ")} (default: auto)
@@ -40,6 +42,7 @@ function options() {
     options: {
       ...{ only: string, bus: string, bits: string, contenders: string, programs: string, json: string },
       scale: string,
+      cpus: { ...string, default: "1" },
       runs: { ...string, default: "3" },
       engine: { ...string, default: "auto" },
       help: { type: "boolean", default: false },
@@ -64,7 +67,8 @@ function options() {
     buses: list("bus", BUSES) ?? ["ide"],
     bits: (list("bits", ["64", "32"]) ?? ["64", "32"]).map(Number),
     contenders: list("contenders", CONTENDERS) ?? CONTENDERS,
-    programs: list("programs", Object.keys(PROGRAMS)),
+    programs: list("programs", [...Object.keys(PROGRAMS), ...Object.keys(DISK_ROWS)]),
+    cpus: count("cpus"),
     engine: (list("engine", ENGINES) ?? ["auto"])[0],
     scale: count("scale"),
     runs: count("runs"),
@@ -125,12 +129,13 @@ async function main() {
   }
 
   for (const bus of only.includes("disk") ? buses : []) {
-    const title = `A disk on ${bus}, 32-bit`;
+    const { cpus } = chosen;
+    const title = `${bus === "9p" ? "A file by 9p" : `A disk on ${bus}`}, 32-bit${cpus > 1 ? `, ${cpus} vCPUs` : ""}`;
     const here = [...peers.values()].filter((peer) => peer && !peer.missing);
     if (wants("tabhyve")) here.unshift(tabhyve("threaded", engine));
     try {
-      const plan = { guest: preparedGuest("disk32"), contenders: here, runs, say, bus, scale: chosen.scale ?? 100 };
-      tables.push(await disk(title, plan));
+      const plan = { guest: preparedGuest("disk32"), contenders: here, runs, say, bus, cpus, programs };
+      tables.push(await disk(title, { ...plan, scale: chosen.scale ?? 100 }));
     } catch (error) {
       failures.push(`${title}: ${error.message}`);
     }

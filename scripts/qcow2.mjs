@@ -43,7 +43,7 @@ function contents(size, seed) {
 }
 
 async function read(image, backing) {
-  const disk = await openImage(image, true, backing);
+  const disk = await openImage(image, { readOnly: true, backing });
   const bytes = new Uint8Array(disk.size);
   const step = 1_000_448;
   for (let from = 0; from < bytes.length; from += step) await disk.read(from, bytes.subarray(from, from + step));

@@ -18,9 +18,19 @@ const CACHE = join(ROOT, "guests/.cache");
  * @property {string} version
  * @property {(guest: {kernel: string, initrd: string, append: string, memory: string}, more?: {until?: string,
  *   stats?: string}) => string[]} command
- * @property {(disks: {boot: string, data: string, memory: string}, bus: "ide" | "nvme" | "virtio") =>
- *   Promise<string[] | false>} fromDisk  boots the first disk by firmware; false: it has no such bus
+ * @property {(disks: Disks, bus: Bus) => Promise<string[] | false>} fromDisk  boots the first disk by firmware; false: it
+ *   can do nothing for that bus
  */
+
+/**
+ * What the data is behind; `9p` is no disk, but a shared folder.
+ * @typedef {"ide" | "nvme" | "virtio" | "9p"} Bus
+ * @typedef {{boot: string, folder: string, data: string, memory: string, cpus: number}} Disks  paths of images; `data` is
+ *   alone in `folder`
+ */
+
+/** What the guest mounts the shared folder by; v86 has no other. */
+export const TAG = "host9p";
 
 /** @returns {Contender} */
 export function tabhyve(transport, engine) {
@@ -35,11 +45,12 @@ export function tabhyve(transport, engine) {
       ...(until ? ["--until", until] : []),
       ...(stats ? ["--stats", stats] : []),
     ],
-    fromDisk: async ({ boot, data, memory }, bus) => {
+    fromDisk: async ({ boot, folder, data, memory, cpus }, bus) => {
       const [bios] = await firmware("bios-256k.bin");
       return [
         ...[process.execPath, join(ROOT, "dist/node/tabhyve.js"), "run", "--transport", transport, "--engine", engine],
-        ...["--bios", bios, "--memory", memory, "--disk", `${boot},overlay`, "--disk", `${data},${bus}`],
+        ...["--bios", bios, "--memory", memory, "--cpus", String(cpus), "--disk", `${boot},overlay`],
+        ...(bus === "9p" ? ["--share", `${folder},tag=${TAG}`] : ["--disk", `${data},${bus}`]),
       ];
     },
   };
@@ -61,12 +72,14 @@ export function qemu() {
       ...[program, "-accel", "tcg", "-machine", "pc", "-nographic", "-no-reboot", "-nic", "none", "-m", memory],
       ...["-kernel", kernel, "-initrd", initrd, "-append", append],
     ],
-    fromDisk: async ({ boot, data, memory }, bus) => [
-      ...[program, "-accel", "tcg", "-machine", "pc", "-nographic", "-nic", "none", "-m", memory],
+    fromDisk: async ({ boot, folder, data, memory, cpus }, bus) => [
+      ...[program, "-accel", "tcg", "-machine", "pc", "-nographic", "-nic", "none", "-m", memory, "-smp", String(cpus)],
       ...["-drive", `file=${boot},format=raw,if=ide,index=0,snapshot=on`],
-      ...(bus === "ide"
-        ? ["-drive", `file=${data},format=raw,if=ide,index=1`]
-        : ["-drive", `file=${data},format=raw,if=none,id=data`, "-device", QEMU_DEVICES[bus]]),
+      ...(bus === "9p" ? ["-virtfs", `local,path=${folder},mount_tag=${TAG},security_model=none`] : []),
+      ...(bus === "ide" ? ["-drive", `file=${data},format=raw,if=ide,index=1`] : []),
+      ...(bus in QEMU_DEVICES
+        ? ["-drive", `file=${data},format=raw,if=none,id=data`, "-device", QEMU_DEVICES[bus]]
+        : []),
     ],
   };
 }
@@ -127,12 +140,14 @@ export async function v86() {
       join(ROOT, "scripts/bench/v86.mjs"),
       JSON.stringify({ bios, vgaBios, kernel, initrd, append, memory: Number.parseInt(memory, 10) << 20 }),
     ],
-    // It has IDE and no other disks.
-    fromDisk: async ({ boot, data, memory }, bus) =>
-      bus === "ide" && [
-        process.execPath,
-        join(ROOT, "scripts/bench/v86.mjs"),
-        JSON.stringify({ bios, vgaBios, hda: boot, hdb: data, memory: Number.parseInt(memory, 10) << 20 }),
-      ],
+    // It has IDE and no other disks: that stands beside ours, whatever they are behind; and one CPU.
+    fromDisk: async ({ boot, data, memory }, bus) => [
+      process.execPath,
+      join(ROOT, "scripts/bench/v86.mjs"),
+      JSON.stringify({
+        ...{ bios, vgaBios, hda: boot, memory: Number.parseInt(memory, 10) << 20 },
+        ...(bus === "9p" ? { share: data } : { hdb: data }),
+      }),
+    ],
   };
 }

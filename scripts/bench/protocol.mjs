@@ -80,19 +80,28 @@ export const DISK_ROWS = {
   seqwrite: { amount: 64, unit: "MiB/s" },
   randread: { amount: 4000, unit: "IO/s" },
   randwrite: { amount: 4000, unit: "IO/s" },
+  // Four at once.
+  randread4: { amount: 4000, unit: "IO/s" },
+  randwrite4: { amount: 4000, unit: "IO/s" },
 };
 /** Bytes of the disk that is measured; the guest knows it by them, since drives are named in no certain order. */
 export const DISK_BYTES = 128 * 2 ** 20;
-/** Typed first: the drivers, as far as there is something for them, and `disk` becomes the device. */
-export const PREPARE_DISKS = [
-  "b=/bin/busybox",
-  "$b mount -t proc proc /proc",
-  "$b mount -t devtmpfs dev /dev",
-  "for m in /lib/modules/*; do $b insmod $m; done",
+/** The measured image's name. */
+export const DATA_FILE = "data.img";
+const FIND_DISK = [
   `find() { $b awk '$3 == ${DISK_BYTES / 1024} { print "/dev/" $4 }' /proc/partitions; }`,
   'i=0; while [ $i -lt 100 -a -z "$(find)" ]; do $b usleep 100000; i=$((i+1)); done; disk=$(find)',
-  SAY_DONE,
-].join("; ");
+];
+/** Typed first: the drivers, as far as there is something for them, and `disk` becomes the device, or the shared file. */
+export const prepareDisks = (bus, tag) =>
+  [
+    "b=/bin/busybox",
+    "$b mount -t proc proc /proc",
+    "$b mount -t devtmpfs dev /dev",
+    "for m in /lib/modules/*; do $b insmod $m; done",
+    ...(bus === "9p" ? [`$b mount -t 9p -o trans=virtio ${tag} /tmp; disk=/tmp/${DATA_FILE}`] : FIND_DISK),
+    SAY_DONE,
+  ].join("; ");
 
 /** Added to the kernel command line: the shell is process 1, so programs whose checksum has their parent's id agree. */
 export const SHELL = "rdinit=/bin/sh";

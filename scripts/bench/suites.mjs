@@ -1,19 +1,21 @@
 /** The measurements themselves. Contenders take turns, so that a noisy machine hits all alike. */
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bootDisk, dataDisk } from "./bootDisk.mjs";
+import { TAG } from "./contenders.mjs";
 import { Guest } from "./guest.mjs";
 import {
+  DATA_FILE,
   DISK_BYTES,
   DISK_ROWS,
   DONE,
   Lines,
   PREPARE,
-  PREPARE_DISKS,
   PROGRAMS,
   PROMPT,
+  prepareDisks,
   Results,
   SAY_DONE,
   SHELL,
@@ -182,35 +184,42 @@ export function cpu(title, { guest, bits, scale, programs, ...plan }) {
   return turns(title, { ...plan, command, prepare: PREPARE, rows });
 }
 
+/** Where Linux keeps files in memory. */
+const IN_MEMORY = "/dev/shm";
+
 /**
- * A disk on a bus. All boot the same image by firmware, from IDE; each has a disk of its own that is measured, with the
- * same contents.
+ * A disk on a bus, or a file in a shared folder. All boot the same image by firmware, from IDE; each has data of its own that
+ * is measured, with the same contents. The files are in memory where the host has such a folder, as v86's always are: the
+ * host's own disk is not what is compared.
  *
  * @param {string} title
- * @param {Plan & {bus: "ide" | "nvme" | "virtio", scale: number}} plan
+ * @param {Plan & {bus: import("./contenders.mjs").Bus, scale: number, cpus: number, programs?: string[]}} plan
  */
-export async function disk(title, { guest, contenders, bus, scale, ...plan }) {
-  const folder = mkdtempSync(join(tmpdir(), "tabhyve-bench-"));
+export async function disk(title, { guest, contenders, bus, scale, cpus, programs, ...plan }) {
+  const folder = mkdtempSync(join(existsSync(IN_MEMORY) ? IN_MEMORY : tmpdir(), "tabhyve-bench-"));
   try {
     const boot = join(folder, "boot.img");
     writeFileSync(boot, await bootDisk({ ...guest, append: `${guest.append} ${SHELL}` }));
     const bytes = dataDisk(DISK_BYTES);
     const commands = new Map();
     for (const [n, contender] of contenders.entries()) {
-      const data = join(folder, `data${n}.img`);
-      const command = await contender.fromDisk({ boot, data, memory: guest.memory }, bus);
+      const own = join(folder, String(n));
+      const data = join(own, DATA_FILE);
+      const command = await contender.fromDisk({ boot, folder: own, data, memory: guest.memory, cpus }, bus);
       if (!command) continue;
+      mkdirSync(own);
       writeFileSync(data, bytes);
       commands.set(contender, command);
     }
-    const rows = Object.keys(DISK_ROWS).map((name) => ({
+    const names = Object.keys(DISK_ROWS).filter((name) => !programs || programs.includes(name));
+    const rows = names.map((name) => ({
       name,
       gives: [name],
       text: `/bin/disk "$disk" ${name} ${scale}`,
     }));
     const command = (contender) => commands.get(contender);
     const table = await turns(title, {
-      ...{ ...plan, contenders: [...commands.keys()], command, prepare: PREPARE_DISKS, rows },
+      ...{ ...plan, contenders: [...commands.keys()], command, prepare: prepareDisks(bus, TAG), rows },
     });
     for (const row of table.rows) {
       const { amount, unit } = DISK_ROWS[row.name];

@@ -221,7 +221,14 @@ export const RECIPES = {
     title: "Disk benchmarks, 32-bit",
     async make(shop) {
       const program = compile(shop, "disk-i386", ["-m32"], "disk.c");
-      const { image, about, modules } = await kernel(shop, ...I386, [CHECKSUM, ...IDE, "nvme", ...VIRTIO_BLK]);
+      const { image, about, modules } = await kernel(shop, ...I386, [
+        CHECKSUM,
+        ...IDE,
+        "nvme",
+        ...VIRTIO_BLK,
+        "9pnet_virtio",
+        "9p",
+      ]);
       const { program: shell, about: userland } = await busybox(shop, "i386");
       const data = initramfs(shell, readFileSync(join(shop.root, "test/bench/init")), [...loaded(modules), program]);
       const initrd = shop.write("initrd-disk-i386.gz", data);

@@ -58,7 +58,7 @@ export async function kills({ cycles, seed, say }) {
   if (made.status !== 0) throw new Error(`mke2fs: ${made.text}`);
   /** What the overlay's disk is, as a raw image. */
   const copyOut = async () => {
-    const source = new OverlayBlocks(new FileBlocks(image, true), keptBlocks(kept, SIZE));
+    const source = new OverlayBlocks(new FileBlocks(image, { readOnly: true }), keptBlocks(kept, SIZE));
     const out = openSync(raw, "w");
     const piece = new Uint8Array(PIECE);
     for (let at = 0; at < SIZE; at += PIECE) {

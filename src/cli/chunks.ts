@@ -34,7 +34,7 @@ export async function makeChunks(image: string, folder: string, { prefetch }: Ch
   const { Zstd } = await import("@hpcc-js/wasm-zstd");
   const zstd = await Zstd.load();
   try {
-    const disk = await openImage(image, true);
+    const disk = await openImage(image, { readOnly: true });
     const count = Math.ceil(disk.size / CHUNK);
     const list = prefetch === undefined ? [] : parseList(prefetch, count);
     mkdirSync(join(folder, "chunks"), { recursive: true });

@@ -51,9 +51,9 @@ export async function exportDisk(folder: string, image: string, out: string): Pr
 export async function importDisk(folder: string, image: string, from: string): Promise<number> {
   return named(from, async () => {
     const { size } = await stat(from);
-    const base = await openImage(image, true);
+    const base = await openImage(image, { readOnly: true });
     if (size !== base.size) throw new UsageError(`${from}: ${size} bytes; ${image} has ${base.size}`);
-    const raw = await openImage(from, true);
+    const raw = await openImage(from, { readOnly: true });
     const disk = await overlay(folder, image);
     const [want, have] = [new Uint8Array(PIECE), new Uint8Array(PIECE)];
     let different = 0;
@@ -74,7 +74,7 @@ export async function importDisk(folder: string, image: string, from: string): P
 }
 
 async function overlay(folder: string, image: string): Promise<BlockSource> {
-  const base = await openImage(image, true);
+  const base = await openImage(image, { readOnly: true });
   return new OverlayBlocks(base, keptBlocks(folder, base.size));
 }
 

@@ -1,19 +1,24 @@
-/** Disk images in files. They are read and written at once, so that a guest's time does not depend on the host's. */
+/** Disk images in files. They are read and written at once: that is the host's page cache, which is quicker than an event. */
 import { closeSync, fstatSync, fsyncSync, openSync } from "node:fs";
 import { BlockError, type BlockSource } from "../block/block.ts";
-import { readWhole, writeWhole } from "./files.ts";
+import { flushed, readWhole, writeWhole } from "./files.ts";
 
 export class FileBlocks implements BlockSource {
   readonly size: number;
   readonly readOnly: boolean;
   readonly #fd: number;
   readonly #file: string;
+  readonly #repeatable: boolean;
   /** Date of the last change, in milliseconds. */
   readonly #changed: number;
 
-  /** @throws an error of the file system */
-  constructor(file: string, readOnly: boolean) {
+  /**
+   * @param options `repeatable`: a flush is done at once, too, so that a guest's time does not depend on the host's
+   * @throws an error of the file system
+   */
+  constructor(file: string, { readOnly, repeatable = false }: { readOnly: boolean; repeatable?: boolean }) {
     this.#file = file;
+    this.#repeatable = repeatable;
     this.readOnly = readOnly;
     this.#fd = openSync(file, readOnly ? "r" : "r+");
     const { size, mtimeMs } = fstatSync(this.#fd);
@@ -35,7 +40,8 @@ export class FileBlocks implements BlockSource {
     writeWhole(this.#fd, offset, from);
   }
 
-  flush(): void {
+  flush(): void | Promise<void> {
+    if (!this.#repeatable) return flushed(this.#fd);
     fsyncSync(this.#fd);
   }
 

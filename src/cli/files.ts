@@ -1,5 +1,9 @@
 /** Reading and writing a piece of an open file whole: a system call may do less than it was asked for. */
-import { readSync, writeSync } from "node:fs";
+import { fsync, readSync, writeSync } from "node:fs";
+import { promisify } from "node:util";
+
+/** What was written is safe. A disk may take seconds for it, in which neither a guest nor its console is to stand still. */
+export const flushed = promisify(fsync);
 
 /** Fills `into` from `at` on; false if the file ends before. */
 export function readWhole(fd: number, at: number, into: Uint8Array): boolean {

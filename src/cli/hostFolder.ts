@@ -12,7 +12,6 @@ import {
   existsSync,
   fchmodSync,
   fstatSync,
-  fsyncSync,
   ftruncateSync,
   futimesSync,
   linkSync,
@@ -45,6 +44,7 @@ import {
   type OpenMode,
   type Path,
 } from "../folder/folder.ts";
+import { flushed } from "./files.ts";
 
 const { O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = constants;
 /** Linux's O_PATH: names a file and does not open it. */
@@ -281,8 +281,8 @@ class OpenFile implements HostFile {
     if (accessed !== undefined || modified !== undefined) setTimes(fd, accessed, modified);
   }
 
-  flush(): void {
-    fsyncSync(this.#here());
+  flush(): Promise<void> {
+    return flushed(this.#here());
   }
 
   close(): void {

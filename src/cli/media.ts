@@ -59,6 +59,8 @@ export interface MediumOptions {
   readonly tell: (line: string) => void;
   /** Hears of a server that is out of reach. */
   readonly waiting?: (name: string) => Waiting;
+  /** The guest's time must not depend on the host's. */
+  readonly repeatable?: boolean;
   /** Is put between the image and what the guest writes. */
   readonly observe?: (image: BlockSource) => BlockSource;
 }
@@ -70,7 +72,7 @@ export interface MediumOptions {
  * @throws UsageError that says what cannot be used, and why
  */
 export async function openMedium(kind: MediumKind, text: string, options: MediumOptions): Promise<BlockSource> {
-  const { tell, waiting, observe } = options;
+  const { tell, waiting, observe, repeatable } = options;
   const { name, overlay, folder, backing } = wordsOf(text);
   const fail = (why: string): never => {
     throw new UsageError(`--${kind} ${name}: ${why}`);
@@ -78,7 +80,8 @@ export async function openMedium(kind: MediumKind, text: string, options: Medium
   if (overlay && kind === "cdrom") fail("a CD is not written, so ,overlay means nothing");
   let source: BlockSource;
   try {
-    source = await openImage(name, kind === "cdrom" || overlay, backing, waiting?.(name));
+    const readOnly = kind === "cdrom" || overlay;
+    source = await openImage(name, { readOnly, repeatable, backing, waiting: waiting?.(name) });
   } catch (error) {
     // What a block source says begins with its name.
     if (error instanceof BlockError) throw new UsageError(`--${kind} ${error.message}`);
@@ -110,27 +113,30 @@ export async function openMedium(kind: MediumKind, text: string, options: Medium
 export const isUrl = (text: string): boolean => /^https?:\/\//i.test(text);
 const isManifestUrl = (text: string): boolean => /^[^?#]*\.json(?:[?#]|$)/i.test(text);
 
+export interface ImageOptions {
+  /** It will not be written. */
+  readonly readOnly: boolean;
+  readonly repeatable?: boolean | undefined;
+  /** What a qcow2 image lies over: a file or URL. */
+  readonly backing?: string | undefined;
+  readonly waiting?: Waiting | undefined;
+}
+
 /**
  * The disk that an image holds, whatever its format. What is not written in place is read-only.
  *
- * @param readOnly it will not be written
- * @param backing what a qcow2 image lies over: a file or URL
  * @throws BlockError that names what cannot be used, or an error of the file system
  */
-export async function openImage(
-  name: string,
-  readOnly: boolean,
-  backing?: string,
-  waiting?: Waiting,
-): Promise<BlockSource> {
+export async function openImage(name: string, options: ImageOptions): Promise<BlockSource> {
+  const { readOnly, repeatable = false, backing, waiting } = options;
   if (isUrl(name) && isManifestUrl(name)) return openRemoteChunks(name, { waiting });
   const raw: BlockSource & { close?(): void } = isUrl(name)
     ? await HttpBlocks.open(name, { waiting })
-    : new FileBlocks(name, true);
+    : new FileBlocks(name, { readOnly: true });
   const head = new Uint8Array(Math.min(raw.size, 64));
   await raw.read(0, head);
   if (isQcow2(head)) {
-    const below = backing === undefined ? undefined : await openImage(backing, true, undefined, waiting);
+    const below = backing === undefined ? undefined : await openImage(backing, { readOnly: true, waiting });
     return Qcow2Blocks.open(raw, name, { backing: below, inflateRaw: inflateNow });
   }
   if (backing !== undefined) throw new BlockError(`${name}: is no qcow2 image, so ,backing means nothing`);
@@ -140,7 +146,7 @@ export async function openImage(
   }
   if (readOnly || !raw.close) return raw;
   raw.close();
-  return new FileBlocks(name, false);
+  return new FileBlocks(name, { readOnly, repeatable });
 }
 
 /** Chunks in a folder: read at once, so that a guest's time does not depend on the host's. */

@@ -86,7 +86,7 @@ describe("tabhyve chunks", () => {
       [...new Set([0, 1, 3, 4, 6, 7, 8, 9].map((n) => hashOf(bytes, n)))].sort(),
     );
     expect(made.stored).toBeLessThan(SIZE / 4);
-    const read = await openImage(join(folder, "manifest.json"), true);
+    const read = await openImage(join(folder, "manifest.json"), { readOnly: true });
     // From a folder it is read at once: a deterministic machine can have it.
     expect(read.read(0, new Uint8Array(10))).toBeUndefined();
     expect(Buffer.compare(await all(read), bytes)).toBe(0);
@@ -164,14 +164,14 @@ describe("chunks on a server", () => {
     const file = join(folder, chunkPath(hashOf(bytes, 9)));
     const packed = readFileSync(file);
     const random = new Random(3);
-    const read = await openImage(join(folder, "manifest.json"), true);
+    const read = await openImage(join(folder, "manifest.json"), { readOnly: true });
     const into = new Uint8Array(SIZE - 9 * CHUNK);
     let refused = 0;
     for (let round = 0; round < 200; round++) {
       const wrong = Uint8Array.from(packed);
       wrong[random.below(wrong.length)] ^= 1 << random.below(8);
       writeFileSync(file, wrong);
-      const fresh = await openImage(join(folder, "manifest.json"), true);
+      const fresh = await openImage(join(folder, "manifest.json"), { readOnly: true });
       try {
         await fresh.read(9 * CHUNK, into);
         // A bit of the frame's header that means nothing.

@@ -71,7 +71,7 @@ describe("qcow2", () => {
     const shape: Qcow2Shape = { version: 3, clusterBits: 12, kind: mixed };
     const scratch = new Scratch();
     try {
-      const disk = await openImage(scratch.file("x.img", makeQcow2(bytes, shape)), false);
+      const disk = await openImage(scratch.file("x.img", makeQcow2(bytes, shape)), { readOnly: false });
       expect(disk.readOnly).toBe(true);
       expect(disk.read(0, new Uint8Array(60_000))).toBeUndefined();
       await same(disk, expected(bytes, shape), 2);

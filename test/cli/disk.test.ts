@@ -21,7 +21,7 @@ describe("tabhyve disk", () => {
   it("exports what was flushed over its image, and imports it into another folder", async () => {
     const image = scratch.file("image", bytes(3));
     const folder = scratch.path("kept");
-    const overlay = new OverlayBlocks(await openImage(image, true), keptBlocks(folder, SIZE));
+    const overlay = new OverlayBlocks(await openImage(image, { readOnly: true }), keptBlocks(folder, SIZE));
     const expected = bytes(3);
     for (const [at, fill] of [
       [SIZE - 512, 7],

@@ -238,7 +238,7 @@ describe("the command", { timeout: 60_000 }, () => {
 
   it("refuses what it does not know, with its usage", () => {
     for (const [args, message] of [
-      [["--bus", "scsi"], "--bus scsi: one of ide, nvme, virtio is needed"],
+      [["--bus", "scsi"], "--bus scsi: one of ide, nvme, virtio, 9p is needed"],
       [["--only", "speed"], "--only speed: one of boot, suite, disk is needed"],
       [["--scale", "0"], "--scale 0: a whole number above 0 is needed"],
       [["--runs", "few"], "--runs few: a whole number above 0 is needed"],

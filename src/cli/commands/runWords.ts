@@ -9,7 +9,7 @@ import type { EngineKind } from "../../vcpu/jit.ts";
 import type { VmTopology } from "../../vmm/topology.ts";
 import type { GdbPlace } from "../gdbPort.ts";
 import { HostDirectory } from "../hostFolder.ts";
-import { behind, type Controller, isUrl, type MediumKind, openMedium } from "../media.ts";
+import { behind, type Controller, isUrl, type MediumKind, type MediumOptions, openMedium } from "../media.ts";
 import * as options from "../options.ts";
 import { type Send, type Share, UsageError } from "../options.ts";
 import type { RunOptions } from "../run.ts";
@@ -72,7 +72,11 @@ export const disksOf = (words: RunWords, controller: Controller): string[] =>
   words.disk.map(behind).flatMap((disk) => (disk.controller === controller ? disk.medium : []));
 
 export const waits = new Waits(say);
-const mediumOptions = { tell: say, waiting: (name: string) => waits.of(name) };
+const mediumOptions = (words: RunWords): MediumOptions => ({
+  tell: say,
+  waiting: (name) => waits.of(name),
+  repeatable: words.deterministic === true,
+});
 
 /** The disk that --record-prefetch looks at. */
 let touched: TouchedBlocks | undefined;
@@ -89,7 +93,7 @@ async function disks(words: RunWords, controller: Controller): Promise<BlockSour
   const all: BlockSource[] = [];
   for (const medium of disksOf(words, controller)) {
     refuseUnrepeatable(words, medium);
-    all.push(await openMedium("disk", medium, { ...mediumOptions, ...(words.recordPrefetch && { observe }) }));
+    all.push(await openMedium("disk", medium, { ...mediumOptions(words), ...(words.recordPrefetch && { observe }) }));
   }
   return all;
 }
@@ -157,7 +161,7 @@ export async function pc(words: RunWords): Promise<Pick<RunOptions, "vgaBios" | 
   const removable = async (kind: MediumKind, medium: string | undefined): Promise<BlockSource | null> => {
     if (medium === undefined) return null;
     refuseUnrepeatable(words, medium);
-    return openMedium(kind, medium, mediumOptions);
+    return openMedium(kind, medium, mediumOptions(words));
   };
   const ide = await disks(words, "ide");
   const cdrom = await removable("cdrom", words.cdrom);
