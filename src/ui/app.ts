@@ -5,6 +5,8 @@ import { Speaker } from "../console/speaker.ts";
 import { openDialog } from "./dialogs.ts";
 import { embeddedGuest, fetchGuests, type Guest, isPc, ownGuest } from "./guests.ts";
 import { type ImageRole, NAMES, titleOf } from "./images.ts";
+import type { Course } from "./lesson/course.ts";
+import { fetchLessons, type LessonEntry, openLessonLink } from "./lesson/index.ts";
 import { LinkError, parseBootLink } from "./link/bootLink.ts";
 import { linkTo } from "./link/copy.ts";
 import { type Linked, linkedSettings, linkedWith } from "./link/linked.ts";
@@ -14,6 +16,7 @@ import { type OwnFiles, sortFiles } from "./ownFiles.ts";
 import {
   type Problem,
   type ProblemAction,
+  problemOfLesson,
   problemOfLink,
   problemOfManifest,
   problemOfMissingFirmware,
@@ -62,6 +65,9 @@ export class App {
   kept: KeptDisk[] = [];
   fetched = false;
   room: Room = { persisted: false };
+  /** Lessons that the page has, and the one that is open. */
+  lessons: readonly LessonEntry[] = [];
+  course: Course | undefined;
   /** What a link asks for, while a person is asked. */
   linked: Linked | undefined;
   /** A problem that no session owns: a bad file, a bad manifest. */
@@ -173,13 +179,16 @@ export class App {
     this.#update({ keepDisks: on });
   }
 
+  /** What there is to start: guests and lessons, which come at once so that nothing moves under a person's eyes. */
   async loadGuests(): Promise<void> {
+    const lessons = fetchLessons();
     let listed: Guest[] = [];
     try {
       listed = await fetchGuests(new URL(document.baseURI));
     } catch (error) {
       this.pageProblem = problemOfManifest((error as Error).message);
     }
+    this.lessons = await lessons;
     this.guests = [...listed, embeddedGuest, ownGuest];
     this.selected = this.guests.find((g) => g.id === this.settings.selected) ?? this.guests[0]!;
     this.changed();
@@ -201,6 +210,8 @@ export class App {
 
   /** Whether the stage shows what the selected guest is, rather than a console. */
   get showsSummary(): boolean {
+    // A lesson's machine is started by the lesson.
+    if (this.course) return false;
     if (!this.session) return true;
     return (this.state === "off" || this.state === "failed") && this.session.plan.guest.id !== this.selected.id;
   }
@@ -231,7 +242,8 @@ export class App {
 
   /** Boots the selected guest with its settings, in place of whatever runs. */
   async start(transport = chooseTransport(this.settings.transport, this.isolated)): Promise<void> {
-    if (this.startable) await this.run(this.planFor(this.selected, transport));
+    if (this.course) await this.course.run();
+    else if (this.startable) await this.run(this.planFor(this.selected, transport));
   }
 
   /** What a guest is started with. */
@@ -240,6 +252,45 @@ export class App {
     const { engine, keepDisks, prepared } = this.settings;
     const memoryBytes = memoryMb * 2 ** 20;
     return { guest, own: this.own, append, memoryBytes, vcpus, transport, engine, url, keepDisks, prepared };
+  }
+
+  /** Opens the lesson that a fragment names or holds. What shows lessons is loaded only now. */
+  async openLesson(fragment: string): Promise<void> {
+    await this.#openCourse(() => openLessonLink(this, fragment));
+    // A reload, or a bookmark, comes back to it.
+    if (this.course) history.replaceState(null, "", fragment);
+    else forgetFragment();
+  }
+
+  /** Opens a lesson that is no lesson of the page's. */
+  openFiles(files: ReadonlyMap<string, string>): Promise<void> {
+    return this.#openCourse(async () => (await import("./lesson/course.ts")).Course.fromFiles(this, files));
+  }
+
+  async #openCourse(open: () => Promise<Course>): Promise<void> {
+    let course: Course;
+    try {
+      course = await open();
+    } catch (error) {
+      // What a lesson's author must mend: a line for each thing.
+      if (!(error instanceof LinkError) && (error as Error).name !== "LessonError") throw error;
+      this.pageProblem = problemOfLesson((error as Error).message);
+      this.changed();
+      return;
+    }
+    this.course?.close();
+    this.course = course;
+    this.pageProblem = undefined;
+    this.pane = "guests";
+    this.changed();
+    course.showStep(0);
+  }
+
+  /** @internal By the lesson that is open, when it is closed. */
+  closeCourse(): void {
+    this.course = undefined;
+    forgetFragment();
+    this.changed();
   }
 
   /** Shows what a link asks for, or why it is not followed. Fetches and starts nothing. */
@@ -315,7 +366,7 @@ export class App {
     });
     this.session = session;
     this.pageProblem = undefined;
-    this.pane = "console";
+    if (!this.course) this.pane = "console";
     this.view = this.hasScreen ? "screen" : "console";
     this.#console?.setLive(false);
     this.#console?.reset();
@@ -515,7 +566,8 @@ export class App {
     c.setLive(true);
     if (this.session?.plan.own.disk || this.session?.plan.own.floppy) void this.#keep();
     handle.setConsoleSize(size.cols, size.rows);
-    (this.view === "screen" ? this.#screen : c)?.focus();
+    // Who edits a program goes on editing it.
+    if (!this.course) (this.view === "screen" ? this.#screen : c)?.focus();
   }
 
   #onState(state: MachineState, detail: StopDetail | undefined): void {

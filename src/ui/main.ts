@@ -3,12 +3,14 @@ import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/machine.css";
 import "./styles/saved.css";
+import "./styles/lesson.css";
 import "./styles/narrow.css"; // last: it overrides
 import { render } from "lit";
 import { Console } from "../console/console.ts";
 import { RELEASE_CHORD } from "../console/keys.ts";
 import { Screen } from "../console/screen.ts";
 import { App } from "./app.ts";
+import { isLessonLink } from "./lesson/index.ts";
 import { isBootLink } from "./link/bootLink.ts";
 import { enableOffline } from "./offline.ts";
 import { page } from "./views/page.ts";
@@ -32,7 +34,9 @@ function scheduleRender(): void {
     render(page(app), root);
     document.documentElement.dataset.machine = app.state;
     // A new problem takes the focus once, so that it is read out and its first remedy is one key away.
-    if (app.problem && app.problem !== rendered) root.querySelector<HTMLElement>(".problem .primary")?.focus();
+    // Not from who edits a lesson's program: that it fails is a part of learning, and the checks say why.
+    if (app.problem && app.problem !== rendered && !app.course)
+      root.querySelector<HTMLElement>(".problem .primary")?.focus();
     rendered = app.problem;
   });
 }
@@ -91,6 +95,7 @@ addEventListener("beforeunload", (event) => {
 /** Once the guests are known: a link names one of them. */
 const followFragment = (): void => {
   if (isBootLink(location.hash)) void app.openLink(location.hash);
+  else if (isLessonLink(location.hash)) void app.openLesson(location.hash);
 };
 addEventListener("hashchange", followFragment);
 void app.loadGuests().then(followFragment);

@@ -162,6 +162,17 @@ export function problemOfLink(message: string): Problem {
   };
 }
 
+/** @param message a line for each thing that is wrong */
+export function problemOfLesson(message: string): Problem {
+  return {
+    kind: "link",
+    title: "This lesson cannot be opened",
+    cause: message,
+    remedy: "Whoever made it can mend it: docs/lessons.md says what a lesson is made of.",
+    actions: [],
+  };
+}
+
 export function problemOfManifest(message: string): Problem {
   return {
     kind: "manifest",

@@ -95,8 +95,10 @@ const BRACKETED = [
 /** What makes no difference to a flat binary. */
 const WITHOUT_EFFECT = new Set(["global", "cpu", "warning", "map", "list"]);
 
+export const isDirective = (word: string): boolean => DIRECTIVES.has(word);
+
 /** A word that starts a statement, so what stands before it is a label. */
-const isStart = (word: string): boolean => DIRECTIVES.has(word) || isMnemonic(word) || isPrefix(word);
+const isStart = (word: string): boolean => isDirective(word) || isMnemonic(word) || isPrefix(word);
 
 /** Parses a source file; `read` gives the files that it includes. Throws AssembleError. */
 export function parseSource(source: string, file: string, read: ReadFile): Statement[] {

@@ -39,17 +39,31 @@ export class LinkError extends Error {
 export const LINK_CAPS = { memory: 1024, vcpus: 4, append: 2048, url: 2048 } as const;
 /** Characters of a fragment, and bytes of the JSON in it. */
 const MOST_CHARACTERS = 0x1_0000;
-const MOST_JSON = 0x1_0000;
 const PREFIX = "#v1=";
 
 export const isBootLink = (fragment: string): boolean => /^#v\d+=/.test(fragment);
 
 /** The fragment, with its #. */
-export async function bootFragment(link: BootLink): Promise<string> {
-  const json = new TextEncoder().encode(JSON.stringify(link));
+export const bootFragment = async (link: BootLink): Promise<string> => PREFIX + (await packJson(link));
+
+/** Anything as base64url of the raw deflate of its JSON. */
+export async function packJson(data: unknown): Promise<string> {
+  const json = new TextEncoder().encode(JSON.stringify(data));
   const packed = await through(json, new CompressionStream("deflate-raw"), Number.POSITIVE_INFINITY);
   const text = btoa(Array.from(packed, (byte) => String.fromCharCode(byte)).join(""));
-  return PREFIX + text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+/** Reads what packJson has made, of `most` characters and as many bytes of JSON. @throws LinkError */
+export async function unpackJson(text: string, most: number): Promise<unknown> {
+  if (text.length > most) throw new LinkError("It is longer than a link may be.");
+  try {
+    const packed = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+    const json = await through(packed, new DecompressionStream("deflate-raw"), most);
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json));
+  } catch {
+    throw new LinkError("It is damaged, or was cut off: it cannot be unpacked.");
+  }
 }
 
 /**
@@ -62,17 +76,7 @@ export async function parseBootLink(fragment: string, own: string): Promise<Boot
   if (!fragment.startsWith(PREFIX)) {
     throw new LinkError(`It is of version ${/\d+/.exec(fragment)?.[0]}; this page reads version 1.`);
   }
-  if (fragment.length > MOST_CHARACTERS) throw new LinkError("It is longer than a link may be.");
-  let data: unknown;
-  try {
-    const text = atob(fragment.slice(PREFIX.length).replaceAll("-", "+").replaceAll("_", "/"));
-    const packed = Uint8Array.from(text, (c) => c.charCodeAt(0));
-    const json = await through(packed, new DecompressionStream("deflate-raw"), MOST_JSON);
-    data = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json));
-  } catch {
-    throw new LinkError("It is damaged, or was cut off: it cannot be unpacked.");
-  }
-  return checked(data, own);
+  return checked(await unpackJson(fragment.slice(PREFIX.length), MOST_CHARACTERS), own);
 }
 
 function checked(data: unknown, own: string): BootLink {

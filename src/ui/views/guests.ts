@@ -2,6 +2,7 @@ import { html, nothing, type TemplateResult } from "lit";
 import type { App } from "../app.ts";
 import { bytes } from "../format.ts";
 import { type Guest, sumOfBytes } from "../guests.ts";
+import { namedFragment } from "../lesson/index.ts";
 import { filesOf } from "../prepared.ts";
 import { isolationCause } from "../problems.ts";
 import { effective } from "../settings.ts";
@@ -16,6 +17,7 @@ export function guestsPane(app: App): TemplateResult {
         <div class="cards" role="radiogroup" aria-labelledby="guests-title" aria-busy=${app.guests === undefined}>
           ${app.guests?.map((guest) => card(app, guest)) ?? html`<div class="card ghost"></div><div class="card ghost"></div>`}
         </div>
+        ${app.lessons.length ? lessons(app) : nothing}
         ${app.isolated || !app.guests ? nothing : isolationNote()}
       </div>
       <div class="bring">
@@ -38,6 +40,19 @@ export function guestsPane(app: App): TemplateResult {
       </div>
       ${footer(app)}
     </aside>
+  `;
+}
+
+function lessons(app: App): TemplateResult {
+  return html`
+    <h3 id="lessons-title">Lessons: write an operating system</h3>
+    <ol class="lesson-list" aria-labelledby="lessons-title">
+      ${app.lessons.map(
+        ({ folder, title }, i) => html`<li>
+          <button type="button" @click=${() => app.openLesson(namedFragment(folder))}>${i + 1}. ${title}</button>
+        </li>`,
+      )}
+    </ol>
   `;
 }
 
