@@ -111,9 +111,12 @@ export class Saved {
     });
   }
 
-  /** Saves what runs into its slot for that, if anything has happened since. Says nothing unless it fails. */
+  /**
+   * Saves what runs into its slot for that, if anything has happened since. Says nothing unless it fails. A lesson's machine
+   * begins anew with every run: its program is what is kept, by the lesson.
+   */
   autosave(): Promise<void> {
-    if (this.#autosaving || !this.canSave || !this.available) return Promise.resolve();
+    if (this.#app.course || this.#autosaving || !this.canSave || !this.available) return Promise.resolve();
     this.#autosaving = true;
     return this.#serially(async () => {
       const failed = await this.#write("auto").catch((error: Error) => error.message);
