@@ -45,7 +45,7 @@ export function guestsPane(app: App): TemplateResult {
 
 function lessons(app: App): TemplateResult {
   return html`
-    <h3 id="lessons-title">Lessons: write an operating system</h3>
+    <h3 id="lessons-title">Lessons</h3>
     <ol class="lesson-list" aria-labelledby="lessons-title">
       ${app.lessons.map(
         ({ folder, title }, i) => html`<li>
