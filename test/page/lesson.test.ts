@@ -156,6 +156,34 @@ describe.skipIf(!chromium)("lessons", { timeout: 180_000 }, () => {
       await expect.poll(() => page.locator(".lesson-steps [data-done]").count(), PATIENCE).toBe(3);
     }));
 
+  test("a lesson is saved as a folder, and opened from one", () =>
+    on("/#lesson=long-mode", async (page) => {
+      await page.waitForSelector(".cm-content", PATIENCE);
+      await page.locator(".lesson-own summary").click();
+      // The browser's own private folder stands in for one that a person would choose.
+      await page.evaluate(() =>
+        Object.assign(globalThis, { showDirectoryPicker: () => navigator.storage.getDirectory() }),
+      );
+      await page.getByRole("button", { name: "Save as a folder…" }).click();
+      const saved = (name: string) =>
+        page.evaluate(async (file) => {
+          const folder = await navigator.storage.getDirectory();
+          try {
+            return await (await (await folder.getFileHandle(file)).getFile()).text();
+          } catch {
+            return undefined;
+          }
+        }, name);
+      for (const name of ["lesson.json", "1.md", "protected.inc", "solution.asm"]) {
+        await expect.poll(() => saved(name), PATIENCE).toBe(fileOf("long-mode", name));
+      }
+      await page.locator("#lesson-folder").setInputFiles(join(FOLDER, "paging"));
+      await expect.poll(() => page.locator("#lesson-title").textContent(), PATIENCE).toBe("Paging and page faults");
+      await write(page, fileOf("paging", "solution.asm"));
+      await page.keyboard.press("Control+Enter");
+      await expect.poll(() => page.locator(".lesson-steps [data-done]").count(), PATIENCE).toBe(3);
+    }));
+
   test("a lesson that cannot be used says why", () =>
     on("/#lesson1=AAAA", async (page) => {
       await expect.poll(() => page.locator(".problem").textContent(), PATIENCE).toContain("It is damaged");

@@ -567,7 +567,11 @@ text_mode:      push cs
                 inc bx
                 cmp bl, 5
                 jne .column
-                shl al, 2
+                ; Strokes two dots wide, lines twice.
+                mov ah, al
+                shl al, 1
+                or al, ah
+                shl al, 1
                 mov ah, al
                 stosw
                 inc cl

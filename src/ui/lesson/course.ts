@@ -128,6 +128,7 @@ export class Course {
     } finally {
       this.grading = false;
       this.#app.changed();
+      queueMicrotask(() => document.querySelector(".checks")?.scrollIntoView({ block: "nearest" }));
     }
   }
 
