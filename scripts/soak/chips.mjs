@@ -29,7 +29,7 @@ export async function virtio(options) {
       const devices = await new VirtioStorm(seed, { folder: shared.folder }).run(Math.ceil(operations * 0.9));
       // The rest are requests that no broken queue keeps from the folder.
       const requests = Math.max(0, operations - devices.operations);
-      new P9Storm(seed, shared.folder).run(requests);
+      await new P9Storm(seed, shared.folder).run(requests);
       shared.check();
       return {
         ...devices,

@@ -71,15 +71,22 @@ export class Reader {
   }
 }
 
-/** Writes an answer of at most `room` bytes; what does not fit is EINVAL. */
+/** Writes answers, one after the other, each of at most `room` bytes; what does not fit is EINVAL. */
 export class Writer {
   #bytes = new Uint8Array(256);
   #view = new DataView(this.#bytes.buffer);
   #at = HEADER;
-  readonly room: number;
+  room = 0;
 
-  constructor(room: number) {
+  constructor(room = 0) {
     this.room = room;
+  }
+
+  /** Begins another one. What `message` has given before is over. */
+  begin(room: number): this {
+    this.room = room;
+    this.#at = HEADER;
+    return this;
   }
 
   get length(): number {
@@ -130,6 +137,21 @@ export class Writer {
     const at = this.#take(bytes.length);
     this.#bytes.set(bytes, at);
     return this;
+  }
+
+  /** Room for so many bytes at the end, which hold anything. */
+  space(n: number): Uint8Array {
+    const at = this.#take(n);
+    return this.#bytes.subarray(at, at + n);
+  }
+
+  /** Takes back what is behind `length`. */
+  cut(length: number): void {
+    this.#at = length;
+  }
+
+  u32At(at: number, value: number): void {
+    this.#view.setUint32(at, value, true);
   }
 
   qid(type: number, version: number, path: bigint): this {

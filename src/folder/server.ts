@@ -58,6 +58,8 @@ const SECTOR = 512;
 const AT_REMOVEDIR = 0x200;
 const LOCK_SUCCESS = 0;
 const UNLOCKED = 2;
+/** Writers that are kept, at most. */
+const WRITERS = 4;
 
 export interface P9ServerV1 {
   version: 1;
@@ -72,6 +74,8 @@ export class P9Server {
   #places = new Places();
   #fids: Fids;
   #msize = MIN_MSIZE;
+  /** For answers to come: new memory for each would cost more than the answer. */
+  readonly #writers: Writer[] = [];
   /** Requests that are not answered, by tag; what waits for each. */
   #pending = new Map<number, (() => void)[]>();
 
@@ -106,8 +110,8 @@ export class P9Server {
       reply(message);
       for (const next of waiting ?? []) next();
     };
-    const out = new Writer(Math.min(room, MAX_MSIZE));
     if (type === T.flush) {
+      const out = new Writer(room);
       // What is under way is done before its flush is answered.
       const old = request.length >= HEADER + 2 ? view.getUint16(HEADER, true) : tag;
       const waiting = old === tag ? undefined : pending.get(old);
@@ -117,9 +121,17 @@ export class P9Server {
     }
     // A tag that is in use is the driver's mistake; its first request keeps the flushes that wait for it.
     if (!pending.has(tag)) pending.set(tag, []);
+    const out = (this.#writers.pop() ?? new Writer()).begin(Math.min(room, MAX_MSIZE));
     run(this.#request(type, new Reader(request), out), (done) => {
       if ("value" in done) finish(out.message(type + 1, tag));
-      else finish(new Writer(room).u32(this.#errno(done.error)).message(T.lerror + 1, tag));
+      else
+        finish(
+          out
+            .begin(room)
+            .u32(this.#errno(done.error))
+            .message(T.lerror + 1, tag),
+        );
+      if (this.#writers.length < WRITERS) this.#writers.push(out);
     });
   }
 
@@ -396,11 +408,13 @@ export class P9Server {
     const at = from.size();
     const count = Math.min(from.u32(), out.room - HEADER - 4);
     if (count < 0) throw new FolderError("EINVAL");
-    const bytes = new Uint8Array(count);
     const file = yield* this.#file(fid);
     if (!reads(fid.flags)) throw new FolderError("EBADF");
-    const n = yield* value(file.read(at, bytes));
-    out.u32(n).bytes(bytes.subarray(0, n));
+    const start = out.length;
+    const into = out.u32(0).space(count);
+    const n = yield* value(file.read(at, into));
+    out.u32At(start, n);
+    out.cut(start + 4 + n);
   }
 
   *#write(from: Reader, out: Writer): Steps<void> {

@@ -4,6 +4,7 @@
  */
 import { type BlockSource, whenDone } from "../../block/block.ts";
 import type { GuestMemory, Log } from "../../shared/device.ts";
+import { Buffers } from "../buffers.ts";
 import { gather, scatter } from "../pieces.ts";
 import { type Command, MAX_TRANSFER, NVM, SECTOR, STATUS } from "./nvmeRegs.ts";
 import { prpPieces } from "./prp.ts";
@@ -21,6 +22,7 @@ export class NvmCommands {
   readonly sectors: number;
   /** Feature 06h: what is written may stay in a cache until Flush. */
   cache = true;
+  readonly #buffers = new Buffers();
   readonly #memory: GuestMemory;
   readonly #log: Log;
 
@@ -84,10 +86,17 @@ export class NvmCommands {
       done(STATUS.prpOffset);
       return;
     }
-    const buffer = new Uint8Array(length);
+    const buffer = this.#buffers.take(length);
     if (command.opcode === NVM.write) {
       gather(this.#memory, pieces, buffer);
-      this.#when(() => this.source.write(offset, buffer), STATUS.writeFault, done);
+      this.#when(
+        () => this.source.write(offset, buffer),
+        STATUS.writeFault,
+        (status) => {
+          this.#buffers.give(buffer);
+          done(status);
+        },
+      );
       return;
     }
     this.#when(
@@ -95,6 +104,7 @@ export class NvmCommands {
       STATUS.readError,
       (status) => {
         if (status === STATUS.success && wanted()) scatter(this.#memory, pieces, buffer);
+        this.#buffers.give(buffer);
         done(status);
       },
     );

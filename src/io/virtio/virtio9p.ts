@@ -3,7 +3,8 @@
 import type { HostFolder } from "../../folder/folder.ts";
 import { HEADER } from "../../folder/message.ts";
 import { MAX_MSIZE, P9Server } from "../../folder/server.ts";
-import { byteLength, scatter } from "../pieces.ts";
+import { Buffers } from "../buffers.ts";
+import { byteLength, gather, scatter } from "../pieces.ts";
 import type { SnapshotFields } from "../snapshotFields.ts";
 import { readable, VirtioDevice, type VirtioOptions } from "./virtioDevice.ts";
 import type { Chain } from "./virtqueue.ts";
@@ -22,6 +23,7 @@ export interface Virtio9pOptions extends VirtioOptions {
 export class Virtio9p extends VirtioDevice {
   readonly type = 9;
   readonly #server: P9Server;
+  readonly #buffers = new Buffers();
   #inFlight = 0;
 
   constructor(name: string, options: Virtio9pOptions) {
@@ -59,7 +61,10 @@ export class Virtio9p extends VirtioDevice {
     const { epoch } = this;
     let late = false;
     this.#inFlight++;
-    this.#server.answer(readable(this.memory, chain, size), room, (message) => {
+    const request = this.#buffers.take(size);
+    gather(this.memory, chain.readable, request);
+    this.#server.answer(request, room, (message) => {
+      this.#buffers.give(request);
       if (epoch !== this.epoch) return;
       this.#inFlight--;
       this.push(n, chain, scatter(this.memory, chain.writable, message));

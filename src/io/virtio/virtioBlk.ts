@@ -8,7 +8,8 @@
  */
 import { type BlockContentsV1, type BlockSource, whenDone } from "../../block/block.ts";
 import { checkContents } from "../../block/contents.ts";
-import { byteLength, scatter } from "../pieces.ts";
+import { Buffers } from "../buffers.ts";
+import { byteLength, gather, scatter } from "../pieces.ts";
 import type { SnapshotFields } from "../snapshotFields.ts";
 import { readable, VirtioDevice, type VirtioOptions } from "./virtioDevice.ts";
 import type { Chain } from "./virtqueue.ts";
@@ -57,6 +58,7 @@ export class VirtioBlk extends VirtioDevice {
   readonly type = 2;
   readonly #source: BlockSource;
   readonly #serial: string;
+  readonly #buffers = new Buffers();
   #inFlight = 0;
 
   constructor(name: string, options: VirtioBlkOptions) {
@@ -141,14 +143,24 @@ export class VirtioBlk extends VirtioDevice {
     };
     const source = this.#source;
     if (type === REQUEST.in && inside(room)) {
-      const data = new Uint8Array(room);
+      const data = this.#buffers.take(room);
       whenDone(
         () => source.read(offset, data),
-        (error) => after(error, data),
+        (error) => {
+          after(error, data);
+          this.#buffers.give(data);
+        },
       );
     } else if (type === REQUEST.out && inside(length) && !source.readOnly) {
-      const data = readable(this.memory, chain, HEADER + length).subarray(HEADER);
-      this.#write(() => source.write(offset, data), after);
+      const bytes = this.#buffers.take(HEADER + length);
+      gather(this.memory, chain.readable, bytes);
+      this.#write(
+        () => source.write(offset, bytes.subarray(HEADER)),
+        (error) => {
+          this.#buffers.give(bytes);
+          after(error);
+        },
+      );
     } else if (type === REQUEST.in || type === REQUEST.out) done(IOERR);
     else if (type === REQUEST.flush) whenDone(() => source.flush(), after);
     else if (type === REQUEST.getId) {

@@ -127,7 +127,7 @@ export function randomRequest(random: Random): Uint8Array {
 
 const ROOM = 9000;
 
-/** A server and its random client, without a queue between them; the folder must answer at once. */
+/** A server and its random client, without a queue between them; a request comes when the one before has been answered. */
 export class P9Storm {
   readonly #random: Random;
   readonly #server: P9Server;
@@ -138,44 +138,49 @@ export class P9Storm {
   constructor(seed: number, folder: HostFolder) {
     this.#random = new Random(seed);
     this.#server = new P9Server(folder, (text) => this.#log.push(text));
-    this.#begin();
   }
 
-  #begin(): void {
+  async #begin(): Promise<void> {
     this.#server.reset();
-    this.#ask(new Writer(64).u32(0x2_0000).string("9P2000.L").message(T.version, 0xffff).slice());
-    this.#ask(new Writer(64).u32(0).u32(0xffff_ffff).string("").string("").u32(0).message(T.attach, 1).slice());
+    await this.#ask(new Writer(64).u32(0x2_0000).string("9P2000.L").message(T.version, 0xffff).slice());
+    await this.#ask(new Writer(64).u32(0).u32(0xffff_ffff).string("").string("").u32(0).message(T.attach, 1).slice());
   }
 
-  /** @throws StormError: something that must hold did not */
-  run(requests: number): void {
+  /** @throws StormError, in the promise: something that must hold did not */
+  async run(requests: number): Promise<void> {
+    await this.#begin();
     for (let n = 0; n < requests; n++) {
-      if (this.#random.percent(0.2)) this.#begin();
+      if (this.#random.percent(0.2)) await this.#begin();
       const message = randomRequest(this.#random);
       new DataView(message.buffer).setUint32(0, message.length, true);
-      this.#ask(message);
+      await this.#ask(message);
     }
     if (this.#log.length) throw new StormError(`an error that no folder has: ${this.#log[0]}`);
   }
 
-  #ask(message: Uint8Array): void {
+  async #ask(message: Uint8Array): Promise<void> {
+    const type = message[4];
     let answers = 0;
-    const [type, tag] = [message[4], message[5] | (message[6] << 8)];
-    this.#server.answer(message, ROOM, (answer) => {
-      answers++;
-      const view = new DataView(answer.buffer, answer.byteOffset, answer.length);
-      const got = view.getUint8(4);
-      const right = got === ((type + 1) & 0xff) || got === T.lerror + 1;
-      if (
-        !right ||
-        view.getUint16(5, true) !== tag ||
-        view.getUint32(0, true) !== answer.length ||
-        answer.length > ROOM
-      ) {
-        throw new StormError(`request ${type} got ${got} with ${answer.length} bytes`);
-      }
-      if (got === type + 1) this.done[type] = (this.done[type] ?? 0) + 1;
+    const answer = await new Promise<Uint8Array>((resolve) => {
+      this.#server.answer(message, ROOM, (bytes) => {
+        answers++;
+        // The server may use its memory again.
+        resolve(bytes.slice());
+      });
     });
     if (answers !== 1) throw new StormError(`request ${type} got ${answers} answers`);
+    const view = new DataView(answer.buffer);
+    const got = view.getUint8(4);
+    const right = got === ((type + 1) & 0xff) || got === T.lerror + 1;
+    const tag = message[5] | (message[6] << 8);
+    if (
+      !right ||
+      view.getUint16(5, true) !== tag ||
+      view.getUint32(0, true) !== answer.length ||
+      answer.length > ROOM
+    ) {
+      throw new StormError(`request ${type} got ${got} with ${answer.length} bytes`);
+    }
+    if (got === type + 1) this.done[type] = (this.done[type] ?? 0) + 1;
   }
 }

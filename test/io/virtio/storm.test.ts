@@ -30,11 +30,11 @@ describe("virtio devices and NVMe", () => {
 const POSSIBLE = Object.entries(T).filter(([name]) => !["lerror", "auth", "xattrwalk", "xattrcreate"].includes(name));
 
 describe("a shared folder", () => {
-  it.each([1, 2])("cannot be left by any requests (seed %i)", (seed) => {
+  it.each([1, 2])("cannot be left by any requests (seed %i)", async (seed) => {
     const outside = new StormFolder();
     try {
       const storm = new P9Storm(seed, outside.folder);
-      storm.run(30_000);
+      await storm.run(30_000);
       outside.check();
       for (const [name, type] of POSSIBLE) expect([name, storm.done[type] > 0]).toEqual([name, true]);
     } finally {
@@ -42,12 +42,12 @@ describe("a shared folder", () => {
     }
   });
 
-  it("in memory takes any requests", () => {
+  it("in memory takes any requests", async () => {
     const folder = new MemoryFolder({ limit: 1 << 20 });
     folder.makeSymlink(["link"], "..");
     folder.makeDirectory(["d"], 0o755);
     const storm = new P9Storm(3, folder);
-    storm.run(30_000);
+    await storm.run(30_000);
     for (const [name, type] of POSSIBLE) expect([name, storm.done[type] > 0]).toEqual([name, true]);
   });
 });
