@@ -145,6 +145,7 @@ describe.skipIf(!chromium)("lessons", { timeout: 180_000 }, () => {
         .toContain("steps[0].checks[0].is.what is no kind of question");
       await write(page, json.replace('"A boot sector"', '"Ours"'));
       await expect.poll(() => page.locator("#lesson-title").textContent(), PATIENCE).toBe("Ours");
+      await expect.poll(() => page.evaluate(() => location.hash), PATIENCE).toContain("#lesson1=");
       await page.getByRole("button", { name: "Copy link" }).click();
       await expect.poll(() => page.evaluate(() => navigator.clipboard.readText()), PATIENCE).toContain("#lesson1=");
       const link = await page.evaluate(() => navigator.clipboard.readText());

@@ -1,7 +1,9 @@
 /** `tabhyve grade`. */
 import type { Command } from "commander";
+import { STATUS } from "../ending.ts";
 import { type GradeWords, gradeFolder } from "../grade.ts";
-import { core, single, word } from "./common.ts";
+import { UsageError } from "../options.ts";
+import { core, say, single, word } from "./common.ts";
 
 export function addGrade(program: Command): void {
   program
@@ -13,8 +15,15 @@ export function addGrade(program: Command): void {
     .option("--json", "print the verdict as JSON")
     .addHelpText("after", "\nStatus: 0 passed, 1 not passed, 2 the lesson or a file cannot be used.\n")
     .action(async (folder: string, words: GradeWords) => {
-      const { verdict, report } = await gradeFolder(core(), folder, words);
-      process.stdout.write(report);
-      process.exitCode = verdict.passed ? 0 : 1;
+      try {
+        const { verdict, report } = await gradeFolder(core(), folder, words);
+        process.stdout.write(report);
+        process.exitCode = verdict.passed ? 0 : 1;
+      } catch (error) {
+        // A lesson may have several things to mend, each with a line of its own.
+        if (!(error instanceof UsageError)) throw error;
+        for (const line of error.message.split("\n")) say(line);
+        process.exitCode = STATUS.USAGE;
+      }
     });
 }

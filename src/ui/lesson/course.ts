@@ -199,7 +199,10 @@ export class Course {
       this.mistakes = [];
       this.verdict = undefined;
       this.step = Math.min(this.step, this.lesson.steps.length - 1);
+      // The address holds it from now on, so that a reload does not lose it.
+      history.replaceState(null, "", await lessonFragment(files));
     } catch (error) {
+      if (error instanceof LinkError) return this.#app.say(error.message);
       if (!(error instanceof LessonError)) throw error;
       this.mistakes = error.lines;
     }
@@ -247,10 +250,14 @@ export class Course {
     await this.#app.openFiles(files);
   }
 
-  /** Programs of the page's own lessons are kept in the browser. */
+  /** Where the browser keeps the learner's program: by the lesson's folder, or its title where it has none here. */
+  get #key(): string {
+    return KEPT + (this.folder ?? `own.${this.lesson.title}`);
+  }
+
   #kept(): string | undefined {
     try {
-      return (this.folder && localStorage.getItem(KEPT + this.folder)) || undefined;
+      return localStorage.getItem(this.#key) ?? undefined;
     } catch {
       return undefined;
     }
@@ -258,7 +265,7 @@ export class Course {
 
   #keep(): void {
     try {
-      if (this.folder) localStorage.setItem(KEPT + this.folder, this.#program);
+      localStorage.setItem(this.#key, this.#program);
     } catch {
       // Not kept, then.
     }
