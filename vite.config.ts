@@ -26,11 +26,14 @@ const guests = join(root, "guests");
 /** `--mode fake`: the site with FakeMachine in it and without guests, for the page's tests. */
 const FAKE = "fake";
 
-/** Cross-origin isolation: without these the browser withholds SharedArrayBuffer (HTML, "cross-origin isolated"). */
+/**
+ * Cross-origin isolation: without these the browser withholds SharedArrayBuffer (HTML, "cross-origin isolated"). Pages of
+ * other origins may embed the site, isolated ones too.
+ */
 const isolation = {
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
-  "Cross-Origin-Resource-Policy": "same-origin",
+  "Cross-Origin-Resource-Policy": "cross-origin",
 };
 
 /**
@@ -201,6 +204,17 @@ export default defineConfig({
     // No inline data: URLs: the policy above allows scripts, Wasm and workers from the site's own files only.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rolldownOptions: {
+      input: {
+        index: join(root, "index.html"),
+        embed: join(root, "embed.html"),
+        "tabhyve-vm": join(root, "src/ui/embed/tabhyve-vm.ts"),
+        "tabhyve-frame": join(root, "src/ui/embed/frameClient.ts"),
+      },
+      // What other people's pages load lies at the top of the site, by its name; they import from it.
+      preserveEntrySignatures: "strict",
+      output: { entryFileNames: ({ name }) => (name.startsWith("tabhyve-") ? "[name].js" : "assets/[name]-[hash].js") },
+    },
     sourcemap: true,
   },
 });

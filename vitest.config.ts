@@ -2,7 +2,7 @@ import { configDefaults, defineConfig, mergeConfig } from "vitest/config";
 import site from "./vite.config.ts";
 
 /** Long enough for a machine that does something else as well; no test waits for a time to pass. */
-const PATIENCE = { testTimeout: 120_000, hookTimeout: 300_000 };
+const PATIENCE = { testTimeout: 120_000, hookTimeout: 300_000, expect: { poll: { timeout: 20_000 } } };
 
 /**
  * Every test of `npm test`. `--mode long` (npm run test:long) runs those of test/long, which take minutes, instead;

@@ -1,7 +1,7 @@
 /**
  * npm run links [-- --count N --seed N]
  *
- * Random and mutated boot links (test/page/linkFuzz.ts): each must be a machine within the caps, or be refused in a sentence.
+ * Random and mutated boot links and manifests (test/page/linkFuzz.ts): each must be a machine within the caps, or be refused in a sentence.
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";

@@ -1,15 +1,15 @@
 import { Base64, ClipboardAddon, type ClipboardSelectionType, type IClipboardProvider } from "@xterm/addon-clipboard";
 import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
-import "@xterm/xterm/css/xterm.css";
 import { InputPump, pasteText } from "./inputPump.ts";
 import { consoleChord, RELEASE_CHORD } from "./keys.ts";
 import { OutputPump } from "./outputPump.ts";
+import { rootOf } from "./root.ts";
 import { darkTheme, lightTheme } from "./themes.ts";
 
 /**
  * The serial console: an xterm in an element, with the pumps before and behind it. Knows no machine; whoever
- * owns it wires `input`, `resized` and `hold` to one.
+ * owns it wires `input`, `resized` and `hold` to one, and brings xterm's style sheet to where the element is.
  */
 
 export interface ConsoleEvents {
@@ -104,7 +104,7 @@ export class Console {
   }
 
   get focused(): boolean {
-    return this.#element.contains(document.activeElement);
+    return this.#element.contains(rootOf(this.#element).activeElement);
   }
 
   /** Guest output. */

@@ -5,6 +5,7 @@
  * keys that have a code go to the machine as keys. A click on the picture takes the mouse until Escape or the release chord.
  */
 import { consoleChord, RELEASE_CHORD } from "./keys.ts";
+import { rootOf } from "./root.ts";
 
 /** Lines of a picture that have changed. */
 export interface ScreenUpdate {
@@ -123,19 +124,19 @@ export class Screen {
     canvas.addEventListener("mousedown", (event) => {
       event.preventDefault();
       this.focus();
-      if (document.pointerLockElement === canvas) this.#mouse(event);
+      if (rootOf(canvas).pointerLockElement === canvas) this.#mouse(event);
       else void canvas.requestPointerLock?.();
     });
     canvas.addEventListener("mouseup", (event) => {
-      if (document.pointerLockElement === canvas) this.#mouse(event);
+      if (rootOf(canvas).pointerLockElement === canvas) this.#mouse(event);
     });
     canvas.addEventListener("mousemove", (event) => {
-      if (document.pointerLockElement === canvas) this.#mouse(event);
+      if (rootOf(canvas).pointerLockElement === canvas) this.#mouse(event);
     });
     canvas.addEventListener(
       "wheel",
       (event) => {
-        if (document.pointerLockElement !== canvas) return;
+        if (rootOf(canvas).pointerLockElement !== canvas) return;
         event.preventDefault();
         this.#events.mouse(0, 0, Math.sign(event.deltaY), event.buttons & 7);
       },

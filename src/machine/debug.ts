@@ -9,7 +9,7 @@ import { getSegment, type StructView } from "../vcpu/view.ts";
 import { codeWidth } from "../vmm/cpuMode.ts";
 import { ACCESS } from "../vmm/guestCopy.ts";
 import type { MachineMemory } from "../vmm/memory.ts";
-import { getRegister, setRegister, type VmReg } from "../vmm/registers.ts";
+import { getRegister, setRegister, VM_REG_GUEST, type VmReg } from "../vmm/registers.ts";
 
 /** R/W as DR7 has it (SDM vol. 3, 18.2.4). */
 const KINDS = { execute: 0, write: 1, access: 3 } as const;
@@ -27,6 +27,29 @@ export interface Breakpoint {
 export type DebugStop =
   | { readonly kind: "breakpoint"; readonly vcpu: number; readonly breakpoint: Breakpoint; readonly address: bigint }
   | { readonly kind: "step"; readonly vcpu: number };
+
+/** A vCPU's registers by the seeds' names; of a segment register the selector. IDTR and GDTR have no single value. */
+export type Registers = Readonly<Record<Exclude<keyof typeof VM_REG_GUEST, "IDTR" | "GDTR">, bigint>>;
+const NAMED = Object.entries(VM_REG_GUEST).filter(([name]) => name !== "IDTR" && name !== "GDTR");
+
+/** Where a piece of guest memory lies. */
+export interface MemoryPiece {
+  /** Linear, as the vCPU's page tables have it, or physical. */
+  readonly address: bigint | number;
+  /** Bytes, 16 MiB at most. */
+  readonly length: number;
+  /** Default: 0. */
+  readonly vcpu?: number;
+  /** Default: false, linear. */
+  readonly physical?: boolean;
+}
+const MOST_READ = 16 << 20;
+
+/** Guest physical address of another one; undefined: there is none. */
+type ToPhysical = (address: bigint) => number | undefined;
+/** No guest has memory beyond. */
+const LAST_ADDRESS = 0xffff_ffffn << 8n;
+const physicalAddress: ToPhysical = (address) => (address <= LAST_ADDRESS ? Number(address) : undefined);
 
 /** Which vCPUs go on, and how. */
 export interface Resumption {
@@ -80,6 +103,12 @@ export class MachineDebug {
     return getRegister(this.#core, this.#views[id], reg);
   }
 
+  /** @throws RangeError: no such vCPU */
+  registers(id: number): Registers {
+    if (!this.#views[id]) throw new RangeError(`there is no vCPU ${id}`);
+    return Object.fromEntries(NAMED.map(([name, reg]) => [name, this.register(id, reg)])) as Registers;
+  }
+
   /** @throws VmError EINVAL: no such register, or a value that has more bits */
   setRegister(id: number, reg: VmReg, value: bigint): void {
     setRegister(this.#core, this.#views[id], reg, value);
@@ -101,27 +130,56 @@ export class MachineDebug {
     const { base } = this.#views[id];
     for (const access of [QUIETLY, QUIETLY | ACCESS.USER]) {
       const gpa = BigInt.asUintN(64, this.#core.gla2gpa(base, address, access));
-      if (gpa <= 0xffff_ffffn << 8n) return Number(gpa);
+      if (gpa <= LAST_ADDRESS) return Number(gpa);
     }
     return undefined;
   }
 
   /** Reads RAM by linear address: the number of bytes, as far as they are there. */
   read(id: number, address: bigint, into: Uint8Array): number {
-    return this.#pieces(id, address, into.length, (gpa, from, to) => this.#memory.read(gpa, into.subarray(from, to)));
+    return this.#read(this.#linear(id), address, into);
+  }
+
+  /**
+   * A piece of guest memory, by linear or physical address; shorter where a page is not present, or is no memory.
+   *
+   * @throws RangeError: no such vCPU, or more than MOST_READ bytes
+   */
+  piece({ address, length, vcpu = 0, physical = false }: MemoryPiece): Uint8Array<ArrayBuffer> {
+    if (!this.#views[vcpu]) throw new RangeError(`there is no vCPU ${vcpu}`);
+    if (!(Number.isInteger(length) && length >= 0 && length <= MOST_READ)) {
+      throw new RangeError(`${length} is not a number of bytes from 0 to ${MOST_READ}`);
+    }
+    const into = new Uint8Array(length);
+    return into.subarray(0, this.#read(physical ? physicalAddress : this.#linear(vcpu), BigInt(address), into));
   }
 
   /** Writes RAM and ROM by linear address, whatever the page says of writing: the number of bytes. */
   write(id: number, address: bigint, bytes: Uint8Array): number {
-    return this.#pieces(id, address, bytes.length, (gpa, from, to) =>
+    return this.#pieces(this.#linear(id), address, bytes.length, (gpa, from, to) =>
       this.#memory.write(gpa, bytes.subarray(from, to)),
     );
   }
 
-  #pieces(id: number, address: bigint, length: number, use: (gpa: number, from: number, to: number) => void): number {
+  #linear(id: number): ToPhysical {
+    return (address) => this.translate(id, address);
+  }
+
+  #read(where: ToPhysical, address: bigint, into: Uint8Array): number {
+    return this.#pieces(where, address, into.length, (gpa, from, to) =>
+      this.#memory.read(gpa, into.subarray(from, to)),
+    );
+  }
+
+  #pieces(
+    where: ToPhysical,
+    address: bigint,
+    length: number,
+    use: (gpa: number, from: number, to: number) => void,
+  ): number {
     for (let done = 0; done < length; ) {
       const at = BigInt.asUintN(64, address + BigInt(done));
-      const gpa = this.translate(id, at);
+      const gpa = where(at);
       if (gpa === undefined || this.#memory.hostAddress(gpa) < 0) return done;
       const to = Math.min(length, done + 4096 - Number(at & 0xfffn));
       use(gpa, done, to);

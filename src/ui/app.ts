@@ -7,9 +7,8 @@ import { embeddedGuest, fetchGuests, type Guest, isPc, ownGuest } from "./guests
 import { type ImageRole, NAMES, titleOf } from "./images.ts";
 import type { Course } from "./lesson/course.ts";
 import { fetchLessons, type LessonEntry, openLessonLink } from "./lesson/index.ts";
-import { LinkError, parseBootLink } from "./link/bootLink.ts";
-import { linkTo } from "./link/copy.ts";
-import { type Linked, linkedSettings, linkedWith } from "./link/linked.ts";
+import { LinkError } from "./link/bootLink.ts";
+import { forgetLink, Links } from "./link/links.ts";
 import type { MachineHandle, MachineState, StopDetail } from "./machineHandle.ts";
 import { offerFile } from "./offerFile.ts";
 import { type OwnFiles, sortFiles } from "./ownFiles.ts";
@@ -17,12 +16,11 @@ import {
   type Problem,
   type ProblemAction,
   problemOfLesson,
-  problemOfLink,
   problemOfManifest,
   problemOfMissingFirmware,
 } from "./problems.ts";
 import { Saved } from "./saved/saved.ts";
-import { type Plan, Session } from "./session.ts";
+import { type Plan, Session, withScreen } from "./session.ts";
 import {
   chooseTransport,
   effective,
@@ -68,8 +66,8 @@ export class App {
   /** Lessons that the page has, and the one that is open. */
   lessons: readonly LessonEntry[] = [];
   course: Course | undefined;
-  /** What a link asks for, while a person is asked. */
-  linked: Linked | undefined;
+  /** Boot links: the page's address as one, and the selected guest as one. */
+  readonly links = new Links(this);
   /** A problem that no session owns: a bad file, a bad manifest. */
   pageProblem: Problem | undefined;
   /** On narrow screens one of the two panes is shown. */
@@ -107,8 +105,7 @@ export class App {
 
   /** Whether the machine there is has a display. */
   get hasScreen(): boolean {
-    const plan = this.session?.plan;
-    return plan !== undefined && (isPc(plan.guest) || (plan.guest.kind === "own" && plan.own.bios !== undefined));
+    return this.session !== undefined && withScreen(this.session.plan);
   }
 
   show(view: "screen" | "console"): void {
@@ -259,7 +256,7 @@ export class App {
     await this.#openCourse(() => openLessonLink(this, fragment));
     // A reload, or a bookmark, comes back to it.
     if (this.course) history.replaceState(null, "", fragment);
-    else forgetFragment();
+    else forgetLink();
   }
 
   /** Opens a lesson that is no lesson of the page's. */
@@ -289,65 +286,8 @@ export class App {
   /** @internal By the lesson that is open, when it is closed. */
   closeCourse(): void {
     this.course = undefined;
-    forgetFragment();
+    forgetLink();
     this.changed();
-  }
-
-  /** Shows what a link asks for, or why it is not followed. Fetches and starts nothing. */
-  async openLink(fragment: string): Promise<void> {
-    this.linked = undefined;
-    try {
-      this.linked = linkedWith(await parseBootLink(fragment, location.origin), this.guests ?? []);
-    } catch (error) {
-      if (!(error instanceof LinkError)) throw error;
-      this.pageProblem = problemOfLink(error.message);
-      forgetFragment();
-    }
-    this.changed();
-    if (this.linked) queueMicrotask(() => openDialog("link"));
-  }
-
-  refuseLink(): void {
-    this.linked = undefined;
-    forgetFragment();
-    this.changed();
-  }
-
-  /** A person has agreed. Their own files and settings are not the link's. */
-  async followLink(): Promise<void> {
-    const { linked } = this;
-    if (!linked) return;
-    this.refuseLink();
-    this.selected = linked.guest;
-    await this.run(this.planOf(linked));
-  }
-
-  /** What a link is started with. */
-  planOf(linked: Linked): Plan {
-    const { memoryMb, ...rest } = linkedSettings(linked);
-    return {
-      ...rest,
-      guest: linked.guest,
-      own: {},
-      memoryBytes: memoryMb * 2 ** 20,
-      transport: chooseTransport(this.settings.transport, this.isolated),
-      url: "",
-      linkedDisk: linked.link.disk,
-      keepDisks: false,
-      prepared: this.settings.prepared,
-    };
-  }
-
-  /** Copies a link to the selected guest as it would start now, and says what is in it. */
-  async copyLink(): Promise<void> {
-    try {
-      const { fragment, says } = await linkTo(this.selected, this.settings);
-      const text = new URL(fragment, location.href).href;
-      await navigator.clipboard.writeText(text);
-      this.say(`Link copied, ${text.length} characters: ${says}.`);
-    } catch (error) {
-      this.say(error instanceof LinkError ? error.message : "The browser does not let the page copy.");
-    }
   }
 
   /** Runs a machine in place of whatever runs. */
@@ -600,9 +540,6 @@ const REMOVABLE = ["cdrom", "floppy"] as const;
 
 /** The order in which they are named. */
 const ORDER = Object.keys(NAMES) as ImageRole[];
-
-/** The address is the page's own again. */
-const forgetFragment = (): void => history.replaceState(null, "", location.pathname + location.search);
 
 /** localStorage, or nothing where the browser forbids even to look at it. */
 function safeStorage(): Storage | undefined {

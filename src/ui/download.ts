@@ -18,6 +18,9 @@ export function guestFileUrl(base: URL, file: SiteFile): URL {
   return new URL(`guests/${file.name}?sha256=${file.sha256}`, base);
 }
 
+/** For addresses that a stranger has named: nothing of the person's goes along, and no redirection leads elsewhere. */
+export const FOREIGN = { credentials: "omit", redirect: "error", referrerPolicy: "no-referrer" } as const;
+
 /** Addresses that gave wrong bytes: the next attempt goes past every cache and replaces what they hold. */
 const bad = new Set<string>();
 
@@ -32,7 +35,7 @@ export async function download(
   progress: (p: DownloadProgress) => void,
   signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const url = guestFileUrl(base, file);
+  const url = file.url === undefined ? guestFileUrl(base, file) : new URL(file.url);
   progress({ received: 0, phase: "fetching" });
   const data = await fetchBytes(url, file, (received) => progress({ received, phase: "fetching" }), signal);
   progress({ received: data.length, phase: "checking" });
@@ -56,7 +59,8 @@ async function fetchBytes(
 ): Promise<Uint8Array<ArrayBuffer>> {
   let got = 0;
   try {
-    const response = await fetch(url, { signal, cache: bad.delete(url.href) ? "reload" : "default" });
+    const cache = bad.delete(url.href) ? "reload" : "default";
+    const response = await fetch(url, { signal, cache, ...(file.url !== undefined && FOREIGN) });
     if (!response.ok || !response.body) {
       throw new DownloadError(
         "network",
@@ -68,6 +72,10 @@ async function fetchBytes(
     for (const reader = response.body.getReader(); ; ) {
       const { done, value } = await reader.read();
       if (done) return data.subarray(0, got);
+      if (file.url !== undefined && got + value.length > file.bytes) {
+        await reader.cancel();
+        throw new DownloadError("hash", `${file.name} has more than the ${file.bytes} bytes that were promised.`);
+      }
       if (got + value.length > data.length) {
         const grown = new Uint8Array(Math.max(data.length * 2, got + value.length));
         grown.set(data.subarray(0, got));

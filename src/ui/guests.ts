@@ -5,13 +5,17 @@ import type { ImageRole } from "./images.ts";
  * always there, and the one made of the files a person brings.
  */
 
-/** A file beside the page, in its guests folder. */
+/** A file of a guest: beside the page, in its guests folder, unless a link brought it. */
 export interface SiteFile {
   /** File name in the guests folder. */
   name: string;
   bytes: number;
   /** Lower-case hex. */
   sha256: string;
+  /** Where it lies, if a link brought it: not beside the page. */
+  url?: string;
+  /** The file itself, if a link holds it. */
+  data?: Uint8Array<ArrayBuffer>;
 }
 
 export interface GuestFile extends SiteFile {
@@ -30,7 +34,7 @@ export interface Guest {
   append: string;
   /** Default RAM in bytes. */
   memory: number;
-  kind: "manifest" | "embedded" | "own";
+  kind: "manifest" | "embedded" | "own" | "linked";
 }
 
 /** What Linux wants to hear to use the serial console and to boot without its crypto self-tests. */
@@ -57,6 +61,18 @@ export const ownGuest: Guest = {
   append: LINUX_APPEND,
   memory: 512 * MB,
   kind: "own",
+};
+
+/** What a link's own kernel or firmware goes with. */
+export const linkedGuest: Guest = {
+  id: "linked",
+  title: "A machine from a link",
+  description: "Its kernel came with a link; this page does not have it.",
+  files: [],
+  packages: [],
+  append: "",
+  memory: 256 * MB,
+  kind: "linked",
 };
 
 /** Whether a guest boots by firmware: it has drives and a screen. */

@@ -4,6 +4,10 @@
  * clone-able, so that a Comlink proxy can stand in for the handle.
  */
 
+import type { MemoryPiece, Registers } from "../machine/debug.ts";
+
+export type { MemoryPiece, Registers };
+
 /** How exits reach the device models: several threads on shared memory, or everything in one worker. */
 export type Transport = "threaded" | "inline";
 
@@ -168,6 +172,18 @@ export interface MachineHandle {
    * Optional: without it the console queues what it cannot show yet.
    */
   holdSerial?(hold: boolean): void;
+  /**
+   * A vCPU's registers (default: 0). A machine that runs stands still while they are read.
+   *
+   * @throws RangeError: no such vCPU
+   */
+  registers?(vcpu?: number): Promise<Registers>;
+  /**
+   * Guest memory, in the same way; shorter where a page is not present, or is no memory.
+   *
+   * @throws RangeError: no such vCPU, or too much at once
+   */
+  readMemory?(piece: MemoryPiece): Promise<Uint8Array>;
   /** The machine as it is, which goes on. @throws Error: it is off or has failed */
   save?(): Promise<SavedState>;
   /** Frees memory and workers. The handle is dead afterwards. */

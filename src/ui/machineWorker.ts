@@ -8,6 +8,8 @@ import type {
   MachineState,
   MachineStats,
   MediumFile,
+  MemoryPiece,
+  Registers,
   SavedState,
   ScreenLines,
   StopDetail,
@@ -41,6 +43,11 @@ export class MachineWorker {
     }
   }
 
+  get #machine(): MachineHandle {
+    if (!this.#handle) throw new Error("there is no machine");
+    return this.#handle;
+  }
+
   async command(name: "start" | "pause" | "resume" | "reset" | "powerOff" | "destroy"): Promise<void> {
     await this.#handle?.[name]();
   }
@@ -70,9 +77,17 @@ export class MachineWorker {
   }
 
   async save(): Promise<SavedState> {
-    const saved = await this.#handle?.save?.();
-    if (!saved) throw new Error("there is no machine");
+    const saved = await this.#machine.save!();
     return transfer(saved, [saved.snapshot.buffer as ArrayBuffer]);
+  }
+
+  registers(vcpu?: number): Promise<Registers> {
+    return this.#machine.registers!(vcpu);
+  }
+
+  async readMemory(piece: MemoryPiece): Promise<Uint8Array> {
+    const bytes = await this.#machine.readMemory!(piece);
+    return transfer(bytes, [bytes.buffer as ArrayBuffer]);
   }
 
   setConsoleSize(cols: number, rows: number): void {

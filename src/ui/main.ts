@@ -1,3 +1,4 @@
+import "@xterm/xterm/css/xterm.css";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/layout.css";
@@ -11,7 +12,6 @@ import { RELEASE_CHORD } from "../console/keys.ts";
 import { Screen } from "../console/screen.ts";
 import { App } from "./app.ts";
 import { isLessonLink } from "./lesson/index.ts";
-import { isBootLink } from "./link/bootLink.ts";
 import { enableOffline } from "./offline.ts";
 import { page } from "./views/page.ts";
 
@@ -94,11 +94,11 @@ addEventListener("beforeunload", (event) => {
 
 /** Once the guests are known: a link names one of them. */
 const followFragment = (): void => {
-  if (isBootLink(location.hash)) void app.openLink(location.hash);
-  else if (isLessonLink(location.hash)) void app.openLesson(location.hash);
+  if (isLessonLink(location.hash)) void app.openLesson(location.hash);
+  else void app.links.open();
 };
 addEventListener("hashchange", followFragment);
 void app.loadGuests().then(followFragment);
 void app.saved.open();
 void app.loadKept();
-void enableOffline();
+void enableOffline(new URL(document.baseURI), () => app.state === "none");

@@ -1,3 +1,5 @@
+import { ManifestError } from "./guests.ts";
+import { LinkError } from "./link/bootLink.ts";
 import type { MachineError, StopDetail } from "./machineHandle.ts";
 
 /** An error as a person meets it: what happened, why, what to do, and buttons that do it. */
@@ -59,6 +61,8 @@ export function problemOf(error: unknown): Problem {
           actions: ["retry"],
         };
   }
+  if (error instanceof LinkError) return problemOfLink(error.message);
+  if (error instanceof ManifestError) return problemOfManifest(error.message);
   const { code, message, remedy } = asMachineError(error);
   switch (code) {
     case "bad-image":

@@ -25,7 +25,12 @@ import {
   TERM,
 } from "./machineHandle.ts";
 import type { MachineWorker } from "./machineWorker.ts";
+import machineWorkerUrl from "./machineWorker.ts?worker&url";
+import { Standstill } from "./standstill.ts";
+import { startWorker } from "./startWorker.ts";
 import { areKept, checkStamps, closeMedia, type OpenMedia, openMedia, openMedium, stampsOf } from "./storage/media.ts";
+
+import vcpuWorkerUrl from "./vcpuWorker.ts?worker&url";
 
 /** Milliseconds from a picture to the next. */
 const FRAME_MS = 1000 / 60;
@@ -112,8 +117,6 @@ export async function createHere(
   };
   const waits = new Waits((line, waiting) => callbacks.notice?.(line, waiting));
   const media: OpenMedia = await openMedia(config, callbacks, waits);
-  /** True while the machine is stopped for `save`, of which nobody need hear. */
-  let saving = false;
   let restoring = config.resume !== undefined;
   const machine = await Machine.create({
     core,
@@ -140,10 +143,12 @@ export async function createHere(
     serial: (bytes) => callbacks.serial(bytes),
     ...(callbacks.tone && { tone: (hz: number) => callbacks.tone?.(hz) }),
     onState: (state, reason) => {
-      if (!saving && !restoring) callbacks.state(state, detailOf(reason, asked));
+      const unseen = restoring || (standstill.looking && !reason && (state === "paused" || state === "running"));
+      if (!unseen) callbacks.state(state, detailOf(reason, asked));
     },
   });
   waits.machine = machine;
+  const standstill = new Standstill(machine);
   if (config.resume) {
     try {
       await checkStamps(config, media);
@@ -172,8 +177,8 @@ export async function createHere(
     }),
     // From ready or, when it goes on, from paused.
     start: () => machine.resume(),
-    pause: () => machine.pause(),
-    resume: () => machine.resume(),
+    pause: () => standstill.inTurn(() => machine.pause()),
+    resume: () => standstill.inTurn(() => machine.resume()),
     bootFrom: async (...images) => {
       [kernel, initrd] = images;
       unbootable = false;
@@ -182,18 +187,12 @@ export async function createHere(
       if (unbootable) throw new MachineError("bad-image", NO_KERNEL, "Start it anew with the kernel's file.");
       await ask(() => machine.reset());
     },
-    save: async () => {
+    registers: (vcpu = 0) => standstill.look(() => machine.debug.registers(vcpu)),
+    readMemory: (piece) => standstill.look(() => machine.debug.piece(piece)),
+    save: () => {
+      const save = async () => ({ stamps: await stampsOf(media), snapshot: await machine.save() });
       // What is kept of disks must be what the guest knows of them, so nothing may run between the two.
-      const stops = machine.state === "running" && areKept(media);
-      saving = stops;
-      try {
-        if (stops) await machine.pause();
-        const stamps = await stampsOf(media);
-        return { snapshot: await machine.save(), stamps };
-      } finally {
-        if (stops) await machine.resume();
-        saving = false;
-      }
+      return areKept(media) ? standstill.look(save) : save();
     },
     powerOff: () => ask(() => machine.powerOff()),
     destroy: async () => {
@@ -246,7 +245,7 @@ function frames(display: Display, send: NonNullable<MachineCallbacks["screen"]>)
 }
 
 function spawnVcpu(): WorkerThread {
-  const worker = new Worker(new URL("./vcpuWorker.ts", import.meta.url), { type: "module" });
+  const worker = startWorker(vcpuWorkerUrl);
   return { endpoint: worker, terminate: () => worker.terminate() };
 }
 
@@ -263,7 +262,7 @@ async function createInWorker(
   config: MachineConfig,
   callbacks: MachineCallbacks,
 ): Promise<MachineHandle> {
-  const worker = new Worker(new URL("./machineWorker.ts", import.meta.url), { type: "module" });
+  const worker = startWorker(machineWorkerUrl);
   const remote: Remote<MachineWorker> = wrap<MachineWorker>(worker);
   const failed = await remote.create(
     core,
@@ -290,6 +289,8 @@ async function createInWorker(
       worker.terminate();
     },
     save: () => remote.save(),
+    registers: (vcpu) => remote.registers(vcpu),
+    readMemory: (piece) => remote.readMemory(piece),
     serialInput: (bytes) => {
       const copy = bytes.slice();
       void remote.serialInput(transfer(copy, [copy.buffer]));

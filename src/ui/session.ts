@@ -87,6 +87,8 @@ export class Session {
   readonly plan: Plan;
   /** Files already fetched and checked, by SHA-256: a retry does not fetch them again. */
   readonly #files: Map<string, Uint8Array<ArrayBuffer>>;
+  /** Where guests/ lies. */
+  readonly #site: URL;
   readonly #events: SessionEvents;
   readonly #abort = new AbortController();
   #handle: MachineHandle | undefined;
@@ -104,8 +106,14 @@ export class Session {
   problem: Problem | undefined;
   meter: Meter = NO_METER;
 
-  constructor(plan: Plan, files: Map<string, Uint8Array<ArrayBuffer>>, events: SessionEvents) {
+  constructor(
+    plan: Plan,
+    files: Map<string, Uint8Array<ArrayBuffer>>,
+    events: SessionEvents,
+    site = new URL(document.baseURI),
+  ) {
     this.plan = plan;
+    this.#site = site;
     this.#files = files;
     this.#events = events;
     this.#snapshot = preparedOf(plan);
@@ -240,23 +248,26 @@ export class Session {
     }
     const size = this.#events.consoleSize();
     // Only for guests of ours: what is on another kernel's command line is its owner's business.
-    if (size && !isPc(guest)) config.consoleSize = size;
+    if (size && !isPc(guest) && guest.kind !== "linked") config.consoleSize = size;
     if (this.#snapshot) {
       const snapshot = await this.#file(this.#snapshot, this.steps![0]);
       return { ...config, resume: { snapshot, stamps: {} } };
     }
     const loaded = await Promise.all(guest.files.map((file, i) => this.#file(file, this.steps![i])));
-    for (const [i, file] of guest.files.entries()) if (!isMedium(file.role)) config[file.role] = loaded[i]!;
+    for (const [i, { role, name }] of guest.files.entries()) {
+      if (!isMedium(role)) config[role] = loaded[i]!;
+      else config.media = { ...config.media, [role]: new File([loaded[i]!], name) };
+    }
     if (isPc(guest)) {
       for (const role of MEDIA) if (own[role]) config.media = { ...config.media, [role]: own[role].file };
     }
     return config;
   }
 
-  async #file(file: SiteFile, step: Partial<Step> = {}): Promise<Uint8Array> {
-    let data = this.#files.get(file.sha256);
+  async #file(file: SiteFile, step: Partial<Step> = {}): Promise<Uint8Array<ArrayBuffer>> {
+    let data = file.data ?? this.#files.get(file.sha256);
     if (data) {
-      Object.assign(step, { done: file.bytes, state: "done", verified: true });
+      Object.assign(step, { done: file.bytes, state: "done", ...(!file.data && { verified: true }) });
     } else {
       const progress = (p: DownloadProgress): void => {
         step.done = p.received;
@@ -264,7 +275,7 @@ export class Session {
         if (p.verified !== undefined) step.verified = p.verified;
         this.#events.changed();
       };
-      data = await download(new URL(document.baseURI), file, progress, this.#abort.signal);
+      data = await download(this.#site, file, progress, this.#abort.signal);
       this.#files.set(file.sha256, data);
     }
     // A copy: the engine may transfer the buffer to its worker, and a restart wants it again.
@@ -348,4 +359,7 @@ export class Session {
 const isMedium = (role: ImageRole): role is MediumRole => (MEDIA as readonly ImageRole[]).includes(role);
 /** Whether a guest has drives of any kind. */
 export const hasDrives = (guest: Guest): boolean => guest.kind === "own" || isPc(guest);
+/** Whether a machine has a display: one that boots by firmware. */
+export const withScreen = ({ guest, own }: Plan): boolean =>
+  isPc(guest) || (guest.kind === "own" && own.bios !== undefined);
 const clamp = (x: number): number => Math.min(1, Math.max(0, x));

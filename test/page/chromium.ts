@@ -7,19 +7,25 @@ import { type Browser, chromium } from "playwright-core";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/** A Chromium on the path (or named by CHROMIUM). Undefined, after a loud notice, where there is none. */
-export function findChromium(): string | undefined {
-  const candidates = process.env.CHROMIUM
-    ? [process.env.CHROMIUM]
-    : (process.env.PATH ?? "").split(delimiter).flatMap((dir) => NAMES.map((name) => join(dir, name)));
-  for (const path of candidates) {
+/** One of the programs by its name on the path, or where `named` says. */
+export function findProgram(names: readonly string[], named: string | undefined): string | undefined {
+  const candidates = named
+    ? [named]
+    : (process.env.PATH ?? "").split(delimiter).flatMap((dir) => names.map((name) => join(dir, name)));
+  return candidates.find((path) => {
     try {
       accessSync(path, constants.X_OK);
-      return path;
+      return true;
     } catch {
-      // not this one
+      return false;
     }
-  }
+  });
+}
+
+/** A Chromium on the path (or named by CHROMIUM). Undefined, after a loud notice, where there is none. */
+export function findChromium(): string | undefined {
+  const found = findProgram(NAMES, process.env.CHROMIUM);
+  if (found) return found;
   const line = "!".repeat(72);
   console.error(
     `\n${line}\n!! THE PAGE WAS NOT TESTED: no Chromium on the path.\n` +
@@ -48,11 +54,22 @@ export interface Host {
   close(): Promise<void>;
 }
 
-/** A host that serves a folder under /some/where/, with or without the isolation headers. */
-export async function host(folder: string, isolated: boolean): Promise<Host> {
-  const headers = isolated
-    ? { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" }
-    : {};
+export const ISOLATION = {
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+};
+
+/**
+ * A host that serves a folder under /some/where/, with or without the isolation headers, or with others.
+ *
+ * @param name of this machine: 127.0.0.1 is another site than localhost
+ */
+export async function host(
+  folder: string,
+  isolated: boolean | Record<string, string>,
+  name = "localhost",
+): Promise<Host> {
+  const headers = typeof isolated === "object" ? isolated : isolated ? ISOLATION : {};
   const server = createServer((request, response) => {
     const path = new URL(request.url!, "http://localhost").pathname.replace("/some/where/", "");
     try {
@@ -68,7 +85,7 @@ export async function host(folder: string, isolated: boolean): Promise<Host> {
   });
   await new Promise<void>((resolve) => server.listen(0, resolve));
   return {
-    base: `http://localhost:${(server.address() as AddressInfo).port}/some/where/`,
+    base: `http://${name}:${(server.address() as AddressInfo).port}/some/where/`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

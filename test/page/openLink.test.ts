@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { expectAccessible, manifest, untilConsole, untilState, visit } from "./browser.ts";
 import { findChromium } from "./chromium.ts";
 import { production } from "./production.ts";
+import { SMALL_KERNEL, sha256Of } from "./smallKernel.ts";
 
 const chromium = findChromium();
 const fragment = (link: object): string => `#v1=${deflateRawSync(JSON.stringify(link)).toString("base64url")}`;
@@ -77,17 +78,91 @@ describe.skipIf(!chromium)("a link that is opened", { timeout: 120_000 }, () => 
     await close();
   });
 
-  test("is made by the copy button, which says what is in it", async () => {
+  test("is made by the sheet that says what is in it, as a link, a frame and a QR code", async () => {
     const { page, close } = await opened("");
     await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
-    await page.locator("#copy-link").click();
+    await page.locator("#share-button").click();
     await expect
-      .poll(() => page.locator(".toast").textContent())
-      .toMatch(/^Link copied, \d+ characters: Debian 12 cloud kernel, by its name on this page, 256 MB\.$/);
+      .poll(() => page.locator("#share-says").textContent())
+      .toMatch(/^\d+ characters: Debian 12 cloud kernel, by its name on this page, 256 MB\. No server sees/);
+    expect(await page.locator("#share .qr path").getAttribute("d")).toMatch(/^M4 4h1v1h-1z/);
+    await expectAccessible(page);
+    await page.locator("#copy-snippet").click();
+    await expect.poll(() => page.locator(".toast").textContent()).toMatch(/^Frame copied, \d+ characters\.$/);
+    const snippet = await page.evaluate(() => navigator.clipboard.readText());
+    await page.locator("#copy-link").click();
+    await expect.poll(() => page.locator(".toast").textContent()).toMatch(/^Link copied, \d+ characters\.$/);
     const link = await page.evaluate(() => navigator.clipboard.readText());
+    expect(snippet).toContain(`src="${new URL(`embed.html?controls${new URL(link).hash}`, site.base).href}"`);
     const other = await opened(new URL(link).hash);
     await expect.poll(() => other.page.locator("dialog#link").textContent()).toMatch(/Debian 12 cloud kernel.*256 MB/s);
     await other.close();
+    await close();
+  });
+
+  test("holds a small file whole, and says so on both sides", async () => {
+    const { page, close } = await opened("");
+    const kernel = Buffer.from(SMALL_KERNEL);
+    await page
+      .locator("#files")
+      .setInputFiles([{ name: "boot.elf", mimeType: "application/octet-stream", buffer: kernel }]);
+    await page.locator("#share-button").click();
+    await expect.poll(() => page.locator("#share-says").textContent()).toContain("your kernel, whole");
+    const link = await page.locator("#share-link").inputValue();
+    const other = await opened(new URL(link).hash);
+    const card = other.page.locator("dialog#link");
+    await expect.poll(() => card.textContent()).toMatch(/A machine from a link.*Kernel\d+ B, in the link/s);
+    expect(other.asked).toEqual([]);
+    await other.page.locator("#follow-link").click();
+    await untilConsole(other.page, /from a link/, 30_000);
+    expect(other.errors).toEqual([]);
+    await other.close();
+    await close();
+  });
+
+  test("by a manifest fetches that only when a person lets it, and asks again for what it says", async () => {
+    const description = {
+      memory: 32,
+      files: [{ role: "kernel", url: "boot.elf", sha256: sha256Of(SMALL_KERNEL), bytes: SMALL_KERNEL.length }],
+    };
+    const address = "https://lessons.example/os/machine.json";
+    const { page, asked, errors, close } = await opened(`?m=${encodeURIComponent(address)}`);
+    await page.route("https://lessons.example/**", (route) =>
+      route.fulfill({
+        headers: { "access-control-allow-origin": "*" },
+        ...(route.request().url() === address
+          ? { json: description }
+          : { body: Buffer.from(SMALL_KERNEL), contentType: "application/octet-stream" }),
+      }),
+    );
+    await expect
+      .poll(() => page.locator("dialog#link-manifest").textContent())
+      .toMatch(/lessons\.example.*https:\/\/lessons\.example\/os\/machine\.json/s);
+    await expectAccessible(page);
+    expect(asked).toEqual([]);
+    await page.locator("#fetch-manifest").click();
+    await expect
+      .poll(() => page.locator("dialog#link").textContent())
+      .toMatch(/Kernel fromlessons\.example, \d+ B.*https:\/\/lessons\.example\/os\/boot\.elf.*32 MB/s);
+    expect(asked).toEqual([address]);
+    await page.locator("#follow-link").click();
+    await untilConsole(page, /from a link/, 30_000);
+    expect(new URL(page.url()).search).toBe("");
+    expect(errors).toEqual([]);
+    await close();
+  });
+
+  test("by a manifest that leads into a private network, or is none, says why", async () => {
+    const inside = await opened(`?m=${encodeURIComponent("http://10.0.0.1/machine.json")}`);
+    await expect.poll(() => refused(inside.page)).toBe("The address of its description leads into a private network.");
+    expect(inside.asked).toEqual([]);
+    await inside.close();
+    const { page, close } = await opened(`?m=${encodeURIComponent("https://lessons.example/m.json")}`);
+    await page.route("https://lessons.example/**", (route) =>
+      route.fulfill({ headers: { "access-control-allow-origin": "*" }, json: { guest: "embedded", network: true } }),
+    );
+    await page.locator("#fetch-manifest").click();
+    await expect.poll(() => refused(page)).toBe("It has “network”, which this page does not know; a newer one may.");
     await close();
   });
 });

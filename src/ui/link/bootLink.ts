@@ -4,20 +4,29 @@
  *     #v1=BASE64URL(raw deflate of JSON)
  *
  * The JSON names a guest of the page and what is different about it: {"guest": id, "memory": MB, "vcpus": n, "engine":
- * "interp" or "auto", "append": text, "disk": {"url": a manifest of chunks, "sha256": the manifest's}}. What this build does not
- * know is refused, not skipped: the machine would be another one than the link's.
+ * "interp" or "auto", "append": text, "disk": {"url": a manifest of chunks, "sha256": the manifest's}, "files": those of
+ * linkedFiles.ts}; with a kernel or firmware of its own it needs no guest. What this build does not know is refused, not
+ * skipped: the machine would be another one than the link's.
+ *
+ * A machine that is too much for a link is the same JSON on a server, a manifest, which the page's address names: ?m=URL.
+ * Addresses in it may be relative to it.
  */
-import { refusalOf } from "./address.ts";
+import { LINK_CAPS, LinkError } from "./caps.ts";
+import { addressOf, fieldsOf, hashOf, type Places, within } from "./fields.ts";
+import { base64url, checkedFiles, fromBase64url, type LinkedFile } from "./linkedFiles.ts";
+
+export { LINK_CAPS, LinkError } from "./caps.ts";
 
 export interface BootLink {
-  /** Id of a guest that the page has. */
-  readonly guest: string;
+  /** Id of a guest that the page has; absent: what it boots is among its files. */
+  readonly guest?: string;
   /** MB. */
   readonly memory?: number;
   readonly vcpus?: number;
   readonly engine?: "interp" | "auto";
   readonly append?: string;
   readonly disk?: LinkedDisk;
+  readonly files?: readonly LinkedFile[];
 }
 
 /** A disk in chunks: the manifest's hash stands for every byte of it. */
@@ -27,18 +36,10 @@ export interface LinkedDisk {
   readonly sha256: string;
 }
 
-/** Why a link is not followed: one sentence. */
-export class LinkError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = "LinkError";
-  }
-}
-
-/** What a link may ask for; a person can give a machine more by the settings. */
-export const LINK_CAPS = { memory: 1024, vcpus: 4, append: 2048, url: 2048 } as const;
 /** Characters of a fragment, and bytes of the JSON in it. */
 const MOST_CHARACTERS = 0x1_0000;
+/** Bytes of a manifest. */
+export const MOST_MANIFEST = 0x4_0000;
 const PREFIX = "#v1=";
 
 export const isBootLink = (fragment: string): boolean => /^#v\d+=/.test(fragment);
@@ -50,16 +51,14 @@ export const bootFragment = async (link: BootLink): Promise<string> => PREFIX + 
 export async function packJson(data: unknown): Promise<string> {
   const json = new TextEncoder().encode(JSON.stringify(data));
   const packed = await through(json, new CompressionStream("deflate-raw"), Number.POSITIVE_INFINITY);
-  const text = btoa(Array.from(packed, (byte) => String.fromCharCode(byte)).join(""));
-  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return base64url(packed);
 }
 
 /** Reads what packJson has made, of `most` characters and as many bytes of JSON. @throws LinkError */
 export async function unpackJson(text: string, most: number): Promise<unknown> {
   if (text.length > most) throw new LinkError("It is longer than a link may be.");
   try {
-    const packed = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
-    const json = await through(packed, new DecompressionStream("deflate-raw"), most);
+    const json = await through(fromBase64url(text), new DecompressionStream("deflate-raw"), most);
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json));
   } catch {
     throw new LinkError("It is damaged, or was cut off: it cannot be unpacked.");
@@ -76,13 +75,35 @@ export async function parseBootLink(fragment: string, own: string): Promise<Boot
   if (!fragment.startsWith(PREFIX)) {
     throw new LinkError(`It is of version ${/\d+/.exec(fragment)?.[0]}; this page reads version 1.`);
   }
-  return checked(await unpackJson(fragment.slice(PREFIX.length), MOST_CHARACTERS), own);
+  const data = await unpackJson(fragment.slice(PREFIX.length), MOST_CHARACTERS);
+  return checked(data, { own, inline: LINK_CAPS.inline });
 }
 
-function checked(data: unknown, own: string): BootLink {
-  const fields = fieldsOf(data, "It", ["guest", "memory", "vcpus", "engine", "append", "disk"]);
+/**
+ * Reads a manifest.
+ *
+ * @param address of the manifest
+ * @throws LinkError
+ */
+export function parseLinkManifest(bytes: Uint8Array, address: string, own: string): BootLink {
+  let data: unknown;
+  try {
+    data = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw new LinkError("It is not the description of a machine: it is not JSON.");
+  }
+  return checked(data, { own, base: address, inline: LINK_CAPS.manifestInline });
+}
+
+function checked(data: unknown, places: Places): BootLink {
+  const fields = fieldsOf(data, "It", ["guest", "memory", "vcpus", "engine", "append", "disk", "files"]);
   const { guest, engine, append } = fields;
-  if (typeof guest !== "string" || !/^[\w.-]{1,64}$/.test(guest)) throw new LinkError("It names no guest.");
+  const files = fields.files === undefined ? undefined : checkedFiles(fields.files, places);
+  const boots = files?.some(({ role }) => role === "kernel" || role === "bios");
+  if (guest === undefined ? !boots : typeof guest !== "string" || !/^[\w.-]{1,64}$/.test(guest)) {
+    throw new LinkError("It names no guest.");
+  }
+  if (guest !== undefined && boots) throw new LinkError("It names a guest, and brings what another one boots from.");
   if (engine !== undefined && engine !== "interp" && engine !== "auto") {
     throw new LinkError("It asks for an engine that there is not.");
   }
@@ -95,44 +116,23 @@ function checked(data: unknown, own: string): BootLink {
   ) {
     throw new LinkError("Its command line is too long, or has characters that cannot be shown.");
   }
-  const disk = fields.disk === undefined ? undefined : checkedDisk(fields.disk, own);
+  const disk = fields.disk === undefined ? undefined : checkedDisk(fields.disk, places);
   return {
-    guest,
+    ...(guest !== undefined && { guest: guest as string }),
     ...(memory !== undefined && { memory }),
     ...(vcpus !== undefined && { vcpus }),
     ...(engine !== undefined && { engine }),
     ...(append !== undefined && { append }),
     ...(disk && { disk }),
+    ...(files && { files }),
   };
 }
 
-function checkedDisk(data: unknown, own: string): LinkedDisk {
+function checkedDisk(data: unknown, places: Places): LinkedDisk {
   const { url, sha256 } = fieldsOf(data, "Its disk", ["url", "sha256"]);
-  if (typeof url !== "string" || url.length > LINK_CAPS.url) throw new LinkError("Its disk has no address.");
-  const why = refusalOf(url, own);
-  if (why) throw new LinkError(`The address of its disk ${why}.`);
-  const { href, pathname } = new URL(url);
-  if (!pathname.endsWith(".json")) throw new LinkError("Its disk is not a manifest of chunks (….json).");
-  if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/.test(sha256)) {
-    throw new LinkError("Its disk comes without a SHA-256 to hold it to.");
-  }
-  return { url: href, sha256 };
-}
-
-function fieldsOf(data: unknown, what: string, known: readonly string[]): Record<string, unknown> {
-  if (typeof data !== "object" || data === null || Array.isArray(data)) throw new LinkError(`${what} says nothing.`);
-  const unknown = Object.keys(data).find((key) => !known.includes(key));
-  if (unknown !== undefined) {
-    const shown = unknown.replaceAll(/[^\w.-]/g, "?").slice(0, 32);
-    throw new LinkError(`${what} has “${shown}”, which this page does not know; a newer one may.`);
-  }
-  return data as Record<string, unknown>;
-}
-
-function within(value: unknown, what: string, most: number): number | undefined {
-  if (value === undefined) return undefined;
-  if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= most) return value as number;
-  throw new LinkError(`It asks for more ${what} than a link may (${most}), or for none.`);
+  const href = addressOf(url, "Its disk", places);
+  if (!new URL(href).pathname.endsWith(".json")) throw new LinkError("Its disk is not a manifest of chunks (….json).");
+  return { url: href, sha256: hashOf(sha256, "Its disk") };
 }
 
 /** @throws when it is damaged, or gives more than `most` bytes */

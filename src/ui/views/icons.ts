@@ -16,6 +16,7 @@ export const icons = {
   reset: line("M13 8a5 5 0 1 1-1.6-3.7M13 2v3h-3"),
   power: line("M8 2v6M4.5 4.3a5 5 0 1 0 7 0"),
   copy: line("M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3"),
+  share: line("M8 10V2M5 4.5L8 1.8l3 2.7M4.5 7.5h-2v6.5h11V7.5h-2"),
   paste: line("M5.5 3H3.5v10.5h9V3h-2M5.5 1.8h5v2.6h-5z"),
   more: solid(
     "M3 6.7a1.3 1.3 0 1 1 0 2.6 1.3 1.3 0 0 1 0-2.6zm5 0a1.3 1.3 0 1 1 0 2.6 1.3 1.3 0 0 1 0-2.6zm5 0a1.3 1.3 0 1 1 0 2.6 1.3 1.3 0 0 1 0-2.6z",

@@ -1,52 +1,54 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { App } from "../app.ts";
-import { bytes } from "../format.ts";
-import { sumOfBytes } from "../guests.ts";
-import { linkedSettings } from "../link/linked.ts";
-import { filesOf } from "../prepared.ts";
+import { linkFacts } from "../link/linked.ts";
 
 /** What a link asks for, before anything of it is fetched or run. All that comes from the link is shown as text. */
 export function linkCard(app: App): TemplateResult | typeof nothing {
-  const linked = app.linked;
-  if (!linked) return nothing;
-  const { guest, link } = linked;
-  const { memoryMb, vcpus, append } = linkedSettings(linked);
-  const fetched = sumOfBytes(filesOf(app.planOf(linked)));
-  const rows: [string, string][] = [
-    ["Guest", guest.title],
-    ["From this page", fetched ? bytes(fetched) : "nothing to fetch"],
-    ...(link.disk
-      ? ([
-          ["Disk from", new URL(link.disk.url).host],
-          ["Address", link.disk.url],
-          ["Held to SHA-256", link.disk.sha256],
-        ] as [string, string][])
-      : []),
-    ["Memory", `${memoryMb} MB`],
-    ["Virtual CPUs", String(vcpus)],
-    ...(append ? ([["Command line", append]] as [string, string][]) : []),
-    ["Network", "off"],
-    ["Written to disks", "gone at the end"],
-  ];
+  const { asked, manifest } = app.links;
+  if (manifest !== undefined) {
+    return card(app, "link-manifest", "Fetch the description of a machine?", {
+      text: html`Whoever made the link put it on a server. It is text; what it asks for is shown before anything is run.`,
+      facts: [
+        ["From", new URL(manifest).host],
+        ["Address", manifest],
+      ],
+      yes: html`<button type="button" id="fetch-manifest" class="primary" @click=${() => void app.links.fetchManifest()}>Fetch it</button>`,
+    });
+  }
+  if (!asked) return nothing;
+  return card(app, "link", "Run the machine of this link?", {
+    text: html`
+      Whoever made the link chose this. Nothing of the machine has been fetched or started yet.
+      ${app.live ? "The machine that runs now would end." : nothing}
+    `,
+    facts: linkFacts(asked, app.links.planOf(asked)),
+    yes: html`<button type="button" id="follow-link" class="primary" @click=${() => void app.links.follow()}>Run it</button>`,
+  });
+}
+
+interface Card {
+  readonly text: TemplateResult;
+  readonly facts: readonly (readonly [string, string])[];
+  readonly yes: TemplateResult;
+}
+
+function card(app: App, id: string, title: string, { text, facts, yes }: Card): TemplateResult {
   return html`
     <dialog
       class="sheet link-card"
-      id="link"
-      aria-labelledby="link-title"
+      id=${id}
+      aria-labelledby="${id}-title"
       @cancel=${(event: Event) => {
         event.preventDefault();
-        app.refuseLink();
+        app.links.refuse();
       }}
     >
-      <h2 id="link-title">Run the machine of this link?</h2>
-      <p>
-        Whoever made the link chose this. Nothing of it has been fetched or started yet.
-        ${app.live ? "The machine that runs now would end." : nothing}
-      </p>
-      <dl class="facts">${rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
+      <h2 id="${id}-title">${title}</h2>
+      <p>${text}</p>
+      <dl class="facts">${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
       <div class="sheet-footer">
-        <button type="button" id="refuse-link" @click=${() => app.refuseLink()}>Not now</button>
-        <button type="button" id="follow-link" class="primary" @click=${() => void app.followLink()}>Run it</button>
+        <button type="button" id="refuse-link" @click=${() => app.links.refuse()}>Not now</button>
+        ${yes}
       </div>
     </dialog>
   `;

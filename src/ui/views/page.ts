@@ -6,6 +6,7 @@ import { guestsPane } from "./guests.ts";
 import { icons, logo } from "./icons.ts";
 import { linkCard } from "./linkCard.ts";
 import { settingsSheet } from "./settings.ts";
+import { shareSheet } from "./share.ts";
 import { stage } from "./stage.ts";
 import { statusLine } from "./status.ts";
 import { toolbar } from "./toolbar.ts";
@@ -21,7 +22,7 @@ export function page(app: App): TemplateResult {
         ${toolbar(app)} ${app.course?.element ?? nothing} ${stage(app)} ${statusLine(app)}
       </section>
     </main>
-    ${settingsSheet(app)} ${linkCard(app)} ${savedSheet(app)} ${continueOffer(app)}
+    ${settingsSheet(app)} ${linkCard(app)} ${shareSheet(app)} ${savedSheet(app)} ${continueOffer(app)}
     <div class="toast" role="status" ?data-empty=${app.toast === ""}>${app.toast}</div>
     ${
       app.dragging

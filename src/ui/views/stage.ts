@@ -1,14 +1,15 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { App } from "../app.ts";
 import { openDialog } from "../dialogs.ts";
-import { bytes, count } from "../format.ts";
+import { bytes } from "../format.ts";
 import { isPc } from "../guests.ts";
 import { type ImageRole, MEDIA, titleOf } from "../images.ts";
 import { preparedOf } from "../prepared.ts";
 import type { Problem, ProblemAction } from "../problems.ts";
-import { hasDrives, type Step } from "../session.ts";
+import { hasDrives } from "../session.ts";
 import { chooseTransport, effective } from "../settings.ts";
 import { icons } from "./icons.ts";
+import { problemPanel, progressPanel } from "./panels.ts";
 
 /**
  * The console, and what may lie over it: the selected guest before a start, progress during one, a problem after.
@@ -68,7 +69,7 @@ function summary(app: App): TemplateResult {
             ${icons.play} Start
           </button>
           <button type="button" class="large" @click=${() => openDialog("settings")}>${icons.settings} Settings</button>
-          <button type="button" class="large" id="copy-link" ?disabled=${own} @click=${() => app.copyLink()}>${icons.copy} Copy link</button>
+          <button type="button" class="large" id="share-button" ?disabled=${own && !app.startable} @click=${() => app.links.share()}>${icons.share} Share…</button>
         </div>
         <p class="hint">${own && !app.own.kernel ? "Open a kernel, or drop one anywhere on this page." : "Nothing leaves this tab: the machine runs in your browser."}</p>
       </div>
@@ -100,43 +101,9 @@ function ownRow(app: App, role: ImageRole): [string, TemplateResult] {
 function progress(app: App): TemplateResult | typeof nothing {
   const { session } = app;
   if (!session?.steps) return nothing;
-  const booting = session.handle !== undefined;
-  return html`
-    <div class="over opaque">
-      <div class="panel progress" role="group" aria-label="Progress">
-        <h2>Starting ${session.plan.guest.title}</h2>
-        <ul class="steps">
-          ${session.steps.map((s) => step(s, booting ? session.meter.instructions : 0))}
-        </ul>
-        <div class="buttons">
-          <button type="button" @click=${() => app.cancel()}>Cancel</button>
-        </div>
-      </div>
-    </div>
-  `;
-}
-
-function step(s: Step, instructions: number): TemplateResult {
-  const text =
-    s.state === "checking"
-      ? "checking SHA-256"
-      : s.total !== undefined
-        ? `${bytes(s.done)} of ${bytes(s.total)}`
-        : s.label === "Boot" && instructions > 0
-          ? `${count(instructions)} instructions, no output yet`
-          : { waiting: "waiting", busy: "working", done: "ready" }[s.state];
-  const check = s.verified === undefined ? "" : s.verified ? "SHA-256 verified" : "not verified (page is not on https)";
-  return html`
-    <li data-state=${s.state}>
-      <span class="step-label">${s.label}</span>
-      <progress
-        aria-label=${s.label}
-        max=${s.total || 1}
-        value=${s.state === "done" ? s.total || 1 : s.total ? s.done : s.state === "waiting" ? 0 : nothing}
-      ></progress>
-      <span class="step-text">${text}${check ? html` · ${check}` : nothing}</span>
-    </li>
-  `;
+  const instructions = session.handle ? session.meter.instructions : 0;
+  const cancel = html`<button type="button" @click=${() => app.cancel()}>Cancel</button>`;
+  return progressPanel(session.plan.guest.title, session.steps, instructions, cancel);
 }
 
 const ACTIONS: Record<ProblemAction, string> = {
@@ -150,22 +117,14 @@ const ACTIONS: Record<ProblemAction, string> = {
 };
 
 function problem(app: App, p: Problem): TemplateResult {
-  const where = Object.entries(p.where ?? {});
-  return html`
-    <div class="over">
-      <div class="panel problem" role="alertdialog" aria-labelledby="problem-title" aria-describedby="problem-cause" data-kind=${p.kind}>
-        <h2 id="problem-title">${icons.alert}<span>${p.title}</span></h2>
-        <p id="problem-cause" class="cause">${p.cause}</p>
-        ${where.length ? html`<dl class="facts registers">${where.map(([k, v]) => html`<dt>${k}</dt><dd><code>${v}</code></dd>`)}</dl>` : nothing}
-        <p class="remedy">${p.remedy}</p>
-        <div class="buttons">
-          ${p.actions.map(
-            (action, i) =>
-              html`<button type="button" class=${i === 0 ? "primary" : ""} @click=${() => app.act(action)}>${ACTIONS[action]}</button>`,
-          )}
-          <button type="button" @click=${() => app.dismissProblem()}>Dismiss</button>
-        </div>
-      </div>
-    </div>
-  `;
+  return problemPanel(
+    p,
+    html`
+      ${p.actions.map(
+        (action, i) =>
+          html`<button type="button" class=${i === 0 ? "primary" : ""} @click=${() => app.act(action)}>${ACTIONS[action]}</button>`,
+      )}
+      <button type="button" @click=${() => app.dismissProblem()}>Dismiss</button>
+    `,
+  );
 }
