@@ -1,7 +1,7 @@
 /**
  * npm run pc -- --card [--screens FOLDER]
  *
- * The test card of test/guests/data/pc.asm in the page: text, mode 12h, 13h, mode X and 1024x768 in 32 bits, each compared
+ * The test card of test/guests/data/pc.asm in the page: mode 12h, 13h, mode X, 1024x768 in 32 bits and text, each compared
  * pixel by pixel, and how many frames a second a scrolling planar screen makes there.
  *
  * npm run pc -- [--list FILE] [--in node|chromium] [--only NAME] [--engine interp|auto] [--screens FOLDER]

@@ -244,17 +244,45 @@ start:          cli
                 jne .bank
                 call step
 
-; ---- Text again ------------------------------------------------------------------------------------------------------------------
+; ---- Text, in a font of our own: line r of character c is c, exclusive or 11h times r --------------------------------------------------
 
                 mov si, dispi_off
                 call set_dispi
+                mov si, mode12
+                call set_mode
+                mov ax, 0x0402          ; plane 2
+                call sequencer
+                mov ax, 0xa000
+                mov es, ax
+                xor di, di
+                xor bl, bl
+.glyph:         xor dl, dl
+.glyph_line:    mov al, bl
+                xor al, dl
+                stosb
+                add dl, 0x11            ; carries after sixteen lines
+                jnc .glyph_line
+                add di, 16
+                inc bl
+                jnz .glyph
                 mov si, mode3
                 call set_mode
                 mov ax, 0xb800
                 mov es, ax
+                ; Cell n has character n and attribute n + n / 256, which does not blink.
                 xor di, di
+                xor bx, bx
+.cell:          mov al, bl
+                mov ah, bl
+                add ah, bh
+                and ah, 0x7f
+                stosw
+                inc bx
+                cmp bx, 80 * 25
+                jne .cell
+                mov di, 160 * 3
                 mov ax, 0x0720
-                mov cx, 80 * 25
+                mov cx, 80
                 rep stosw
                 mov di, 160 * 3 + 4
                 mov si, hello
@@ -514,7 +542,7 @@ modex:          db 0xe3
                 db 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0x41, 0, 15, 0, 0
 mode3:          db 0x67
                 db 0x03, 0x00, 0x03, 0x00, 0x02
-                db 0x5f, 0x4f, 0x50, 0x82, 0x55, 0x81, 0xbf, 0x1f, 0x00, 0x4f, 0x0d, 0x0e, 0, 0, 0, 0
+                db 0x5f, 0x4f, 0x50, 0x82, 0x55, 0x81, 0xbf, 0x1f, 0x00, 0x4f, 0x2d, 0x0e, 0, 0, 0, 0
                 db 0x9c, 0x8e, 0x8f, 0x28, 0x1f, 0x96, 0xb9, 0xa3, 0xff
                 db 0, 0, 0, 0, 0, 0x10, 0x0e, 0x0f, 0xff
                 db 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0x0c, 0, 15, 8, 0
