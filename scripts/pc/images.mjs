@@ -22,10 +22,11 @@ export async function packaged() {
   must("node", ["scripts/guests.mjs", "debian"]);
   const { guests } = JSON.parse(readFileSync(join(root, "guests/manifest.json"), "utf8"));
   const disk = join(root, "guests", guests.find(({ id }) => id === "debian").disk.file);
+  const [floppy, cdrom] = await rescue();
   const prompt = { memory: 64, seconds: 120, keys: [["before booting or", "c"]], until: "^grub>" };
   return [
-    { name: "grub-floppy", floppy: await rescue("grub-rescue-floppy.img"), ...prompt },
-    { name: "grub-cd", cdrom: await rescue("grub-rescue-cdrom.iso"), ...prompt },
+    { name: "grub-floppy", floppy, ...prompt },
+    { name: "grub-cd", cdrom, ...prompt },
     { name: "memtest", cdrom: await memtest(), memory: 16, cpus: 2, seconds: 600, until: "Pass: 1 .*Errors: 0" },
     {
       ...{ name: "debian", disk, memory: 256, seconds: 600, until: "^/dev/\\S+ / ext4" },
@@ -50,33 +51,35 @@ async function files(name, ...paths) {
   });
 }
 
-/** Path of an image that `make` writes where it is told, unless it is there. */
-async function image(name, make) {
-  const path = join(FOLDER, name);
-  if (existsSync(path)) return path;
-  await make(`${path}.tmp`);
-  renameSync(`${path}.tmp`, path);
-  return path;
+/** GRUB's floppy disk and CD. */
+async function rescue() {
+  const names = ["grub-rescue-floppy.img", "grub-rescue-cdrom.iso"];
+  const paths = names.map((name) => join(FOLDER, name));
+  if (!paths.every((path) => existsSync(path))) {
+    const found = await files("grub-rescue-pc", ...names.map((name) => `usr/lib/grub-rescue/${name}`));
+    for (const [n, bytes] of found.entries()) writeFileSync(paths[n], bytes);
+  }
+  return paths;
 }
 
-const rescue = (name) =>
-  image(name, async (to) => writeFileSync(to, (await files("grub-rescue-pc", `usr/lib/grub-rescue/${name}`))[0]));
-
-const memtest = () =>
-  image("memtest.iso", async (to) => {
-    const tree = join(FOLDER, "memtest");
-    mkdirSync(tree, { recursive: true });
-    const put = (name, bytes) => writeFileSync(join(tree, name), bytes);
-    put("isolinux.bin", ...(await files("isolinux", "usr/lib/ISOLINUX/isolinux.bin")));
-    put("ldlinux.c32", ...(await files("syslinux-common", "usr/lib/syslinux/modules/bios/ldlinux.c32")));
-    // Under a name that ends in .bin, isolinux would take it for a boot sector.
-    put("memtest", ...(await files("memtest86+", "boot/memtest86+x64.bin")));
-    put("isolinux.cfg", BOOT);
-    const boot = ["-b", "isolinux.bin", "-c", "boot.cat", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"];
-    const { error, status, stderr } = spawnSync("xorriso", ["-as", "mkisofs", "-o", to, ...boot, tree], {
-      encoding: "utf8",
-    });
-    if (error) throw new Error("Memtest86+'s CD is made by xorriso, which is not installed (Debian's xorriso)");
-    if (status !== 0) throw new Error(`xorriso: status ${status}: ${stderr}`);
-    rmSync(tree, { recursive: true });
-  });
+/** Memtest86+ on a CD that isolinux starts. */
+async function memtest() {
+  const path = join(FOLDER, "memtest.iso");
+  if (existsSync(path)) return path;
+  const tree = join(FOLDER, "memtest");
+  mkdirSync(tree, { recursive: true });
+  const put = (name, bytes) => writeFileSync(join(tree, name), bytes);
+  put("isolinux.bin", ...(await files("isolinux", "usr/lib/ISOLINUX/isolinux.bin")));
+  put("ldlinux.c32", ...(await files("syslinux-common", "usr/lib/syslinux/modules/bios/ldlinux.c32")));
+  // Under a name that ends in .bin, isolinux would take it for a boot sector.
+  put("memtest", ...(await files("memtest86+", "boot/memtest86+x64.bin")));
+  put("isolinux.cfg", BOOT);
+  const boot = ["-b", "isolinux.bin", "-c", "boot.cat", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"];
+  const args = ["-as", "mkisofs", "-o", `${path}.tmp`, ...boot, tree];
+  const { error, status, stderr } = spawnSync("xorriso", args, { encoding: "utf8" });
+  if (error) throw new Error("Memtest86+'s CD is made by xorriso, which is not installed (Debian's xorriso)");
+  if (status !== 0) throw new Error(`xorriso: status ${status}: ${stderr}`);
+  renameSync(`${path}.tmp`, path);
+  rmSync(tree, { recursive: true });
+  return path;
+}

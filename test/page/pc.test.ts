@@ -1,5 +1,5 @@
 /** A PC in the page: media that are changed while it runs, media on web servers, and what is said when they are no good. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,16 +7,12 @@ import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { assemble } from "../../src/isa/assemble.ts";
-import { root } from "./browser.ts";
 import { findChromium } from "./chromium.ts";
+import { bring, firmwareThere, openPc, shows } from "./pcPage.ts";
 import { production } from "./production.ts";
 
 const chromium = findChromium();
-const folder = join(root, "guests");
-const there = ["bios-256k.bin", "vgabios-stdvga.bin"].every((name) => existsSync(join(folder, name)));
-if (!there) process.stderr.write("\n*** NOT TESTED: SeaBIOS is not in guests/. Prepare it: npm run guests -- pc\n\n");
-
-const PATIENCE = 60_000;
+const there = firmwareThere();
 
 describe.skipIf(!chromium || !there)("a PC in the page", { timeout: 180_000 }, () => {
   const site = production(chromium!);
@@ -58,31 +54,7 @@ describe.skipIf(!chromium || !there)("a PC in the page", { timeout: 180_000 }, (
     return out;
   }
 
-  async function open(settings: object = {}): Promise<Page> {
-    const context = await site.browser.newContext({ serviceWorkers: "block" });
-    const page = await context.newPage();
-    page.setDefaultTimeout(PATIENCE);
-    const { guests } = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as { guests: { id: string }[] };
-    await page.route("**/guests/*", (route) => {
-      const name = new URL(route.request().url()).pathname.split("/").at(-1)!;
-      if (name === "manifest.json") return route.fulfill({ json: { guests: guests.filter(({ id }) => id === "pc") } });
-      return route.fulfill({ body: readFileSync(join(folder, name)) });
-    });
-    await page.addInitScript(
-      (text) => localStorage.setItem("tabhyve.settings.v1", text),
-      JSON.stringify({ selected: "pc", keepDisks: false, guests: { pc: { memoryMb: 32, ...settings } } }),
-    );
-    await page.goto(site.base);
-    await page.waitForSelector(".card:not(.ghost)");
-    return page;
-  }
-  const shows = (page: Page, pattern: RegExp) =>
-    page.waitForFunction((source) => new RegExp(source).test(globalThis.tabhyve?.screenText() ?? ""), pattern.source, {
-      timeout: PATIENCE,
-      polling: 50,
-    });
-  const bring = (page: Page, name: string, buffer: Buffer) =>
-    page.setInputFiles("#files", { name, mimeType: "", buffer });
+  const open = (settings: object = {}): Promise<Page> => openPc(site.browser, site.base, settings);
 
   test("boots the floppy disk that was put in while it ran, and none when it was taken out", async () => {
     const page = await open();
