@@ -3,6 +3,7 @@ import { hasFeature } from "../isa/cpuModel.ts";
 import { DEFAULT } from "../isa/features.ts";
 import type { StructView } from "../vcpu/view.ts";
 import type { MachineMemory } from "../vmm/memory.ts";
+import { oneSocket } from "../vmm/topology.ts";
 import { acpiOf, acpiTables } from "./acpi.ts";
 import type { Board } from "./board.ts";
 import { applyCpuState, CPU_SIGNATURE, setFirmwareMtrrs } from "./cpuReset.ts";
@@ -13,11 +14,28 @@ import type { LoadedKernel } from "./loader/types.ts";
 import type { MachineConfig } from "./machineConfig.ts";
 import { COM_PORTS, PCI_HOLE_BASE } from "./memoryMap.ts";
 import { mpTables } from "./mpTable.ts";
+import { smbiosFiles } from "./smbios.ts";
 
 /** Feature word of CPUID leaf 1 EDX (src/isa/features.ts). */
 const WORD_1_EDX = 1;
 /** MAXPHYADDR of the modelled CPU (assembly/mem/walk.ts). */
 const PHYSICAL_BITS = 40;
+
+/** CPUID leaf 1, EDX, of a model. */
+const leaf1Edx = (cpuToggles: readonly number[]): number => (DEFAULT[WORD_1_EDX] ^ cpuToggles[WORD_1_EDX]) >>> 0;
+
+/** What firmware gets by fw_cfg, by name, besides what the board says of itself. */
+export function firmwareFiles(
+  { firmwareFiles, topology, vcpus = 1, memoryBytes }: MachineConfig,
+  cpuToggles: readonly number[],
+): Record<string, Uint8Array> {
+  const smbios = smbiosFiles({
+    ...(topology ?? oneSocket(vcpus)),
+    cpuFeatures: leaf1Edx(cpuToggles),
+    ramSize: memoryBytes,
+  });
+  return { ...smbios, ...firmwareFiles };
+}
 
 export interface BootOptions {
   readonly config: MachineConfig;
@@ -48,7 +66,7 @@ export function boot({ config, memory, board, views, cpuToggles }: BootOptions):
   const mp = mpTables({
     apicIds,
     cpuSignature: CPU_SIGNATURE,
-    cpuFeatures: (DEFAULT[WORD_1_EDX] ^ cpuToggles[WORD_1_EDX]) >>> 0,
+    cpuFeatures: leaf1Edx(cpuToggles),
   });
   for (const table of [...acpi, ...mp]) memory.write(table.gpa, table.bytes);
   const loaded = loadKernel(memory, {

@@ -29,7 +29,7 @@ import { MachineMemory, type MemoryRegion } from "../vmm/memory.ts";
 import { MachineTimers } from "../vmm/timers.ts";
 import { checkTopology, oneSocket } from "../vmm/topology.ts";
 import { Board } from "./board.ts";
-import { boot } from "./boot.ts";
+import { boot, firmwareFiles } from "./boot.ts";
 import { CPU_SIGNATURE, resetVcpu } from "./cpuReset.ts";
 import { type Breakpoint, type DebugStop, MachineDebug, type Resumption } from "./debug.ts";
 import { InputGate, repeatableBytes, WALL_CLOCK_SECONDS } from "./determinism.ts";
@@ -157,7 +157,7 @@ export class Machine implements DeviceSide {
       random: config.deterministic
         ? repeatableBytes()
         : (into) => void crypto.getRandomValues(into as Uint8Array<ArrayBuffer>),
-      ...(config.firmwareFiles && { firmwareFiles: config.firmwareFiles }),
+      ...(config.bios && { firmwareFiles: firmwareFiles(config, this.#cpuToggles) }),
       onMoved: () => this.#flushTranslations(),
       ...(config.debugExit && { onDebugExit: (status: number) => this.#stopFor({ kind: "debug-exit", status }) }),
       log: (channel) => log.channel(channel),

@@ -98,6 +98,30 @@ describe.skipIf(!firmware)("SeaBIOS", { timeout: 90_000 }, () => {
     expect(log.join("\n")).toContain("ACPI: parse DSDT");
   });
 
+  it.each([360, 720, 1200, 2880])("boots a floppy disk of %i KB, and writes to it", async (kib) => {
+    const floppy = image(kib * 1024);
+    const { machine, screen } = await start({ floppy: new MemoryBlocks(floppy) });
+    await screen(/booted from 00, second sector; .*\ntype:$/m);
+    machine.type("x\n");
+    await screen(/written 0/);
+    expect(String.fromCharCode(floppy[512])).toBe("!");
+  });
+
+  it("places our SMBIOS tables, with one of its own", async () => {
+    const { machine, screen } = await start({ floppy: new MemoryBlocks(image(1_474_560)) });
+    await screen(/type:$/m);
+    const read = (gpa: number, length: number): Buffer => {
+      const out = Buffer.alloc(length);
+      machine.memory.read(gpa, out);
+      return out;
+    };
+    const high = read(0xf_0000, 0x1_0000);
+    const at = high.indexOf("_SM_");
+    const tables = read(high.readUInt32LE(at + 0x18), high.readUInt16LE(at + 0x16)).toString("latin1");
+    expect(tables).toContain("SeaBIOS");
+    expect(tables).toContain("Tabhyve\0PC\0");
+  });
+
   it("writes to the floppy disk that was put in meanwhile", async () => {
     const [first, second] = [image(1_474_560), image(1_474_560)];
     const { machine, screen } = await start({ floppy: new MemoryBlocks(first) });
