@@ -7,11 +7,11 @@
  * npm run pc -- [--list FILE] [--in node|chromium] [--only NAME] [--engine interp|auto] [--screens FOLDER]
  *
  * Boots images by SeaBIOS, from the command line and in the page, types what the list says, and waits for what it says.
- * Without a list: GRUB's floppy and CD to their prompt, a pass of Memtest86+ from a CD, Debian from its disk to a shell, all
- * from Debian's packages (scripts/pc/images.mjs). The list is JSON: [{ "name", "floppy" | "cdrom" | "disk": PATH (disks: several), "memory": MB, "cpus": N, "seconds": N,
- * "keys": [["PATTERN", "TEXT"]…], "until": "PATTERN" }…]; patterns look at new lines of the text screen, as those of --keys
- * do. The page has two disks at most. --screens keeps the last sight of the page for each, as a picture. Status: 0 all came
- * to their end, 1 some did not.
+ * Without a list: GRUB's floppy and CD to their prompt, Memtest86+ from a CD to its fourth test, Debian from its disk to a
+ * shell, all from Debian's packages (scripts/pc/images.mjs). The list is JSON: [{ "name", "floppy" | "cdrom" | "disk": PATH
+ * (disks: several), "memory": MB, "cpus": N, "seconds": N, "keys": [["PATTERN", "TEXT"]…], "until": "PATTERN" }…]; patterns
+ * look at new lines of the text screen, as those of --keys do. The page has two disks at most. --screens keeps the last sight
+ * of the page for each, as a picture. Status: 0 all came to their end, 1 some did not.
  */
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";

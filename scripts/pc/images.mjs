@@ -27,7 +27,14 @@ export async function packaged() {
   return [
     { name: "grub-floppy", floppy, ...prompt },
     { name: "grub-cd", cdrom, ...prompt },
-    { name: "memtest", cdrom: await memtest(), memory: 16, cpus: 2, seconds: 600, until: "Pass: 1 .*Errors: 0" },
+    {
+      name: "memtest",
+      cdrom: await memtest(),
+      memory: 16,
+      cpus: 2,
+      seconds: 300,
+      until: "Test #[3-9][^]*Errors:\\s+0",
+    },
     {
       ...{ name: "debian", disk, memory: 256, seconds: 600, until: "^/dev/\\S+ / ext4" },
       keys: [

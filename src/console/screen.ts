@@ -27,6 +27,7 @@ export interface ScreenEvents {
 }
 
 export class Screen {
+  readonly #host: HTMLElement;
   readonly #canvas: HTMLCanvasElement;
   readonly #input: HTMLTextAreaElement;
   readonly #text: HTMLElement;
@@ -34,6 +35,7 @@ export class Screen {
   readonly #down = new Set<string>();
 
   constructor(host: HTMLElement, events: ScreenEvents) {
+    this.#host = host;
     this.#events = events;
     this.#canvas = document.createElement("canvas");
     this.#canvas.width = 720;
@@ -50,6 +52,7 @@ export class Screen {
     this.#text.id = "screen-text";
     this.#text.className = "screen-text";
     host.append(this.#input, this.#canvas, this.#text);
+    new ResizeObserver(() => this.#fit()).observe(host);
     this.#listen();
   }
 
@@ -58,6 +61,7 @@ export class Screen {
     if (canvas.width !== width || canvas.height !== height) {
       canvas.width = width;
       canvas.height = height;
+      this.#fit();
     }
     const lines = pixels.length / width;
     if (lines) {
@@ -86,6 +90,17 @@ export class Screen {
   chord(...codes: string[]): void {
     for (const code of codes) this.#events.key(code, true);
     for (const code of codes.reverse()) this.#events.key(code, false);
+  }
+
+  /** Makes each pixel as many of the page's as there is room for, so that all are alike; a picture with no room is shrunk. */
+  #fit(): void {
+    const { width, height } = this.#canvas;
+    const style = getComputedStyle(this.#host);
+    const room = (size: number, ...edges: string[]) =>
+      size - edges.reduce((sum, edge) => sum + Number.parseFloat(edge), 0);
+    const across = room(this.#host.clientWidth, style.paddingLeft, style.paddingRight) / width;
+    const down = room(this.#host.clientHeight, style.paddingTop, style.paddingBottom) / height;
+    this.#canvas.style.width = `${Math.max(1, Math.floor(Math.min(across, down))) * width}px`;
   }
 
   #listen(): void {

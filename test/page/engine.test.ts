@@ -108,6 +108,13 @@ describe.skipIf(!chromium)("the engine in the page", { timeout: 90_000 }, () => 
           for (const what of ["320x200", "320x240", "1024x768", "720x400"]) {
             await go(page);
             await expect.poll(() => size(page), { timeout: 30_000 }).toBe(what);
+            // Pixels are enlarged alike; of what does not fit, the style shrinks all.
+            const times = await page.evaluate(() => {
+              const { clientWidth, width } = document.querySelector<HTMLCanvasElement>("#screen canvas")!;
+              return clientWidth / width;
+            });
+            if (what.startsWith("320")) expect(times).toBe(2);
+            else expect(times).toBeLessThanOrEqual(1);
           }
           const text = () => page.evaluate(() => globalThis.tabhyve!.screenText());
           await expect.poll(text).toContain("  Tabhyve \u2591 0");
