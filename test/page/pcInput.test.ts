@@ -58,14 +58,14 @@ packet: mov al, 13
         mov al, 10
         call put
         mov cx, 3
-byte:   call take
+one:    call take
         mov bh, al
         shr al, 4
         call digit
         mov al, bh
         and al, 15
         call digit
-        loop byte
+        loop one
         jmp packet
 
 room:   in al, 0x64
