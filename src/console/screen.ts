@@ -26,6 +26,9 @@ export interface ScreenEvents {
   released(): void;
 }
 
+/** What keys without a code type, by KeyboardEvent.key. */
+const WITHOUT_CODE: Readonly<Record<string, string>> = { Backspace: "\b", Enter: "\n", Tab: "\t" };
+
 export class Screen {
   readonly #host: HTMLElement;
   readonly #canvas: HTMLCanvasElement;
@@ -113,7 +116,15 @@ export class Screen {
         return;
       }
       // The browser's own paste, which comes as an event below.
-      if (consoleChord(event) === "paste" || event.isComposing || !event.code || event.key === "Unidentified") return;
+      if (consoleChord(event) === "paste" || event.isComposing || event.key === "Unidentified") return;
+      if (!event.code) {
+        // Keyboards on the screen have no codes, and nothing to delete in an empty field.
+        const text = WITHOUT_CODE[event.key];
+        if (text === undefined) return;
+        event.preventDefault();
+        this.#events.type(text);
+        return;
+      }
       event.preventDefault();
       this.#down.add(event.code);
       this.#events.key(event.code, true);
@@ -123,7 +134,21 @@ export class Screen {
       event.preventDefault();
       this.#events.key(event.code, false);
     });
+    // What is being composed, as of a word that is completed or swiped, comes whole each time, and cannot be prevented.
+    let composed = "";
+    input.addEventListener("compositionend", () => {
+      composed = "";
+      input.value = "";
+    });
     input.addEventListener("beforeinput", (event) => {
+      if (event.inputType === "insertCompositionText") {
+        const now = event.data ?? "";
+        let same = 0;
+        while (same < now.length && now[same] === composed[same]) same++;
+        this.#events.type("\b".repeat(composed.length - same) + now.slice(same));
+        composed = now;
+        return;
+      }
       event.preventDefault();
       if (event.inputType === "deleteContentBackward") this.#events.type("\b");
       else if (event.inputType === "insertLineBreak" || event.inputType === "insertParagraph") this.#events.type("\n");

@@ -62,6 +62,9 @@ export class AtaDisk extends IdeDrive {
   /** Transfer mode as SET FEATURES takes it; Ultra DMA 5 until it does. */
   #mode = 0x45;
   #cache = true;
+  /** Sectors of the command that were read with those that were offered, and where they begin: sources may take their time. */
+  #ahead = new Uint8Array(0);
+  #aheadLba = 0;
 
   /** A last part of a sector is not seen. */
   constructor(source: BlockSource, serial: string, log: Log) {
@@ -83,6 +86,7 @@ export class AtaDisk extends IdeDrive {
   protected command(code: number): void {
     this.#how = "none";
     this.#left = 0;
+    this.#ahead = new Uint8Array(0);
     switch (code) {
       case 0x20: // READ SECTORS, with and without retry
       case 0x21:
@@ -245,6 +249,32 @@ export class AtaDisk extends IdeDrive {
   #fetch(): void {
     const into = this.room(this.#piece() * SECTOR);
     const lba = this.#lba;
+    const from = (lba - this.#aheadLba) * SECTOR;
+    if (from >= 0 && from + into.length <= this.#ahead.length) {
+      into.set(this.#ahead.subarray(from, from + into.length));
+      this.offer(this.#how, into);
+      return;
+    }
+    const most = Math.min(this.#left * SECTOR, BUFFER_SIZE);
+    if (most <= into.length) {
+      this.#fetchOnly(into);
+      return;
+    }
+    const ahead = new Uint8Array(most);
+    this.wait(
+      () => this.#source.read(lba * SECTOR, ahead),
+      (error) => {
+        // Which sector it is that cannot be read shows when they are read by themselves.
+        if (error) return this.#fetchOnly(into);
+        this.#ahead = ahead;
+        this.#aheadLba = lba;
+        this.#fetch();
+      },
+    );
+  }
+
+  #fetchOnly(into: Uint8Array): void {
+    const lba = this.#lba;
     this.wait(
       () => this.#source.read(lba * SECTOR, into),
       (error) => (error ? this.#broken(error) : this.offer(this.#how, into)),
@@ -401,6 +431,7 @@ export class AtaDisk extends IdeDrive {
     return () => {
       contents();
       drive();
+      this.#ahead = new Uint8Array(0);
       this.#how = transfer;
       this.#lba = lba;
       this.#left = left;

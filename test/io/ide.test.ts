@@ -50,6 +50,44 @@ function setUp(first: IdeDevice | undefined, second?: IdeDevice) {
 const disk = (bytes = image()) => new AtaDisk(new MemoryBlocks(bytes), "S1", noLog);
 
 describe("an ATA disk", () => {
+  it("asks its source once for a command's sectors, and says which one cannot be read", () => {
+    const bytes = image();
+    const medium = new MemoryBlocks(bytes);
+    const asked: [sector: number, count: number][] = [];
+    let broken = -1;
+    const source: BlockSource = {
+      size: medium.size,
+      readOnly: false,
+      read(offset, into) {
+        const [sector, count] = [offset / 512, into.length / 512];
+        asked.push([sector, count]);
+        if (broken >= sector && broken < sector + count) throw new Error("scratched");
+        return medium.read(offset, into);
+      },
+      write: (offset, from) => medium.write(offset, from),
+      flush: () => {},
+    };
+    const t = setUp(new AtaDisk(source, "S1", noLog));
+    const read = (where: number, count: number) => {
+      t.lba(where, count);
+      t.out(7, 0x20);
+      const got: number[] = [];
+      for (let i = 0; i < count && t.status() & 8; i++) got.push(...new Uint8Array(t.words(256).buffer));
+      return got;
+    };
+    expect(read(100, 200)).toEqual([...bytes.subarray(100 * 512, 300 * 512)]);
+    expect(asked).toEqual([[100, 200]]);
+    // Of the next command nothing is known yet.
+    bytes[100 * 512] ^= 0xff;
+    expect(read(100, 2)[0]).toBe(bytes[100 * 512]);
+    broken = 107;
+    asked.length = 0;
+    expect(read(105, 10)).toEqual([...bytes.subarray(105 * 512, 107 * 512)]);
+    expect(t.command.read(7, 1) & 0x21).toBe(1);
+    expect([t.command.read(1, 1), t.command.read(3, 1)]).toEqual([0x40, 107]);
+    expect(asked.at(-1)).toEqual([107, 1]);
+  });
+
   it("says what it is", () => {
     const t = setUp(disk());
     t.out(6, 0xa0);

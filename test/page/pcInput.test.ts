@@ -125,17 +125,23 @@ describe.skipIf(!chromium || !there)("a PC's input in the page", { timeout: 180_
     await shows(page, /type:$/m);
     await page.locator(CANVAS).click();
     await page.keyboard.press("Escape"); // lets the mouse go, if it was taken; for the guest a character that shows
-    await page.keyboard.type("Ab,(");
+    for (const key of ["Shift+KeyA", "KeyB", "Comma", "Shift+Digit9"]) await page.keyboard.press(key);
     await shows(page, /Ab,\(/);
-    // As from a keyboard on the screen: input events without keys.
+    // As from a keyboard on the screen: text without keys, or a word that is being put together and changes.
     await page.keyboard.insertText("Phone! ");
     await shows(page, /Ab,\(Phone!/);
+    const session = await page.context().newCDPSession(page);
+    for (const text of ["Wo", "Word", "Wor"]) {
+      await session.send("Input.imeSetComposition", { text, selectionStart: text.length, selectionEnd: text.length });
+    }
+    await session.send("Input.insertText", { text: "World " });
+    await shows(page, /Phone! World$/m);
     await page.evaluate(() => {
       const data = new DataTransfer();
       data.setData("text", "pasted <text>");
       document.activeElement?.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
     });
-    await shows(page, /Phone! pasted <text>/);
+    await shows(page, /World pasted <text>/);
     await page.getByRole("button", { name: "Console menu" }).click();
     await page.getByRole("menuitem", { name: "Send Ctrl+Alt+Delete" }).click();
     // The firmware starts anew.
