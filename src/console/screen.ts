@@ -95,7 +95,7 @@ export class Screen {
     for (const code of codes.reverse()) this.#events.key(code, false);
   }
 
-  /** Makes each pixel as many of the page's as there is room for, so that all are alike; a picture with no room is shrunk. */
+  /** Makes each pixel as many of the page's as there is room for, so that all are alike; what has no room, the style shrinks. */
   #fit(): void {
     const { width, height } = this.#canvas;
     const style = getComputedStyle(this.#host);
@@ -103,7 +103,8 @@ export class Screen {
       size - edges.reduce((sum, edge) => sum + Number.parseFloat(edge), 0);
     const across = room(this.#host.clientWidth, style.paddingLeft, style.paddingRight) / width;
     const down = room(this.#host.clientHeight, style.paddingTop, style.paddingBottom) / height;
-    this.#canvas.style.width = `${Math.max(1, Math.floor(Math.min(across, down))) * width}px`;
+    const times = Math.floor(Math.min(across, down));
+    this.#canvas.style.width = times > 1 ? `${times * width}px` : "";
   }
 
   #listen(): void {
