@@ -4,7 +4,7 @@ import {
 } from "../gen/layout";
 import { OP_COLD, OP_HEAD, OP_REGION } from "../gen/decode";
 import { enter } from "../decode/block";
-import { uOff } from "../decode/uop";
+import { uOff, uRest } from "../decode/uop";
 import { headStop } from "../interp/structure";
 import { bump } from "../stat";
 import { tierUp, tierUpAgain } from "./tier";
@@ -70,11 +70,8 @@ export function runRegions(c: Vcpu, u: usize, budget: i64): usize {
     }
     budget = left;
     if (c.status == STATUS_REDO) {
-      // In the middle of a region: its block.
-      u = enter(c);
-      if (u) return withoutHead(c, u, budget);
-      budgetLeft = budget;
-      return 0;
+      budgetLeft = budget - uRest(c.uop);
+      return c.uop;
     }
     if (c.status == STATUS_RESUME) {
       u = enter(c);

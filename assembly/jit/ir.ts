@@ -11,7 +11,7 @@
  * within it; effects (kind >= TRANSLATE) happen once, in order.
  *
  * An effect that can leave the region does so at the start of the block as long as nothing has been written: the homes
- * are as they were, and the interpreter runs the block again (STATUS_REDO). Afterwards it leaves where it stands and
+ * are as they were, and the interpreter runs the block again. Afterwards it leaves where it stands and
  * keeps a snapshot of `current`, so that what only a departure needs is computed only there.
  */
 import { AREA_JIT, V_CC_A, V_CC_B, V_CC_D, V_CC_OP, V_EA, V_GPR, Vcpu } from "../gen/layout";
@@ -105,16 +105,16 @@ export function useScratch(c: Vcpu): void { scratch = changetype<usize>(c) + ARE
 export let inLocals: bool = false;
 /** Nothing that the block has done can be seen from outside. */
 let clean: bool = false;
-/** Where the block begins, and its instructions. */
-export let blockPlace: u64 = 0;
+/** The block's HEAD. */
+export let blockHead: usize = 0;
 /** So many states are written to the vCPU page in passing, so that departures need not. */
 const MANY: u32 = 5;
 
 /** Begins a block: `locals`: its states' homes are locals. */
-export function beginIr(locals: bool, off: u32, n: u32): void {
+export function beginIr(locals: bool, head: usize): void {
   inLocals = locals;
   clean = true;
-  blockPlace = <u64>off | (<u64>n << 16);
+  blockHead = head;
   count = 1;
   snapshots = 0;
   memory.fill(scratch + CURRENT, 0, 0x180);
@@ -349,19 +349,15 @@ export function pureCall(helper: u32, type: u8, a: u32, b: u32, c: u32, d: u32, 
 
 const REDO: u64 = 1 << 38;
 @inline export function placeRedo(imm: u64): bool { return (imm & REDO) != 0; }
-/** Whether a departure at `u` goes to the block's start. That is where the first instruction stands. */
-@inline function redoes(u: usize): bool { return clean && place(u) != blockPlace; }
-
 /** imm: place, z in bits 34:32, use in 36:35, stack in 37, REDO in 38, key of the page cache in 63:40. */
 export function translate(linear: u32, z: u32, use: i32, stack: bool, key: u32, u: usize): u32 {
-  const redo = redoes(u);
   if (!clean && !inLocals) {
     let pending: u32 = 0;
     for (let i: u32 = 0; i < STATES; i++) if (i != RSP && pendingAt(i)) pending |= 1 << i;
     if (<u32>popcnt(pending) > MANY) spillStates(pending);
   }
-  return make(TRANSLATE, 1, 0, linear, 0, redo ? 0 : snapshot(), 0,
-    place(u) | (<u64>z << 32) | (<u64>use << 35) | (u64(stack) << 37) | (redo ? REDO : 0) | (<u64>key << 40));
+  return make(TRANSLATE, 1, 0, linear, 0, clean ? 0 : snapshot(), 0,
+    place(u) | (<u64>z << 32) | (<u64>use << 35) | (u64(stack) << 37) | (clean ? REDO : 0) | (<u64>key << 40));
 }
 export function loadFrom(pointer: u32, op: u32): u32 { return make(LOAD, 0, op, pointer, 0, 0, 0, 0); }
 export function storeTo(pointer: u32, op: u32, v: u32): void {
@@ -371,8 +367,7 @@ export function storeTo(pointer: u32, op: u32, v: u32): void {
 /** Leaves for the careful path, before the instruction, if cond. */
 export function leaveIf(cond: u32, u: usize): void {
   if (isConst(cond) && !node(cond).imm) return;
-  const redo = redoes(u);
-  make(LEAVE, 0, 0, cond, 0, redo ? 0 : snapshot(), 0, place(u) | (redo ? REDO : 0));
+  make(LEAVE, 0, 0, cond, 0, clean ? 0 : snapshot(), 0, place(u) | (clean ? REDO : 0));
 }
 
 const STATE_OFFSETS: StaticArray<usize> = [V_CC_OP, V_CC_D, V_CC_A, V_CC_B];
@@ -430,3 +425,5 @@ export function vector(c: Vcpu, kind: u32, pointer: u32, value: u32, op: u32, u:
   return make(VECTOR, 0, kind, pointer, value, calls ? snapshot() : 0, <u32>(u - changetype<usize>(c)), place(u) | (<u64>op << 40));
 }
 @inline export function uopOf(n: Node): usize { return scratch - AREA_JIT + n.d; }
+/** Of a micro-op, from the start of the vCPU's area. */
+@inline export function placeOfUop(u: usize): i32 { return <i32>(u - scratch + AREA_JIT); }

@@ -12,28 +12,31 @@
  *
  * A region is written twice: the first time finds out how many of each there are.
  *
- * Accesses share translations. Outside of groups, those of one block whose addresses are the same value plus different
- * constants look whether they go to the page of the first of them. In groups there are page caches: the last page that
- * accesses of one kind (same base and index register, read or write) went to. Both are a tag (linear page) and an addend
- * (host address minus linear address), and stay true while the region runs, because nothing in a region takes translations
- * away. What is not aligned may cross the page's end and misses.
+ * Accesses share translations, which stay true while the region runs, because nothing in a region takes them away.
+ * Outside of groups, the first of a block's accesses whose addresses are the same value plus different constants looks
+ * whether the TLB has one page for all of them; if not, the interpreter goes on there. In groups there are page caches:
+ * the last page that accesses of one kind (same base and index register, read or write) went to, as a tag (linear page)
+ * and an addend (host address minus linear address). What is not aligned may cross the page's end and misses.
  */
 import {
-  AREA_TLB_READ, AREA_TLB_WRITE, STATUS_REDO, STATUS_RESUME, STATUS_SLOW, TLB_ENTRIES, V_CTX, V_RIP, V_RIP_PAGE, V_STATUS,
+  AREA_TLB_READ, AREA_TLB_WRITE, STATUS_REDO, STATUS_RESUME, STATUS_SLOW, TLB_ENTRIES, UOP_SIZE, V_CTX, V_RIP, V_RIP_PAGE,
+  V_STATUS, V_UOP,
 } from "../gen/layout";
 import {
   H_ARITHMETIC_OF, H_CALL_HANDLER, H_CARRY_OF, H_CONDITION_OF, H_EASEG, H_REGION_READ, H_REGION_WRITE,
 } from "../gen/helpers";
+import { uOff, uRest } from "../decode/uop";
 import { READ } from "../sem/kinds";
+import { beginCold, endCold, openCold } from "./cold";
 import {
-  BINARY, blockPlace, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, CHOOSE, CONST, count, CPU, currentAt, FLAG_OP,
-  inLocals, isConst, isLocal, kindOf, LEAVE, LOAD, Node, node, offsetOfState, pageDelta, pendingAt, placeOff, placeRedo, placeRest,
+  BINARY, blockHead, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, CHOOSE, CONST, count, CPU, currentAt, FLAG_OP,
+  inLocals, isConst, isLocal, kindOf, LEAVE, LOAD, Node, node, offsetOfState, pageDelta, pendingAt, placeOff, placeOfUop, placeRedo, placeRest,
   PURE_CALL, RELOAD, RIP_PAGE, RSP, scratch, severalPages, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY, VECTOR, uopOf,
 } from "./ir";
 import { lowerVector } from "./lowerVector";
 import { countCall, countFlags } from "./profile";
 import {
-  br, byte, call, close, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_GE_U, I32_LOAD, I32_SHL, I32_SHR_U, I32_STORE,
+  br, brIf, byte, call, close, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_GE_U, I32_LOAD, I32_SHL, I32_SHR_U, I32_STORE,
   I32_SUB, I32_WRAP, i32Const, I64_ADD, I64_AND, I64_EQ, I64_EXTEND32_S, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD,
   I64_STORE, I64_SUB, I64_MUL, I64_NE, I64_OR, I64_SHL, I64_SHR_U, I64_XOR, i64Const, IF, localGet, localSet, localTee, memory_, open,
   ELSE, RETURN, SELECT,
@@ -359,9 +362,42 @@ export function writeLeaving(): void {
 /** Leaves because of effect n. */
 export function leaveFor(n: Node, status: i32): void {
   const imm = n.imm;
-  if (placeRedo(imm)) { leave(placeOff(blockPlace), placeRest(blockPlace), STATUS_REDO); return; }
+  if (placeRedo(imm)) { goOn(blockHead + UOP_SIZE); return; }
   commit(n.c);
   leave(placeOff(imm), placeRest(imm), status);
+}
+
+/** Leaves for the interpreter, which goes on with the block's micro-op u. */
+function goOn(u: usize): void {
+  setRipPage();
+  localGet(L_VCPU); localGet(L_VCPU); i32Const(placeOfUop(u)); byte(I32_ADD); memory_(I32_STORE, V_UOP);
+  leave(<u32>uOff(u), uRest(u), STATUS_REDO);
+}
+
+/** With a condition on the stack: leaves because of effect n, outside of groups, if it holds. -2: as goOn does. */
+function departIf(n: Node, status: i32): void {
+  const redo = placeRedo(n.imm);
+  if (redo && again_ >= 0) { brIf(again_); return; }
+  const label = beginCold();
+  if (redo) again_ = label;
+  if (n.b & CALL_REPEATS && n.kind == CHECK) giveBack();
+  if (status == GO_ON && !redo) {
+    commit(n.c);
+    let u = blockHead + UOP_SIZE;
+    while (uOff(u) != placeOff(n.imm)) u += UOP_SIZE;
+    goOn(u);
+  } else leaveFor(n, status);
+  endCold();
+}
+const GO_ON: i32 = -2;
+/** Label of the departure that has the interpreter run the block, -1: there is none yet. */
+let again_: i32 = -1;
+
+/** A repetition that is to go on counts as an instruction. */
+function giveBack(): void {
+  localGet(L_BUDGET);
+  localGet(L_VCPU); memory_(I32_LOAD, V_STATUS); i32Const(STATUS_RESUME); byte(I32_EQ); byte(I64_EXTEND_U);
+  byte(I64_SUB); localSet(L_BUDGET);
 }
 
 // --- effects
@@ -379,8 +415,8 @@ function cacheOf(key: u32): i32 {
 @inline function sizeOf(n: Node): u32 { return 1 << (<u32>(n.imm >> 32) & 7); }
 @inline function useOf(n: Node): i32 { return <i32>(n.imm >> 35) & 3; }
 
-/** Pushes whether the TLB has the page of an access, whose entry's place is then in lEntry. */
-function pushProbe(linear: u32, size: u32, table: usize): void {
+/** Pushes whether the TLB has the page of an access (or has it not: compare), whose entry's place is then in lEntry. */
+function pushProbe(linear: u32, size: u32, table: usize, compare: u32): void {
   // Address of the entry, but for the table's offset: page number * 16.
   localGet(linear); byte(I32_WRAP); i32Const(8); byte(I32_SHR_U); i32Const(<i32>(TLB_ENTRIES - 1) << 4); byte(I32_AND);
   localGet(L_VCPU); byte(I32_ADD);
@@ -390,7 +426,7 @@ function pushProbe(linear: u32, size: u32, table: usize): void {
   if (size > 1) { i64Const(size - 1); byte(I64_ADD); }
   i64Const(-4096); byte(I64_AND);
   localGet(L_VCPU); memory_(I64_LOAD, V_CTX); byte(I64_OR);
-  byte(I64_EQ);
+  byte(compare);
 }
 
 /** Host address of the access into local `to`, by the core; leaves if there is none. */
@@ -412,7 +448,7 @@ function pushOther(linear: u32, size: u32, tag: u32): void {
 
 /** Fills tag and addend, which the access at `linear` then uses. */
 function writeFill(n: Node, linear: u32, table: usize, tag: u32, addend: u32): void {
-  pushProbe(linear, sizeOf(n), table);
+  pushProbe(linear, sizeOf(n), table, I64_EQ);
   open(IF);
   localGet(lEntry); memory_(I32_LOAD, table + 8); localSet(addend);
   localGet(linear); i64Const(-4096); byte(I64_AND); localSet(tag);
@@ -424,34 +460,13 @@ function writeFill(n: Node, linear: u32, table: usize, tag: u32, addend: u32): v
 }
 
 function lowerTranslate(n: Node): void {
+  if (group < 0) { lowerShared(n); return; }
   const size = sizeOf(n), table = useOf(n) == READ ? AREA_TLB_READ : AREA_TLB_WRITE, linear = inLocal(n.a);
   const cache = cacheOf(<u32>(n.imm >> 40) | (useOf(n) == READ ? 0 : 0x1000000));
   const to = temp32();
   n.local = <u16>to;
-  let addend = lAddend;
-  if (cache >= 0) {
-    addend = firstAddend + cache;
-    pushOther(linear, size, firstTag + cache);
-    open(IF);
-    writeFill(n, linear, table, firstTag + cache, addend);
-    close();
-  } else if (n.b == LEADS) {
-    // For those that follow: see shareTranslations.
-    const tag = temp64();
-    addend = temp32();
-    n.b = tag | addend << 16;
-    writeFill(n, linear, table, tag, addend);
-  } else if (n.d) {
-    const leader = node(n.d).b;
-    pushOther(linear, size, leader & 0xffff);
-    open(IF);
-    writeSlow(n, linear, to);
-    byte(ELSE);
-    localGet(linear); byte(I32_WRAP); localGet(leader >> 16); byte(I32_ADD); localSet(to);
-    close();
-    return;
-  } else {
-    pushProbe(linear, size, table);
+  if (cache < 0) {
+    pushProbe(linear, size, table, I64_EQ);
     open(IF);
     localGet(linear); byte(I32_WRAP); localGet(lEntry); memory_(I32_LOAD, table + 8); byte(I32_ADD); localSet(to);
     byte(ELSE);
@@ -459,61 +474,115 @@ function lowerTranslate(n: Node): void {
     close();
     return;
   }
+  const addend = firstAddend + cache;
+  pushOther(linear, size, firstTag + cache);
+  open(IF);
+  writeFill(n, linear, table, firstTag + cache, addend);
+  close();
   localGet(linear); byte(I32_WRAP); localGet(addend); byte(I32_ADD); localSet(to);
 }
 
-/** In b of a translation: others use its page. */
-const LEADS: u32 = 1;
-/** Accesses share a page if their addresses are this close. */
-const CLOSE: i64 = 1024;
-/** How many translations back a leader is looked for. */
-const LOOK: u32 = 6;
+/** Accesses share a translation if all lies within so many bytes: the more, the likelier is a page's end between. */
+const CLOSE: i64 = 256;
+/** So many leaders of a block are remembered: {node u32}. */
+const LEADERS: usize = 0x3fa00;
+const MAX_LEADERS: u32 = 64;
 
-@inline function sumBase(v: u32): u32 {
-  const n = node(v);
-  return n.kind == BINARY && n.op == I64_ADD && isConst(n.b) ? n.a : isConst(v) ? 0 : v;
-}
-@inline function sumOffset(v: u32): i64 {
-  const n = node(v);
-  return n.kind == BINARY && n.op == I64_ADD && isConst(n.b) ? <i64>node(n.b).imm : isConst(v) ? <i64>n.imm : 0;
+/** Addresses are a base and an offset; where both are cut to 32 bits, that is a part of the base. 0: no base. */
+let base: u32 = 0;
+let offset: i64 = 0;
+let cutBase: bool = false;
+function splitAddress(v: u32): void {
+  let n = node(v);
+  cutBase = n.kind == BINARY && n.op == I64_AND && isConst(n.b) && node(n.b).imm == 0xffffffff;
+  if (cutBase) { v = n.a; n = node(v); }
+  const sum = n.kind == BINARY && n.op == I64_ADD && isConst(n.b);
+  base = sum ? n.a : isConst(v) ? 0 : v;
+  offset = sum ? <i64>node(n.b).imm : isConst(v) ? <i64>n.imm : 0;
 }
 
-/** Finds for each translation of the block an earlier one near it: writes may lead reads, too. */
+/**
+ * Finds for each translation of the block the first one near it, its leader (d; it is its own), which translates for it. b
+ * of a leader: from which distance to which others go, as two i16; of the others: their distance.
+ */
 function shareTranslations(): void {
-  let first: u32 = 1;
+  let leaders: u32 = 0;
+  const list = scratch + LEADERS;
   for (let v: u32 = 1; v < count; v++) {
     const n = node(v);
-    if (n.kind == CALL && n.b & CALL_CONTEXT) first = v;
+    // What a handler has changed, a translation from before does not know.
+    if (n.kind == CALL && n.b & CALL_CONTEXT) leaders = 0;
     if (n.kind != TRANSLATE) continue;
-    const base = sumBase(n.a), offset = sumOffset(n.a);
-    let seen: u32 = 0;
-    for (let w = v - 1; w >= first && seen < LOOK; w--) {
-      const m = node(w);
-      if (m.kind != TRANSLATE) continue;
-      seen++;
-      const apart = offset - sumOffset(m.a);
-      if (m.d || sumBase(m.a) != base || apart > CLOSE || apart < -CLOSE) continue;
-      if (useOf(m) == READ && useOf(n) != READ) continue;
-      m.b = LEADS;
-      n.d = w;
+    splitAddress(n.a);
+    const b = base, o = offset, cut = cutBase, size: i64 = sizeOf(n);
+    n.d = v;
+    n.b = <u32>size << 16;
+    let i: u32 = 0;
+    for (; i < leaders; i++) {
+      const l = load<u32>(list + (<usize>i << 2)), m = node(l);
+      splitAddress(m.a);
+      const apart = o - offset, from = min<i64>(<i16>m.b, apart), to = max<i64>(<i16>(m.b >> 16), apart + size);
+      if (base != b || cutBase != cut || apart > CLOSE || apart < -CLOSE || to - from > CLOSE) continue;
+      // What the block reads and writes must be writable anyway.
+      if (useOf(m) == READ) m.imm |= n.imm & (<u64>3 << 35);
+      m.b = (<u32>from & 0xffff) | (<u32>to << 16);
+      n.d = l;
+      n.b = <u32>apart;
       break;
     }
+    if (i == leaders && leaders < MAX_LEADERS) {
+      store<u32>(list + (<usize>leaders << 2), v);
+      leaders++;
+    }
   }
+}
+
+/** Whether a translation outside of groups is another one's. */
+@inline function follows(v: u32): bool { return node(v).kind == TRANSLATE && node(v).d != v; }
+
+/** The host address of the lowest byte that a leader and its others go to. */
+function lowerShared(n: Node): void {
+  if (node(n.d) != n) return;
+  const lowest = <i16>n.b, span = <u32>(<i16>(n.b >> 16) - lowest), table = useOf(n) == READ ? AREA_TLB_READ : AREA_TLB_WRITE;
+  let linear: u32 = 0;
+  if (lowest) {
+    get(n.a); i64Const(lowest); byte(I64_ADD);
+    linear = temp64();
+    localSet(linear);
+  } else linear = inLocal(n.a);
+  pushProbe(linear, span, table, I64_NE);
+  departIf(n, GO_ON);
+  n.local = <u16>temp32();
+  localGet(linear); byte(I32_WRAP); localGet(lEntry); memory_(I32_LOAD, table + 8); byte(I32_ADD); localSet(n.local);
+}
+
+/** Pushes the host address that a translation has found. What is returned is still to be added, as an access's offset. */
+export function pushPointer(v: u32): usize {
+  const n = node(v);
+  if (group >= 0) { localGet(n.local); return 0; }
+  const leader = node(n.d);
+  localGet(leader.local);
+  return (n.d == v ? 0 : <i32>n.b) - <i16>leader.b;
 }
 
 function lowerEffect(n: Node): void {
   switch (n.kind) {
     case TRANSLATE: lowerTranslate(n); return;
     case LOAD: {
-      get32(n.a); memory_(n.op, 0);
+      memory_(n.op, pushPointer(n.a));
       const l = temp64();
       localSet(l);
       n.local = <u16>l;
       return;
     }
-    case STORE: get32(n.a); get(n.b); memory_(n.op, 0); return;
+    case STORE: {
+      const offset = pushPointer(n.a);
+      get(n.b); memory_(n.op, offset);
+      return;
+    }
     case LEAVE:
       get32(n.a);
+      if (group < 0) { departIf(n, STATUS_SLOW); return; }
       open(IF);
       leaveFor(n, STATUS_SLOW);
       close();
@@ -540,13 +609,9 @@ function lowerEffect(n: Node): void {
     }
     case CHECK:
       get32(n.a); byte(I32_EQZ);
+      if (group < 0) { departIf(n, -1); return; }
       open(IF);
-      if (n.b & CALL_REPEATS) {
-        // A repetition that is to go on counts as an instruction.
-        localGet(L_BUDGET);
-        localGet(L_VCPU); memory_(I32_LOAD, V_STATUS); i32Const(STATUS_RESUME); byte(I32_EQ); byte(I64_EXTEND_U);
-        byte(I64_SUB); localSet(L_BUDGET);
-      }
+      if (n.b & CALL_REPEATS) giveBack();
       leaveFor(n, -1);
       close();
       return;
@@ -579,17 +644,31 @@ function countUses(end: u32): void {
     const n = node(v), kind = n.kind;
     if (kind < TRANSLATE && !n.uses) continue;
     if (kind == CHOOSE || kind == PURE_CALL) { use(n.a); use(n.b); use(n.c); use(n.d); }
+    else if (group < 0 && follows(v)) continue;
     else if (kind == BINARY || kind == STORE || kind == VECTOR) { use(n.a); use(n.b); }
     else if (kind == UNARY || kind >= TRANSLATE) use(n.a);
   }
+}
+
+/** How many labels departIf wants at most. */
+function departures(): u32 {
+  let n: u32 = 0, redo: u32 = 0;
+  for (let v: u32 = 1; v < count; v++) {
+    const kind = kindOf(v);
+    if (kind != LEAVE && kind != CHECK && (kind != TRANSLATE || follows(v))) continue;
+    if (placeRedo(node(v).imm)) redo = 1; else n++;
+  }
+  return n + redo;
 }
 
 /** Writes the block: its effects, then `end` (0: nothing) to local `endLocal`, then the registers and flags. */
 export function lowerBlock(end: u32, endLocal: u32): void {
   temps64 = 0;
   temps32 = 0;
-  countUses(end);
   if (group < 0) shareTranslations();
+  countUses(end);
+  again_ = -1;
+  openCold(group < 0 ? departures() : 0);
   for (let v: u32 = 1; v < count; v++) {
     const n = node(v);
     if (n.kind >= TRANSLATE) lowerEffect(n);

@@ -10,7 +10,7 @@ import { FAST_MASK, FAST_VALUE } from "../fp/fast";
 import { SHAPE_XMM, SHAPE_YMM, uD, uLeft, uS, uShape } from "../decode/uop";
 import { inLocals, Node, snapshotAt, uopOf } from "./ir";
 import { countCall } from "./profile";
-import { commitMemory, get, get32, L_VCPU, leaveFor, pushHome, setRipPage, temp32, temp64 } from "./lower";
+import { commitMemory, get, get32, L_VCPU, leaveFor, pushHome, pushPointer, setRipPage, temp32, temp64 } from "./lower";
 import {
   byte, call, close, ELSE, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_LT_U, I32_OR, I32_SHL, I32_STORE, I32_SUB,
   i32Const, I64_AND, I64_EQZ, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD, I64_LT_U, I64_SHL, I64_STORE, I64_SUB,
@@ -34,7 +34,7 @@ function vectorMemory(op: u32, offset: usize): void {
 /** Pushes a half (plus = 0 or 16) of the first source, and of operand 1. */
 function pushLeft(plus: usize): void { localGet(L_VCPU); vectorMemory(V128_LOAD, uLeft(u) + plus); }
 function pushRight(plus: usize): void {
-  if (pointer) { get32(pointer); vectorMemory(V128_LOAD, plus); }
+  if (pointer) vectorMemory(V128_LOAD, pushPointer(pointer) + plus);
   else { localGet(L_VCPU); vectorMemory(V128_LOAD, uS(u) + plus); }
 }
 function pushZero(): void { simd(V128_CONST); for (let i = 0; i < 16; i++) byte(0); }
@@ -96,9 +96,10 @@ function lowerHalf(kind: u32, op: u32, plus: usize): void {
 function lowerStore(): void {
   const wide = uShape(u) == SHAPE_YMM, d = uD(u), s = uS(u);
   for (let plus: usize = 0; plus <= (wide ? 16 : 0); plus += 16) {
-    if (pointer) get32(pointer); else localGet(L_VCPU);
+    let to = d;
+    if (pointer) to = pushPointer(pointer); else localGet(L_VCPU);
     localGet(L_VCPU); vectorMemory(V128_LOAD, s + plus);
-    vectorMemory(V128_STORE, pointer ? plus : d + plus);
+    vectorMemory(V128_STORE, to + plus);
   }
   if (!pointer && uShape(u) == SHAPE_XMM) clearUpper();
 }
@@ -149,7 +150,7 @@ function lowerScalar(n: Node, double: bool): void {
   const root = double ? op == 0x9f : op == 0x91;
   const a = double ? temp64() : temp32(), b = double ? temp64() : temp32(), r = double ? temp64() : temp32();
   const loadOp = double ? I64_LOAD : I32_LOAD;
-  if (pointer) { get32(pointer); memory_(loadOp, 0); } else { localGet(L_VCPU); memory_(loadOp, uS(u)); }
+  if (pointer) memory_(loadOp, pushPointer(pointer)); else { localGet(L_VCPU); memory_(loadOp, uS(u)); }
   localSet(b);
   if (!root) { localGet(L_VCPU); memory_(loadOp, uD(u)); localSet(a); }
   // f64.reinterpret_i64 and its like
@@ -181,7 +182,7 @@ function lowerScalar(n: Node, double: bool): void {
 /** CVTTSD2SI of what fits into 32 bits, when inexactness would not be news. */
 function lowerTruncate(n: Node, to: u32): void {
   const x = temp64(), silent: u32 = 0x1020;
-  if (pointer) { get32(pointer); memory_(I64_LOAD, 0); } else { localGet(L_VCPU); memory_(I64_LOAD, uS(u)); }
+  if (pointer) memory_(I64_LOAD, pushPointer(pointer)); else { localGet(L_VCPU); memory_(I64_LOAD, uS(u)); }
   localSet(x);
   localGet(L_VCPU); memory_(I32_LOAD, V_MXCSR); i32Const(silent); byte(I32_AND); i32Const(silent); byte(I32_EQ);
   // |x| < 2^31, NaNs excluded: by the bits

@@ -17,6 +17,7 @@ import {
 import { OP_EASEG } from "../gen/decode";
 import { CALL_REGISTERS, emitMeaning, META, META_CALL, VECTORS } from "../gen/emit";
 import { uOff, uRest } from "../decode/uop";
+import { closeCold } from "./cold";
 import { countBlock, useProfile } from "./profile";
 import { emitVector } from "./vector";
 import { beginIr, roomForInstruction, usePage, useScratch } from "./ir";
@@ -183,7 +184,7 @@ function writeBlock(k: u32): void {
   }
   localGet(L_BUDGET); i64Const(b.n); byte(I64_SUB); localSet(L_BUDGET);
   countBlock(b.head);
-  beginIr(b.group >= 0, b.off, b.n);
+  beginIr(b.group >= 0, b.head);
   beginBlock();
   let u = <usize>b.head + UOP_SIZE, cut: usize = b.cut;
   for (; u < cut; u += UOP_SIZE) {
@@ -201,6 +202,12 @@ function writeBlock(k: u32): void {
       emitMeaning(e, u, meta);
     }
   }
+  writeEnd(b, u, cut);
+  closeCold();
+}
+
+/** Writes a block's nodes and where it goes on. u: the micro-op after those that it has; cut: after those it should have. */
+function writeEnd(b: Block, u: usize, cut: usize): void {
   const last = u - UOP_SIZE;
   switch (endKind) {
     case JUMP: lowerBlock(0, 0); gotoOffset(b, load<i64>(last, 16), last); return;

@@ -91,6 +91,20 @@ export function writeTo(start: usize, end: usize): void {
   overflow = false;
 }
 
+/** Takes out what has been written since `from`, to `to`, where there is room up to `end`. Returns where that ends. */
+export function takeOut(from: usize, to: usize, end: usize): usize {
+  const size = at - from;
+  at = from;
+  if (to + size > end) { overflow = true; return to; }
+  memory.copy(to, from, size);
+  return to + size;
+}
+export function append(from: usize, size: usize): void {
+  if (at + size > limit) { overflow = true; return; }
+  memory.copy(at, from, size);
+  at += size;
+}
+
 @inline export function byte(v: u32): void {
   if (at == limit) { overflow = true; return; }
   store<u8>(at, <u8>v);
@@ -128,6 +142,7 @@ export function memory_(op: u32, offset: usize): void { byte(op); byte(0); unsig
 /** Labels that are open in the function being written. */
 export let depth: u32 = 0;
 export function resetDepth(): void { depth = 0; }
+export function setDepth(d: u32): void { depth = d; }
 /** Opens a block, loop or if without results and gives its label, to be named in `br`. */
 export function open(op: u32): u32 {
   byte(op);

@@ -191,7 +191,7 @@ export const STATUS = {
   FROZEN: 5,
   /** The micro-op `uop` is a compiled region's entry. Never seen outside of assembly/gen/dispatch.ts. */
   REGION: 6,
-  /** A region has left at the start of one of its blocks, of which nothing has run: the interpreter runs that block. */
+  /** A region has left for the interpreter, which goes on with micro-op `uop`, in a block that the region has begun. */
   REDO: 7,
 } as const;
 

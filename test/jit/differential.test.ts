@@ -59,6 +59,8 @@ function prepare(m: TestMachine, code: Uint8Array, r: Random): void {
   m.reset();
   // A fault has left 64-bit code behind.
   use(mode);
+  m.warm(DATA, DATA + 0x2000);
+  m.warm(STACK - 0x1000, STACK);
   // x87 and XMM registers, all valid; numbers, NaNs and denormals.
   const { data: page } = m.view;
   for (let i = 0; i < 8; i++) {

@@ -1,5 +1,6 @@
 /** A vCPU in flat 64-bit mode without devices, for comparing the engines and measuring them. */
 
+import { RUN } from "../../src/shared/exit.ts";
 import { STATS, VCPU } from "../../src/shared/layout.ts";
 import { type CoreExports, instantiateCore } from "../../src/vcpu/core.ts";
 import { type JitExports, type JitLimits, RegionCompiler } from "../../src/vcpu/jit.ts";
@@ -11,6 +12,8 @@ export const DATA = 0x50_0000;
 export const STACK = 0x58_0000;
 /** Every exception vector has its own HLT here, 16 bytes apart. */
 export const HANDLERS = 0x30_0000;
+/** Code of warm(). */
+const WARM = 0x20_0000;
 /** The last page that is mapped. */
 export const LAST_PAGE = 0x9f_f000;
 const IDT = 0x8_0000;
@@ -95,6 +98,17 @@ export class TestMachine {
   /** Forgets all code and translations. */
   reset(): void {
     this.core.init(this.base);
+  }
+
+  /** Has the TLB know the writable pages of [from, to): what regions do not find there, the interpreter does. */
+  warm(from: number, to: number): void {
+    // again: mov cl, [eax]; or byte [eax], 0; add eax, 4096; cmp eax, ebx; jne again; hlt
+    this.memory.write(WARM, Buffer.from("8a08800800050010000039d875f2f4", "hex"));
+    const heat = this.view.get(VCPU.heat);
+    this.view.set(VCPU.heat, 0);
+    this.set({ gpr: [BigInt(from), 0n, 0n, BigInt(to)], rip: BigInt(WARM) });
+    if (this.run() !== RUN.HALT) throw new Error("no HLT after warming the TLB");
+    this.view.set(VCPU.heat, heat);
   }
 
   /** The module of the region at `rip`, compiled now; undefined if there is nothing to compile, or it is already. */

@@ -32,6 +32,7 @@ function start(source: string, at = CODE): Map<string, bigint> {
 }
 
 function begin(at: number | bigint, gpr: Record<number, bigint> = {}): void {
+  m.warm(STACK - 0x1000, STACK);
   const all = Array.from({ length: 16 }, (_, i) => gpr[i] ?? 0n);
   all[4] = BigInt(STACK - 8);
   m.put64(STACK - 8, BigInt(HANDLERS));
@@ -200,7 +201,8 @@ describe("a region and paging", () => {
       start(`call read\nmov rbx, rax\nmov qword [abs ${pte}], ${DATA + 0x1003}\ninvlpg [abs ${DATA}]\ncall read\nret
 read: mov ecx, 5\nxor eax, eax\nagain: add rax, [abs ${DATA}]\nsub ecx, 1\njne again\nret\n`);
     compile(s.get("read") as bigint);
-    expect(finish()).toBe(2 * (2 + 15 + 1));
+    // The first block of both calls does not find its page in the TLB.
+    expect(finish()).toBe(2 * (2 + 15 + 1 - 5));
     expect(m.get().gpr.slice(0, 4)).toEqual([10n, 0n, 0n, 5n]);
   });
 

@@ -15,6 +15,7 @@ beforeAll(async () => {
 function load(m: TestMachine, source: string): void {
   m.memory.write(CODE, assemble(`bits 64\norg ${CODE}\n${source}`).bytes);
   m.put64(STACK - 8, BigInt(HANDLERS));
+  m.warm(STACK - 0x1000, STACK);
   const gpr = new Array(16).fill(0n);
   gpr[4] = BigInt(STACK - 8);
   m.set({ gpr, rflags: 2n, rip: BigInt(CODE) });

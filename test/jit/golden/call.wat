@@ -9,15 +9,11 @@
   (local $9 i64)
   (local $10 i64)
   (local $11 i64)
-  (local $12 i64)
+  (local $12 i32)
   (local $13 i32)
   (local $14 i32)
   (local $15 i32)
   (local $16 i32)
-  (local $17 i32)
-  (local $18 i32)
-  (local $19 i32)
-  (local $20 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -28,10 +24,10 @@
     (local.get $0)
    )
   )
-  (block $block2
+  (block $block5
    (block $block
     (loop
-     (block $block1
+     (block $block2
       (if
        (i64.lt_s
         (local.get $1)
@@ -50,86 +46,78 @@
         (i64.const 1)
        )
       )
-      (local.set $8
-       (i64.add
-        (local.get $3)
-        (i64.const -8)
+      (block $block1
+       (local.set $8
+        (i64.add
+         (local.get $3)
+         (i64.const -8)
+        )
        )
-      )
-      (if
-       (i64.eq
-        (i64.load offset=98304 align=1
-         (local.tee $15
-          (i32.add
-           (i32.and
-            (i32.shr_u
-             (i32.wrap_i64
-              (local.get $8)
+       (br_if $block1
+        (i64.ne
+         (i64.load offset=98304 align=1
+          (local.tee $14
+           (i32.add
+            (i32.and
+             (i32.shr_u
+              (i32.wrap_i64
+               (local.get $8)
+              )
+              (i32.const 8)
              )
-             (i32.const 8)
+             (i32.const 32752)
             )
-            (i32.const 32752)
+            (local.get $0)
            )
+          )
+         )
+         (i64.or
+          (i64.and
+           (i64.add
+            (local.get $8)
+            (i64.const 7)
+           )
+           (i64.const -4096)
+          )
+          (i64.load offset=64 align=1
            (local.get $0)
           )
          )
         )
-        (i64.or
-         (i64.and
-          (i64.add
-           (local.get $8)
-           (i64.const 7)
-          )
-          (i64.const -4096)
+       )
+       (local.set $16
+        (i32.add
+         (i32.wrap_i64
+          (local.get $8)
          )
-         (i64.load offset=64 align=1
-          (local.get $0)
+         (i32.load offset=98312 align=1
+          (local.get $14)
          )
         )
        )
-       (then
-        (local.set $17
-         (i32.add
-          (i32.wrap_i64
-           (local.get $8)
-          )
-          (i32.load offset=98312 align=1
-           (local.get $15)
-          )
-         )
+       (i64.store align=1
+        (local.get $16)
+        (i64.add
+         (local.get $4)
+         (i64.const 5)
         )
        )
-       (else
-        (if
-         (i32.eqz
-          (local.tee $17
-           (call $fimport$1
-            (local.get $0)
-            (local.get $8)
-            (i32.const 776)
-           )
-          )
-         )
-         (then
-          (local.set $6
-           (i64.const 4294967296)
-          )
-          (br $block)
-         )
-        )
+       (local.set $3
+        (local.get $8)
+       )
+       (br $block2)
+      )
+      (i32.store offset=220 align=1
+       (local.get $0)
+       (i32.add
+        (local.get $0)
+        (i32.const 1409536)
        )
       )
-      (i64.store align=1
-       (local.get $17)
-       (i64.add
-        (local.get $4)
-        (i64.const 5)
-       )
+      (local.set $6
+       (i64.const 2251804108652544)
       )
-      (local.set $3
-       (local.get $8)
-      )
-      (br $block1)
+      (br $block)
      )
      (local.set $1
       (i64.sub
@@ -137,242 +125,128 @@
        (i64.const 3)
       )
      )
-     (local.set $8
-      (i64.load offset=96 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $9
-      (i64.add
-       (local.get $3)
-       (i64.const -8)
-      )
-     )
-     (if
-      (i64.eq
-       (i64.load offset=98304 align=1
-        (local.tee $15
-         (i32.add
-          (i32.and
-           (i32.shr_u
-            (i32.wrap_i64
-             (local.get $9)
-            )
-            (i32.const 8)
-           )
-           (i32.const 32752)
-          )
-          (local.get $0)
-         )
-        )
-       )
-       (i64.or
-        (i64.and
-         (i64.add
-          (local.get $9)
-          (i64.const 7)
-         )
-         (i64.const -4096)
-        )
-        (i64.load offset=64 align=1
+     (block $block4
+      (block $block3
+       (local.set $8
+        (i64.load offset=96 align=1
          (local.get $0)
         )
        )
-      )
-      (then
-       (local.set $18
-        (i32.load offset=98312 align=1
-         (local.get $15)
+       (local.set $9
+        (i64.add
+         (local.get $3)
+         (i64.const -8)
         )
        )
-       (local.set $10
-        (i64.and
-         (local.get $9)
-         (i64.const -4096)
-        )
-       )
-      )
-      (else
-       (if
-        (i32.eqz
-         (local.tee $18
-          (call $fimport$1
+       (br_if $block3
+        (i64.ne
+         (i64.load offset=98304 align=1
+          (local.tee $14
+           (i32.add
+            (i32.and
+             (i32.shr_u
+              (i32.wrap_i64
+               (local.get $9)
+              )
+              (i32.const 8)
+             )
+             (i32.const 32752)
+            )
+            (local.get $0)
+           )
+          )
+         )
+         (i64.or
+          (i64.and
+           (i64.add
+            (local.get $9)
+            (i64.const 15)
+           )
+           (i64.const -4096)
+          )
+          (i64.load offset=64 align=1
            (local.get $0)
-           (local.get $9)
-           (i32.const 776)
           )
          )
         )
-        (then
-         (local.set $6
-          (i64.const 12884901894)
-         )
-         (br $block)
-        )
        )
-       (local.set $18
-        (i32.sub
-         (local.get $18)
-         (i32.wrap_i64
-          (local.get $9)
-         )
-        )
-       )
-       (local.set $10
-        (i64.const 2048)
-       )
-      )
-     )
-     (local.set $17
-      (i32.add
-       (i32.wrap_i64
-        (local.get $9)
-       )
-       (local.get $18)
-      )
-     )
-     (i64.store align=1
-      (local.get $17)
-      (local.get $8)
-     )
-     (if
-      (i64.ne
-       (i64.and
-        (local.get $9)
-        (i64.const -4089)
-       )
-       (local.get $10)
-      )
-      (then
-       (if
-        (i32.eqz
-         (local.tee $19
-          (call $fimport$0
-           (local.get $0)
-           (local.get $9)
-           (i32.const 264)
-          )
-         )
-        )
-        (then
-         (local.set $3
-          (local.get $9)
-         )
-         (local.set $6
-          (i64.const 8589934599)
-         )
-         (br $block)
-        )
-       )
-      )
-      (else
-       (local.set $19
+       (local.set $16
         (i32.add
          (i32.wrap_i64
           (local.get $9)
          )
-         (local.get $18)
+         (i32.load offset=98312 align=1
+          (local.get $14)
+         )
         )
        )
-      )
-     )
-     (local.set $11
-      (i64.load align=1
-       (local.get $19)
-      )
-     )
-     (if
-      (i64.ne
-       (i64.and
-        (local.get $3)
-        (i64.const -4089)
+       (i64.store align=1
+        (local.get $16)
+        (local.get $8)
        )
-       (local.get $10)
-      )
-      (then
-       (if
-        (i32.eqz
-         (local.tee $20
-          (call $fimport$0
-           (local.get $0)
-           (local.get $3)
-           (i32.const 264)
+       (local.set $10
+        (i64.load align=1
+         (local.get $16)
+        )
+       )
+       (local.set $11
+        (i64.load offset=8 align=1
+         (local.get $16)
+        )
+       )
+       (br_if $block4
+        (i64.ne
+         (i64.shr_s
+          (i64.shl
+           (local.get $11)
+           (i64.const 16)
           )
+          (i64.const 16)
          )
-        )
-        (then
-         (i64.store offset=96 align=1
-          (local.get $0)
-          (local.get $11)
-         )
-         (local.set $3
-          (local.get $3)
-         )
-         (local.set $6
-          (i64.const 4294967304)
-         )
-         (br $block)
+         (local.get $11)
         )
        )
-      )
-      (else
-       (local.set $20
-        (i32.add
-         (i32.wrap_i64
-          (local.get $3)
-         )
-         (local.get $18)
-        )
-       )
-      )
-     )
-     (local.set $12
-      (i64.load align=1
-       (local.get $20)
-      )
-     )
-     (if
-      (i64.ne
-       (i64.shr_s
-        (i64.shl
-         (local.get $12)
-         (i64.const 16)
-        )
-        (i64.const 16)
-       )
-       (local.get $12)
-      )
-      (then
-       (i64.store offset=96 align=1
-        (local.get $0)
+       (local.set $7
         (local.get $11)
        )
+       (i64.store offset=96 align=1
+        (local.get $0)
+        (local.get $10)
+       )
        (local.set $3
-        (local.get $3)
+        (i64.add
+         (local.get $3)
+         (i64.const 8)
+        )
        )
-       (local.set $6
-        (i64.const 844429225099272)
+       (local.set $5
+        (local.get $7)
        )
-       (br $block)
+       (br $block5)
       )
-     )
-     (local.set $7
-      (local.get $12)
+      (i32.store offset=220 align=1
+       (local.get $0)
+       (i32.add
+        (local.get $0)
+        (i32.const 1409712)
+       )
+      )
+      (local.set $6
+       (i64.const 2251812698587142)
+      )
+      (br $block)
      )
      (i64.store offset=96 align=1
       (local.get $0)
-      (local.get $11)
+      (local.get $10)
      )
      (local.set $3
-      (i64.add
-       (local.get $3)
-       (i64.const 8)
-      )
+      (local.get $3)
      )
-     (local.set $5
-      (local.get $7)
+     (local.set $6
+      (i64.const 844429225099272)
      )
-     (br $block2)
+     (br $block)
     )
    )
    (if
@@ -403,7 +277,7 @@
       )
      )
      (if
-      (local.tee $15
+      (local.tee $14
        (i32.wrap_i64
         (i64.shr_u
          (local.get $6)
@@ -415,7 +289,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $15)
+         (local.get $14)
          (i32.const 1)
         )
        )

@@ -43,59 +43,66 @@
        (i64.const 3)
       )
      )
-     (local.set $8
-      (i64.load offset=88 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $9
-      (i64.load offset=80 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $10
-      (i64.load offset=72 align=1
-       (local.get $0)
-      )
-     )
-     (if
-      (i64.le_u
-       (local.get $9)
-       (i64.const 0)
-      )
-      (then
-       (local.set $6
-        (i64.const 2251812698587136)
+     (block $block1
+      (local.set $8
+       (i64.load offset=88 align=1
+        (local.get $0)
        )
-       (br $block)
       )
-     )
-     (i64.store offset=72 align=1
-      (local.get $0)
-      (call $fimport$7
+      (local.set $9
+       (i64.load offset=80 align=1
+        (local.get $0)
+       )
+      )
+      (local.set $10
+       (i64.load offset=72 align=1
+        (local.get $0)
+       )
+      )
+      (br_if $block1
+       (i64.le_u
+        (local.get $9)
+        (i64.const 0)
+       )
+      )
+      (i64.store offset=72 align=1
+       (local.get $0)
+       (call $fimport$7
+        (i64.const 0)
+        (local.get $10)
+        (local.get $9)
+       )
+      )
+      (i64.store offset=88 align=1
+       (local.get $0)
+       (call $fimport$8
+        (i64.const 0)
+        (local.get $10)
+        (local.get $9)
+       )
+      )
+      (i32.store offset=32 align=1
+       (local.get $0)
+       (i32.const 2)
+      )
+      (i64.store offset=40 align=1
+       (local.get $0)
        (i64.const 0)
-       (local.get $10)
-       (local.get $9)
       )
-     )
-     (i64.store offset=88 align=1
-      (local.get $0)
-      (call $fimport$8
-       (i64.const 0)
-       (local.get $10)
-       (local.get $9)
+      (local.set $6
+       (i64.const 1407379178520581)
       )
+      (br $block)
      )
-     (i32.store offset=32 align=1
+     (i32.store offset=220 align=1
       (local.get $0)
-      (i32.const 2)
-     )
-     (i64.store offset=40 align=1
-      (local.get $0)
-      (i64.const 0)
+      (i32.add
+       (local.get $0)
+       (i32.const 1409536)
+      )
      )
      (local.set $6
-      (i64.const 1407379178520581)
+      (i64.const 2251812698587136)
      )
      (br $block)
     )

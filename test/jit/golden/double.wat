@@ -13,15 +13,11 @@
   (local $13 i64)
   (local $14 i64)
   (local $15 i64)
-  (local $16 i64)
-  (local $17 i64)
+  (local $16 i32)
+  (local $17 i32)
   (local $18 i32)
   (local $19 i32)
   (local $20 i32)
-  (local $21 i32)
-  (local $22 i32)
-  (local $23 i32)
-  (local $24 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -53,141 +49,112 @@
        (i64.const 4)
       )
      )
-     (local.set $8
-      (i64.load offset=120 align=1
-       (local.get $0)
+     (block $block1
+      (local.set $8
+       (i64.load offset=120 align=1
+        (local.get $0)
+       )
       )
-     )
-     (if
-      (i64.eq
-       (i64.load offset=65536 align=1
-        (local.tee $20
-         (i32.add
-          (i32.and
-           (i32.shr_u
-            (i32.wrap_i64
-             (local.get $8)
+      (br_if $block1
+       (i64.ne
+        (i64.load offset=65536 align=1
+         (local.tee $18
+          (i32.add
+           (i32.and
+            (i32.shr_u
+             (i32.wrap_i64
+              (local.get $8)
+             )
+             (i32.const 8)
             )
-            (i32.const 8)
+            (i32.const 32752)
            )
-           (i32.const 32752)
+           (local.get $0)
           )
+         )
+        )
+        (i64.or
+         (i64.and
+          (i64.add
+           (local.get $8)
+           (i64.const 15)
+          )
+          (i64.const -4096)
+         )
+         (i64.load offset=64 align=1
           (local.get $0)
          )
         )
        )
-       (i64.or
-        (i64.and
-         (i64.add
-          (local.get $8)
-          (i64.const 7)
-         )
-         (i64.const -4096)
-        )
-        (i64.load offset=64 align=1
-         (local.get $0)
-        )
-       )
       )
-      (then
-       (local.set $23
-        (i32.load offset=65544 align=1
-         (local.get $20)
-        )
-       )
-       (local.set $9
-        (i64.and
+      (local.set $20
+       (i32.add
+        (i32.wrap_i64
          (local.get $8)
-         (i64.const -4096)
+        )
+        (i32.load offset=65544 align=1
+         (local.get $18)
         )
        )
       )
-      (else
-       (if
-        (i32.eqz
-         (local.tee $23
-          (call $fimport$0
-           (local.get $0)
-           (local.get $8)
-           (i32.const 8)
-          )
-         )
-        )
-        (then
-         (local.set $6
-          (i64.const 17179869184)
-         )
-         (br $block)
-        )
-       )
-       (local.set $23
-        (i32.sub
-         (local.get $23)
-         (i32.wrap_i64
-          (local.get $8)
-         )
-        )
-       )
-       (local.set $9
-        (i64.const 2048)
+      (local.set $9
+       (i64.load align=1
+        (local.get $20)
        )
       )
-     )
-     (local.set $22
-      (i32.add
-       (i32.wrap_i64
-        (local.get $8)
-       )
-       (local.get $23)
-      )
-     )
-     (local.set $10
-      (i64.load align=1
-       (local.get $22)
-      )
-     )
-     (i64.store offset=3744 align=1
-      (local.get $0)
-      (local.get $10)
-     )
-     (i64.store offset=3752 align=1
-      (local.get $0)
-      (i64.const 0)
-     )
-     (local.set $12
-      (i64.load offset=3776 align=1
+      (i64.store offset=3744 align=1
        (local.get $0)
+       (local.get $9)
       )
-     )
-     (local.set $11
-      (i64.load offset=3744 align=1
+      (i64.store offset=3752 align=1
        (local.get $0)
+       (i64.const 0)
       )
-     )
-     (local.set $13
-      (i64.reinterpret_f64
-       (f64.mul
-        (f64.reinterpret_i64
-         (local.get $11)
-        )
-        (f64.reinterpret_i64
-         (local.get $12)
+      (local.set $11
+       (i64.load offset=3776 align=1
+        (local.get $0)
+       )
+      )
+      (local.set $10
+       (i64.load offset=3744 align=1
+        (local.get $0)
+       )
+      )
+      (local.set $12
+       (i64.reinterpret_f64
+        (f64.mul
+         (f64.reinterpret_i64
+          (local.get $10)
+         )
+         (f64.reinterpret_i64
+          (local.get $11)
+         )
         )
        )
       )
-     )
-     (if
-      (i32.and
+      (if
        (i32.and
         (i32.and
-         (i32.eq
-          (i32.and
-           (i32.load offset=3740 align=1
-            (local.get $0)
+         (i32.and
+          (i32.eq
+           (i32.and
+            (i32.load offset=3740 align=1
+             (local.get $0)
+            )
+            (i32.const 32672)
            )
-           (i32.const 32672)
+           (i32.const 8096)
           )
-          (i32.const 8096)
+          (i64.lt_u
+           (i64.sub
+            (i64.and
+             (local.get $10)
+             (i64.const 9218868437227405312)
+            )
+            (i64.const 4503599627370496)
+           )
+           (i64.const 9214364837600034816)
+          )
          )
          (i64.lt_u
           (i64.sub
@@ -206,132 +173,96 @@
            (local.get $12)
            (i64.const 9218868437227405312)
           )
-          (i64.const 4503599627370496)
+          (i64.const 9007199254740992)
          )
-         (i64.const 9214364837600034816)
+         (i64.const 9209861237972664320)
         )
        )
-       (i64.lt_u
-        (i64.sub
-         (i64.and
-          (local.get $13)
-          (i64.const 9218868437227405312)
-         )
-         (i64.const 9007199254740992)
+       (then
+        (i64.store offset=3744 align=1
+         (local.get $0)
+         (local.get $12)
         )
-        (i64.const 9209861237972664320)
+       )
+       (else
+        (if
+         (i32.eqz
+          (call $fimport$17
+           (local.get $0)
+           (i32.add
+            (local.get $0)
+            (i32.const 1409568)
+           )
+          )
+         )
+         (then
+          (local.set $6
+           (i64.const 12884901892)
+          )
+          (br $block)
+         )
+        )
        )
       )
-      (then
-       (i64.store offset=3744 align=1
+      (local.set $14
+       (i64.load offset=8 align=1
+        (local.get $20)
+       )
+      )
+      (local.set $13
+       (i64.load offset=3744 align=1
         (local.get $0)
-        (local.get $13)
        )
       )
-      (else
-       (if
-        (i32.eqz
-         (call $fimport$17
-          (local.get $0)
-          (i32.add
-           (local.get $0)
-           (i32.const 1409120)
-          )
+      (local.set $15
+       (i64.reinterpret_f64
+        (f64.add
+         (f64.reinterpret_i64
+          (local.get $13)
          )
-        )
-        (then
-         (local.set $6
-          (i64.const 12884901892)
-         )
-         (br $block)
-        )
-       )
-      )
-     )
-     (local.set $14
-      (i64.add
-       (local.get $8)
-       (i64.const 8)
-      )
-     )
-     (if
-      (i64.ne
-       (i64.and
-        (local.get $14)
-        (i64.const -4089)
-       )
-       (local.get $9)
-      )
-      (then
-       (if
-        (i32.eqz
-         (local.tee $24
-          (call $fimport$0
-           (local.get $0)
-           (local.get $14)
-           (i32.const 8)
-          )
-         )
-        )
-        (then
-         (local.set $6
-          (i64.const 8589934600)
-         )
-         (br $block)
-        )
-       )
-      )
-      (else
-       (local.set $24
-        (i32.add
-         (i32.wrap_i64
+         (f64.reinterpret_i64
           (local.get $14)
          )
-         (local.get $23)
         )
        )
       )
-     )
-     (local.set $16
-      (i64.load align=1
-       (local.get $24)
-      )
-     )
-     (local.set $15
-      (i64.load offset=3744 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $17
-      (i64.reinterpret_f64
-       (f64.add
-        (f64.reinterpret_i64
-         (local.get $15)
-        )
-        (f64.reinterpret_i64
-         (local.get $16)
-        )
-       )
-      )
-     )
-     (if
-      (i32.and
+      (if
        (i32.and
         (i32.and
-         (i32.eq
-          (i32.and
-           (i32.load offset=3740 align=1
-            (local.get $0)
+         (i32.and
+          (i32.eq
+           (i32.and
+            (i32.load offset=3740 align=1
+             (local.get $0)
+            )
+            (i32.const 32672)
            )
-           (i32.const 32672)
+           (i32.const 8096)
           )
-          (i32.const 8096)
+          (i32.or
+           (i64.lt_u
+            (i64.sub
+             (i64.and
+              (local.get $13)
+              (i64.const 9218868437227405312)
+             )
+             (i64.const 4503599627370496)
+            )
+            (i64.const 9214364837600034816)
+           )
+           (i64.eqz
+            (i64.shl
+             (local.get $13)
+             (i64.const 1)
+            )
+           )
+          )
          )
          (i32.or
           (i64.lt_u
            (i64.sub
             (i64.and
-             (local.get $15)
+             (local.get $14)
              (i64.const 9218868437227405312)
             )
             (i64.const 4503599627370496)
@@ -340,70 +271,63 @@
           )
           (i64.eqz
            (i64.shl
-            (local.get $15)
+            (local.get $14)
             (i64.const 1)
            )
           )
          )
         )
-        (i32.or
-         (i64.lt_u
-          (i64.sub
-           (i64.and
-            (local.get $16)
-            (i64.const 9218868437227405312)
-           )
-           (i64.const 4503599627370496)
+        (i64.lt_u
+         (i64.sub
+          (i64.and
+           (local.get $15)
+           (i64.const 9218868437227405312)
           )
-          (i64.const 9214364837600034816)
+          (i64.const 9007199254740992)
          )
-         (i64.eqz
-          (i64.shl
-           (local.get $16)
-           (i64.const 1)
-          )
-         )
+         (i64.const 9209861237972664320)
         )
        )
-       (i64.lt_u
-        (i64.sub
-         (i64.and
-          (local.get $17)
-          (i64.const 9218868437227405312)
-         )
-         (i64.const 9007199254740992)
+       (then
+        (i64.store offset=3744 align=1
+         (local.get $0)
+         (local.get $15)
         )
-        (i64.const 9209861237972664320)
        )
-      )
-      (then
-       (i64.store offset=3744 align=1
-        (local.get $0)
-        (local.get $17)
-       )
-      )
-      (else
-       (if
-        (i32.eqz
-         (call $fimport$17
-          (local.get $0)
-          (i32.add
+       (else
+        (if
+         (i32.eqz
+          (call $fimport$17
            (local.get $0)
-           (i32.const 1409152)
+           (i32.add
+            (local.get $0)
+            (i32.const 1409600)
+           )
           )
          )
-        )
-        (then
-         (local.set $6
-          (i64.const 8589934600)
+         (then
+          (local.set $6
+           (i64.const 8589934600)
+          )
+          (br $block)
          )
-         (br $block)
         )
        )
+      )
+      (local.set $6
+       (i64.const 1407379178520589)
+      )
+      (br $block)
+     )
+     (i32.store offset=220 align=1
+      (local.get $0)
+      (i32.add
+       (local.get $0)
+       (i32.const 1409536)
       )
      )
      (local.set $6
-      (i64.const 1407379178520589)
+      (i64.const 2251816993554432)
      )
      (br $block)
     )
@@ -436,7 +360,7 @@
       )
      )
      (if
-      (local.tee $20
+      (local.tee $18
        (i32.wrap_i64
         (i64.shr_u
          (local.get $6)
@@ -448,7 +372,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $20)
+         (local.get $18)
          (i32.const 1)
         )
        )

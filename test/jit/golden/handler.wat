@@ -50,105 +50,105 @@
        (i64.const 4)
       )
      )
-     (local.set $8
-      (i64.load offset=72 align=1
-       (local.get $0)
-      )
-     )
-     (i64.store offset=72 align=1
-      (local.get $0)
-      (i64.extend_i32_u
-       (i32.wrap_i64
-        (i64.shr_u
-         (call $fimport$16
-          (i64.extend_i32_s
-           (i32.wrap_i64
-            (local.get $8)
-           )
-          )
-         )
-         (i64.const 32)
+     (block $block2
+      (block $block1
+       (local.set $8
+        (i64.load offset=72 align=1
+         (local.get $0)
         )
        )
-      )
-     )
-     (local.set $19
-      (call $fimport$17
-       (local.get $0)
-       (i32.add
+       (i64.store offset=72 align=1
         (local.get $0)
-        (i32.const 1409120)
+        (i64.extend_i32_u
+         (i32.wrap_i64
+          (i64.shr_u
+           (call $fimport$16
+            (i64.extend_i32_s
+             (i32.wrap_i64
+              (local.get $8)
+             )
+            )
+           )
+           (i64.const 32)
+          )
+         )
+        )
        )
-      )
-     )
-     (local.set $9
-      (i64.load offset=72 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $20
-      (i32.load offset=32 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $10
-      (i64.load offset=40 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $11
-      (i64.load offset=48 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $12
-      (i64.load offset=56 align=1
-       (local.get $0)
-      )
-     )
-     (if
-      (i32.eqz
-       (local.get $19)
-      )
-      (then
+       (local.set $19
+        (call $fimport$17
+         (local.get $0)
+         (i32.add
+          (local.get $0)
+          (i32.const 1409568)
+         )
+        )
+       )
+       (local.set $9
+        (i64.load offset=72 align=1
+         (local.get $0)
+        )
+       )
+       (local.set $20
+        (i32.load offset=32 align=1
+         (local.get $0)
+        )
+       )
+       (local.set $10
+        (i64.load offset=40 align=1
+         (local.get $0)
+        )
+       )
+       (local.set $11
+        (i64.load offset=48 align=1
+         (local.get $0)
+        )
+       )
+       (local.set $12
+        (i64.load offset=56 align=1
+         (local.get $0)
+        )
+       )
+       (br_if $block1
+        (i32.eqz
+         (local.get $19)
+        )
+       )
+       (local.set $21
+        (call $fimport$17
+         (local.get $0)
+         (i32.add
+          (local.get $0)
+          (i32.const 1409600)
+         )
+        )
+       )
+       (local.set $13
+        (i64.load offset=72 align=1
+         (local.get $0)
+        )
+       )
+       (local.set $14
+        (i64.load offset=88 align=1
+         (local.get $0)
+        )
+       )
+       (br_if $block2
+        (i32.eqz
+         (local.get $21)
+        )
+       )
        (local.set $6
-        (i64.const 12884901890)
+        (i64.const 1407379178520585)
        )
        (br $block)
       )
-     )
-     (local.set $21
-      (call $fimport$17
-       (local.get $0)
-       (i32.add
-        (local.get $0)
-        (i32.const 1409152)
-       )
+      (local.set $6
+       (i64.const 12884901890)
       )
-     )
-     (local.set $13
-      (i64.load offset=72 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $14
-      (i64.load offset=88 align=1
-       (local.get $0)
-      )
-     )
-     (if
-      (i32.eqz
-       (local.get $21)
-      )
-      (then
-       (local.set $6
-        (i64.const 8589934599)
-       )
-       (br $block)
-      )
+      (br $block)
      )
      (local.set $6
-      (i64.const 1407379178520585)
+      (i64.const 8589934599)
      )
      (br $block)
     )

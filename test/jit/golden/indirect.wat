@@ -24,7 +24,7 @@
     (local.get $0)
    )
   )
-  (block $block1
+  (block $block2
    (block $block
     (loop
      (if
@@ -45,118 +45,104 @@
        (i64.const 1)
       )
      )
-     (local.set $8
-      (i64.load offset=96 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $9
-      (i64.load offset=72 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $10
-      (i64.add
-       (local.get $8)
-       (i64.shl
-        (local.get $9)
-        (i64.const 3)
+     (block $block1
+      (local.set $8
+       (i64.load offset=96 align=1
+        (local.get $0)
        )
       )
-     )
-     (if
-      (i64.eq
-       (i64.load offset=65536 align=1
-        (local.tee $14
-         (i32.add
-          (i32.and
-           (i32.shr_u
-            (i32.wrap_i64
-             (local.get $10)
+      (local.set $9
+       (i64.load offset=72 align=1
+        (local.get $0)
+       )
+      )
+      (local.set $10
+       (i64.add
+        (local.get $8)
+        (i64.shl
+         (local.get $9)
+         (i64.const 3)
+        )
+       )
+      )
+      (br_if $block1
+       (i64.ne
+        (i64.load offset=65536 align=1
+         (local.tee $14
+          (i32.add
+           (i32.and
+            (i32.shr_u
+             (i32.wrap_i64
+              (local.get $10)
+             )
+             (i32.const 8)
             )
-            (i32.const 8)
+            (i32.const 32752)
            )
-           (i32.const 32752)
+           (local.get $0)
           )
+         )
+        )
+        (i64.or
+         (i64.and
+          (i64.add
+           (local.get $10)
+           (i64.const 7)
+          )
+          (i64.const -4096)
+         )
+         (i64.load offset=64 align=1
           (local.get $0)
          )
         )
        )
-       (i64.or
-        (i64.and
-         (i64.add
-          (local.get $10)
-          (i64.const 7)
-         )
-         (i64.const -4096)
+      )
+      (local.set $16
+       (i32.add
+        (i32.wrap_i64
+         (local.get $10)
         )
-        (i64.load offset=64 align=1
-         (local.get $0)
+        (i32.load offset=65544 align=1
+         (local.get $14)
         )
        )
       )
-      (then
-       (local.set $16
-        (i32.add
-         (i32.wrap_i64
-          (local.get $10)
-         )
-         (i32.load offset=65544 align=1
-          (local.get $14)
-         )
-        )
+      (local.set $11
+       (i64.load align=1
+        (local.get $16)
        )
       )
-      (else
-       (if
-        (i32.eqz
-         (local.tee $16
-          (call $fimport$0
-           (local.get $0)
-           (local.get $10)
-           (i32.const 8)
-          )
+      (br_if $block1
+       (i64.ne
+        (i64.shr_s
+         (i64.shl
+          (local.get $11)
+          (i64.const 16)
          )
-        )
-        (then
-         (local.set $6
-          (i64.const 4294967296)
-         )
-         (br $block)
-        )
-       )
-      )
-     )
-     (local.set $11
-      (i64.load align=1
-       (local.get $16)
-      )
-     )
-     (if
-      (i64.ne
-       (i64.shr_s
-        (i64.shl
-         (local.get $11)
          (i64.const 16)
         )
-        (i64.const 16)
+        (local.get $11)
        )
+      )
+      (local.set $7
        (local.get $11)
       )
-      (then
-       (local.set $6
-        (i64.const 844429225099264)
-       )
-       (br $block)
+      (local.set $5
+       (local.get $7)
+      )
+      (br $block2)
+     )
+     (i32.store offset=220 align=1
+      (local.get $0)
+      (i32.add
+       (local.get $0)
+       (i32.const 1409536)
       )
      )
-     (local.set $7
-      (local.get $11)
+     (local.set $6
+      (i64.const 2251804108652544)
      )
-     (local.set $5
-      (local.get $7)
-     )
-     (br $block1)
+     (br $block)
     )
    )
    (if

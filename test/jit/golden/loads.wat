@@ -10,15 +10,11 @@
   (local $10 i64)
   (local $11 i64)
   (local $12 i64)
-  (local $13 i64)
-  (local $14 i64)
+  (local $13 i32)
+  (local $14 i32)
   (local $15 i32)
   (local $16 i32)
   (local $17 i32)
-  (local $18 i32)
-  (local $19 i32)
-  (local $20 i32)
-  (local $21 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -50,187 +46,115 @@
        (i64.const 4)
       )
      )
-     (local.set $8
-      (i64.load offset=96 align=1
-       (local.get $0)
+     (block $block1
+      (local.set $8
+       (i64.load offset=96 align=1
+        (local.get $0)
+       )
       )
-     )
-     (if
-      (i64.eq
-       (i64.load offset=65536 align=1
-        (local.tee $17
-         (i32.add
-          (i32.and
-           (i32.shr_u
-            (i32.wrap_i64
-             (local.get $8)
+      (br_if $block1
+       (i64.ne
+        (i64.load offset=65536 align=1
+         (local.tee $15
+          (i32.add
+           (i32.and
+            (i32.shr_u
+             (i32.wrap_i64
+              (local.get $8)
+             )
+             (i32.const 8)
             )
-            (i32.const 8)
+            (i32.const 32752)
            )
-           (i32.const 32752)
+           (local.get $0)
           )
+         )
+        )
+        (i64.or
+         (i64.and
+          (i64.add
+           (local.get $8)
+           (i64.const 11)
+          )
+          (i64.const -4096)
+         )
+         (i64.load offset=64 align=1
           (local.get $0)
          )
         )
        )
-       (i64.or
-        (i64.and
-         (i64.add
-          (local.get $8)
-          (i64.const 7)
-         )
-         (i64.const -4096)
-        )
-        (i64.load offset=64 align=1
-         (local.get $0)
-        )
-       )
       )
-      (then
-       (local.set $20
-        (i32.load offset=65544 align=1
-         (local.get $17)
-        )
-       )
-       (local.set $9
-        (i64.and
+      (local.set $17
+       (i32.add
+        (i32.wrap_i64
          (local.get $8)
-         (i64.const -4096)
+        )
+        (i32.load offset=65544 align=1
+         (local.get $15)
         )
        )
       )
-      (else
-       (if
-        (i32.eqz
-         (local.tee $20
-          (call $fimport$0
-           (local.get $0)
-           (local.get $8)
-           (i32.const 8)
-          )
-         )
-        )
-        (then
-         (local.set $6
-          (i64.const 17179869184)
-         )
-         (br $block)
+      (local.set $9
+       (i64.load align=1
+        (local.get $17)
+       )
+      )
+      (local.set $10
+       (i64.load32_s offset=8 align=1
+        (local.get $17)
+       )
+      )
+      (local.set $11
+       (i64.extend_i32_u
+        (i32.wrap_i64
+         (local.get $10)
         )
        )
-       (local.set $20
-        (i32.sub
-         (local.get $20)
-         (i32.wrap_i64
-          (local.get $8)
-         )
-        )
-       )
-       (local.set $9
-        (i64.const 2048)
-       )
       )
-     )
-     (local.set $19
-      (i32.add
-       (i32.wrap_i64
-        (local.get $8)
-       )
-       (local.get $20)
-      )
-     )
-     (local.set $10
-      (i64.load align=1
-       (local.get $19)
-      )
-     )
-     (local.set $11
-      (i64.add
-       (local.get $8)
-       (i64.const 8)
-      )
-     )
-     (if
-      (i64.ne
-       (i64.and
+      (local.set $12
+       (i64.add
+        (local.get $9)
         (local.get $11)
-        (i64.const -4093)
        )
+      )
+      (i64.store offset=72 align=1
+       (local.get $0)
+       (local.get $12)
+      )
+      (i64.store offset=80 align=1
+       (local.get $0)
+       (local.get $11)
+      )
+      (i32.store offset=32 align=1
+       (local.get $0)
+       (i32.const 1)
+      )
+      (i64.store offset=40 align=1
+       (local.get $0)
+       (local.get $12)
+      )
+      (i64.store offset=48 align=1
+       (local.get $0)
        (local.get $9)
       )
-      (then
-       (if
-        (i32.eqz
-         (local.tee $21
-          (call $fimport$0
-           (local.get $0)
-           (local.get $11)
-           (i32.const 4)
-          )
-         )
-        )
-        (then
-         (local.set $6
-          (i64.const 2251816993554432)
-         )
-         (br $block)
-        )
-       )
+      (i64.store offset=56 align=1
+       (local.get $0)
+       (local.get $11)
       )
-      (else
-       (local.set $21
-        (i32.add
-         (i32.wrap_i64
-          (local.get $11)
-         )
-         (local.get $20)
-        )
-       )
+      (local.set $6
+       (i64.const 1407379178520585)
       )
+      (br $block)
      )
-     (local.set $12
-      (i64.load32_s align=1
-       (local.get $21)
+     (i32.store offset=220 align=1
+      (local.get $0)
+      (i32.add
+       (local.get $0)
+       (i32.const 1409536)
       )
-     )
-     (local.set $13
-      (i64.extend_i32_u
-       (i32.wrap_i64
-        (local.get $12)
-       )
-      )
-     )
-     (local.set $14
-      (i64.add
-       (local.get $10)
-       (local.get $13)
-      )
-     )
-     (i64.store offset=72 align=1
-      (local.get $0)
-      (local.get $14)
-     )
-     (i64.store offset=80 align=1
-      (local.get $0)
-      (local.get $13)
-     )
-     (i32.store offset=32 align=1
-      (local.get $0)
-      (i32.const 1)
-     )
-     (i64.store offset=40 align=1
-      (local.get $0)
-      (local.get $14)
-     )
-     (i64.store offset=48 align=1
-      (local.get $0)
-      (local.get $10)
-     )
-     (i64.store offset=56 align=1
-      (local.get $0)
-      (local.get $13)
      )
      (local.set $6
-      (i64.const 1407379178520585)
+      (i64.const 2251816993554432)
      )
      (br $block)
     )
@@ -263,7 +187,7 @@
       )
      )
      (if
-      (local.tee $17
+      (local.tee $15
        (i32.wrap_i64
         (i64.shr_u
          (local.get $6)
@@ -275,7 +199,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $17)
+         (local.get $15)
          (i32.const 1)
         )
        )

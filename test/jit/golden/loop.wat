@@ -166,8 +166,15 @@
              )
             )
             (then
+             (i32.store offset=220 align=1
+              (local.get $0)
+              (i32.add
+               (local.get $0)
+               (i32.const 1409536)
+              )
+             )
              (local.set $13
-              (i64.const 21474836480)
+              (i64.const 2251821288521728)
              )
              (br $block)
             )

@@ -44,107 +44,99 @@
        (i64.const 2)
       )
      )
-     (local.set $8
-      (i64.load offset=96 align=1
-       (local.get $0)
+     (block $block1
+      (local.set $8
+       (i64.load offset=96 align=1
+        (local.get $0)
+       )
       )
-     )
-     (if
-      (i64.eq
-       (i64.load offset=98304 align=1
-        (local.tee $13
-         (i32.add
-          (i32.and
-           (i32.shr_u
-            (i32.wrap_i64
-             (local.get $8)
+      (br_if $block1
+       (i64.ne
+        (i64.load offset=98304 align=1
+         (local.tee $13
+          (i32.add
+           (i32.and
+            (i32.shr_u
+             (i32.wrap_i64
+              (local.get $8)
+             )
+             (i32.const 8)
             )
-            (i32.const 8)
+            (i32.const 32752)
            )
-           (i32.const 32752)
+           (local.get $0)
           )
+         )
+        )
+        (i64.or
+         (i64.and
+          (i64.add
+           (local.get $8)
+           (i64.const 7)
+          )
+          (i64.const -4096)
+         )
+         (i64.load offset=64 align=1
           (local.get $0)
          )
         )
        )
-       (i64.or
-        (i64.and
-         (i64.add
-          (local.get $8)
-          (i64.const 7)
-         )
-         (i64.const -4096)
+      )
+      (local.set $15
+       (i32.add
+        (i32.wrap_i64
+         (local.get $8)
         )
-        (i64.load offset=64 align=1
-         (local.get $0)
+        (i32.load offset=98312 align=1
+         (local.get $13)
         )
        )
       )
-      (then
-       (local.set $15
-        (i32.add
-         (i32.wrap_i64
-          (local.get $8)
-         )
-         (i32.load offset=98312 align=1
-          (local.get $13)
-         )
-        )
+      (local.set $9
+       (i64.load align=1
+        (local.get $15)
        )
       )
-      (else
-       (if
-        (i32.eqz
-         (local.tee $15
-          (call $fimport$1
-           (local.get $0)
-           (local.get $8)
-           (i32.const 1032)
-          )
-         )
-        )
-        (then
-         (local.set $6
-          (i64.const 8589934592)
-         )
-         (br $block)
-        )
+      (local.set $10
+       (i64.add
+        (local.get $9)
+        (i64.const 1)
        )
       )
-     )
-     (local.set $9
-      (i64.load align=1
+      (i64.store align=1
        (local.get $15)
+       (local.get $10)
       )
-     )
-     (local.set $10
-      (i64.add
+      (i32.store offset=32 align=1
+       (local.get $0)
+       (i32.const 1)
+      )
+      (i64.store offset=40 align=1
+       (local.get $0)
+       (local.get $10)
+      )
+      (i64.store offset=48 align=1
+       (local.get $0)
        (local.get $9)
+      )
+      (i64.store offset=56 align=1
+       (local.get $0)
        (i64.const 1)
       )
+      (local.set $6
+       (i64.const 1407379178520580)
+      )
+      (br $block)
      )
-     (i64.store align=1
-      (local.get $15)
-      (local.get $10)
-     )
-     (i32.store offset=32 align=1
+     (i32.store offset=220 align=1
       (local.get $0)
-      (i32.const 1)
-     )
-     (i64.store offset=40 align=1
-      (local.get $0)
-      (local.get $10)
-     )
-     (i64.store offset=48 align=1
-      (local.get $0)
-      (local.get $9)
-     )
-     (i64.store offset=56 align=1
-      (local.get $0)
-      (i64.const 1)
+      (i32.add
+       (local.get $0)
+       (i32.const 1409536)
+      )
      )
      (local.set $6
-      (i64.const 1407379178520580)
+      (i64.const 2251808403619840)
      )
      (br $block)
     )

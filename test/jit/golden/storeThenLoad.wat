@@ -48,54 +48,56 @@
        (i64.const 5)
       )
      )
-     (local.set $8
-      (i64.load offset=88 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $9
-      (i64.add
-       (local.get $8)
-       (i64.const 1)
-      )
-     )
-     (local.set $10
-      (i64.load offset=96 align=1
-       (local.get $0)
-      )
-     )
-     (if
-      (i64.eq
-       (i64.load offset=98304 align=1
-        (local.tee $16
-         (i32.add
-          (i32.and
-           (i32.shr_u
-            (i32.wrap_i64
-             (local.get $10)
-            )
-            (i32.const 8)
-           )
-           (i32.const 32752)
-          )
-          (local.get $0)
-         )
-        )
-       )
-       (i64.or
-        (i64.and
-         (i64.add
-          (local.get $10)
-          (i64.const 7)
-         )
-         (i64.const -4096)
-        )
-        (i64.load offset=64 align=1
+     (block $block2
+      (block $block1
+       (local.set $8
+        (i64.load offset=88 align=1
          (local.get $0)
         )
        )
-      )
-      (then
+       (local.set $9
+        (i64.add
+         (local.get $8)
+         (i64.const 1)
+        )
+       )
+       (local.set $10
+        (i64.load offset=96 align=1
+         (local.get $0)
+        )
+       )
+       (br_if $block1
+        (i64.ne
+         (i64.load offset=98304 align=1
+          (local.tee $16
+           (i32.add
+            (i32.and
+             (i32.shr_u
+              (i32.wrap_i64
+               (local.get $10)
+              )
+              (i32.const 8)
+             )
+             (i32.const 32752)
+            )
+            (local.get $0)
+           )
+          )
+         )
+         (i64.or
+          (i64.and
+           (i64.add
+            (local.get $10)
+            (i64.const 7)
+           )
+           (i64.const -4096)
+          )
+          (i64.load offset=64 align=1
+           (local.get $0)
+          )
+         )
+        )
+       )
        (local.set $18
         (i32.add
          (i32.wrap_i64
@@ -106,74 +108,53 @@
          )
         )
        )
-      )
-      (else
-       (if
-        (i32.eqz
-         (local.tee $18
-          (call $fimport$1
-           (local.get $0)
-           (local.get $10)
-           (i32.const 520)
-          )
-         )
-        )
-        (then
-         (local.set $6
-          (i64.const 2251821288521728)
-         )
-         (br $block)
+       (i64.store align=1
+        (local.get $18)
+        (local.get $9)
+       )
+       (local.set $11
+        (i64.add
+         (local.get $8)
+         (i64.const 2)
         )
        )
-      )
-     )
-     (i64.store align=1
-      (local.get $18)
-      (local.get $9)
-     )
-     (local.set $11
-      (i64.add
-       (local.get $8)
-       (i64.const 2)
-      )
-     )
-     (local.set $12
-      (i64.load offset=120 align=1
-       (local.get $0)
-      )
-     )
-     (if
-      (i64.eq
-       (i64.load offset=65536 align=1
-        (local.tee $16
-         (i32.add
-          (i32.and
-           (i32.shr_u
-            (i32.wrap_i64
-             (local.get $12)
-            )
-            (i32.const 8)
-           )
-           (i32.const 32752)
-          )
-          (local.get $0)
-         )
-        )
-       )
-       (i64.or
-        (i64.and
-         (i64.add
-          (local.get $12)
-          (i64.const 7)
-         )
-         (i64.const -4096)
-        )
-        (i64.load offset=64 align=1
+       (local.set $12
+        (i64.load offset=120 align=1
          (local.get $0)
         )
        )
-      )
-      (then
+       (br_if $block2
+        (i64.ne
+         (i64.load offset=65536 align=1
+          (local.tee $16
+           (i32.add
+            (i32.and
+             (i32.shr_u
+              (i32.wrap_i64
+               (local.get $12)
+              )
+              (i32.const 8)
+             )
+             (i32.const 32752)
+            )
+            (local.get $0)
+           )
+          )
+         )
+         (i64.or
+          (i64.and
+           (i64.add
+            (local.get $12)
+            (i64.const 7)
+           )
+           (i64.const -4096)
+          )
+          (i64.load offset=64 align=1
+           (local.get $0)
+          )
+         )
+        )
+       )
        (local.set $19
         (i32.add
          (i32.wrap_i64
@@ -184,55 +165,51 @@
          )
         )
        )
-      )
-      (else
-       (if
-        (i32.eqz
-         (local.tee $19
-          (call $fimport$0
-           (local.get $0)
-           (local.get $12)
-           (i32.const 8)
-          )
-         )
-        )
-        (then
-         (i64.store offset=88 align=1
-          (local.get $0)
-          (local.get $11)
-         )
-         (i32.store offset=32 align=1
-          (local.get $0)
-          (i32.const 1)
-         )
-         (i64.store offset=40 align=1
-          (local.get $0)
-          (local.get $11)
-         )
-         (i64.store offset=48 align=1
-          (local.get $0)
-          (local.get $9)
-         )
-         (i64.store offset=56 align=1
-          (local.get $0)
-          (i64.const 1)
-         )
-         (local.set $6
-          (i64.const 8589934603)
-         )
-         (br $block)
+       (local.set $13
+        (i64.load align=1
+         (local.get $19)
         )
        )
+       (i64.store offset=80 align=1
+        (local.get $0)
+        (local.get $13)
+       )
+       (i64.store offset=88 align=1
+        (local.get $0)
+        (local.get $11)
+       )
+       (i32.store offset=32 align=1
+        (local.get $0)
+        (i32.const 1)
+       )
+       (i64.store offset=40 align=1
+        (local.get $0)
+        (local.get $11)
+       )
+       (i64.store offset=48 align=1
+        (local.get $0)
+        (local.get $9)
+       )
+       (i64.store offset=56 align=1
+        (local.get $0)
+        (i64.const 1)
+       )
+       (local.set $6
+        (i64.const 1407379178520590)
+       )
+       (br $block)
       )
-     )
-     (local.set $13
-      (i64.load align=1
-       (local.get $19)
+      (i32.store offset=220 align=1
+       (local.get $0)
+       (i32.add
+        (local.get $0)
+        (i32.const 1409536)
+       )
       )
-     )
-     (i64.store offset=80 align=1
-      (local.get $0)
-      (local.get $13)
+      (local.set $6
+       (i64.const 2251821288521728)
+      )
+      (br $block)
      )
      (i64.store offset=88 align=1
       (local.get $0)
@@ -254,8 +231,15 @@
       (local.get $0)
       (i64.const 1)
      )
+     (i32.store offset=220 align=1
+      (local.get $0)
+      (i32.add
+       (local.get $0)
+       (i32.const 1409632)
+      )
+     )
      (local.set $6
-      (i64.const 1407379178520590)
+      (i64.const 2251808403619851)
      )
      (br $block)
     )

@@ -43,115 +43,107 @@
        (i64.const 5)
       )
      )
-     (local.set $8
-      (i64.load offset=120 align=1
-       (local.get $0)
+     (block $block1
+      (local.set $8
+       (i64.load offset=120 align=1
+        (local.get $0)
+       )
       )
-     )
-     (if
-      (i64.eq
-       (i64.load offset=65536 align=1
-        (local.tee $12
-         (i32.add
-          (i32.and
-           (i32.shr_u
-            (i32.wrap_i64
-             (local.get $8)
+      (br_if $block1
+       (i64.ne
+        (i64.load offset=65536 align=1
+         (local.tee $12
+          (i32.add
+           (i32.and
+            (i32.shr_u
+             (i32.wrap_i64
+              (local.get $8)
+             )
+             (i32.const 8)
             )
-            (i32.const 8)
+            (i32.const 32752)
            )
-           (i32.const 32752)
+           (local.get $0)
           )
+         )
+        )
+        (i64.or
+         (i64.and
+          (i64.add
+           (local.get $8)
+           (i64.const 15)
+          )
+          (i64.const -4096)
+         )
+         (i64.load offset=64 align=1
           (local.get $0)
          )
         )
        )
-       (i64.or
-        (i64.and
-         (i64.add
-          (local.get $8)
-          (i64.const 15)
-         )
-         (i64.const -4096)
+      )
+      (local.set $14
+       (i32.add
+        (i32.wrap_i64
+         (local.get $8)
         )
-        (i64.load offset=64 align=1
+        (i32.load offset=65544 align=1
+         (local.get $12)
+        )
+       )
+      )
+      (v128.store offset=3744 align=1
+       (local.get $0)
+       (v128.load align=1
+        (local.get $14)
+       )
+      )
+      (v128.store offset=3744 align=1
+       (local.get $0)
+       (v128.xor
+        (v128.load offset=3744 align=1
+         (local.get $0)
+        )
+        (v128.load offset=3776 align=1
          (local.get $0)
         )
        )
       )
-      (then
-       (local.set $14
-        (i32.add
-         (i32.wrap_i64
-          (local.get $8)
-         )
-         (i32.load offset=65544 align=1
-          (local.get $12)
-         )
-        )
-       )
-      )
-      (else
-       (if
-        (i32.eqz
-         (local.tee $14
-          (call $fimport$0
-           (local.get $0)
-           (local.get $8)
-           (i32.const 16)
-          )
-         )
-        )
-        (then
-         (local.set $6
-          (i64.const 21474836480)
-         )
-         (br $block)
-        )
-       )
-      )
-     )
-     (v128.store offset=3744 align=1
-      (local.get $0)
-      (v128.load align=1
-       (local.get $14)
-      )
-     )
-     (v128.store offset=3744 align=1
-      (local.get $0)
-      (v128.xor
-       (v128.load offset=3744 align=1
-        (local.get $0)
-       )
-       (v128.load offset=3776 align=1
-        (local.get $0)
-       )
-      )
-     )
-     (v128.store offset=3744 align=1
-      (local.get $0)
-      (i32x4.shr_u
-       (v128.load offset=3744 align=1
-        (local.get $0)
-       )
-       (i32.const 3)
-      )
-     )
-     (local.set $9
-      (i64.load offset=3744 align=1
+      (v128.store offset=3744 align=1
        (local.get $0)
-      )
-     )
-     (i64.store offset=72 align=1
-      (local.get $0)
-      (i64.extend_i32_u
-       (i32.wrap_i64
-        (local.get $9)
+       (i32x4.shr_u
+        (v128.load offset=3744 align=1
+         (local.get $0)
+        )
+        (i32.const 3)
        )
+      )
+      (local.set $9
+       (i64.load offset=3744 align=1
+        (local.get $0)
+       )
+      )
+      (i64.store offset=72 align=1
+       (local.get $0)
+       (i64.extend_i32_u
+        (i32.wrap_i64
+         (local.get $9)
+        )
+       )
+      )
+      (local.set $6
+       (i64.const 1407379178520593)
+      )
+      (br $block)
+     )
+     (i32.store offset=220 align=1
+      (local.get $0)
+      (i32.add
+       (local.get $0)
+       (i32.const 1409536)
       )
      )
      (local.set $6
-      (i64.const 1407379178520593)
+      (i64.const 2251821288521728)
      )
      (br $block)
     )
