@@ -348,7 +348,11 @@ export function pureCall(helper: u32, type: u8, a: u32, b: u32, c: u32, d: u32, 
 @inline export function placeRest(imm: u64): u32 { return <u32>imm >> 16; }
 
 const REDO: u64 = 1 << 38;
+/** Whether a departure is the block's start again; such have no snapshot. */
 @inline export function placeRedo(imm: u64): bool { return (imm & REDO) != 0; }
+/** Of a translation: bytes, and what for. */
+@inline export function sizeOf(n: Node): u32 { return 1 << (<u32>(n.imm >> 32) & 7); }
+@inline export function useOf(n: Node): i32 { return <i32>(n.imm >> 35) & 3; }
 /** imm: place, z in bits 34:32, use in 36:35, stack in 37, REDO in 38, key of the page cache in 63:40. */
 export function translate(linear: u32, z: u32, use: i32, stack: bool, key: u32, u: usize): u32 {
   if (!clean && !inLocals) {
@@ -422,7 +426,8 @@ export function reload(offset: usize): u32 { return make(RELOAD, 0, 0, 0, 0, 0, 
 /** Such as give a value do not write registers. */
 export function vector(c: Vcpu, kind: u32, pointer: u32, value: u32, op: u32, u: usize, calls: bool): u32 {
   clean = false;
-  return make(VECTOR, 0, kind, pointer, value, calls ? snapshot() : 0, <u32>(u - changetype<usize>(c)), place(u) | (<u64>op << 40));
+  return make(VECTOR, 0, kind, pointer, value, calls ? snapshot() : 0, <u32>(u - changetype<usize>(c)),
+    place(u) | (calls ? 0 : REDO) | (<u64>op << 40));
 }
 @inline export function uopOf(n: Node): usize { return scratch - AREA_JIT + n.d; }
 /** Of a micro-op, from the start of the vCPU's area. */

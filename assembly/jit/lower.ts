@@ -27,11 +27,13 @@ import {
 } from "../gen/helpers";
 import { uOff, uRest } from "../decode/uop";
 import { READ } from "../sem/kinds";
+import { countUses, departures, findLast, lastAt, shareTranslations } from "./analyse";
 import { beginCold, endCold, openCold } from "./cold";
 import {
   BINARY, blockHead, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, CHOOSE, CONST, count, CPU, currentAt, FLAG_OP,
-  inLocals, isConst, isLocal, kindOf, LEAVE, LOAD, Node, node, offsetOfState, pageDelta, pendingAt, placeOff, placeOfUop, placeRedo, placeRest,
-  PURE_CALL, RELOAD, RIP_PAGE, RSP, scratch, severalPages, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY, VECTOR, uopOf,
+  inLocals, isLocal, kindOf, LEAVE, LOAD, Node, node, offsetOfState, pageDelta, pendingAt, placeOff, placeOfUop, placeRedo, placeRest,
+  PURE_CALL, RELOAD, RIP_PAGE, RSP, scratch, severalPages, sizeOf, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY, uopOf,
+  useOf, VECTOR,
 } from "./ir";
 import { lowerVector } from "./lowerVector";
 import { countCall, countFlags } from "./profile";
@@ -80,8 +82,6 @@ let firstTag: u32 = 0;
 let firstAddend: u32 = 0;
 let first64: u32 = 0;
 let first32: u32 = 0;
-let temps64: u32 = 0;
-let temps32: u32 = 0;
 
 let caches: u32 = 0;
 /** Caches that the region has in the end, as far as is known. */
@@ -174,16 +174,35 @@ export function storeStates(g: u32): void {
   }
 }
 
+/** A local for what is being written now. */
 export function temp64(): u32 {
-  const l = first64 + temps64++;
-  if (temps64 > max64) max64 = temps64;
-  return l;
+  const t = freeTemp(UNTIL64);
+  max64 = max(max64, t + 1);
+  return first64 + t;
 }
 export function temp32(): u32 {
-  const l = first32 + temps32++;
-  if (temps32 > max32) max32 = temps32;
-  return l;
+  const t = freeTemp(UNTIL32);
+  max32 = max(max32, t + 1);
+  return first32 + t;
 }
+/** Sets a local that is a node's as long as anything reads it. */
+export function keep(n: Node): void {
+  const l = n.type ? temp32() : temp64(), last = load<u16>(lastAt((changetype<usize>(n) - scratch) >> 5));
+  if (last > <u16>now) store<u16>(scratch + (n.type ? UNTIL32 + (<usize>(l - first32) << 1) : UNTIL64 + (<usize>(l - first64) << 1)), last);
+  n.local = <u16>l;
+  localSet(l);
+}
+function freeTemp(list: usize): u32 {
+  let t: u32 = 0;
+  while (load<u16>(scratch + list + (<usize>t << 1)) >= <u16>now) t++;
+  store<u16>(scratch + list + (<usize>t << 1), <u16>now);
+  return t;
+}
+/** For each temporary local the last node that reads it, u16. */
+const UNTIL64: usize = 0x79000;
+const UNTIL32: usize = 0x79800;
+/** The node that is being written; `count`: what comes after them. */
+let now: u32 = 0;
 
 // --- values
 
@@ -282,9 +301,12 @@ function inLocal(v: u32): u32 {
   if (n.kind == STATE && n.a != FLAG_OP && isLocal(n.a)) { note(n.a, false); return localOfState(n.a); }
   if (n.kind == RIP_PAGE) return lRipPage;
   get(v);
+  if (!n.type) {
+    keep(n);
+    return n.local;
+  }
   const l = temp64();
   localSet(l);
-  if (!n.type) n.local = <u16>l;
   return l;
 }
 
@@ -412,9 +434,6 @@ function cacheOf(key: u32): i32 {
   return caches++;
 }
 
-@inline function sizeOf(n: Node): u32 { return 1 << (<u32>(n.imm >> 32) & 7); }
-@inline function useOf(n: Node): i32 { return <i32>(n.imm >> 35) & 3; }
-
 /** Pushes whether the TLB has the page of an access (or has it not: compare), whose entry's place is then in lEntry. */
 function pushProbe(linear: u32, size: u32, table: usize, compare: u32): void {
   // Address of the entry, but for the table's offset: page number * 16.
@@ -463,15 +482,15 @@ function lowerTranslate(n: Node): void {
   if (group < 0) { lowerShared(n); return; }
   const size = sizeOf(n), table = useOf(n) == READ ? AREA_TLB_READ : AREA_TLB_WRITE, linear = inLocal(n.a);
   const cache = cacheOf(<u32>(n.imm >> 40) | (useOf(n) == READ ? 0 : 0x1000000));
-  const to = temp32();
-  n.local = <u16>to;
   if (cache < 0) {
+    const to = temp32();
     pushProbe(linear, size, table, I64_EQ);
     open(IF);
     localGet(linear); byte(I32_WRAP); localGet(lEntry); memory_(I32_LOAD, table + 8); byte(I32_ADD); localSet(to);
     byte(ELSE);
     writeSlow(n, linear, to);
     close();
+    localGet(to); keep(n);
     return;
   }
   const addend = firstAddend + cache;
@@ -479,66 +498,8 @@ function lowerTranslate(n: Node): void {
   open(IF);
   writeFill(n, linear, table, firstTag + cache, addend);
   close();
-  localGet(linear); byte(I32_WRAP); localGet(addend); byte(I32_ADD); localSet(to);
+  localGet(linear); byte(I32_WRAP); localGet(addend); byte(I32_ADD); keep(n);
 }
-
-/** Accesses share a translation if all lies within so many bytes: the more, the likelier is a page's end between. */
-const CLOSE: i64 = 256;
-/** So many leaders of a block are remembered: {node u32}. */
-const LEADERS: usize = 0x3fa00;
-const MAX_LEADERS: u32 = 64;
-
-/** Addresses are a base and an offset; where both are cut to 32 bits, that is a part of the base. 0: no base. */
-let base: u32 = 0;
-let offset: i64 = 0;
-let cutBase: bool = false;
-function splitAddress(v: u32): void {
-  let n = node(v);
-  cutBase = n.kind == BINARY && n.op == I64_AND && isConst(n.b) && node(n.b).imm == 0xffffffff;
-  if (cutBase) { v = n.a; n = node(v); }
-  const sum = n.kind == BINARY && n.op == I64_ADD && isConst(n.b);
-  base = sum ? n.a : isConst(v) ? 0 : v;
-  offset = sum ? <i64>node(n.b).imm : isConst(v) ? <i64>n.imm : 0;
-}
-
-/**
- * Finds for each translation of the block the first one near it, its leader (d; it is its own), which translates for it. b
- * of a leader: from which distance to which others go, as two i16; of the others: their distance.
- */
-function shareTranslations(): void {
-  let leaders: u32 = 0;
-  const list = scratch + LEADERS;
-  for (let v: u32 = 1; v < count; v++) {
-    const n = node(v);
-    // What a handler has changed, a translation from before does not know.
-    if (n.kind == CALL && n.b & CALL_CONTEXT) leaders = 0;
-    if (n.kind != TRANSLATE) continue;
-    splitAddress(n.a);
-    const b = base, o = offset, cut = cutBase, size: i64 = sizeOf(n);
-    n.d = v;
-    n.b = <u32>size << 16;
-    let i: u32 = 0;
-    for (; i < leaders; i++) {
-      const l = load<u32>(list + (<usize>i << 2)), m = node(l);
-      splitAddress(m.a);
-      const apart = o - offset, from = min<i64>(<i16>m.b, apart), to = max<i64>(<i16>(m.b >> 16), apart + size);
-      if (base != b || cutBase != cut || apart > CLOSE || apart < -CLOSE || to - from > CLOSE) continue;
-      // What the block reads and writes must be writable anyway.
-      if (useOf(m) == READ) m.imm |= n.imm & (<u64>3 << 35);
-      m.b = (<u32>from & 0xffff) | (<u32>to << 16);
-      n.d = l;
-      n.b = <u32>apart;
-      break;
-    }
-    if (i == leaders && leaders < MAX_LEADERS) {
-      store<u32>(list + (<usize>leaders << 2), v);
-      leaders++;
-    }
-  }
-}
-
-/** Whether a translation outside of groups is another one's. */
-@inline function follows(v: u32): bool { return node(v).kind == TRANSLATE && node(v).d != v; }
 
 /** The host address of the lowest byte that a leader and its others go to. */
 function lowerShared(n: Node): void {
@@ -552,8 +513,7 @@ function lowerShared(n: Node): void {
   } else linear = inLocal(n.a);
   pushProbe(linear, span, table, I64_NE);
   departIf(n, GO_ON);
-  n.local = <u16>temp32();
-  localGet(linear); byte(I32_WRAP); localGet(lEntry); memory_(I32_LOAD, table + 8); byte(I32_ADD); localSet(n.local);
+  localGet(linear); byte(I32_WRAP); localGet(lEntry); memory_(I32_LOAD, table + 8); byte(I32_ADD); keep(n);
 }
 
 /** Pushes the host address that a translation has found. What is returned is still to be added, as an access's offset. */
@@ -568,13 +528,10 @@ export function pushPointer(v: u32): usize {
 function lowerEffect(n: Node): void {
   switch (n.kind) {
     case TRANSLATE: lowerTranslate(n); return;
-    case LOAD: {
+    case LOAD:
       memory_(n.op, pushPointer(n.a));
-      const l = temp64();
-      localSet(l);
-      n.local = <u16>l;
+      keep(n);
       return;
-    }
     case STORE: {
       const offset = pushPointer(n.a);
       get(n.b); memory_(n.op, offset);
@@ -589,24 +546,18 @@ function lowerEffect(n: Node): void {
       return;
     case SPILL: lowerSpill(n); return;
     case VECTOR: lowerVector(n); return;
-    case CALL: {
+    case CALL:
       setRipPage();
       localGet(L_VCPU); localGet(L_VCPU); i32Const(n.d); byte(I32_ADD);
       if (!(n.b & CALL_ADDRESS)) countCall(load<u16>(uopOf(n)));
       call(n.b & CALL_ADDRESS ? H_EASEG : H_CALL_HANDLER);
-      const l = temp32();
-      localSet(l);
-      n.local = <u16>l;
+      keep(n);
       if (n.b & CALL_CONTEXT) emptyCaches();
       return;
-    }
-    case RELOAD: {
+    case RELOAD:
       localGet(L_VCPU); memory_(n.type ? I32_LOAD : I64_LOAD, <usize>n.imm);
-      const l = n.type ? temp32() : temp64();
-      localSet(l);
-      n.local = <u16>l;
+      keep(n);
       return;
-    }
     case CHECK:
       get32(n.a); byte(I32_EQZ);
       if (group < 0) { departIf(n, -1); return; }
@@ -635,54 +586,25 @@ function lowerSpill(n: Node): void {
   if (n.b - 1 == FLAG_OP) { get32(n.a); memory_(I32_STORE, <usize>n.imm); }
   else { get(n.a); memory_(I64_STORE, <usize>n.imm); }
 }
-@inline function use(v: u32): void { if (v) { const n = node(v); n.uses = n.uses + 1; } }
-
-function countUses(end: u32): void {
-  use(end);
-  for (let i: u32 = 0; i < STATES; i++) use(currentAt(i));
-  for (let v = count - 1; v > 0; v--) {
-    const n = node(v), kind = n.kind;
-    if (kind < TRANSLATE && !n.uses) continue;
-    if (kind == CHOOSE || kind == PURE_CALL) { use(n.a); use(n.b); use(n.c); use(n.d); }
-    else if (group < 0 && follows(v)) continue;
-    else if (kind == BINARY || kind == STORE || kind == VECTOR) { use(n.a); use(n.b); }
-    else if (kind == UNARY || kind >= TRANSLATE) use(n.a);
-  }
-}
-
-/** How many labels departIf wants at most. */
-function departures(): u32 {
-  let n: u32 = 0, redo: u32 = 0;
-  for (let v: u32 = 1; v < count; v++) {
-    const kind = kindOf(v);
-    if (kind != LEAVE && kind != CHECK && (kind != TRANSLATE || follows(v))) continue;
-    if (placeRedo(node(v).imm)) redo = 1; else n++;
-  }
-  return n + redo;
-}
-
 /** Writes the block: its effects, then `end` (0: nothing) to local `endLocal`, then the registers and flags. */
 export function lowerBlock(end: u32, endLocal: u32): void {
-  temps64 = 0;
-  temps32 = 0;
   if (group < 0) shareTranslations();
   countUses(end);
+  findLast(end);
+  memory.fill(scratch + UNTIL64, 0, UNTIL32 - UNTIL64 + 0x800);
   again_ = -1;
   openCold(group < 0 ? departures() : 0);
-  for (let v: u32 = 1; v < count; v++) {
-    const n = node(v);
+  for (now = 1; now < count; now++) {
+    const n = node(now);
     if (n.kind >= TRANSLATE) lowerEffect(n);
     else if (n.kind == STATE) {
       // Its home may get another value before the block's end: read it where it is first asked for.
-      if (isLocal(n.a)) continue;
-      const l = n.type ? temp32() : temp64();
-      localGet(L_VCPU); memory_(n.type ? I32_LOAD : I64_LOAD, offsetOfState(n.a)); localSet(l);
-      n.local = <u16>l;
+      if (isLocal(n.a) || !load<u16>(lastAt(now))) continue;
+      localGet(L_VCPU); memory_(n.type ? I32_LOAD : I64_LOAD, offsetOfState(n.a));
+      keep(n);
     } else if (n.uses > 1 && n.kind >= UNARY && !n.local) {
       push(n);
-      const l = n.type ? temp32() : temp64();
-      localSet(l);
-      n.local = <u16>l;
+      keep(n);
     }
   }
   if (end) {

@@ -10,7 +10,7 @@ import { FAST_MASK, FAST_VALUE } from "../fp/fast";
 import { SHAPE_XMM, SHAPE_YMM, uD, uLeft, uS, uShape } from "../decode/uop";
 import { inLocals, Node, snapshotAt, uopOf } from "./ir";
 import { countCall } from "./profile";
-import { commitMemory, get, get32, L_VCPU, leaveFor, pushHome, pushPointer, setRipPage, temp32, temp64 } from "./lower";
+import { commitMemory, get, get32, keep, L_VCPU, leaveFor, pushHome, pushPointer, setRipPage, temp32, temp64 } from "./lower";
 import {
   byte, call, close, ELSE, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_LT_U, I32_OR, I32_SHL, I32_STORE, I32_SUB,
   i32Const, I64_AND, I64_EQZ, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD, I64_LT_U, I64_SHL, I64_STORE, I64_SUB,
@@ -209,7 +209,7 @@ export function lowerVector(n: Node): void {
     case VECTOR_TRUNCATE_DOUBLE: {
       const to = temp64();
       lowerTruncate(n, to);
-      n.local = <u16>to;
+      localGet(to); keep(n);
       return;
     }
     case VECTOR_FROM_INTEGER:
@@ -224,8 +224,7 @@ export function lowerVector(n: Node): void {
         i32Const(lanes); byte(I32_SHL); byte(I32_OR);
       }
       byte(I64_EXTEND_U);
-      n.local = <u16>temp64();
-      localSet(n.local);
+      keep(n);
       return;
     }
     default: break;

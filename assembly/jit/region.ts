@@ -12,7 +12,7 @@
  */
 import {
   AREA_JIT, AREA_TLB_EXEC, MODE_CODE32, MODE_CODE64, MODE_FLAT, MODE_FLATCS, MODE_STACK32, STATUS_BUDGET, STATUS_RESUME,
-  STATUS_SLOW, SEG_CS, SEG_OFF_BASE, SEG_STRIDE, TLB_ENTRIES, UOP_SIZE, V_CTX, V_RIP, V_RIP_PAGE, V_SEG, V_STATUS, Vcpu,
+  STATUS_SLOW, SEG_CS, SEG_OFF_BASE, SEG_STRIDE, TLB_ENTRIES, UOP_SIZE, V_CTX, V_RIP_PAGE, V_SEG, Vcpu,
 } from "../gen/layout";
 import { OP_EASEG } from "../gen/decode";
 import { CALL_REGISTERS, emitMeaning, META, META_CALL, VECTORS } from "../gen/emit";
@@ -33,8 +33,8 @@ import {
   Block, block, blocks, checks, collect, dispatches, hostPageOf, indexOf, NO_LOOP, NOWHERE, pages, placeFrom, wayOf, ways,
 } from "./plan";
 import {
-  at, BLOCK, BR_TABLE, br, byte, close, depth, END, I32, I32_ADD, I32_AND, I32_EQ, I32_LOAD, I32_SHR_U, I32_STORE, I32_SUB,
-  I32_WRAP, i32Const, I64, I64_ADD, I64_AND, I64_EQ, I64_LOAD, I64_LT_S, I64_NE, I64_OR, I64_SHL, I64_SHR_S, I64_STORE,
+  at, BLOCK, BR_TABLE, br, byte, close, depth, END, I32, I32_ADD, I32_AND, I32_EQ, I32_LOAD, I32_SHR_U, I32_SUB,
+  I32_WRAP, i32Const, I64, I64_ADD, I64_AND, I64_EQ, I64_LOAD, I64_LT_S, I64_NE, I64_OR, I64_SHL, I64_SHR_S,
   I64_SUB, i64Const, IF, localGet, localSet, localTee, LOOP, memory_, open, overflow, resetDepth, unsigned, writeTo,
 } from "./wasm";
 

@@ -7,13 +7,11 @@
   (local $7 i64)
   (local $8 i64)
   (local $9 i64)
-  (local $10 i64)
-  (local $11 i64)
+  (local $10 i32)
+  (local $11 i32)
   (local $12 i32)
   (local $13 i32)
   (local $14 i32)
-  (local $15 i32)
-  (local $16 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -56,7 +54,7 @@
        (br_if $block1
         (i64.ne
          (i64.load offset=98304 align=1
-          (local.tee $14
+          (local.tee $12
            (i32.add
             (i32.and
              (i32.shr_u
@@ -85,18 +83,18 @@
          )
         )
        )
-       (local.set $16
+       (local.set $14
         (i32.add
          (i32.wrap_i64
           (local.get $8)
          )
          (i32.load offset=98312 align=1
-          (local.get $14)
+          (local.get $12)
          )
         )
        )
        (i64.store align=1
-        (local.get $16)
+        (local.get $14)
         (i64.add
          (local.get $4)
          (i64.const 5)
@@ -141,7 +139,7 @@
        (br_if $block3
         (i64.ne
          (i64.load offset=98304 align=1
-          (local.tee $14
+          (local.tee $12
            (i32.add
             (i32.and
              (i32.shr_u
@@ -170,48 +168,48 @@
          )
         )
        )
-       (local.set $16
+       (local.set $14
         (i32.add
          (i32.wrap_i64
           (local.get $9)
          )
          (i32.load offset=98312 align=1
-          (local.get $14)
+          (local.get $12)
          )
         )
        )
        (i64.store align=1
-        (local.get $16)
+        (local.get $14)
         (local.get $8)
        )
-       (local.set $10
+       (local.set $8
         (i64.load align=1
-         (local.get $16)
+         (local.get $14)
         )
        )
-       (local.set $11
+       (local.set $9
         (i64.load offset=8 align=1
-         (local.get $16)
+         (local.get $14)
         )
        )
        (br_if $block4
         (i64.ne
          (i64.shr_s
           (i64.shl
-           (local.get $11)
+           (local.get $9)
            (i64.const 16)
           )
           (i64.const 16)
          )
-         (local.get $11)
+         (local.get $9)
         )
        )
        (local.set $7
-        (local.get $11)
+        (local.get $9)
        )
        (i64.store offset=96 align=1
         (local.get $0)
-        (local.get $10)
+        (local.get $8)
        )
        (local.set $3
         (i64.add
@@ -238,7 +236,7 @@
      )
      (i64.store offset=96 align=1
       (local.get $0)
-      (local.get $10)
+      (local.get $8)
      )
      (local.set $3
       (local.get $3)
@@ -277,7 +275,7 @@
       )
      )
      (if
-      (local.tee $14
+      (local.tee $12
        (i32.wrap_i64
         (i64.shr_u
          (local.get $6)
@@ -289,7 +287,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $14)
+         (local.get $12)
          (i32.const 1)
         )
        )

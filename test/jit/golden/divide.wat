@@ -7,11 +7,10 @@
   (local $7 i64)
   (local $8 i64)
   (local $9 i64)
-  (local $10 i64)
+  (local $10 i32)
   (local $11 i32)
   (local $12 i32)
   (local $13 i32)
-  (local $14 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -45,23 +44,18 @@
      )
      (block $block1
       (local.set $8
-       (i64.load offset=88 align=1
-        (local.get $0)
-       )
-      )
-      (local.set $9
        (i64.load offset=80 align=1
         (local.get $0)
        )
       )
-      (local.set $10
+      (local.set $9
        (i64.load offset=72 align=1
         (local.get $0)
        )
       )
       (br_if $block1
        (i64.le_u
-        (local.get $9)
+        (local.get $8)
         (i64.const 0)
        )
       )
@@ -69,16 +63,16 @@
        (local.get $0)
        (call $fimport$7
         (i64.const 0)
-        (local.get $10)
         (local.get $9)
+        (local.get $8)
        )
       )
       (i64.store offset=88 align=1
        (local.get $0)
        (call $fimport$8
         (i64.const 0)
-        (local.get $10)
         (local.get $9)
+        (local.get $8)
        )
       )
       (i32.store offset=32 align=1
@@ -135,7 +129,7 @@
       )
      )
      (if
-      (local.tee $13
+      (local.tee $12
        (i32.wrap_i64
         (i64.shr_u
          (local.get $6)
@@ -147,7 +141,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $13)
+         (local.get $12)
          (i32.const 1)
         )
        )

@@ -8,16 +8,11 @@
   (local $8 i64)
   (local $9 i64)
   (local $10 i64)
-  (local $11 i64)
-  (local $12 i64)
-  (local $13 i64)
-  (local $14 i64)
-  (local $15 i64)
-  (local $16 i32)
-  (local $17 i32)
-  (local $18 i32)
-  (local $19 i32)
-  (local $20 i32)
+  (local $11 i32)
+  (local $12 i32)
+  (local $13 i32)
+  (local $14 i32)
+  (local $15 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -58,7 +53,7 @@
       (br_if $block1
        (i64.ne
         (i64.load offset=65536 align=1
-         (local.tee $18
+         (local.tee $13
           (i32.add
            (i32.and
             (i32.shr_u
@@ -87,47 +82,47 @@
         )
        )
       )
-      (local.set $20
+      (local.set $15
        (i32.add
         (i32.wrap_i64
          (local.get $8)
         )
         (i32.load offset=65544 align=1
-         (local.get $18)
+         (local.get $13)
         )
        )
       )
-      (local.set $9
+      (local.set $8
        (i64.load align=1
-        (local.get $20)
+        (local.get $15)
        )
       )
       (i64.store offset=3744 align=1
        (local.get $0)
-       (local.get $9)
+       (local.get $8)
       )
       (i64.store offset=3752 align=1
        (local.get $0)
        (i64.const 0)
       )
-      (local.set $11
+      (local.set $9
        (i64.load offset=3776 align=1
         (local.get $0)
        )
       )
-      (local.set $10
+      (local.set $8
        (i64.load offset=3744 align=1
         (local.get $0)
        )
       )
-      (local.set $12
+      (local.set $10
        (i64.reinterpret_f64
         (f64.mul
          (f64.reinterpret_i64
-          (local.get $10)
+          (local.get $8)
          )
          (f64.reinterpret_i64
-          (local.get $11)
+          (local.get $9)
          )
         )
        )
@@ -148,7 +143,7 @@
           (i64.lt_u
            (i64.sub
             (i64.and
-             (local.get $10)
+             (local.get $8)
              (i64.const 9218868437227405312)
             )
             (i64.const 4503599627370496)
@@ -159,7 +154,7 @@
          (i64.lt_u
           (i64.sub
            (i64.and
-            (local.get $11)
+            (local.get $9)
             (i64.const 9218868437227405312)
            )
            (i64.const 4503599627370496)
@@ -170,7 +165,7 @@
         (i64.lt_u
          (i64.sub
           (i64.and
-           (local.get $12)
+           (local.get $10)
            (i64.const 9218868437227405312)
           )
           (i64.const 9007199254740992)
@@ -181,7 +176,7 @@
        (then
         (i64.store offset=3744 align=1
          (local.get $0)
-         (local.get $12)
+         (local.get $10)
         )
        )
        (else
@@ -204,24 +199,24 @@
         )
        )
       )
-      (local.set $14
+      (local.set $9
        (i64.load offset=8 align=1
-        (local.get $20)
+        (local.get $15)
        )
       )
-      (local.set $13
+      (local.set $8
        (i64.load offset=3744 align=1
         (local.get $0)
        )
       )
-      (local.set $15
+      (local.set $10
        (i64.reinterpret_f64
         (f64.add
          (f64.reinterpret_i64
-          (local.get $13)
+          (local.get $8)
          )
          (f64.reinterpret_i64
-          (local.get $14)
+          (local.get $9)
          )
         )
        )
@@ -243,7 +238,7 @@
            (i64.lt_u
             (i64.sub
              (i64.and
-              (local.get $13)
+              (local.get $8)
               (i64.const 9218868437227405312)
              )
              (i64.const 4503599627370496)
@@ -252,7 +247,7 @@
            )
            (i64.eqz
             (i64.shl
-             (local.get $13)
+             (local.get $8)
              (i64.const 1)
             )
            )
@@ -262,7 +257,7 @@
           (i64.lt_u
            (i64.sub
             (i64.and
-             (local.get $14)
+             (local.get $9)
              (i64.const 9218868437227405312)
             )
             (i64.const 4503599627370496)
@@ -271,7 +266,7 @@
           )
           (i64.eqz
            (i64.shl
-            (local.get $14)
+            (local.get $9)
             (i64.const 1)
            )
           )
@@ -280,7 +275,7 @@
         (i64.lt_u
          (i64.sub
           (i64.and
-           (local.get $15)
+           (local.get $10)
            (i64.const 9218868437227405312)
           )
           (i64.const 9007199254740992)
@@ -291,7 +286,7 @@
        (then
         (i64.store offset=3744 align=1
          (local.get $0)
-         (local.get $15)
+         (local.get $10)
         )
        )
        (else
@@ -360,7 +355,7 @@
       )
      )
      (if
-      (local.tee $18
+      (local.tee $13
        (i32.wrap_i64
         (i64.shr_u
          (local.get $6)
@@ -372,7 +367,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $18)
+         (local.get $13)
          (i32.const 1)
         )
        )

@@ -10,13 +10,10 @@
   (local $10 i64)
   (local $11 i64)
   (local $12 i64)
-  (local $13 i64)
-  (local $14 i64)
-  (local $15 i64)
+  (local $13 i32)
+  (local $14 i32)
+  (local $15 i32)
   (local $16 i32)
-  (local $17 i32)
-  (local $18 i32)
-  (local $19 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -64,21 +61,21 @@
        (local.get $9)
       )
      )
-     (local.set $11
+     (local.set $9
       (i64.load offset=88 align=1
        (local.get $0)
       )
      )
-     (local.set $12
+     (local.set $11
       (i64.extend_i32_s
        (i32.wrap_i64
-        (local.get $11)
+        (local.get $9)
        )
       )
      )
-     (local.set $13
+     (local.set $12
       (i64.add
-       (local.get $11)
+       (local.get $9)
        (i64.extend_i32_u
         (i32.lt_u
          (i32.wrap_i64
@@ -91,14 +88,14 @@
        )
       )
      )
-     (local.set $14
+     (local.set $8
       (i64.extend_i32_s
        (i32.wrap_i64
-        (local.get $13)
+        (local.get $12)
        )
       )
      )
-     (local.set $15
+     (local.set $9
       (i64.load offset=80 align=1
        (local.get $0)
       )
@@ -115,15 +112,15 @@
       (local.get $0)
       (i64.or
        (i64.and
-        (local.get $15)
+        (local.get $9)
         (i64.const -256)
        )
        (i64.extend_i32_u
         (i64.ne
          (call $fimport$3
           (i32.const 6)
-          (local.get $14)
-          (local.get $12)
+          (local.get $8)
+          (local.get $11)
           (i64.const 0)
          )
          (i64.const 0)
@@ -135,7 +132,7 @@
       (local.get $0)
       (i64.extend_i32_u
        (i32.wrap_i64
-        (local.get $13)
+        (local.get $12)
        )
       )
      )
@@ -145,11 +142,11 @@
      )
      (i64.store offset=40 align=1
       (local.get $0)
-      (local.get $14)
+      (local.get $8)
      )
      (i64.store offset=48 align=1
       (local.get $0)
-      (local.get $12)
+      (local.get $11)
      )
      (i64.store offset=56 align=1
       (local.get $0)
@@ -189,7 +186,7 @@
       )
      )
      (if
-      (local.tee $18
+      (local.tee $15
        (i32.wrap_i64
         (i64.shr_u
          (local.get $6)
@@ -201,7 +198,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $18)
+         (local.get $15)
          (i32.const 1)
         )
        )

@@ -10,15 +10,12 @@
   (local $10 i64)
   (local $11 i64)
   (local $12 i64)
-  (local $13 i64)
-  (local $14 i64)
+  (local $13 i32)
+  (local $14 i32)
   (local $15 i32)
   (local $16 i32)
   (local $17 i32)
   (local $18 i32)
-  (local $19 i32)
-  (local $20 i32)
-  (local $21 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -74,7 +71,7 @@
          )
         )
        )
-       (local.set $19
+       (local.set $17
         (call $fimport$17
          (local.get $0)
          (i32.add
@@ -83,37 +80,37 @@
          )
         )
        )
-       (local.set $9
+       (local.set $8
         (i64.load offset=72 align=1
          (local.get $0)
         )
        )
-       (local.set $20
+       (local.set $18
         (i32.load offset=32 align=1
          (local.get $0)
         )
        )
-       (local.set $10
+       (local.set $8
         (i64.load offset=40 align=1
          (local.get $0)
         )
        )
-       (local.set $11
+       (local.set $9
         (i64.load offset=48 align=1
          (local.get $0)
         )
        )
-       (local.set $12
+       (local.set $10
         (i64.load offset=56 align=1
          (local.get $0)
         )
        )
        (br_if $block1
         (i32.eqz
-         (local.get $19)
+         (local.get $17)
         )
        )
-       (local.set $21
+       (local.set $17
         (call $fimport$17
          (local.get $0)
          (i32.add
@@ -122,19 +119,19 @@
          )
         )
        )
-       (local.set $13
+       (local.set $11
         (i64.load offset=72 align=1
          (local.get $0)
         )
        )
-       (local.set $14
+       (local.set $12
         (i64.load offset=88 align=1
          (local.get $0)
         )
        )
        (br_if $block2
         (i32.eqz
-         (local.get $21)
+         (local.get $17)
         )
        )
        (local.set $6
@@ -181,7 +178,7 @@
       )
      )
      (if
-      (local.tee $17
+      (local.tee $15
        (i32.wrap_i64
         (i64.shr_u
          (local.get $6)
@@ -193,7 +190,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $17)
+         (local.get $15)
          (i32.const 1)
         )
        )

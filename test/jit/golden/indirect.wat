@@ -8,12 +8,11 @@
   (local $8 i64)
   (local $9 i64)
   (local $10 i64)
-  (local $11 i64)
+  (local $11 i32)
   (local $12 i32)
   (local $13 i32)
   (local $14 i32)
   (local $15 i32)
-  (local $16 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -68,7 +67,7 @@
       (br_if $block1
        (i64.ne
         (i64.load offset=65536 align=1
-         (local.tee $14
+         (local.tee $13
           (i32.add
            (i32.and
             (i32.shr_u
@@ -97,35 +96,35 @@
         )
        )
       )
-      (local.set $16
+      (local.set $15
        (i32.add
         (i32.wrap_i64
          (local.get $10)
         )
         (i32.load offset=65544 align=1
-         (local.get $14)
+         (local.get $13)
         )
        )
       )
-      (local.set $11
+      (local.set $8
        (i64.load align=1
-        (local.get $16)
+        (local.get $15)
        )
       )
       (br_if $block1
        (i64.ne
         (i64.shr_s
          (i64.shl
-          (local.get $11)
+          (local.get $8)
           (i64.const 16)
          )
          (i64.const 16)
         )
-        (local.get $11)
+        (local.get $8)
        )
       )
       (local.set $7
-       (local.get $11)
+       (local.get $8)
       )
       (local.set $5
        (local.get $7)
@@ -173,7 +172,7 @@
       )
      )
      (if
-      (local.tee $14
+      (local.tee $13
        (i32.wrap_i64
         (i64.shr_u
          (local.get $6)
@@ -185,7 +184,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $14)
+         (local.get $13)
          (i32.const 1)
         )
        )

@@ -8,13 +8,11 @@
   (local $8 i64)
   (local $9 i64)
   (local $10 i64)
-  (local $11 i64)
-  (local $12 i64)
+  (local $11 i32)
+  (local $12 i32)
   (local $13 i32)
   (local $14 i32)
   (local $15 i32)
-  (local $16 i32)
-  (local $17 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -55,7 +53,7 @@
       (br_if $block1
        (i64.ne
         (i64.load offset=65536 align=1
-         (local.tee $15
+         (local.tee $13
           (i32.add
            (i32.and
             (i32.shr_u
@@ -84,46 +82,46 @@
         )
        )
       )
-      (local.set $17
+      (local.set $15
        (i32.add
         (i32.wrap_i64
          (local.get $8)
         )
         (i32.load offset=65544 align=1
-         (local.get $15)
+         (local.get $13)
+        )
+       )
+      )
+      (local.set $8
+       (i64.load align=1
+        (local.get $15)
+       )
+      )
+      (local.set $9
+       (i64.load32_s offset=8 align=1
+        (local.get $15)
+       )
+      )
+      (local.set $10
+       (i64.extend_i32_u
+        (i32.wrap_i64
+         (local.get $9)
         )
        )
       )
       (local.set $9
-       (i64.load align=1
-        (local.get $17)
-       )
-      )
-      (local.set $10
-       (i64.load32_s offset=8 align=1
-        (local.get $17)
-       )
-      )
-      (local.set $11
-       (i64.extend_i32_u
-        (i32.wrap_i64
-         (local.get $10)
-        )
-       )
-      )
-      (local.set $12
        (i64.add
-        (local.get $9)
-        (local.get $11)
+        (local.get $8)
+        (local.get $10)
        )
       )
       (i64.store offset=72 align=1
        (local.get $0)
-       (local.get $12)
+       (local.get $9)
       )
       (i64.store offset=80 align=1
        (local.get $0)
-       (local.get $11)
+       (local.get $10)
       )
       (i32.store offset=32 align=1
        (local.get $0)
@@ -131,15 +129,15 @@
       )
       (i64.store offset=40 align=1
        (local.get $0)
-       (local.get $12)
+       (local.get $9)
       )
       (i64.store offset=48 align=1
        (local.get $0)
-       (local.get $9)
+       (local.get $8)
       )
       (i64.store offset=56 align=1
        (local.get $0)
-       (local.get $11)
+       (local.get $10)
       )
       (local.set $6
        (i64.const 1407379178520585)
@@ -187,7 +185,7 @@
       )
      )
      (if
-      (local.tee $15
+      (local.tee $13
        (i32.wrap_i64
         (i64.shr_u
          (local.get $6)
@@ -199,7 +197,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $15)
+         (local.get $13)
          (i32.const 1)
         )
        )

@@ -15,19 +15,18 @@
   (local $15 i64)
   (local $16 i64)
   (local $17 i64)
-  (local $18 i64)
+  (local $18 i32)
   (local $19 i32)
   (local $20 i32)
   (local $21 i32)
   (local $22 i32)
   (local $23 i32)
-  (local $24 i32)
   (local $scratch i64)
-  (local $scratch_26 i64)
-  (local $scratch_27 i32)
+  (local $scratch_25 i64)
+  (local $scratch_26 i32)
+  (local $scratch_27 i64)
   (local $scratch_28 i64)
   (local $scratch_29 i64)
-  (local $scratch_30 i64)
   (local.set $11
    (i64.load offset=16 align=1
     (local.get $0)
@@ -58,7 +57,7 @@
     (local.get $0)
    )
   )
-  (local.set $19
+  (local.set $18
    (i32.load offset=32 align=1
     (local.get $0)
    )
@@ -116,7 +115,7 @@
          (if
           (i64.eq
            (i64.load offset=65536 align=1
-            (local.tee $21
+            (local.tee $20
              (i32.add
               (i32.and
                (i32.shr_u
@@ -142,9 +141,9 @@
            )
           )
           (then
-           (local.set $23
+           (local.set $22
             (i32.load offset=65544 align=1
-             (local.get $21)
+             (local.get $20)
             )
            )
            (local.set $15
@@ -157,7 +156,7 @@
           (else
            (if
             (i32.eqz
-             (local.tee $23
+             (local.tee $22
               (call $fimport$0
                (local.get $0)
                (local.get $7)
@@ -179,9 +178,9 @@
              (br $block)
             )
            )
-           (local.set $23
+           (local.set $22
             (i32.sub
-             (local.get $23)
+             (local.get $22)
              (i32.wrap_i64
               (local.get $7)
              )
@@ -194,17 +193,17 @@
          )
         )
        )
-       (local.set $24
+       (local.set $23
         (i32.add
          (i32.wrap_i64
           (local.get $7)
          )
-         (local.get $23)
+         (local.get $22)
         )
        )
        (local.set $16
         (i64.load8_s
-         (local.get $24)
+         (local.get $23)
         )
        )
        (local.set $17
@@ -213,21 +212,21 @@
          (i64.const 255)
         )
        )
-       (local.set $18
+       (local.set $16
         (i64.add
          (local.get $7)
          (i64.const 1)
         )
        )
-       (local.set $20
+       (local.set $19
         (i64.ne
-         (local.get $18)
+         (local.get $16)
          (local.get $5)
         )
        )
        (local.set $3
         (block (result i64)
-         (local.set $scratch_30
+         (local.set $scratch_29
           (i64.extend_i32_u
            (i32.xor
             (i32.wrap_i64
@@ -241,31 +240,31 @@
          )
          (local.set $4
           (block (result i64)
-           (local.set $scratch_29
+           (local.set $scratch_28
             (local.get $17)
            )
            (local.set $7
             (block (result i64)
-             (local.set $scratch_28
-              (local.get $18)
+             (local.set $scratch_27
+              (local.get $16)
              )
-             (local.set $19
+             (local.set $18
               (block (result i32)
-               (local.set $scratch_27
+               (local.set $scratch_26
                 (i32.const 0)
                )
                (local.set $8
                 (block (result i64)
-                 (local.set $scratch_26
+                 (local.set $scratch_25
                   (i64.sub
-                   (local.get $18)
+                   (local.get $16)
                    (local.get $5)
                   )
                  )
                  (local.set $9
                   (block (result i64)
                    (local.set $scratch
-                    (local.get $18)
+                    (local.get $16)
                    )
                    (local.set $10
                     (local.get $5)
@@ -273,23 +272,23 @@
                    (local.get $scratch)
                   )
                  )
-                 (local.get $scratch_26)
+                 (local.get $scratch_25)
                 )
                )
-               (local.get $scratch_27)
+               (local.get $scratch_26)
               )
              )
-             (local.get $scratch_28)
+             (local.get $scratch_27)
             )
            )
-           (local.get $scratch_29)
+           (local.get $scratch_28)
           )
          )
-         (local.get $scratch_30)
+         (local.get $scratch_29)
         )
        )
        (if
-        (local.get $20)
+        (local.get $19)
         (then
          (br $label)
         )
@@ -320,7 +319,7 @@
      )
      (i32.store offset=32 align=1
       (local.get $0)
-      (local.get $19)
+      (local.get $18)
      )
      (i64.store offset=40 align=1
       (local.get $0)
@@ -365,7 +364,7 @@
       )
      )
      (if
-      (local.tee $21
+      (local.tee $20
        (i32.wrap_i64
         (i64.shr_u
          (local.get $13)
@@ -377,7 +376,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $21)
+         (local.get $20)
          (i32.const 1)
         )
        )

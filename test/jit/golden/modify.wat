@@ -7,12 +7,11 @@
   (local $7 i64)
   (local $8 i64)
   (local $9 i64)
-  (local $10 i64)
+  (local $10 i32)
   (local $11 i32)
   (local $12 i32)
   (local $13 i32)
   (local $14 i32)
-  (local $15 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -53,7 +52,7 @@
       (br_if $block1
        (i64.ne
         (i64.load offset=98304 align=1
-         (local.tee $13
+         (local.tee $12
           (i32.add
            (i32.and
             (i32.shr_u
@@ -82,30 +81,30 @@
         )
        )
       )
-      (local.set $15
+      (local.set $14
        (i32.add
         (i32.wrap_i64
          (local.get $8)
         )
         (i32.load offset=98312 align=1
-         (local.get $13)
+         (local.get $12)
         )
        )
       )
-      (local.set $9
+      (local.set $8
        (i64.load align=1
-        (local.get $15)
+        (local.get $14)
        )
       )
-      (local.set $10
+      (local.set $9
        (i64.add
-        (local.get $9)
+        (local.get $8)
         (i64.const 1)
        )
       )
       (i64.store align=1
-       (local.get $15)
-       (local.get $10)
+       (local.get $14)
+       (local.get $9)
       )
       (i32.store offset=32 align=1
        (local.get $0)
@@ -113,11 +112,11 @@
       )
       (i64.store offset=40 align=1
        (local.get $0)
-       (local.get $10)
+       (local.get $9)
       )
       (i64.store offset=48 align=1
        (local.get $0)
-       (local.get $9)
+       (local.get $8)
       )
       (i64.store offset=56 align=1
        (local.get $0)
@@ -169,7 +168,7 @@
       )
      )
      (if
-      (local.tee $13
+      (local.tee $12
        (i32.wrap_i64
         (i64.shr_u
          (local.get $6)
@@ -181,7 +180,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $13)
+         (local.get $12)
          (i32.const 1)
         )
        )

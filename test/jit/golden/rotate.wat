@@ -13,15 +13,12 @@
   (local $13 i64)
   (local $14 i64)
   (local $15 i64)
-  (local $16 i64)
-  (local $17 i64)
-  (local $18 i64)
+  (local $16 i32)
+  (local $17 i32)
+  (local $18 i32)
   (local $19 i32)
   (local $20 i32)
   (local $21 i32)
-  (local $22 i32)
-  (local $23 i32)
-  (local $24 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -65,7 +62,7 @@
        )
       )
      )
-     (local.set $10
+     (local.set $8
       (i64.or
        (i64.shl
         (local.get $9)
@@ -77,58 +74,58 @@
        )
       )
      )
-     (local.set $23
+     (local.set $20
       (i32.load offset=32 align=1
        (local.get $0)
       )
      )
-     (local.set $11
+     (local.set $9
       (i64.load offset=40 align=1
        (local.get $0)
       )
      )
-     (local.set $12
+     (local.set $10
       (i64.load offset=48 align=1
        (local.get $0)
       )
      )
-     (local.set $13
+     (local.set $11
       (i64.load offset=56 align=1
        (local.get $0)
       )
      )
-     (local.set $14
+     (local.set $12
       (i64.load offset=80 align=1
        (local.get $0)
       )
      )
-     (local.set $15
+     (local.set $13
       (i64.and
-       (local.get $14)
+       (local.get $12)
        (i64.const 31)
       )
      )
-     (local.set $16
+     (local.set $12
       (i64.load offset=96 align=1
        (local.get $0)
       )
      )
-     (local.set $17
+     (local.set $14
       (i64.extend_i32_u
        (i32.wrap_i64
-        (local.get $16)
+        (local.get $12)
        )
       )
      )
-     (local.set $18
+     (local.set $15
       (i64.shr_u
-       (local.get $17)
-       (local.get $15)
+       (local.get $14)
+       (local.get $13)
       )
      )
-     (local.set $24
+     (local.set $21
       (i64.ne
-       (local.get $15)
+       (local.get $13)
        (i64.const 0)
       )
      )
@@ -136,7 +133,7 @@
       (local.get $0)
       (i64.extend_i32_u
        (i32.wrap_i64
-        (local.get $10)
+        (local.get $8)
        )
       )
      )
@@ -144,7 +141,7 @@
       (local.get $0)
       (i64.extend_i32_u
        (i32.wrap_i64
-        (local.get $18)
+        (local.get $15)
        )
       )
      )
@@ -154,7 +151,7 @@
        (select
         (i64.const 3)
         (i64.const 11)
-        (local.get $24)
+        (local.get $21)
        )
       )
      )
@@ -163,43 +160,43 @@
       (select
        (i64.extend_i32_s
         (i32.wrap_i64
-         (local.get $18)
+         (local.get $15)
         )
        )
-       (local.get $11)
-       (local.get $24)
+       (local.get $9)
+       (local.get $21)
       )
      )
      (i64.store offset=48 align=1
       (local.get $0)
       (select
        (i64.shr_u
-        (local.get $17)
+        (local.get $14)
         (i64.add
-         (local.get $15)
+         (local.get $13)
          (i64.const -1)
         )
        )
        (i64.or
         (i64.and
          (call $fimport$4
-          (local.get $23)
+          (local.get $20)
+          (local.get $9)
+          (local.get $10)
           (local.get $11)
-          (local.get $12)
-          (local.get $13)
          )
          (i64.const -2)
         )
         (i64.and
          (i64.extend_i32_s
           (i32.wrap_i64
-           (local.get $10)
+           (local.get $8)
           )
          )
          (i64.const 1)
         )
        )
-       (local.get $24)
+       (local.get $21)
       )
      )
      (i64.store offset=56 align=1
@@ -207,11 +204,11 @@
       (select
        (i64.extend_i32_s
         (i32.wrap_i64
-         (local.get $16)
+         (local.get $12)
         )
        )
-       (local.get $13)
-       (local.get $24)
+       (local.get $11)
+       (local.get $21)
       )
      )
      (local.set $6
@@ -248,7 +245,7 @@
       )
      )
      (if
-      (local.tee $21
+      (local.tee $18
        (i32.wrap_i64
         (i64.shr_u
          (local.get $6)
@@ -260,7 +257,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $21)
+         (local.get $18)
          (i32.const 1)
         )
        )

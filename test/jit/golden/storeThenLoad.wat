@@ -8,15 +8,11 @@
   (local $8 i64)
   (local $9 i64)
   (local $10 i64)
-  (local $11 i64)
-  (local $12 i64)
-  (local $13 i64)
+  (local $11 i32)
+  (local $12 i32)
+  (local $13 i32)
   (local $14 i32)
   (local $15 i32)
-  (local $16 i32)
-  (local $17 i32)
-  (local $18 i32)
-  (local $19 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -69,7 +65,7 @@
        (br_if $block1
         (i64.ne
          (i64.load offset=98304 align=1
-          (local.tee $16
+          (local.tee $13
            (i32.add
             (i32.and
              (i32.shr_u
@@ -98,27 +94,27 @@
          )
         )
        )
-       (local.set $18
+       (local.set $15
         (i32.add
          (i32.wrap_i64
           (local.get $10)
          )
          (i32.load offset=98312 align=1
-          (local.get $16)
+          (local.get $13)
          )
         )
        )
        (i64.store align=1
-        (local.get $18)
+        (local.get $15)
         (local.get $9)
        )
-       (local.set $11
+       (local.set $10
         (i64.add
          (local.get $8)
          (i64.const 2)
         )
        )
-       (local.set $12
+       (local.set $8
         (i64.load offset=120 align=1
          (local.get $0)
         )
@@ -126,12 +122,12 @@
        (br_if $block2
         (i64.ne
          (i64.load offset=65536 align=1
-          (local.tee $16
+          (local.tee $13
            (i32.add
             (i32.and
              (i32.shr_u
               (i32.wrap_i64
-               (local.get $12)
+               (local.get $8)
               )
               (i32.const 8)
              )
@@ -144,7 +140,7 @@
          (i64.or
           (i64.and
            (i64.add
-            (local.get $12)
+            (local.get $8)
             (i64.const 7)
            )
            (i64.const -4096)
@@ -155,28 +151,28 @@
          )
         )
        )
-       (local.set $19
+       (local.set $15
         (i32.add
          (i32.wrap_i64
-          (local.get $12)
+          (local.get $8)
          )
          (i32.load offset=65544 align=1
-          (local.get $16)
+          (local.get $13)
          )
         )
        )
-       (local.set $13
+       (local.set $8
         (i64.load align=1
-         (local.get $19)
+         (local.get $15)
         )
        )
        (i64.store offset=80 align=1
         (local.get $0)
-        (local.get $13)
+        (local.get $8)
        )
        (i64.store offset=88 align=1
         (local.get $0)
-        (local.get $11)
+        (local.get $10)
        )
        (i32.store offset=32 align=1
         (local.get $0)
@@ -184,7 +180,7 @@
        )
        (i64.store offset=40 align=1
         (local.get $0)
-        (local.get $11)
+        (local.get $10)
        )
        (i64.store offset=48 align=1
         (local.get $0)
@@ -213,7 +209,7 @@
      )
      (i64.store offset=88 align=1
       (local.get $0)
-      (local.get $11)
+      (local.get $10)
      )
      (i32.store offset=32 align=1
       (local.get $0)
@@ -221,7 +217,7 @@
      )
      (i64.store offset=40 align=1
       (local.get $0)
-      (local.get $11)
+      (local.get $10)
      )
      (i64.store offset=48 align=1
       (local.get $0)
@@ -272,7 +268,7 @@
       )
      )
      (if
-      (local.tee $16
+      (local.tee $13
        (i32.wrap_i64
         (i64.shr_u
          (local.get $6)
@@ -284,7 +280,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $16)
+         (local.get $13)
          (i32.const 1)
         )
        )

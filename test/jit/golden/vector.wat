@@ -6,12 +6,11 @@
   (local $6 i64)
   (local $7 i64)
   (local $8 i64)
-  (local $9 i64)
+  (local $9 i32)
   (local $10 i32)
   (local $11 i32)
   (local $12 i32)
   (local $13 i32)
-  (local $14 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -52,7 +51,7 @@
       (br_if $block1
        (i64.ne
         (i64.load offset=65536 align=1
-         (local.tee $12
+         (local.tee $11
           (i32.add
            (i32.and
             (i32.shr_u
@@ -81,20 +80,20 @@
         )
        )
       )
-      (local.set $14
+      (local.set $13
        (i32.add
         (i32.wrap_i64
          (local.get $8)
         )
         (i32.load offset=65544 align=1
-         (local.get $12)
+         (local.get $11)
         )
        )
       )
       (v128.store offset=3744 align=1
        (local.get $0)
        (v128.load align=1
-        (local.get $14)
+        (local.get $13)
        )
       )
       (v128.store offset=3744 align=1
@@ -117,7 +116,7 @@
         (i32.const 3)
        )
       )
-      (local.set $9
+      (local.set $8
        (i64.load offset=3744 align=1
         (local.get $0)
        )
@@ -126,7 +125,7 @@
        (local.get $0)
        (i64.extend_i32_u
         (i32.wrap_i64
-         (local.get $9)
+         (local.get $8)
         )
        )
       )
@@ -176,7 +175,7 @@
       )
      )
      (if
-      (local.tee $12
+      (local.tee $11
        (i32.wrap_i64
         (i64.shr_u
          (local.get $6)
@@ -188,7 +187,7 @@
        (i32.store offset=216 align=1
         (local.get $0)
         (i32.sub
-         (local.get $12)
+         (local.get $11)
          (i32.const 1)
         )
        )
