@@ -109,7 +109,7 @@
        (local.get $0)
        (i32.add
         (local.get $0)
-        (i32.const 1409536)
+        (i32.const 1573376)
        )
       )
       (local.set $6
@@ -226,7 +226,7 @@
        (local.get $0)
        (i32.add
         (local.get $0)
-        (i32.const 1409712)
+        (i32.const 1573552)
        )
       )
       (local.set $6

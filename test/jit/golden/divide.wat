@@ -92,7 +92,7 @@
       (local.get $0)
       (i32.add
        (local.get $0)
-       (i32.const 1409536)
+       (i32.const 1573376)
       )
      )
      (local.set $6

@@ -186,7 +186,7 @@
            (local.get $0)
            (i32.add
             (local.get $0)
-            (i32.const 1409568)
+            (i32.const 1573408)
            )
           )
          )
@@ -296,7 +296,7 @@
            (local.get $0)
            (i32.add
             (local.get $0)
-            (i32.const 1409600)
+            (i32.const 1573440)
            )
           )
          )
@@ -318,7 +318,7 @@
       (local.get $0)
       (i32.add
        (local.get $0)
-       (i32.const 1409536)
+       (i32.const 1573376)
       )
      )
      (local.set $6

@@ -76,7 +76,7 @@
          (local.get $0)
          (i32.add
           (local.get $0)
-          (i32.const 1409568)
+          (i32.const 1573408)
          )
         )
        )
@@ -115,7 +115,7 @@
          (local.get $0)
          (i32.add
           (local.get $0)
-          (i32.const 1409600)
+          (i32.const 1573440)
          )
         )
        )

@@ -199,7 +199,7 @@
        (local.get $0)
        (i32.add
         (local.get $0)
-        (i32.const 1409536)
+        (i32.const 1573376)
        )
       )
       (local.set $6
@@ -231,7 +231,7 @@
       (local.get $0)
       (i32.add
        (local.get $0)
-       (i32.const 1409632)
+       (i32.const 1573472)
       )
      )
      (local.set $6
