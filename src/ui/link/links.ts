@@ -9,7 +9,6 @@ import { refusalOf } from "./address.ts";
 import { isBootLink, LINK_CAPS, LinkError, MOST_MANIFEST, parseBootLink, parseLinkManifest } from "./bootLink.ts";
 import { linkTo } from "./copy.ts";
 import { type Linked, linkedPlan, linkedWith } from "./linked.ts";
-import { QrTooLongError, qrCode } from "./qr.ts";
 
 /** A link to the selected guest, as the sheet shows it. */
 export interface Shared {
@@ -106,7 +105,7 @@ export class Links {
         link,
         says,
         snippet: `<iframe src="${frame}" title="${titled(app.selected.title)}" width="800" height="480" allow="cross-origin-isolated"></iframe>`,
-        code: codeOf(link),
+        code: await codeOf(link),
       };
     } catch (error) {
       if (!(error instanceof LinkError)) throw error;
@@ -146,11 +145,13 @@ export const forgetLink = (): void => history.replaceState(null, "", pageAddress
 const titled = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;");
 
-function codeOf(link: string): Shared["code"] {
+/** A QR code's modules; undefined: the link is longer than any holds. */
+async function codeOf(link: string): Promise<Shared["code"]> {
+  const { encode } = await import("uqr");
   try {
-    return qrCode(link);
+    return encode(link, { ecc: "L", border: 0 }).data;
   } catch (error) {
-    if (error instanceof QrTooLongError) return undefined;
+    if (error instanceof RangeError) return undefined;
     throw error;
   }
 }
