@@ -48,8 +48,8 @@ const policy = [
   "style-src 'self' 'unsafe-inline'",
   "img-src 'self' data:",
   "font-src 'self'",
-  // Media may lie on any server that allows it; zstddec has its Wasm in a data: URL.
-  "connect-src 'self' http: https: data:",
+  // Media may lie on any server that allows it; zstddec has its Wasm in a data: URL; tabhyve gdb-bridge is on the loopback.
+  "connect-src 'self' http: https: data: ws://127.0.0.1:* ws://localhost:*",
   "manifest-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",

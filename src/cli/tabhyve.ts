@@ -6,6 +6,7 @@ import { LoaderError } from "../machine/loader/types.ts";
 import { SnapshotError } from "../shared/device.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import { addDisks } from "./commands/disks.ts";
+import { addGdbBridge } from "./commands/gdbBridge.ts";
 import { addAsm, addFuzz, addVectors } from "./commands/instructions.ts";
 import { addGrade } from "./commands/lessons.ts";
 import { addRun, addVerify } from "./commands/run.ts";
@@ -36,6 +37,7 @@ addGrade(program);
 addVerify(program);
 addVectors(program);
 addFuzz(program);
+addGdbBridge(program);
 
 /** The one line for what the user can mend; anything else is a mistake of ours. */
 function complaint(error: unknown): string | undefined {

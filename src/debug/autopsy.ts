@@ -133,7 +133,7 @@ function summary(links: readonly Link[], cpu: CpuState, verdict: Verdict | undef
 }
 
 /** The instructions that were recorded, up to the one that it began with. */
-function lastLines(recorded: Recorded, sight: Sight, symbols: Symbols | undefined, most = 64): Line[] {
+function lastLines(recorded: Recorded, sight: Sight, symbols: Symbols | undefined, most = 24): Line[] {
   const { cpu } = sight;
   const read = codeReader(sight);
   const width = widthOf(cpu);
@@ -162,7 +162,7 @@ function walkLines({ told, verdict }: NonNullable<Autopsy["began"]>): string[] {
 /** An autopsy as lines of text. */
 export function autopsyText({ cpu, mode, summary: says, began, links, code, last }: Autopsy): string {
   const lines = [`triple fault of vCPU ${cpu.id} in ${mode}, CPL ${cpu.cpl}`, says];
-  if (last.length) lines.push("", "the last instructions:", ...last.map((line) => `  ${lineText(line)}`));
+  if (last.length) lines.push("", "the last instructions:", ...[...last, ...code].map((line) => `  ${lineText(line)}`));
   else if (code.length) lines.push("", "the instruction:", ...code.map((line) => `  ${lineText(line)}`));
   if (began) lines.push("", ...walkLines(began));
   for (const { event, error, met, delivery, becomes } of links) {

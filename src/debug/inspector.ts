@@ -3,7 +3,7 @@
  * Beside the machine, in the same worker; nothing of it is there before somebody looks.
  */
 import type { Breakpoint, DebugStop } from "../machine/debug.ts";
-import type { Machine, MachineState } from "../machine/machine.ts";
+import type { Machine, MachineState, StopReason } from "../machine/machine.ts";
 import { heatOf } from "../machine/machineConfig.ts";
 import { AREA, VCPU } from "../shared/layout.ts";
 import { type Autopsy, autopsy, codeReader, shutDown } from "./autopsy.ts";
@@ -11,6 +11,7 @@ import { type CpuState, linearOf, physicalOf, readCpu, type Sight, widthOf } fro
 import { apicTable, type ChipTable, hpetTable, ioapicTable, picTable, pitTable } from "./decode/chips.ts";
 import { type Access, judge, type Verdict } from "./decode/paging.ts";
 import { ExpressionError, evaluate } from "./expression.ts";
+import { GdbServer } from "./gdb/server.ts";
 import { disassembleAt, type Line, linesAround } from "./listing.ts";
 import { parseSymbols, type Symbols, SymbolsError } from "./symbols.ts";
 import { readTables, type Tables } from "./tables.ts";
@@ -56,6 +57,15 @@ export interface Look {
   /** Why it stands still, if it has stopped for its debugger. */
   readonly stop: DebugStop | undefined;
   readonly symbols: { readonly count: number; readonly slide: bigint } | undefined;
+  /** A gdb has the machine: it says when it runs and where it stops. */
+  readonly gdb: boolean;
+}
+
+/** A MessagePort, of a page or of Node. */
+export interface Channel {
+  postMessage(message: unknown): void;
+  addEventListener(type: "message", hear: (event: { readonly data: unknown }) => void): void;
+  start(): void;
 }
 
 /** Instructions that come back to the one behind them, which is where a step over stops. */
@@ -70,15 +80,51 @@ export class Inspector {
   #until: { readonly breakpoint: Breakpoint; readonly vcpu: number | undefined; readonly rsp: bigint } | undefined;
   #stop: DebugStop | undefined;
   #heard: ((stop: DebugStop) => void) | undefined;
+  #gdb: GdbServer | undefined;
 
   constructor(machine: Machine) {
     this.#machine = machine;
-    this.attach();
+    this.#listen();
   }
 
   /** Hears of stops, now that nobody else does. */
-  attach(): void {
+  #listen(): void {
     this.#machine.debug.onStop = (stop) => void this.#stopped(stop);
+  }
+
+  /**
+   * Lets a gdb have the machine whenever one comes: the port carries its bytes, and the words "open" and "close" when it
+   * comes and goes; to it, "end" ends it.
+   */
+  serveGdb(channel: Channel): void {
+    channel.addEventListener("message", ({ data }) => {
+      if (data instanceof Uint8Array) this.#gdb?.receive(data);
+      else if (data === "close") void this.#endGdb();
+      else if (!this.#gdb) {
+        this.#gdb = new GdbServer(this.#machine, {
+          arch: "x86-64",
+          send: (bytes) => channel.postMessage(bytes),
+          onEnd: (how) => {
+            channel.postMessage("end");
+            if (how === "killed") void this.#machine.powerOff();
+          },
+        });
+      }
+    });
+    channel.start();
+  }
+
+  async #endGdb(): Promise<void> {
+    const gdb = this.#gdb;
+    this.#gdb = undefined;
+    await gdb?.close();
+    this.#listen();
+    await this.#arm();
+  }
+
+  /** The machine has changed its state. */
+  onState(state: MachineState, reason?: StopReason): void {
+    this.#gdb?.onState(state, reason);
   }
 
   /** Everything that is asked for, of one moment. */
@@ -122,6 +168,7 @@ export class Inspector {
       breakpoints: this.#breakpoints,
       stop: this.#stop,
       symbols: symbols && { count: symbols.count, slide: symbols.slide },
+      gdb: this.#gdb !== undefined,
     };
   }
 
@@ -190,9 +237,10 @@ export class Inspector {
     await this.#arm();
   }
 
-  #arm(): Promise<void> {
+  async #arm(): Promise<void> {
+    if (this.#gdb) return;
     const extra = this.#until ? [this.#until.breakpoint] : [];
-    return this.#machine.setBreakpoints([...this.#breakpoints, ...extra]);
+    await this.#machine.setBreakpoints([...this.#breakpoints, ...extra]);
   }
 
   /** One instruction, or the delivery of an event, on one vCPU; the others stand still. */

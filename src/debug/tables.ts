@@ -100,7 +100,7 @@ export function readTables(sight: Sight, symbols?: Symbols): Tables {
     !real && TR.selector & 0xfffc ? codeReader(sight)(TR.base, Math.min(TR.limit + 1, 104)) : new Uint8Array();
   return {
     gdt: descriptors(sight, cpu.gdt.base, cpu.gdt.limit, false),
-    ldt: real || LDTR.ar & 0x1_0000 ? [] : descriptors(sight, LDTR.base, LDTR.limit, true),
+    ldt: real || !(LDTR.selector & 0xfffc) ? [] : descriptors(sight, LDTR.base, LDTR.limit, true),
     idt: gates(sight, symbols),
     tss: decodeTss(tss, kind),
   };

@@ -5,6 +5,7 @@ import { Speaker } from "../console/speaker.ts";
 import { openDialog } from "./dialogs.ts";
 import { embeddedGuest, fetchGuests, type Guest, isPc, ownGuest } from "./guests.ts";
 import { type ImageRole, NAMES, titleOf } from "./images.ts";
+import type { InspectorUi } from "./inspector/inspector.ts";
 import type { Course } from "./lesson/course.ts";
 import { fetchLessons, type LessonEntry, openLessonLink } from "./lesson/index.ts";
 import { LinkError } from "./link/bootLink.ts";
@@ -70,8 +71,10 @@ export class App {
   readonly links = new Links(this);
   /** A problem that no session owns: a bad file, a bad manifest. */
   pageProblem: Problem | undefined;
-  /** On narrow screens one of the two panes is shown. */
-  pane: "guests" | "console" = "guests";
+  /** Looks into the machine; loaded when it is opened first. */
+  inspector: InspectorUi | undefined;
+  /** On narrow screens one of the panes is shown. */
+  pane: "guests" | "console" | "inspector" = "guests";
   /** What of a machine with a display is shown. */
   view: "screen" | "console" = "console";
   toast = "";
@@ -232,7 +235,7 @@ export class App {
     this.#update({ selected: guest.id });
   }
 
-  showPane(pane: "guests" | "console"): void {
+  showPane(pane: App["pane"]): void {
     this.pane = pane;
     this.changed();
   }
@@ -513,8 +516,9 @@ export class App {
   #onState(state: MachineState, detail: StopDetail | undefined): void {
     this.#console?.setLive(state === "running" || state === "paused");
     void this.saved.onState(state);
+    if (this.inspector) void this.inspector.refresh();
     if (detail && state !== "failed") this.say(detail.what);
-    else if (state === "paused") this.say("Paused.");
+    else if (state === "paused" && !this.inspector) this.say("Paused.");
   }
 
   #update(change: Partial<Settings>): void {

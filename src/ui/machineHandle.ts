@@ -3,6 +3,7 @@
  * meet it only here. No DOM types: the engine side compiles without the DOM lib, and every value is structured
  * clone-able, so that a Comlink proxy can stand in for the handle.
  */
+import type { Inspector } from "../debug/inspector.ts";
 
 import type { MemoryPiece, Registers } from "../machine/debug.ts";
 
@@ -143,6 +144,9 @@ export interface MachineCallbacks {
   state(state: MachineState, detail?: StopDetail): void;
 }
 
+/** The methods of an Inspector, by name. */
+export type InspectMethod = Exclude<keyof Inspector, "serveGdb" | "onState">;
+
 /** A machine. Every command is idempotent and resolves once the state it asks for is reached. */
 export interface MachineHandle {
   start(): Promise<void>;
@@ -186,6 +190,13 @@ export interface MachineHandle {
   readMemory?(piece: MemoryPiece): Promise<Uint8Array>;
   /** The machine as it is, which goes on. @throws Error: it is off or has failed */
   save?(): Promise<SavedState>;
+  /** Calls a method of the machine's Inspector (src/debug/inspector.ts), which is loaded for the first call. */
+  inspect?<K extends InspectMethod>(
+    name: K,
+    ...args: Parameters<Inspector[K]>
+  ): Promise<Awaited<ReturnType<Inspector[K]>>>;
+  /** Lets gdbs have the machine, whose bytes this port carries (Inspector.serveGdb). */
+  serveGdb?(port: MessagePort): Promise<void>;
   /** Frees memory and workers. The handle is dead afterwards. */
   destroy(): Promise<void>;
 }

@@ -2,6 +2,7 @@
 import { expose, transfer } from "comlink";
 import { joinBytes } from "../shared/bytes.ts";
 import type {
+  InspectMethod,
   MachineConfig,
   MachineErrorCode,
   MachineHandle,
@@ -88,6 +89,15 @@ export class MachineWorker {
   async readMemory(piece: MemoryPiece): Promise<Uint8Array> {
     const bytes = await this.#machine.readMemory!(piece);
     return transfer(bytes, [bytes.buffer as ArrayBuffer]);
+  }
+
+  async inspect(name: InspectMethod, args: unknown[]): Promise<unknown> {
+    const inspect = this.#handle?.inspect as ((name: string, ...args: unknown[]) => Promise<unknown>) | undefined;
+    return inspect?.(name, ...args);
+  }
+
+  async serveGdb(port: MessagePort): Promise<void> {
+    await this.#handle?.serveGdb?.(port);
   }
 
   setConsoleSize(cols: number, rows: number): void {

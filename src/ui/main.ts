@@ -85,7 +85,11 @@ addEventListener("drop", (event) => {
   if (!hasFiles(event)) return;
   event.preventDefault();
   dragged(0);
-  void app.addFiles([...event.dataTransfer!.files]);
+  const files = [...event.dataTransfer!.files];
+  // What is dropped on the inspector has symbols.
+  const on = (event.target as Element).closest(".inspector") ? app.inspector : undefined;
+  if (on && files[0]) void on.loadSymbols(files[0]);
+  else void app.addFiles(files);
 });
 // Ctrl+W is "delete word" in a shell and "close tab" in a browser: ask before a running machine is lost.
 addEventListener("beforeunload", (event) => {

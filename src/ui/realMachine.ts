@@ -6,6 +6,8 @@ import { proxy, type Remote, transfer, wrap } from "comlink";
 import coreUrl from "../../dist/core/core.wasm?url";
 import type { BlockSource } from "../block/block.ts";
 import { Waits } from "../block/waits.ts";
+import { mnemonicOf } from "../debug/decode/exceptions.ts";
+import type { Inspector } from "../debug/inspector.ts";
 import type { Display } from "../display/display.ts";
 import { VGA_ROM } from "../machine/firmwareTables.ts";
 import { LoaderError } from "../machine/loader/types.ts";
@@ -15,6 +17,7 @@ import type { WorkerThread } from "../vcpu/threaded.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import {
   type CreateMachine,
+  type InspectMethod,
   type MachineCallbacks,
   type MachineConfig,
   MachineError,
@@ -39,9 +42,6 @@ const NO_KERNEL = "The kernel of this saved machine is not at hand, so it cannot
 
 const TRIPLE_FAULT_REMEDY =
   "Reset boots it again. If it happens every time, the kernel may need another command line or more memory.";
-
-/** Mnemonics of the exceptions 0 to 31 (SDM volume 3, table 6-1). */
-const EXCEPTIONS = "#DE #DB NMI #BP #OF #BR #UD #NM #DF - #TS #NP #SS #GP #PF - #MF #AC #MC #XM #VE #CP".split(" ");
 
 /** @param asked whether the page asked for it, not the guest */
 function detailOf(reason: StopReason | undefined, asked: boolean): StopDetail | undefined {
@@ -73,7 +73,7 @@ function detailOf(reason: StopReason | undefined, asked: boolean): StopDetail | 
 /** The registers at a triple fault, the exception that began it by its name. */
 function whereOf({ vector, ...where }: Record<string, string>): Record<string, string> {
   if (vector === undefined) return where;
-  return { exception: `${EXCEPTIONS[Number(vector)] ?? "-"} (vector ${vector})`, ...where };
+  return { exception: `${mnemonicOf(Number(vector))} (vector ${vector})`, ...where };
 }
 
 /** An error of the engine as the page words it. */
@@ -145,8 +145,10 @@ export async function createHere(
     onState: (state, reason) => {
       const unseen = restoring || (standstill.looking && !reason && (state === "paused" || state === "running"));
       if (!unseen) callbacks.state(state, detailOf(reason, asked));
+      void inspecting.loaded?.then((inspector) => inspector.onState(state, reason));
     },
   });
+  const inspecting = new Inspecting(machine);
   waits.machine = machine;
   const standstill = new Standstill(machine);
   if (config.resume) {
@@ -200,6 +202,8 @@ export async function createHere(
       await machine.destroy();
       await closeMedia(media);
     },
+    inspect: (name, ...args) => inspecting.call(name, args),
+    serveGdb: async (port) => (await inspecting.load()).serveGdb(port),
     serialInput: (bytes) => machine.serialInput(bytes),
     setConsoleSize: (cols, rows) => {
       if (size) size = { cols, rows };
@@ -209,6 +213,27 @@ export async function createHere(
       return { ...s, exits: Object.values(s.exits).reduce((a, b) => a + b, 0) };
     },
   };
+}
+
+/** Nothing of the inspector is loaded, and it knows nothing of the machine, before it is asked for something. */
+class Inspecting {
+  readonly #machine: Machine;
+  loaded: Promise<Inspector> | undefined;
+
+  constructor(machine: Machine) {
+    this.#machine = machine;
+  }
+
+  load(): Promise<Inspector> {
+    this.loaded ??= import("../debug/inspector.ts").then((module) => new module.Inspector(this.#machine));
+    return this.loaded;
+  }
+
+  /** TypeScript does not follow that a method and its arguments go together. */
+  async call(name: InspectMethod, args: readonly unknown[]): Promise<never> {
+    const methods = (await this.load()) as unknown as Record<string, (...args: readonly unknown[]) => never>;
+    return methods[name]!(...args);
+  }
 }
 
 /** What a machine that boots by firmware is made with. */
@@ -291,6 +316,8 @@ async function createInWorker(
     save: () => remote.save(),
     registers: (vcpu) => remote.registers(vcpu),
     readMemory: (piece) => remote.readMemory(piece),
+    inspect: (name, ...args) => remote.inspect(name, args) as Promise<never>,
+    serveGdb: (port) => remote.serveGdb(transfer(port, [port])),
     serialInput: (bytes) => {
       const copy = bytes.slice();
       void remote.serialInput(transfer(copy, [copy.buffer]));

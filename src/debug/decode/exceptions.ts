@@ -67,7 +67,8 @@ export function eventText({ vector, type, error, address }: Event): string {
   const code = error === undefined ? "" : `(${error ? `0x${error.toString(16)}` : "0"})`;
   const where = address === undefined ? "" : ` at 0x${address.toString(16)}`;
   if (type === "exception") return `${mnemonicOf(vector)}${code}${where}`;
-  if (type === "software interrupt") return `INT 0x${vector.toString(16)}`;
+  if (type === "software interrupt")
+    return vector === 3 ? "INT3" : vector === 4 ? "INTO" : `INT 0x${vector.toString(16)}`;
   return type === "interrupt" ? `interrupt 0x${vector.toString(16)}` : type;
 }
 

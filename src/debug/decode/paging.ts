@@ -22,7 +22,7 @@ const PS = BIT(7);
 const XD = BIT(63);
 
 const sizeText = (shift: number): string =>
-  shift >= 30 ? "1 GiB" : shift >= 20 ? `${2 ** (shift - 20)} MiB` : "4 KiB";
+  shift >= 30 ? `${2 ** (shift - 30)} GiB` : shift >= 20 ? `${2 ** (shift - 20)} MiB` : "4 KiB";
 
 /** What an entry leads to. */
 const LEADS_TO = {

@@ -16,11 +16,12 @@ export function page(app: App): TemplateResult {
   return html`
     <a class="skip" href="#stage">Skip to the machine</a>
     ${header(app)}
-    <main class="panes" data-pane=${app.pane} ?data-lesson=${app.course !== undefined}>
+    <main class="panes" data-pane=${app.pane} ?data-lesson=${app.course !== undefined} ?data-inspects=${app.inspector !== undefined}>
       ${app.course?.pane() ?? guestsPane(app)}
       <section class="machine" id="stage" tabindex="-1" aria-label="Machine">
         ${toolbar(app)} ${app.course?.element ?? nothing} ${stage(app)} ${statusLine(app)}
       </section>
+      ${app.inspector?.view() ?? nothing}
     </main>
     ${settingsSheet(app)} ${linkCard(app)} ${shareSheet(app)} ${savedSheet(app)} ${continueOffer(app)}
     <div class="toast" role="status" ?data-empty=${app.toast === ""}>${app.toast}</div>
@@ -42,7 +43,7 @@ function header(app: App): TemplateResult {
     <header class="top">
       <h1>${logo}<span>Tabhyve</span></h1>
       <p class="tagline">An x86-64 machine in this tab</p>
-      <div class="segments" role="group" aria-label="View">${tab("guests", app.course ? "Lesson" : "Guests")}${tab("console", "Machine")}</div>
+      <div class="segments" role="group" aria-label="View">${tab("guests", app.course ? "Lesson" : "Guests")}${tab("console", "Machine")}${app.inspector ? tab("inspector", "Inspector") : nothing}</div>
       <button type="button" class="icon-button" aria-label="Saved machines" title="Saved machines" @click=${() => app.saved.show()}>
         ${icons.saved}
       </button>

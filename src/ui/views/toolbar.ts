@@ -1,5 +1,6 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { App } from "../app.ts";
+import { toggleInspector } from "../inspector/toggle.ts";
 import { icons } from "./icons.ts";
 import { menu } from "./menu.ts";
 
@@ -39,6 +40,18 @@ export function toolbar(app: App): TemplateResult {
       </button>
       ${app.hasScreen && !noConsole ? views(app) : nothing}
       <span class="toolbar-title">${app.session?.plan.guest.title ?? ""}</span>
+      <button
+        type="button"
+        id="inspect-button"
+        class="icon-button"
+        ?disabled=${!app.session?.handle?.inspect}
+        aria-label="Inspector"
+        aria-pressed=${app.inspector !== undefined}
+        title="Look into the machine"
+        @click=${() => toggleInspector(app)}
+      >
+        ${icons.inspect}
+      </button>
       <button
         type="button"
         class="icon-button"

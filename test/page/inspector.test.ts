@@ -1,0 +1,227 @@
+/** The inspector on the embedded guest in Chromium: live, paused, step by step, and after a triple fault; keyboard, axe. */
+import { join } from "node:path";
+import type { Page } from "playwright-core";
+import { afterEach, describe, expect, test } from "vitest";
+import { expectAccessible, untilConsole, untilState } from "./browser.ts";
+import { findChromium } from "./chromium.ts";
+import { production } from "./production.ts";
+
+const chromium = findChromium();
+/** A folder that takes pictures, for whoever wants to look. */
+const pictures = process.env.TABHYVE_PICTURES;
+
+describe.skipIf(!chromium)("the inspector", { timeout: 120_000 }, () => {
+  const site = production(chromium!);
+  let page: Page;
+  const errors: string[] = [];
+  afterEach(async () => {
+    await page?.context().close();
+    expect(errors.splice(0)).toEqual([]);
+  });
+
+  /** A page with the embedded guest at its prompt. */
+  async function booted(viewport = { width: 1280, height: 800 }): Promise<void> {
+    const context = await site.browser.newContext({ serviceWorkers: "block", viewport });
+    context.setDefaultTimeout(30_000);
+    page = await context.newPage();
+    page.on("pageerror", (error) => errors.push(String(error)));
+    await page.goto(site.base);
+    await page.waitForSelector(".card:not(.ghost)");
+    await page.getByRole("radio", { name: /Embedded guest/ }).check();
+    if (viewport.width < 800) await page.getByRole("button", { name: "Machine", exact: true }).click();
+    await page.locator("#start").click();
+    await untilConsole(page, /tabhyve>$/, 30_000);
+  }
+  const picture = async (name: string): Promise<void> => {
+    if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`) });
+  };
+  const panel = () => page.locator(".inspector");
+  const tab = (name: string) => page.getByRole("tab", { name }).click();
+  const rip = async (): Promise<string> => {
+    const row = page.locator(".reg", { has: page.locator("dt", { hasText: /^rip$/ }) });
+    return ((await row.locator("dd").textContent()) ?? "").trim();
+  };
+  const control = (name: string) => panel().getByRole("button", { name, exact: true });
+  const paused = () => untilState(page, "paused");
+
+  test("is not loaded before it is opened, and shows a running machine", async () => {
+    await booted();
+    const loaded = () => page.evaluate(() => performance.getEntriesByType("resource").map(({ name }) => name));
+    expect((await loaded()).filter((name) => /inspector/.test(name))).toEqual([]);
+    await page.locator("#inspect-button").focus();
+    await page.keyboard.press("Enter");
+    await expect.poll(() => panel().textContent()).toMatch(/64-bit mode, CPL 0/);
+    expect((await loaded()).some((name) => /inspector/.test(name))).toBe(true);
+    // The guest goes on: what is counted grows from look to look.
+    const count = async () =>
+      Number(/([\d,]+) instructions/.exec((await panel().textContent()) ?? "")?.[1]?.replaceAll(",", ""));
+    const first = await count();
+    await page.evaluate(() => globalThis.tabhyve!.app.session!.handle!.serialInput(new TextEncoder().encode("help\r")));
+    await expect.poll(count).toBeGreaterThan(first);
+    await picture("cpu-live");
+    await expectAccessible(page);
+  });
+
+  test("steps, stops at breakpoints and watchpoints, and shows what has changed; by keys alone", async () => {
+    await booted();
+    await page.locator("#inspect-button").focus();
+    await page.keyboard.press("Enter");
+    await page.locator("#inspect-panel").waitFor();
+    await page.keyboard.press("F8");
+    await paused();
+    // The prompt waits in HLT. A watchpoint below its stack pointer, where an interrupt pushes RFLAGS, stops the guest.
+    await page.locator("#stop-at").fill("rsp-18");
+    await page.locator("#stop-kind").selectOption("write");
+    await page.locator("#stop-length").selectOption("8");
+    await page.locator("#stop-at").press("Enter");
+    await expect.poll(() => page.locator(".stops li").textContent()).toMatch(/when it is written, 8 bytes/);
+    await page.locator("#inspect-panel").focus();
+    await page.keyboard.press("F8");
+    await page.evaluate(() => globalThis.tabhyve!.app.session!.handle!.serialInput(new TextEncoder().encode("x")));
+    await expect.poll(() => page.locator(".inspect-state").textContent()).toMatch(/^watchpoint at 0x/);
+    await picture("cpu-watchpoint");
+    await expectAccessible(page);
+    await panel()
+      .getByRole("button", { name: /Remove the stop/ })
+      .click();
+    await expect.poll(() => page.locator(".stops li").count()).toBe(0);
+    await page.locator("#inspect-panel").focus();
+    await page.keyboard.press("F8");
+    await untilState(page, "running");
+    await page.waitForTimeout(300);
+    await page.keyboard.press("F8");
+    await paused();
+    // A key is an interrupt, which a step delivers.
+    await page.evaluate(() => globalThis.tabhyve!.app.session!.handle!.serialInput(new TextEncoder().encode("h")));
+    const halted = await rip();
+    await page.keyboard.press("F11");
+    await expect.poll(rip).not.toBe(halted);
+    await paused();
+    const first = await rip();
+    await page.keyboard.press("F11");
+    await expect.poll(rip).not.toBe(first);
+    await expect.poll(() => page.locator(".regs .changed").count()).toBeGreaterThan(0);
+    expect(await page.locator("tr[aria-current] .code-address").textContent()).toContain(
+      (await rip()).replace(/^0+/, ""),
+    );
+    await picture("cpu-step");
+
+    // A breakpoint on the third instruction from here, from the keyboard; the guest comes to it.
+    const rows = page.locator(".code .gutter");
+    await page.locator("tr[aria-current] .gutter").focus();
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => page.locator('.gutter[aria-pressed="true"]').count()).toBe(1);
+    expect(await rows.count()).toBeGreaterThan(20);
+    const at = /Breakpoint at ([0-9a-f]+)/.exec(
+      (await page.locator('.gutter[aria-pressed="true"]').getAttribute("aria-label")) ?? "",
+    )?.[1];
+    await page.keyboard.press("F8");
+    await expect.poll(() => page.locator(".inspect-state").textContent()).toBe(`breakpoint at 0x${at}, vCPU 0`);
+    expect(BigInt(`0x${await rip()}`)).toBe(BigInt(`0x${at}`));
+    await panel()
+      .getByRole("button", { name: /Remove the stop/ })
+      .click();
+    await expect.poll(() => page.locator(".stops li").count()).toBe(0);
+
+    await control("Close the inspector").click();
+    await expect.poll(() => panel().count()).toBe(0);
+    // Nothing is left of its stops.
+    await page.getByRole("button", { name: "Resume" }).click();
+    await untilConsole(page, /tabhyve> xh$/, 30_000);
+  });
+
+  test("shows memory, page walks, tables, chips and a timeline", async () => {
+    await booted();
+    await page.locator("#inspect-button").click();
+    await panel().waitFor();
+    await page.getByRole("tab", { name: "CPU" }).focus();
+    await page.keyboard.press("ArrowRight");
+    await expect.poll(() => page.locator(".dump tr").count()).toBe(16);
+    await page.locator("#memory-at").fill("idt");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => page.locator(".dump").textContent()).toMatch(/[0-9a-f]{2}/);
+    await picture("memory");
+    await expectAccessible(page);
+
+    await tab("Paging");
+    await expect.poll(() => page.locator(".level").count()).toBeGreaterThan(2);
+    await expect.poll(() => page.locator(".walk-end").textContent()).toMatch(/physical 0x/);
+    await page.locator(".level summary").first().click();
+    expect(await page.locator(".level .bits").first().textContent()).toMatch(/P.*present/s);
+    await picture("paging");
+    await expectAccessible(page);
+    await page.locator("#walk-at").fill("123456789000");
+    await page.locator("#access-kind").selectOption("write");
+    await page.locator("#walk-at").press("Enter");
+    await expect.poll(() => page.locator(".level[data-bad]").count()).toBe(1);
+    expect(await page.locator(".walk-end").textContent()).toMatch(
+      /#PF, error code 0x2.*supervisor write: an entry is not present/s,
+    );
+    await picture("paging-fault");
+    await expectAccessible(page);
+    await page.locator("#walk-at").fill("no_such_name");
+    await page.locator("#walk-at").press("Enter");
+    await expect
+      .poll(() => page.locator(".inspect-body .bad").textContent())
+      .toMatch(/^no_such_name: a number in hexadecimal/);
+
+    await tab("Segments");
+    await expect
+      .poll(() => page.locator(".facts-table").first().textContent())
+      .toMatch(/CS.*GDT entry.*code, execute and read, accessed, 64-bit/s);
+    await expect.poll(() => panel().textContent()).toMatch(/#PF.*64-bit interrupt gate, DPL 0/s);
+    await picture("segments");
+    await expectAccessible(page);
+
+    await tab("Chips");
+    await expect.poll(() => panel().textContent()).toMatch(/Local APIC of vCPU 0.*SVR.*enabled by software/s);
+    await picture("chips");
+    await expectAccessible(page);
+
+    await tab("Timeline");
+    await page.locator("#record-events").check();
+    await page.evaluate(() => globalThis.tabhyve!.app.session!.handle!.serialInput(new TextEncoder().encode("help\r")));
+    await expect.poll(() => page.locator(".lane").count()).toBe(1);
+    await page.locator("#shown").selectOption("deliveries");
+    await expect.poll(() => page.locator(".facts-table tbody").textContent()).toMatch(/interrupt 0x/);
+    await page.locator("#shown").selectOption("accesses");
+    await expect
+      .poll(() => page.locator(".facts-table tbody").textContent())
+      .toMatch(/write port 0x3f8 \(COM1\), 1 byte: 0x/);
+    await picture("timeline");
+    await expectAccessible(page);
+  });
+
+  test("examines a triple fault, with the last instructions; on a narrow screen, too", async () => {
+    await booted({ width: 390, height: 844 });
+    await page.locator("#inspect-button").click();
+    await panel().waitFor();
+    await picture("narrow-cpu");
+    await tab("Timeline");
+    await page.locator("#record-code").check();
+    await page.getByRole("button", { name: "Machine", exact: true }).click();
+    await page.evaluate(() =>
+      globalThis.tabhyve!.app.session!.handle!.serialInput(new TextEncoder().encode("fault\r")),
+    );
+    await untilState(page, "failed");
+    await page.getByRole("button", { name: "Dismiss" }).click();
+    await page.getByRole("button", { name: "Inspector", exact: true }).first().click();
+    await tab("Autopsy");
+    await expect
+      .poll(() => page.locator(".autopsy-summary").textContent())
+      .toMatch(
+        /It began with .* Its handler was not reached: the vector's gate must lie within the limit of the IDT \(SDM vol\. 3, 6\.10\)\.$/,
+      );
+    const events = await page.locator(".chain h4").allTextContents();
+    expect(events.map((text) => text.trim().split(" ")[0])).toEqual(["INT3", "#GP(0x1a)", "#DF(0)"]);
+    expect(await page.locator(".listing").textContent()).toMatch(/lidt .*\n.*int3/);
+    await picture("narrow-autopsy");
+    expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
+    await expectAccessible(page);
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await picture("autopsy");
+    await expectAccessible(page);
+  });
+});
