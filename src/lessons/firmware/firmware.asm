@@ -234,9 +234,9 @@ system:         cmp ax, 0x2401
                 je .e801
                 cmp ah, 0x88
                 jne failed
-                mov ax, 1024
+                call extended
                 jmp good
-.e801:          mov ax, 1024
+.e801:          call extended
                 xor bx, bx
                 mov cx, ax
                 xor dx, dx
@@ -268,7 +268,14 @@ system:         cmp ax, 0x2401
                 loop .word
                 pop di
                 pop si
-                inc ebx
+                cmp bx, 2
+                jne .next
+                ; The last area is as large as CMOS says.
+                call extended
+                movzx eax, ax
+                shl eax, 10
+                mov [es:di+8], eax
+.next:          inc ebx
                 cmp ebx, 3
                 jne .more
                 xor ebx, ebx
@@ -279,8 +286,18 @@ system:         cmp ax, 0x2401
                 dd 1
                 dq 0xf0000, 0x10000
                 dd 2
-                dq 0x100000, 0x100000
+                dq 0x100000, 0
                 dd 1
+
+; AX = KiB from 1 MiB on, 63 MiB at most, from CMOS.
+extended:       mov al, 0x31
+                out 0x70, al
+                in al, 0x71
+                mov ah, al
+                mov al, 0x30
+                out 0x70, al
+                in al, 0x71
+                ret
 
 ; ---- INT 13h: the first disk, by ATA's ports ----------------------------------------------------------------------------------
 

@@ -125,6 +125,8 @@ export class Course {
       this.verdict = await this.#grader.grade(this.#files, source);
       await started;
       this.#tell();
+    } catch (error) {
+      this.#app.say(`The program could not be graded: ${(error as Error).message}`);
     } finally {
       this.grading = false;
       this.#app.changed();
@@ -175,6 +177,7 @@ export class Course {
     }
     this.#program = text;
     this.#keep();
+    if (this.mistakes.length) return;
     this.#timer = setTimeout(async () => {
       const built = await this.#grader.build(this.#files, text);
       if (text === this.#program && !this.editing) this.#mark(built);
