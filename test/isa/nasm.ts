@@ -40,21 +40,25 @@ export interface Comparison {
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 /**
- * The table's rows as nasm could read them, each text once. Targets are given from `$`, as labels would give them: nasm
- * makes no short branch to a plain number, and takes it for an absolute address even after REL.
+ * What the disassembler shows of an instruction at `origin`, with targets from `$`, as labels would give them: to a plain
+ * number there is no short branch, and it is an absolute address even after REL.
  */
+export function fromHere(shown: string, row: Row, origin: number | bigint): string {
+  const target = (n: string): string => `$+${n}-${origin}`;
+  const text = shown.replace(/(?<=\brel )0x[0-9a-f]+/, target);
+  return row.operands.some((o) => o[0] === "J") ? text.replace(/0x[0-9a-f]+$/, target) : text;
+}
+
+/** The table's rows as nasm could read them, each text once. */
 export function linesOf(mode: Width, only?: RegExp): Line[] {
   const lines: Line[] = [];
   const seen = new Set<string>();
-  const target = (n: string): string => `$+${n}-${ORIGIN}`;
   for (const row of ROWS) {
-    const branch = row.operands.some((o) => o[0] === "J");
     for (const bytes of samples(row, mode)) {
       const shown = disassemble(bytes, 0, { mode, ip: BigInt(ORIGIN) }).text;
       if (shown === "(bad)" || seen.has(shown) || (only && !only.test(shown))) continue;
       seen.add(shown);
-      const text = shown.replace(/(?<=\brel )0x[0-9a-f]+/, target);
-      lines.push({ text: branch ? text.replace(/0x[0-9a-f]+$/, target) : text, row });
+      lines.push({ text: fromHere(shown, row, ORIGIN), row });
     }
   }
   return lines;
