@@ -12,6 +12,7 @@ import {
 import { createServer } from "node:net";
 import { join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import type { Connect, Plugin, ResolvedConfig } from "vite";
 import { defineConfig } from "vite";
 import { embeddedGuestImage } from "./scripts/embedded-guest.mjs";
@@ -153,6 +154,38 @@ function offlineList(): Plugin {
   };
 }
 
+/** What a first visit may cost, packed by gzip: the page, and what a machine is made of. */
+const FIRST_LOAD_BYTES = 300_000;
+
+/** Ends a build whose first load has grown over FIRST_LOAD_BYTES; the terminal and the rest come when they are opened. */
+function firstLoad(): Plugin {
+  return {
+    name: "tabhyve:first-load",
+    apply: "build",
+    generateBundle(_, bundle) {
+      const text = new Map<string, string | Uint8Array>();
+      for (const [name, file] of Object.entries(bundle))
+        text.set(name, file.type === "chunk" ? file.code : file.source);
+      const wanted = new Set<string>();
+      /** With what it imports at once: the workers' files are text here. */
+      const want = (name: string): void => {
+        const code = text.get(name);
+        if (code === undefined || wanted.has(name)) return;
+        wanted.add(name);
+        if (!name.endsWith(".js")) return;
+        for (const [, from] of String(code).matchAll(/\b(?:from|import)\s*"\.\/([^"]+)"/g)) want(`assets/${from}`);
+      };
+      for (const name of text.keys()) {
+        if (/^assets\/(index|remoteMachine|machineWorker|vcpuWorker|core)-[^/]*\.(js|css|wasm)$/.test(name)) want(name);
+      }
+      const packed = [...wanted].reduce((sum, name) => sum + gzipSync(text.get(name)!).length, 0);
+      this.info(`the first load is ${packed} bytes of ${FIRST_LOAD_BYTES}`);
+      if (packed > FIRST_LOAD_BYTES)
+        this.error(`the first load is ${packed} bytes, more than ${FIRST_LOAD_BYTES}: ${[...wanted].join(", ")}`);
+    },
+  };
+}
+
 /** A port that is taken ends the server with one line that says what to do, not with a stack trace. */
 function portInUse(): Plugin {
   let preview: boolean | undefined;
@@ -189,7 +222,7 @@ export default defineConfig({
   base: "./",
   // A page that is not there is a 404, not this page again: the guest list may be missing.
   appType: "mpa",
-  plugins: [embeddedGuestImage(), contentSecurityPolicy(), guestFiles(), offlineList(), portInUse()],
+  plugins: [embeddedGuestImage(), contentSecurityPolicy(), guestFiles(), offlineList(), firstLoad(), portInUse()],
   server: { port: 5173, strictPort: true, headers: isolation },
   preview: { port: 4173, strictPort: true, headers: isolation },
   // What only the workers and later chunks import: found late, it would make the development server reload the page.

@@ -48,6 +48,10 @@ export class App {
   readonly #files = new Map<string, Uint8Array<ArrayBuffer>>();
   readonly #darkQuery = matchMedia("(prefers-color-scheme: dark)");
   #console: Console | undefined;
+  #attached = (): void => {};
+  readonly #hasConsole = new Promise<void>((settle) => {
+    this.#attached = settle;
+  });
   #screen: Screen | undefined;
   readonly #speaker = new Speaker();
   #toastTimer: ReturnType<typeof setTimeout> | undefined;
@@ -92,6 +96,7 @@ export class App {
 
   attachConsole(console: Console): void {
     this.#console = console;
+    this.#attached();
   }
 
   get console(): Console | undefined {
@@ -317,6 +322,7 @@ export class App {
     this.changed();
     this.#speaker.play(0);
     await old?.end();
+    await this.#hasConsole;
     if (!session.gone) await session.start();
   }
 

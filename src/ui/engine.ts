@@ -12,5 +12,5 @@ export async function loadEngine(): Promise<CreateMachine> {
       return createFakeMachine(fake);
     }
   }
-  return (await import("./realMachine.ts")).createMachine;
+  return (await import("./remoteMachine.ts")).createMachine;
 }

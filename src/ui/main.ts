@@ -7,7 +7,6 @@ import "./styles/saved.css";
 import "./styles/lesson.css";
 import "./styles/narrow.css"; // last: it overrides
 import { render } from "lit";
-import { Console } from "../console/console.ts";
 import { RELEASE_CHORD } from "../console/keys.ts";
 import { Screen } from "../console/screen.ts";
 import { App } from "./app.ts";
@@ -43,21 +42,6 @@ function scheduleRender(): void {
 
 const app: App = new App(scheduleRender);
 render(page(app), root);
-const serial = new Console(
-  root.querySelector<HTMLElement>("#console")!,
-  { dark: app.dark, fontSize: app.settings.fontSize, screenReader: app.settings.screenReader },
-  {
-    input: (bytes) => app.session?.handle?.serialInput(bytes),
-    resized: (cols, rows) => app.session?.handle?.setConsoleSize(cols, rows),
-    hold: (held) => app.session?.handle?.holdSerial?.(held),
-    released: () => {
-      root.querySelector<HTMLElement>("#main-control")?.focus();
-      app.say(`Keyboard released (${RELEASE_CHORD}).`);
-    },
-    notice: (text) => app.say(text),
-  },
-);
-app.attachConsole(serial);
 const screen = new Screen(root.querySelector<HTMLElement>("#screen")!, {
   key: (code, pressed) => app.session?.handle?.key?.(code, pressed),
   type: (text) => app.session?.handle?.type?.(text),
@@ -68,7 +52,7 @@ const screen = new Screen(root.querySelector<HTMLElement>("#screen")!, {
   },
 });
 app.attachScreen(screen);
-globalThis.tabhyve = { app, consoleText: () => serial.text(), screenText: () => screen.text() };
+globalThis.tabhyve = { app, consoleText: () => app.console?.text() ?? "", screenText: () => screen.text() };
 
 const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
 let depth = 0; // dragenter and dragleave come for every element the pointer crosses
@@ -102,6 +86,28 @@ const followFragment = (): void => {
   else void app.links.open();
 };
 addEventListener("hashchange", followFragment);
+/** Most of the page's code is the terminal's: it comes while a person reads, and no machine is made before. */
+async function loadConsole(): Promise<void> {
+  const { Console } = await import("../console/console.ts");
+  app.attachConsole(
+    new Console(
+      root.querySelector<HTMLElement>("#console")!,
+      { dark: app.dark, fontSize: app.settings.fontSize, screenReader: app.settings.screenReader },
+      {
+        input: (bytes) => app.session?.handle?.serialInput(bytes),
+        resized: (cols, rows) => app.session?.handle?.setConsoleSize(cols, rows),
+        hold: (held) => app.session?.handle?.holdSerial?.(held),
+        released: () => {
+          root.querySelector<HTMLElement>("#main-control")?.focus();
+          app.say(`Keyboard released (${RELEASE_CHORD}).`);
+        },
+        notice: (text) => app.say(text),
+      },
+    ),
+  );
+}
+
+void loadConsole().catch(() => app.say("The terminal did not load: reload the page."));
 void app.loadGuests().then(followFragment);
 void app.saved.open();
 void app.loadKept();

@@ -1,9 +1,7 @@
 /**
- * The page's machines, made of the engine. Threaded: the device models run here, the vCPUs in workers. Inline: the whole
- * machine runs in one worker, so that the page stays responsive without SharedArrayBuffer too.
+ * A machine made of the engine, in the worker that has it (./machineWorker.ts). Threaded: the vCPUs run in workers of their own;
+ * inline: the whole machine on this thread.
  */
-import { proxy, type Remote, transfer, wrap } from "comlink";
-import coreUrl from "../../dist/core/core.wasm?url";
 import type { BlockSource } from "../block/block.ts";
 import { Waits } from "../block/waits.ts";
 import { mnemonicOf } from "../debug/decode/exceptions.ts";
@@ -16,7 +14,6 @@ import { SnapshotError } from "../shared/device.ts";
 import type { WorkerThread } from "../vcpu/threaded.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import {
-  type CreateMachine,
   type InspectMethod,
   type MachineCallbacks,
   type MachineConfig,
@@ -27,8 +24,6 @@ import {
   type StopDetail,
   TERM,
 } from "./machineHandle.ts";
-import type { MachineWorker } from "./machineWorker.ts";
-import machineWorkerUrl from "./machineWorker.ts?worker&url";
 import { Standstill } from "./standstill.ts";
 import { startWorker } from "./startWorker.ts";
 import { areKept, checkStamps, closeMedia, type OpenMedia, openMedia, openMedium, stampsOf } from "./storage/media.ts";
@@ -273,77 +268,3 @@ function spawnVcpu(): WorkerThread {
   const worker = startWorker(vcpuWorkerUrl);
   return { endpoint: worker, terminate: () => worker.terminate() };
 }
-
-async function loadCore(): Promise<Uint8Array> {
-  const response = await fetch(coreUrl);
-  if (!response.ok)
-    throw new MachineError("engine", `The core did not load (HTTP ${response.status}).`, "Reload the page.");
-  return new Uint8Array(await response.arrayBuffer());
-}
-
-/** A whole machine in one worker, behind the same handle. */
-async function createInWorker(
-  core: Uint8Array,
-  config: MachineConfig,
-  callbacks: MachineCallbacks,
-): Promise<MachineHandle> {
-  const worker = startWorker(machineWorkerUrl);
-  const remote: Remote<MachineWorker> = wrap<MachineWorker>(worker);
-  const failed = await remote.create(
-    core,
-    config,
-    proxy((bytes: Uint8Array) => callbacks.serial(bytes)),
-    proxy((state, detail) => callbacks.state(state, detail)),
-    proxy((lines) => callbacks.screen?.(lines)),
-    proxy((hz) => callbacks.tone?.(hz)),
-    proxy((text, stays) => callbacks.notice?.(text, stays)),
-  );
-  if (failed) {
-    worker.terminate();
-    throw new MachineError(failed.code, failed.message, failed.remedy);
-  }
-  return {
-    start: () => remote.command("start"),
-    pause: () => remote.command("pause"),
-    resume: () => remote.command("resume"),
-    bootFrom: (kernel, initrd) => remote.bootFrom(kernel, initrd),
-    reset: () => remote.command("reset"),
-    powerOff: () => remote.command("powerOff"),
-    destroy: async () => {
-      await remote.command("destroy");
-      worker.terminate();
-    },
-    save: () => remote.save(),
-    registers: (vcpu) => remote.registers(vcpu),
-    readMemory: (piece) => remote.readMemory(piece),
-    inspect: (name, ...args) => remote.inspect(name, args) as Promise<never>,
-    serveGdb: (port) => remote.serveGdb(transfer(port, [port])),
-    serialInput: (bytes) => {
-      const copy = bytes.slice();
-      void remote.serialInput(transfer(copy, [copy.buffer]));
-    },
-    key: (code, pressed) => void remote.key(code, pressed),
-    type: (text) => void remote.type(text),
-    mouse: (dx, dy, wheel, buttons) => void remote.mouse(dx, dy, wheel, buttons),
-    insert: (drive, file) => remote.insert(drive, file),
-    setConsoleSize: (cols, rows) => void remote.setConsoleSize(cols, rows),
-    stats: () => remote.stats(),
-  };
-}
-
-export const createMachine: CreateMachine = async (config, callbacks) => {
-  try {
-    const core = await loadCore();
-    if (config.transport === "threaded" && !globalThis.crossOriginIsolated) {
-      throw new MachineError(
-        "no-shared-memory",
-        "This page is not cross-origin isolated, so the browser gives it no shared memory.",
-        "Use the transport on one thread, or serve the page with COOP and COEP headers.",
-      );
-    }
-    return await createInWorker(core, config, callbacks);
-  } catch (error) {
-    const { code, message, remedy } = describeError(error);
-    throw new MachineError(code, message, remedy);
-  }
-};

@@ -1,0 +1,87 @@
+/** The page's machines: each in a worker, behind the page's handle, so that the page stays responsive. */
+import { proxy, type Remote, transfer, wrap } from "comlink";
+import coreUrl from "../../dist/core/core.wasm?url";
+import {
+  type CreateMachine,
+  type MachineCallbacks,
+  type MachineConfig,
+  MachineError,
+  type MachineHandle,
+} from "./machineHandle.ts";
+import type { MachineWorker } from "./machineWorker.ts";
+import machineWorkerUrl from "./machineWorker.ts?worker&url";
+import { startWorker } from "./startWorker.ts";
+
+async function loadCore(): Promise<Uint8Array> {
+  const response = await fetch(coreUrl);
+  if (!response.ok)
+    throw new MachineError("engine", `The core did not load (HTTP ${response.status}).`, "Reload the page.");
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** A whole machine in one worker, behind the same handle. */
+async function createInWorker(
+  core: Uint8Array,
+  config: MachineConfig,
+  callbacks: MachineCallbacks,
+): Promise<MachineHandle> {
+  const worker = startWorker(machineWorkerUrl);
+  const remote: Remote<MachineWorker> = wrap<MachineWorker>(worker);
+  const failed = await remote.create(
+    core,
+    config,
+    proxy((bytes: Uint8Array) => callbacks.serial(bytes)),
+    proxy((state, detail) => callbacks.state(state, detail)),
+    proxy((lines) => callbacks.screen?.(lines)),
+    proxy((hz) => callbacks.tone?.(hz)),
+    proxy((text, stays) => callbacks.notice?.(text, stays)),
+  );
+  if (failed) {
+    worker.terminate();
+    throw new MachineError(failed.code, failed.message, failed.remedy);
+  }
+  return {
+    start: () => remote.command("start"),
+    pause: () => remote.command("pause"),
+    resume: () => remote.command("resume"),
+    bootFrom: (kernel, initrd) => remote.bootFrom(kernel, initrd),
+    reset: () => remote.command("reset"),
+    powerOff: () => remote.command("powerOff"),
+    destroy: async () => {
+      await remote.command("destroy");
+      worker.terminate();
+    },
+    save: () => remote.save(),
+    registers: (vcpu) => remote.registers(vcpu),
+    readMemory: (piece) => remote.readMemory(piece),
+    inspect: (name, ...args) => remote.inspect(name, args) as Promise<never>,
+    serveGdb: (port) => remote.serveGdb(transfer(port, [port])),
+    serialInput: (bytes) => {
+      const copy = bytes.slice();
+      void remote.serialInput(transfer(copy, [copy.buffer]));
+    },
+    key: (code, pressed) => void remote.key(code, pressed),
+    type: (text) => void remote.type(text),
+    mouse: (dx, dy, wheel, buttons) => void remote.mouse(dx, dy, wheel, buttons),
+    insert: (drive, file) => remote.insert(drive, file),
+    setConsoleSize: (cols, rows) => void remote.setConsoleSize(cols, rows),
+    stats: () => remote.stats(),
+  };
+}
+
+export const createMachine: CreateMachine = async (config, callbacks) => {
+  try {
+    const core = await loadCore();
+    if (config.transport === "threaded" && !globalThis.crossOriginIsolated) {
+      throw new MachineError(
+        "no-shared-memory",
+        "This page is not cross-origin isolated, so the browser gives it no shared memory.",
+        "Use the transport on one thread, or serve the page with COOP and COEP headers.",
+      );
+    }
+    return await createInWorker(core, config, callbacks);
+  } catch (error) {
+    if (error instanceof MachineError) throw error;
+    throw new MachineError("engine", error instanceof Error ? error.message : String(error));
+  }
+};
