@@ -266,12 +266,12 @@ export class Machine implements DeviceSide {
     return seen as T;
   }
 
-  /** The reset button: the guest boots again, whatever state the machine is in. */
-  reset(): Promise<void> {
+  /** The reset button: the guest boots again, whatever state the machine is in; with `pause`, when it goes on after that. */
+  reset({ pause = false } = {}): Promise<void> {
     return this.#serially(async () => {
       await this.#halt(ANSWER_MS);
       this.#stopping = undefined;
-      await this.#reboot();
+      await this.#reboot(pause);
     });
   }
 
@@ -555,7 +555,7 @@ export class Machine implements DeviceSide {
     this.#debug.onStop(stop);
   }
 
-  async #reboot(): Promise<void> {
+  async #reboot(pause = false): Promise<void> {
     this.#views.forEach((view, id) => {
       resetVcpu(view, id, CPU_SIGNATURE);
     });
@@ -565,8 +565,8 @@ export class Machine implements DeviceSide {
     await Promise.all(this.#views.map((_, id) => this.#engine.refresh(id)));
     // The other bits stay: the code that loading the kernel has overwritten is still to be dropped.
     for (const view of this.#views) view.and(VCPU.attention, ~(ATTENTION.INIT | ATTENTION.NMI));
-    this.#go();
-    this.#setState("running", { kind: "reset" });
+    if (!pause) this.#go();
+    this.#setState(pause ? "paused" : "running", { kind: "reset" });
   }
 
   #boot(): void {

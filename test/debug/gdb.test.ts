@@ -217,6 +217,17 @@ describe.each(["threaded", "inline"] as const)("gdb, %s", (transport) => {
     expect(await gdb.monitor("help")).toMatch(/walk ADDRESS/);
   });
 
+  it("monitor reset leaves the machine at its first instruction", async () => {
+    const { m, gdb } = await attached();
+    await gdb.ask("?");
+    expect(await gdb.monitor("reset")).toBe("The machine has been reset.\n");
+    expect(m.state).toBe("paused");
+    expect(await gdb.register(EIP)).toBe(Number(m.loaded!.cpu.rip));
+    await gdb.ask(`Z0,${hex(at("here"))},1`);
+    expect(await gdb.ask("vCont;c")).toBe("T05thread:1;swbreak:;");
+    expect(read32(m, COUNT)).toBe(0);
+  });
+
   it("vCPUs are threads: which one has stopped, and who goes on", async () => {
     // Each counts for itself until it is told to stop.
     const body = `

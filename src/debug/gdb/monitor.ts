@@ -54,8 +54,8 @@ export async function monitor(machine: Machine, id: number, command: string): Pr
       );
     }
     case "reset":
-      await machine.reset();
-      await machine.pause();
+      // Not one instruction runs before the next breakpoint is set.
+      await machine.reset({ pause: true });
       return "The machine has been reset.\n";
     case "help":
       return HELP;
