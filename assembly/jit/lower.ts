@@ -19,29 +19,26 @@
  * and an addend (host address minus linear address). What is not aligned may cross the page's end and misses.
  */
 import {
-  AREA_TLB_READ, AREA_TLB_WRITE, STATUS_REDO, STATUS_RESUME, STATUS_SLOW, TLB_ENTRIES, UOP_SIZE, V_CTX, V_RIP, V_RIP_PAGE,
-  V_STATUS, V_UOP,
+  AREA_TLB_READ, AREA_TLB_WRITE, STATUS_REDO, STATUS_RESUME, STATUS_SLOW, TLB_ENTRIES, UOP_SIZE, V_CTX, V_RIP,
+  V_RIP_PAGE, V_STATUS, V_UOP,
 } from "../gen/layout";
-import {
-  H_ARITHMETIC_OF, H_CALL_HANDLER, H_CARRY_OF, H_CONDITION_OF, H_EASEG, H_REGION_READ, H_REGION_WRITE,
-} from "../gen/helpers";
+import { H_CALL_HANDLER, H_EASEG, H_REGION_READ, H_REGION_WRITE } from "../gen/helpers";
 import { uOff, uRest } from "../decode/uop";
 import { READ } from "../sem/kinds";
 import { countUses, departures, findLast, lastAt, shareTranslations } from "./analyse";
 import { beginCold, endCold, openCold } from "./cold";
 import {
-  BINARY, blockHead, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, CHOOSE, CONST, count, CPU, currentAt, FLAG_OP,
-  inLocals, isLocal, kindOf, LEAVE, LOAD, Node, node, offsetOfState, pageDelta, pendingAt, placeOff, placeOfUop, placeRedo, placeRest,
-  PURE_CALL, RELOAD, RIP_PAGE, RSP, scratch, severalPages, sizeOf, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY, uopOf,
-  useOf, VECTOR,
+  blockHead, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, count, currentAt, FLAG_OP, inLocals, isLocal,
+  LEAVE, LOAD, Node, node, offsetOfState, pageDelta, pendingAt, placeOff, placeOfUop, placeRedo, placeRest, RELOAD,
+  RSP, scratch, severalPages, sizeOf, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY, uopOf, useOf, VECTOR,
 } from "./ir";
+import { get, get32, inLocal, push } from "./lowerValue";
 import { lowerVector } from "./lowerVector";
-import { countCall, countFlags } from "./profile";
+import { countCall } from "./profile";
 import {
-  br, brIf, byte, call, close, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_GE_U, I32_LOAD, I32_SHL, I32_SHR_U, I32_STORE,
-  I32_SUB, I32_WRAP, i32Const, I64_ADD, I64_AND, I64_EQ, I64_EXTEND32_S, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD,
-  I64_STORE, I64_SUB, I64_MUL, I64_NE, I64_OR, I64_SHL, I64_SHR_U, I64_XOR, i64Const, IF, localGet, localSet, localTee, memory_, open,
-  ELSE, RETURN, SELECT,
+  br, brIf, byte, call, close, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_SHR_U, I32_STORE, I32_SUB, I32_WRAP,
+  i32Const, I64_ADD, I64_AND, I64_EQ, I64_EXTEND32_S, I64_EXTEND_U, I64_LOAD, I64_STORE, I64_SUB, I64_NE, I64_OR,
+  I64_SHR_U, i64Const, IF, localGet, localSet, localTee, memory_, open, ELSE, RETURN,
 } from "./wasm";
 
 export const L_VCPU: u32 = 0;
@@ -97,7 +94,7 @@ export let locals32: u32 = 0;
 function statesOf(g: u32): u32 { return load<u32>(groupAt(g)) | load<u32>(groupAt(g), 4); }
 function writtenIn(g: u32): u32 { return load<u32>(groupAt(g), 4); }
 
-function note(i: u32, written: bool): void {
+export function note(i: u32, written: bool): void {
   if (group < 0) return;
   const p = groupAt(group) + (written ? 4 : 0);
   store<u32>(p, load<u32>(p) | 1 << i);
@@ -134,7 +131,7 @@ export function beginLowering(second: bool, blocks: u32): void {
   caches = 0; max64 = 0; max32 = 0;
 }
 
-function localOfState(i: u32): u32 { return i == FLAG_OP ? lOp : load<u8>(scratch + STATE_LOCALS + i); }
+export function localOfState(i: u32): u32 { return i == FLAG_OP ? lOp : load<u8>(scratch + STATE_LOCALS + i); }
 
 /** Pushes what the home of state i in a group holds. */
 export function pushHome(i: u32): void { note(i, false); localGet(localOfState(i)); }
@@ -203,112 +200,6 @@ const UNTIL64: usize = 0x79000;
 const UNTIL32: usize = 0x79800;
 /** The node that is being written; `count`: what comes after them. */
 let now: u32 = 0;
-
-// --- values
-
-/** Pushes an i64. */
-export function get(v: u32): void {
-  const n = node(v);
-  if (n.local) localGet(n.local);
-  else push(n);
-  if (n.type) byte(I64_EXTEND_U);
-}
-
-/** i32 opcode of an i64 operation whose low half depends on its operands' low halves only; 0 if there is none. */
-function half(n: Node): u32 {
-  const op: u32 = n.op;
-  if (n.kind != BINARY) return 0;
-  if (op >= I64_ADD && op <= I64_MUL) return op - I64_ADD + I32_ADD;
-  if (op >= I64_AND && op <= I64_XOR) return op - I64_AND + I32_AND;
-  if (op == I64_SHL && kindOf(n.b) == CONST && node(n.b).imm < 32) return I32_SHL;
-  return 0;
-}
-
-/** Pushes the low half as an i32. */
-export function get32(v: u32): void {
-  const n = node(v);
-  if (n.kind == CONST) { i32Const(<i32>n.imm); return; }
-  if (n.local) {
-    localGet(n.local);
-    if (!n.type) byte(I32_WRAP);
-    return;
-  }
-  if (n.type) { push(n); return; }
-  if (n.uses <= 1) {
-    const op = half(n);
-    if (op) {
-      get32(n.a); get32(n.b); byte(op);
-      return;
-    }
-    if (n.kind == UNARY && n.op == I64_EXTEND32_S) { get32(n.a); return; }
-    if (n.kind == UNARY && n.op == I64_EXTEND_U) { get32(n.a); return; }
-  }
-  push(n);
-  byte(I32_WRAP);
-}
-
-/** Pushes what a node without local computes, in the node's type. */
-function push(n: Node): void {
-  switch (n.kind) {
-    case CONST: i64Const(n.imm); return;
-    case STATE: note(n.a, false); localGet(localOfState(n.a)); return;
-    case RIP_PAGE: localGet(lRipPage); return;
-    case CPU: localGet(L_VCPU); memory_(I64_LOAD, <usize>n.imm); return;
-    case UNARY:
-      if (n.op == I64_EXTEND_U) { get32(n.a); byte(I64_EXTEND_U); }
-      else if (n.op == I64_EXTEND32_S) { get32(n.a); byte(I64_EXTEND_S); }
-      else { get(n.a); byte(n.op); }
-      return;
-    case BINARY: pushBinary(n); return;
-    case CHOOSE:
-      if (n.type) { get32(n.b); get32(n.c); } else { get(n.b); get(n.c); }
-      get32(n.a);
-      byte(SELECT);
-      return;
-    case PURE_CALL: pushCall(n); return;
-    default: unreachable();
-  }
-}
-
-function pushBinary(n: Node): void {
-  const op: u32 = n.op;
-  if (op >= I32_EQ && op <= I32_GE_U) {
-    if (kindOf(n.b) == CONST && node(n.b).imm == 0 && op == I32_EQ) { get32(n.a); byte(I32_EQZ); return; }
-    get32(n.a); get32(n.b); byte(op);
-    return;
-  }
-  // The low half alone: i32 operations clear the upper half for nothing.
-  if (op == I64_AND && kindOf(n.b) == CONST && node(n.b).imm == 0xffffffff) { get32(n.a); byte(I64_EXTEND_U); return; }
-  get(n.a); get(n.b); byte(op);
-}
-
-function pushCall(n: Node): void {
-  const f: u32 = n.op;
-  if (f == H_CONDITION_OF) i32Const(<i32>n.imm);
-  const ofFlags = f == H_CONDITION_OF || f == H_CARRY_OF || f == H_ARITHMETIC_OF;
-  if (ofFlags) { countFlags(); get32(n.a); } else get(n.a);
-  if (n.b) get(n.b);
-  if (n.c) get(n.c);
-  if (n.d) get(n.d);
-  if (n.imm && !ofFlags) i64Const(n.imm);
-  call(f);
-}
-
-/** A local that holds the i64 value for the rest of the block. */
-function inLocal(v: u32): u32 {
-  const n = node(v);
-  if (n.local) return n.local;
-  if (n.kind == STATE && n.a != FLAG_OP && isLocal(n.a)) { note(n.a, false); return localOfState(n.a); }
-  if (n.kind == RIP_PAGE) return lRipPage;
-  get(v);
-  if (!n.type) {
-    keep(n);
-    return n.local;
-  }
-  const l = temp64();
-  localSet(l);
-  return l;
-}
 
 // --- leaving
 

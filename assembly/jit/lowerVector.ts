@@ -10,7 +10,8 @@ import { FAST_MASK, FAST_VALUE } from "../fp/fast";
 import { SHAPE_XMM, SHAPE_YMM, uD, uLeft, uS, uShape } from "../decode/uop";
 import { inLocals, Node, snapshotAt, uopOf } from "./ir";
 import { countCall } from "./profile";
-import { commitMemory, get, get32, keep, L_VCPU, leaveFor, pushHome, pushPointer, setRipPage, temp32, temp64 } from "./lower";
+import { commitMemory, keep, L_VCPU, leaveFor, pushHome, pushPointer, setRipPage, temp32, temp64 } from "./lower";
+import { get, get32 } from "./lowerValue";
 import {
   byte, call, close, ELSE, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_LT_U, I32_OR, I32_SHL, I32_STORE, I32_SUB,
   i32Const, I64_AND, I64_EQZ, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD, I64_LT_U, I64_SHL, I64_STORE, I64_SUB,
