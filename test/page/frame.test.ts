@@ -190,7 +190,9 @@ describe.each(browsers)("a machine in a frame, $name", { timeout: 120_000 }, ({ 
       expect(asked.some((url) => url.includes("embed.html"))).toBe(true);
       expect(asked.filter((url) => url.includes("elsewhere") || url.includes("vmlinuz"))).toEqual([]);
     }
-    await frame(page).locator("#start").click();
+    const start = frame(page).locator("#start");
+    // WebDriver BiDi brings neither pointer nor keys into a frame of another site in Firefox.
+    await (name === "Chromium" ? start.click() : start.evaluate((button: HTMLElement) => button.click()));
     await expect.poll(() => state(page)).not.toBe("none");
     if (name === "Chromium") await expect.poll(() => asked.some((url) => url.includes("vmlinuz"))).toBe(true);
     await close();

@@ -7,6 +7,7 @@ FCR             equ 2                   ; FIFO control
 LCR             equ 3                   ; line control; bit 7 (DLAB) puts the divisor at offsets 0 and 1
 MCR             equ 4                   ; modem control
 LSR             equ 5                   ; line status
+MCR_LOOP        equ 1 << 4              ; what is sent is received, and the line is not heard
 IER_RECEIVED    equ 1 << 0              ; interrupt when data is there
 LSR_DR          equ 1 << 0              ; data ready
 LSR_THRE        equ 1 << 5              ; transmitter holding register (with FIFOs: transmit FIFO) empty
@@ -28,11 +29,15 @@ line            equ VARIABLES + 0x200   ; what was typed, with a zero at the end
 LINE_MAX        equ 120
 
 ; Output works after this. Called from 32-bit mode, before anything else. What was typed before is not to be lost:
-; turning the FIFOs on empties the receiver (datasheet, 8.4), so what is there goes into the ring first.
+; turning the FIFOs on empties the receiver (datasheet, 8.4), so what is there goes into the ring first, and nothing may come
+; in between: in loopback the receiver hears no line (8.6).
 
                 bits 32
 
-serial_init:    xor ecx, ecx
+serial_init:    mov edx, COM1 + MCR
+                mov al, MCR_LOOP
+                out dx, al
+                xor ecx, ecx
 .early:         mov edx, COM1 + LSR
                 in al, dx
                 test al, LSR_DR
