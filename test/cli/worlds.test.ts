@@ -31,7 +31,8 @@ describe("worlds", () => {
     const result = new WorldFuzzer(core, MODES).run({ seed: 8, first: 0, count: 150, modes: MODES }, quiet, quiet);
     expect(result.found).toEqual([]);
     expect(result.exceptions).toBeGreaterThan(100);
-    expect(result.compiled / result.instructions).toBeGreaterThan(0.3);
+    // A region leaves a TLB miss to the interpreter, and worlds have many.
+    expect(result.compiled / result.instructions).toBeGreaterThan(0.25);
   });
 
   it("show a region that gets XOR wrong, with the options that make it again", () => {
