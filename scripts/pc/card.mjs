@@ -1,5 +1,4 @@
 /** The test card (test/guests/data/pc.asm) as the page shows it. */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { runnerImport } from "vite";
 import { root } from "../prepare.mjs";
@@ -56,10 +55,9 @@ function difference({ width, height, bytes }, card) {
 
 /** @returns whether all is as it should be */
 export async function testCard(screens) {
-  const { assemble } = await load("src/isa/assemble.ts");
+  const { cardRom } = await load("test/guests/cardRom.ts");
   const { CARDS } = await load("test/guests/testCard.ts");
-  const source = readFileSync(join(root, "test/guests/data/pc.asm"), "utf8");
-  const rom = Buffer.from(assemble(source, { name: "pc.asm" }).bytes);
+  const rom = Buffer.from(cardRom());
   const { base, close } = await site();
   const browser = await launch();
   let good = true;

@@ -10,6 +10,7 @@ import { joinBytes } from "../shared/bytes.ts";
 import { RUN_STATE, VCPU } from "../shared/layout.ts";
 import { RFLAGS_IF } from "../vmm/cpuMode.ts";
 import firmwareSource from "./firmware/firmware.asm?raw";
+import vgaSource from "./firmware/vga.asm?raw";
 
 const SECTOR = 512;
 /** Instructions of each vCPU between two looks at the clock: a prime, so that turns end anywhere in a loop. */
@@ -19,7 +20,7 @@ let rom: Uint8Array | undefined;
 
 /** The lessons' firmware, the last 64 KiB below 4 GiB. */
 export function lessonFirmware(): Uint8Array {
-  rom ??= assemble(firmwareSource, { name: "firmware.asm" }).bytes;
+  rom ??= assemble(firmwareSource, { name: "firmware.asm", read: () => new TextEncoder().encode(vgaSource) }).bytes;
   return rom;
 }
 

@@ -247,7 +247,7 @@ describe("an option", () => {
     [["run", "--send", "[=>x"], /--send '\[': not a regular expression/],
     [["run", "--send", "prompt"], /--send 'prompt': no => in it/],
     [["walk"], /no command 'walk'/],
-    [[], /no command; there are run, chunks, .* \(--help\)/],
+    [[], /no command; there are run, chunks, disk, asm, grade, verify, vectors, fuzz, and gdb-bridge \(--help\)/],
     [["--frobnicate"], /unknown option '--frobnicate'/],
     [["vectors"], /missing required argument 'files'/],
   ])("%j", (args, why) => refused(args, why));

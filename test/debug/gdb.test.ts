@@ -1,30 +1,14 @@
 /** A machine in the hands of gdb (src/debug/gdb), on both transports: what it asks, and what the guest does meanwhile. */
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { assemble } from "../../src/isa/assemble.ts";
 import type { Machine } from "../../src/machine/machine.ts";
 import { DATA, DONE, smpGuest } from "../vcpu/smpGuest.ts";
-import {
-  cleanUp,
-  guest,
-  machine,
-  multibootOpening,
-  multibootTables,
-  prepare,
-  read32,
-  SHARED,
-  until,
-} from "../vcpu/threads.ts";
+import { guest, keeping, machine, multibootOpening, multibootTables, read32, SHARED, until } from "../vcpu/threads.ts";
 import { Gdb } from "./rsp.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
-beforeAll(prepare, 300_000);
-afterAll(cleanUp);
 
-let running: Machine | undefined;
-afterEach(async () => {
-  await running?.destroy();
-  running = undefined;
-});
+const keep = keeping();
 
 /** Numbers of an i386's registers. */
 const EAX = 0;
@@ -59,7 +43,7 @@ describe.each(["threaded", "inline"] as const)("gdb, %s", (transport) => {
   async function attached(source = PROGRAM, vcpus = 1): Promise<{ m: Machine; gdb: Gdb }> {
     let gdb: Gdb | undefined;
     const m = await machine(source, { transport, vcpus, onState: (state, why) => gdb?.server.onState(state, why) });
-    running = m;
+    keep(m);
     await m.start();
     gdb = new Gdb(m);
     return { m, gdb };
@@ -301,7 +285,7 @@ describe("breakpoints", () => {
         deterministic: {},
         onState: (state) => state === "off" && ended(),
       });
-      running = m;
+      keep(m);
       m.debug.onStop = async () => {
         if (++told === stops) await m.setBreakpoints([]);
         await m.resume();
@@ -324,11 +308,11 @@ describe("breakpoints", () => {
   });
 
   it("of lengths that are none, or too many, are refused", async () => {
-    running = await machine(PROGRAM, { transport: "inline" });
+    const m = keep(await machine(PROGRAM, { transport: "inline" }));
     const one = { kind: "write", address: 0n, length: 1 } as const;
-    await expect(running.setBreakpoints([{ ...one, length: 0 }])).rejects.toThrow(/with 0 bytes/);
-    await expect(running.setBreakpoints(Array(4097).fill(one))).rejects.toThrow(/there can be 4096/);
-    await running.setBreakpoints(Array(4096).fill(one));
-    await running.setBreakpoints([]);
+    await expect(m.setBreakpoints([{ ...one, length: 0 }])).rejects.toThrow(/with 0 bytes/);
+    await expect(m.setBreakpoints(Array(4097).fill(one))).rejects.toThrow(/there can be 4096/);
+    await m.setBreakpoints(Array(4096).fill(one));
+    await m.setBreakpoints([]);
   });
 });

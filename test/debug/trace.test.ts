@@ -1,32 +1,16 @@
 /** What a machine records while it is looked at: events with their values, the last instructions; and looks while it runs. */
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { autopsy } from "../../src/debug/autopsy.ts";
 import { failed, Inspector } from "../../src/debug/inspector.ts";
 import { eventLine, isAccess } from "../../src/debug/timeline.ts";
 import { recordedOf, setRecording } from "../../src/debug/trace.ts";
 import { assemble } from "../../src/isa/assemble.ts";
-import type { Machine } from "../../src/machine/machine.ts";
 import { heatOf } from "../../src/machine/machineConfig.ts";
 import { VCPU } from "../../src/shared/layout.ts";
-import {
-  cleanUp,
-  machine,
-  multibootOpening,
-  multibootTables,
-  prepare,
-  read32,
-  SHARED,
-  until,
-} from "../vcpu/threads.ts";
+import { keeping, machine, multibootOpening, multibootTables, read32, SHARED, until } from "../vcpu/threads.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
-beforeAll(prepare, 300_000);
-afterAll(cleanUp);
-let running: Machine | undefined;
-afterEach(async () => {
-  await running?.destroy();
-  running = undefined;
-});
+const keep = keeping();
 
 const FAULT = `${multibootOpening}
   mov ecx,3
@@ -63,7 +47,7 @@ describe.each([
 ] as const)("%s, %s", (transport, engine) => {
   it("has events in their order, with values, and the last instructions one by one", async () => {
     const m = await machine(FAULT, { transport, engine });
-    running = m;
+    keep(m);
     await m.glance(() => setRecording(m.debug, { events: true, code: true }, heatOf(m.config)));
     await m.start();
     expect(await until(() => m.state === "failed")).toBe(true);
@@ -88,7 +72,7 @@ describe.each([
   it("is looked at while it runs, and goes on; nobody hears of it", async () => {
     const states: string[] = [];
     const m = await machine(COUNT, { transport, engine, onState: (state) => states.push(state) });
-    running = m;
+    keep(m);
     await m.start();
     const inspector = new Inspector(m);
     const counts: number[] = [];
@@ -108,7 +92,7 @@ describe.each([
     const { symbols } = assemble(COUNT);
     const at = (label: string): bigint => BigInt(symbols.get(label)!);
     const m = await machine(COUNT, { transport, engine });
-    running = m;
+    keep(m);
     await m.start();
     await m.pause();
     const inspector = new Inspector(m);

@@ -1,13 +1,11 @@
 /** A machine with firmware, by a ROM of our own (data/pc.asm): pictures are compared pixel by pixel. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { MemoryBlocks } from "../../src/block/memory.ts";
 import type { Picture } from "../../src/display/display.ts";
-import { assemble } from "../../src/isa/assemble.ts";
 import { Machine } from "../../src/machine/machine.ts";
 import type { PcParts } from "../../src/machine/pcParts.ts";
 import { coreBytes } from "../core.ts";
+import { cardRom } from "./cardRom.ts";
 import { CARDS } from "./testCard.ts";
 
 let core: Uint8Array;
@@ -15,8 +13,7 @@ let bios: Uint8Array;
 
 beforeAll(async () => {
   core = await coreBytes();
-  const source = readFileSync(join(import.meta.dirname, "data/pc.asm"), "utf8");
-  bios = assemble(source, { name: "pc.asm" }).bytes;
+  bios = cardRom();
 }, 300_000);
 
 const machines: Machine[] = [];

@@ -1,8 +1,8 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { assemble } from "../../src/isa/assemble.ts";
+import { cardRom } from "../guests/cardRom.ts";
 import { buildSite, consoleText, image, root, untilConsole, untilState, visit } from "./browser.ts";
 import { findChromium, type Host, host, launch } from "./chromium.ts";
 
@@ -67,8 +67,7 @@ describe.skipIf(!chromium)("the engine in the page", { timeout: 90_000 }, () => 
 
   describe("a PC", () => {
     // The ROM of test/guests/pc.test.ts: it goes on by a byte on COM1.
-    const rom = (): Buffer =>
-      Buffer.from(assemble(readFileSync(join(root, "test/guests/data/pc.asm"), "utf8"), { name: "pc.asm" }).bytes);
+    const rom = (): Buffer => Buffer.from(cardRom());
     const go = (page: Page) =>
       page.evaluate(() => globalThis.tabhyve!.app.session!.handle!.serialInput(new Uint8Array([13])));
     const pixel = (page: Page, x: number, y: number) =>

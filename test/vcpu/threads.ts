@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 import { build } from "vite";
+import { afterAll, afterEach, beforeAll } from "vitest";
 import { assemble } from "../../src/isa/assemble.ts";
 import { Machine, type MachineConfig } from "../../src/machine/machine.ts";
 import type { WorkerThread } from "../../src/vcpu/threaded.ts";
@@ -39,6 +40,25 @@ export async function prepare(): Promise<void> {
 
 export function cleanUp(): void {
   rmSync(folder, { recursive: true, force: true });
+}
+
+/**
+ * For a file of tests: what they need is there before the first.
+ *
+ * @returns what keeps a machine until the end of its test, which destroys it
+ */
+export function keeping(): (machine: Machine) => Machine {
+  let kept: Machine | undefined;
+  beforeAll(prepare, 300_000);
+  afterAll(cleanUp);
+  afterEach(async () => {
+    await kept?.destroy();
+    kept = undefined;
+  });
+  return (machine) => {
+    kept = machine;
+    return machine;
+  };
 }
 
 /** A vCPU worker in a thread of its own. */

@@ -514,33 +514,7 @@ text_mode:      push cs
                 pop ds
                 cld
                 mov si, .registers
-                mov dx, 0x3c2
-                lodsb
-                out dx, al
-                mov dx, 0x3c4
-                mov cx, 5
-                call indexed
-                mov dx, 0x3d4
-                mov ax, 0x0011
-                out dx, ax
-                mov cx, 25
-                call indexed
-                mov dx, 0x3ce
-                mov cx, 9
-                call indexed
-                mov dx, 0x3da
-                in al, dx
-                mov dx, 0x3c0
-                xor ah, ah
-.attribute:     mov al, ah
-                out dx, al
-                lodsb
-                out dx, al
-                inc ah
-                cmp ah, 21
-                jne .attribute
-                mov al, 0x20
-                out dx, al
+                call vga_mode
                 ; Colour I is intensity, R, G, B: two thirds of each, a third more with intensity; 6 is brown.
                 mov dx, 0x3c8
                 xor al, al
@@ -629,16 +603,7 @@ pairs:          lodsw
                 jmp pairs
 .done:          ret
 
-indexed:        xor ah, ah
-.next:          mov al, ah
-                out dx, al
-                inc dx
-                lodsb
-                out dx, al
-                dec dx
-                inc ah
-                loop .next
-                ret
+%include "vga.asm"
 
 ; Characters 32 to 126, five columns of seven dots each, the lowest bit at the top.
 font:           db 0x00,0x00,0x00,0x00,0x00, 0x00,0x00,0x5f,0x00,0x00, 0x00,0x07,0x00,0x07,0x00, 0x14,0x7f,0x14,0x7f,0x14

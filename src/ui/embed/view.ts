@@ -1,6 +1,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { icons } from "../views/icons.ts";
 import { problemPanel, progressPanel } from "../views/panels.ts";
+import { STATE_NAMES } from "../views/stateNames.ts";
 import type { EmbeddedMachine } from "./embeddedMachine.ts";
 import type { VmState } from "./vmHandle.ts";
 
@@ -15,15 +16,7 @@ export interface VmView {
   run(command: (machine: EmbeddedMachine) => Promise<void>): void;
 }
 
-const NAMES: Record<VmState, string> = {
-  none: "Not started",
-  preparing: "Starting",
-  ready: "Ready",
-  running: "Running",
-  paused: "Paused",
-  off: "Off",
-  failed: "Stopped",
-};
+const NAMES: Record<VmState, string> = { ...STATE_NAMES, none: "Not started" };
 
 export function vmView(v: VmView): TemplateResult {
   const { machine } = v;

@@ -3,16 +3,7 @@ import { RELEASE_CHORD } from "../../console/keys.ts";
 import type { App } from "../app.ts";
 import { count, duration } from "../format.ts";
 import { NO_METER } from "../session.ts";
-
-const NAMES = {
-  none: "No machine",
-  preparing: "Starting",
-  ready: "Ready",
-  running: "Running",
-  paused: "Paused",
-  off: "Off",
-  failed: "Stopped",
-} as const;
+import { STATE_NAMES } from "./stateNames.ts";
 
 /** State, speed, time and exits. Each field has a fixed width, so that numbers change in place. */
 export function statusLine(app: App): TemplateResult {
@@ -22,7 +13,7 @@ export function statusLine(app: App): TemplateResult {
   const plan = app.session?.plan;
   return html`
     <footer class="status" aria-label="Machine status" ?data-idle=${!app.session}>
-      <span class="field state" data-state=${app.state}><i class="dot"></i><b id="state">${NAMES[app.state]}</b></span>
+      <span class="field state" data-state=${app.state}><i class="dot"></i><b id="state">${STATE_NAMES[app.state]}</b></span>
       ${field("ips", count(meter.instructionsPerSecond), "instr/s", "Guest instructions per second")}
       ${field("busy", `${Math.round(meter.busy * 100)}%`, "CPU", "Share of time the virtual CPU executes")}
       ${field("time", duration(meter.seconds), "", "Time the machine has been running")}

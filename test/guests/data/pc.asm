@@ -450,35 +450,8 @@ sequencer:      push dx
                 pop dx
                 ret
 
-; Registers from DS:SI: miscellaneous, 5 of the sequencer, 25 of the CRTC, 9 of the graphics, 21 of the attribute controller;
-; then the DAC gets entry i = (i, i/2, 63 - i) in six bits each.
-set_mode:       mov dx, 0x3c2
-                lodsb
-                out dx, al
-                mov dx, 0x3c4
-                mov cx, 5
-                call indexed
-                mov dx, 0x3d4
-                mov ax, 0x0011          ; unprotect
-                out dx, ax
-                mov cx, 25
-                call indexed
-                mov dx, 0x3ce
-                mov cx, 9
-                call indexed
-                mov dx, 0x3da
-                in al, dx
-                mov dx, 0x3c0
-                xor ah, ah
-.attribute:     mov al, ah
-                out dx, al
-                lodsb
-                out dx, al
-                inc ah
-                cmp ah, 21
-                jne .attribute
-                mov al, 0x20
-                out dx, al
+; Registers from DS:SI as vga_mode has them; then the DAC gets entry i = (i, i/2, 63 - i) in six bits each.
+set_mode:       call vga_mode
                 mov dx, 0x3c8
                 xor al, al
                 out dx, al
@@ -495,16 +468,7 @@ set_mode:       mov dx, 0x3c2
                 jnz .dac
                 ret
 
-indexed:        xor ah, ah
-.next:          mov al, ah
-                out dx, al
-                inc dx
-                lodsb
-                out dx, al
-                dec dx
-                inc ah
-                loop .next
-                ret
+%include "vga.asm"
 
 ; Pairs of words, index and value, to -1.
 set_dispi:      mov dx, 0x1ce
