@@ -19,8 +19,10 @@ export const H_SHIFT_DOUBLE_RIGHT: u32 = 15;
 export const H_SWAP64: u32 = 16;
 export const H_CALL_HANDLER: u32 = 17;
 export const H_EASEG: u32 = 18;
-export const H_CHAIN64: u32 = 19;
-export const H_CHAIN32: u32 = 20;
+export const H_REGION_LEAVE: u32 = 19;
+export const H_REGION_GO_ON: u32 = 20;
+export const H_CHAIN64: u32 = 21;
+export const H_CHAIN32: u32 = 22;
 
 /** Type of a region's function. */
-export const REGION_TYPE: u32 = 10;
+export const REGION_TYPE: u32 = 11;

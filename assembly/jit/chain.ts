@@ -14,30 +14,37 @@ import {
 import { JUMP_CONTEXT, JUMP_FOLD } from "../decode/block";
 import { OP_REGION } from "../gen/decode";
 import { H_CHAIN32, H_CHAIN64, REGION_TYPE } from "../gen/helpers";
-import { L_BUDGET, L_VCPU, lRip } from "./lower";
+import { offsetOfState, RSP } from "./ir";
+import { L_BUDGET, L_VCPU } from "./lower";
 import {
   at, byte, call, close, END, I32, I32_ADD, I32_AND, I32_EQ, I32_LOAD, I32_LOAD16_U, I32_SHL, I32_SHR_U, I32_STORE, I32_SUB,
   I32_WRAP, I32_XOR, i32Const, I64, I64_ADD, I64_AND, I64_EQ, I64_LOAD, I64_STORE, I64_SUB, i64Const, IF, localGet, localSet,
-  localTee, memory_, open, resetDepth, RETURN_CALL, RETURN_CALL_INDIRECT, unsigned, writeTo,
+  localTee, memory_, open, resetDepth, RETURN, RETURN_CALL, RETURN_CALL_INDIRECT, unsigned, writeTo,
 } from "./wasm";
 
 /** The host has tail calls. */
 let tailCalls: bool = false;
 export function setTailCalls(on: bool): void { tailCalls = on; }
 
-/** The end of a region that is left for the RIP in lRip: into the next region, or back with RESUME. */
-export function writeChain(mode: u32): void {
-  const f = mode & MODE_CODE64 ? H_CHAIN64 : H_CHAIN32;
-  localGet(L_VCPU); localGet(L_BUDGET); localGet(lRip);
-  if (tailCalls) { byte(RETURN_CALL); unsigned(f); }
-  else call(f);
+/** Ends the region in what `f` returns, whose parameters are on the stack. */
+export function writeLast(f: u32): void {
+  if (tailCalls) { byte(RETURN_CALL); unsigned(f); return; }
+  call(f);
+  byte(RETURN);
+}
+
+/** The end of a region that is left for the RIP in a local: into the next region, or back with RESUME. */
+export function writeChain(mode: u32, rsp: u32, rip: u32): void {
+  localGet(L_VCPU); localGet(L_BUDGET); localGet(rsp); localGet(rip);
+  writeLast(mode & MODE_CODE64 ? H_CHAIN64 : H_CHAIN32);
 }
 
 // Locals of the function that follows.
-const RIP: u32 = 2;
-const LINEAR: u32 = 3;
-const PLACE: u32 = 4;
-const LEFT: u32 = 5;
+const SP: u32 = 2;
+const RIP: u32 = 3;
+const LINEAR: u32 = 4;
+const PLACE: u32 = 5;
+const LEFT: u32 = 6;
 /** Room for it in the compiler's area, where nodes are while a region is made. */
 const ROOM: usize = 0x400;
 
@@ -49,6 +56,7 @@ export function chainFunction(vcpu: usize, wide: bool): usize {
   unsigned(2);
   unsigned(1); byte(I64);
   unsigned(2); byte(I32);
+  localGet(L_VCPU); localGet(SP); memory_(I64_STORE, offsetOfState(RSP));
   if (tailCalls) {
     localGet(RIP);
     if (!wide) {

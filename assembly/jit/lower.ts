@@ -22,10 +22,11 @@ import {
   AREA_TLB_READ, AREA_TLB_WRITE, STATUS_REDO, STATUS_RESUME, STATUS_SLOW, TLB_ENTRIES, UOP_SIZE, V_CTX, V_RIP,
   V_RIP_PAGE, V_STATUS, V_UOP,
 } from "../gen/layout";
-import { H_CALL_HANDLER, H_EASEG, H_REGION_READ, H_REGION_WRITE } from "../gen/helpers";
+import { H_CALL_HANDLER, H_EASEG, H_REGION_GO_ON, H_REGION_LEAVE, H_REGION_READ, H_REGION_WRITE } from "../gen/helpers";
 import { uOff, uRest } from "../decode/uop";
 import { READ } from "../sem/kinds";
 import { countUses, departures, findLast, lastAt, shareTranslations } from "./analyse";
+import { writeChain, writeLast } from "./chain";
 import { beginCold, endCold, openCold } from "./cold";
 import {
   blockHead, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, count, currentAt, FLAG_OP, inLocals, isLocal,
@@ -141,9 +142,8 @@ export function emptyCaches(): void {
   for (let i: u32 = 0; i < allCaches; i++) { i64Const(NO_PAGE); localSet(firstTag + i); }
 }
 
-/** At the region's start and end. */
+/** At the region's start. */
 export function loadStack(): void { loadState(RSP); }
-export function storeStack(): void { storeState(RSP); }
 
 function loadState(i: u32): void {
   localGet(L_VCPU);
@@ -236,44 +236,41 @@ export function commit(s: i32): void {
   if (stack) { get(stack); localSet(localOfState(RSP)); }
 }
 
+/** Pushes what every end of a region takes first. */
+function pushLast(): void { localGet(L_VCPU); localGet(L_BUDGET); localGet(localOfState(RSP)); }
+
 /**
- * Leaves the region: RIP = page + off, `rest` instructions are given back, status unless it is set already (-1). A
- * departure is one word {rest + (status + 1 << 16), off i32}, which the region's end takes apart: there are many of them.
+ * Leaves the region: RIP = page + off, `rest` instructions are given back, status unless it is set already (-1). A group
+ * does it when its states are stored.
  */
 export function leave(off: u32, rest: u32, status: i32): void {
   const how = <u64>rest | (<u64>(status + 1) << 16);
-  i64Const((how << 32) | <u64><u32>(<i32>pageDelta + <i32>off)); localSet(lLeave);
+  if (group < 0) { pushLast(); localGet(lRipPage); }
+  i64Const((how << 32) | <u64><u32>(<i32>pageDelta + <i32>off));
+  if (group < 0) { writeLast(H_REGION_LEAVE); return; }
+  localSet(lLeave);
   br(leaveLabel);
 }
-/** Leaves from a group for the instruction at the RIP in its local. */
-export function leaveSet(): void {
+/** Leaves for the instruction at the RIP in a local. */
+export function leaveTo(mode: u32, rip: u32): void {
+  if (group < 0) { writeChain(mode, localOfState(RSP), rip); return; }
+  if (rip != lRip) { localGet(rip); localSet(lRip); }
   i64Const(0); localSet(lLeave);
   br(leaveLabel);
 }
-
-/** At the end of the region: what leave() wants. */
-export function writeLeaving(): void {
+/** Behind a group: stores its states and does what leave and leaveTo want. */
+export function writeLeaving(mode: u32, g: u32): void {
+  storeStates(g);
   localGet(lLeave); i64Const(0); byte(I64_NE);
   open(IF);
-  localGet(L_VCPU);
-  localGet(lRipPage); localGet(lLeave); byte(I64_EXTEND32_S); byte(I64_ADD);
-  memory_(I64_STORE, V_RIP);
-  localGet(L_BUDGET);
-  localGet(lLeave); i64Const(32); byte(I64_SHR_U); i64Const(0xffff); byte(I64_AND);
-  byte(I64_ADD); localSet(L_BUDGET);
-  localGet(lLeave); i64Const(48); byte(I64_SHR_U); byte(I32_WRAP); localTee(lEntry);
-  open(IF);
-  localGet(L_VCPU);
-  localGet(lEntry); i32Const(1); byte(I32_SUB);
-  memory_(I32_STORE, V_STATUS);
+  pushLast(); localGet(lRipPage); localGet(lLeave);
+  writeLast(H_REGION_LEAVE);
   close();
-  storeStack();
-  localGet(L_BUDGET); byte(RETURN);
-  close();
+  writeChain(mode, localOfState(RSP), lRip);
 }
 
 /** Leaves because of effect n. */
-export function leaveFor(n: Node, status: i32): void {
+export function depart(n: Node, status: i32): void {
   const imm = n.imm;
   if (placeRedo(imm)) { goOn(blockHead + UOP_SIZE); return; }
   commit(n.c);
@@ -282,6 +279,14 @@ export function leaveFor(n: Node, status: i32): void {
 
 /** Leaves for the interpreter, which goes on with the block's micro-op u. */
 function goOn(u: usize): void {
+  if (group < 0) {
+    pushLast();
+    localGet(lRipPage);
+    if (pageDelta) { i64Const(pageDelta); byte(I64_ADD); }
+    i32Const(placeOfUop(u));
+    writeLast(H_REGION_GO_ON);
+    return;
+  }
   setRipPage();
   localGet(L_VCPU); localGet(L_VCPU); i32Const(placeOfUop(u)); byte(I32_ADD); memory_(I32_STORE, V_UOP);
   leave(<u32>uOff(u), uRest(u), STATUS_REDO);
@@ -299,7 +304,7 @@ function departIf(n: Node, status: i32): void {
     let u = blockHead + UOP_SIZE;
     while (uOff(u) != placeOff(n.imm)) u += UOP_SIZE;
     goOn(u);
-  } else leaveFor(n, status);
+  } else depart(n, status);
   endCold();
 }
 const GO_ON: i32 = -2;
@@ -346,7 +351,7 @@ function writeSlow(n: Node, linear: u32, to: u32): void {
   call(use == READ ? H_REGION_READ : H_REGION_WRITE);
   localTee(to); byte(I32_EQZ);
   open(IF);
-  leaveFor(n, -1);
+  depart(n, -1);
   close();
 }
 
@@ -432,7 +437,7 @@ function lowerEffect(n: Node): void {
       get32(n.a);
       if (group < 0) { departIf(n, STATUS_SLOW); return; }
       open(IF);
-      leaveFor(n, STATUS_SLOW);
+      depart(n, STATUS_SLOW);
       close();
       return;
     case SPILL: lowerSpill(n); return;
@@ -454,7 +459,7 @@ function lowerEffect(n: Node): void {
       if (group < 0) { departIf(n, -1); return; }
       open(IF);
       if (n.b & CALL_REPEATS) giveBack();
-      leaveFor(n, -1);
+      depart(n, -1);
       close();
       return;
     default: unreachable();

@@ -10,7 +10,7 @@ import { FAST_MASK, FAST_VALUE } from "../fp/fast";
 import { SHAPE_XMM, SHAPE_YMM, uD, uLeft, uS, uShape } from "../decode/uop";
 import { inLocals, Node, snapshotAt, uopOf } from "./ir";
 import { countCall } from "./profile";
-import { commitMemory, keep, L_VCPU, leaveFor, pushHome, pushPointer, setRipPage, temp32, temp64 } from "./lower";
+import { commitMemory, depart, keep, L_VCPU, pushHome, pushPointer, setRipPage, temp32, temp64 } from "./lower";
 import { get, get32 } from "./lowerValue";
 import {
   byte, call, close, ELSE, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_LT_U, I32_OR, I32_SHL, I32_STORE, I32_SUB,
@@ -122,7 +122,7 @@ function lowerHandler(n: Node): void {
   call(H_CALL_HANDLER);
   byte(I32_EQZ);
   open(IF);
-  leaveFor(n, -1);
+  depart(n, -1);
   close();
 }
 function sendHome(n: Node, off: usize): void {

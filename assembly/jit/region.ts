@@ -25,17 +25,16 @@ import {
   beginBlock, BRANCH, Emit, emitAddress, emitCall, endKind, endValue, INDIRECT, JUMP, useMeta, useMode, useUop,
 } from "./emit";
 import {
-  beginLowering, emptyCaches, L_BUDGET, L_ENTRY, L_VCPU, lCond, leave, leaveSet, lEntry, loadStack, loadStates, locals32, locals64,
-  lowerBlock, lRip, lRipPage, lTarget, storeStack, storeStates, useGroup, writeLeaving,
+  beginLowering, emptyCaches, L_BUDGET, L_ENTRY, L_VCPU, lCond, leave, leaveTo, lEntry, loadStack, loadStates, locals32, locals64,
+  lowerBlock, lRip, lRipPage, lTarget, storeStates, useGroup, writeLeaving,
 } from "./lower";
-import { writeChain } from "./chain";
 import {
   Block, block, blocks, checks, collect, dispatches, hostPageOf, indexOf, NO_LOOP, NOWHERE, pages, placeFrom, wayOf, ways,
 } from "./plan";
 import {
   at, BLOCK, BR_TABLE, br, byte, close, depth, END, I32, I32_ADD, I32_AND, I32_EQ, I32_LOAD, I32_SHR_U, I32_SUB,
   I32_WRAP, i32Const, I64, I64_ADD, I64_AND, I64_EQ, I64_LOAD, I64_LT_S, I64_NE, I64_OR, I64_SHL, I64_SHR_S,
-  I64_SUB, i64Const, IF, localGet, localSet, localTee, LOOP, memory_, open, overflow, resetDepth, unsigned, writeTo,
+  I64_SUB, i64Const, IF, localGet, localSet, localTee, LOOP, memory_, open, overflow, resetDepth, UNREACHABLE, unsigned, writeTo,
 } from "./wasm";
 
 const BODY: usize = 0x46000;
@@ -87,16 +86,8 @@ function gotoOutside(b: Block, off: i64, u: usize): void {
     leave(<u32>uOff(u), uRest(u), STATUS_SLOW);
     close();
   }
-  resume(b, lRip);
+  leaveTo(cpu.mode, lRip);
 }
-
-/** Leaves from block b for the instruction at the RIP in a local. */
-function resume(b: Block, rip: u32): void {
-  if (rip != lRip) { localGet(rip); localSet(lRip); }
-  if (b.group >= 0) leaveSet();
-  else br(exitLabel);
-}
-let exitLabel: u32 = 0;
 
 /** Goes to `off` bytes from the start of b's page. */
 function gotoOffset(b: Block, off: i64, u: usize): void {
@@ -143,7 +134,7 @@ function writeIndirect(from: Block): void {
     compares++;
     writeCompare(from, r);
   }
-  resume(from, lTarget);
+  leaveTo(cpu.mode, lTarget);
 }
 
 /** Whether block r is one of the n places that the trail knows for the branch of `from`. */
@@ -165,7 +156,7 @@ function writeCompare(from: Block, r: u32): void {
     guard(b);
     goto(from, r);
     close();
-    resume(from, lRip);
+    leaveTo(cpu.mode, lRip);
   }
   close();
 }
@@ -175,7 +166,7 @@ function writeCompare(from: Block, r: u32): void {
 function writeBlock(k: u32): void {
   const b = block(k), e = changetype<Emit>(0);
   usePage(b.delta, pages > 1);
-  useGroup(b.group, b.group >= 0 ? block(b.group).leaving : leaveLabel);
+  useGroup(b.group, b.group >= 0 ? block(b.group).leaving : 0);
   if (checks(b)) {
     localGet(L_BUDGET); i64Const(b.need); byte(I64_LT_S);
     open(IF);
@@ -227,9 +218,6 @@ function writeEnd(b: Block, u: usize, cut: usize): void {
   else if (u == <usize>load<u32>(b.head - 20) - UOP_SIZE) gotoOutside(b, load<u16>(u, 2), u);
   else leave(<u32>uOff(u), uRest(u), STATUS_RESUME);
 }
-/** Where departures outside of groups go. */
-let leaveLabel: u32 = 0;
-
 /** Last block of the item (a loop or a block) that starts at k, inside a loop with header `around`. */
 @inline function itemEnd(k: u32, around: i32): u32 {
   const end = block(k).loopEnd;
@@ -271,8 +259,7 @@ function writeRange(lo: u32, hi: u32, around: i32): void {
       header.loop = -1;
       if (group) {
         close();
-        storeStates(k);
-        br(leaveLabel);
+        writeLeaving(cpu.mode, k);
       }
     } else writeBlock(k);
     k = end + 1;
@@ -300,16 +287,10 @@ function writeBody(c: Vcpu, again: bool): void {
   beginLowering(again, blocks);
   writeTo(changetype<usize>(c) + AREA_JIT + BODY, changetype<usize>(c) + AREA_JIT + FUNCTION);
   resetDepth();
-  exitLabel = open(BLOCK);
-  leaveLabel = open(BLOCK);
   topLoop = open(LOOP);
   writeRange(0, blocks - 1, -1);
   close();
-  close();
-  writeLeaving();
-  close();
-  storeStack();
-  writeChain(cpu.mode);
+  byte(UNREACHABLE);
 }
 
 /** The interpreter comes in anywhere: groups that it comes into find their states in their locals. */

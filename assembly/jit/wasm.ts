@@ -1,5 +1,6 @@
 /** Writing WebAssembly bytes: opcodes by their names in the core specification (5.4), integers in LEB128. */
 
+export const UNREACHABLE: u32 = 0x00;
 export const BLOCK: u32 = 0x02;
 export const LOOP: u32 = 0x03;
 export const IF: u32 = 0x04;

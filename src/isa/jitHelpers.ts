@@ -22,9 +22,12 @@ export const JIT_HELPERS = [
   ["swap64", "l", "l"],
   ["callHandler", "ii", "i"],
   ["easeg", "ii", "i"],
-  // Not the core's: (vcpu, budget, RIP), see assembly/jit/chain.ts. By the mode of the code: 64-bit, or 32-bit.
-  ["chain64", "ill", "l"],
-  ["chain32", "ill", "l"],
+  // The ends of a region, which it calls last: (vcpu, budget, RSP, …).
+  ["regionLeave", "illll", "l"],
+  ["regionGoOn", "illli", "l"],
+  // Not the core's: (vcpu, budget, RSP, RIP), see assembly/jit/chain.ts. By the mode of the code: 64-bit, or 32-bit.
+  ["chain64", "illl", "l"],
+  ["chain32", "illl", "l"],
 ] as const;
 
 /** (vcpu, budget, entry) -> budget that is left. */

@@ -20,91 +20,23 @@
     (local.get $0)
    )
   )
-  (block
+  (loop
    (block $block
-    (loop
-     (block $block1
-      (block $block2
-       (if
-        (i64.lt_s
-         (local.get $1)
-         (i64.const 4)
-        )
-        (then
-         (local.set $6
-          (i64.const 281474976710656)
-         )
-         (br $block)
-        )
-       )
-       (local.set $1
-        (i64.sub
-         (local.get $1)
-         (i64.const 2)
-        )
-       )
-       (local.set $8
-        (i64.load offset=72 align=1
-         (local.get $0)
-        )
-       )
-       (local.set $10
-        (i32.lt_u
-         (i32.wrap_i64
-          (local.get $8)
-         )
-         (i32.const 5)
-        )
-       )
-       (i32.store offset=32 align=1
-        (local.get $0)
-        (i32.const 0)
-       )
-       (i64.store offset=40 align=1
-        (local.get $0)
-        (i64.extend_i32_s
-         (i32.add
-          (i32.wrap_i64
-           (local.get $8)
-          )
-          (i32.const -5)
-         )
-        )
-       )
-       (i64.store offset=48 align=1
-        (local.get $0)
-        (i64.extend_i32_s
-         (i32.wrap_i64
-          (local.get $8)
-         )
-        )
-       )
-       (i64.store offset=56 align=1
-        (local.get $0)
-        (i64.const 5)
-       )
-       (if
-        (local.get $10)
-        (then
-         (br $block1)
-        )
-       )
-       (br $block2)
+    (block $block1
+     (if
+      (i64.lt_s
+       (local.get $1)
+       (i64.const 4)
       )
-      (local.set $1
-       (i64.sub
+      (then
+       (return_call $fimport$19
+        (local.get $0)
         (local.get $1)
-        (i64.const 2)
+        (local.get $3)
+        (local.get $4)
+        (i64.const 281474976710656)
        )
       )
-      (i64.store offset=80 align=1
-       (local.get $0)
-       (i64.const 1)
-      )
-      (local.set $6
-       (i64.const 1407379178520586)
-      )
-      (br $block)
      )
      (local.set $1
       (i64.sub
@@ -112,80 +44,90 @@
        (i64.const 2)
       )
      )
-     (i64.store offset=80 align=1
-      (local.get $0)
-      (i64.const 2)
-     )
-     (local.set $6
-      (i64.const 1407379178520592)
-     )
-     (br $block)
-    )
-   )
-   (if
-    (i64.ne
-     (local.get $6)
-     (i64.const 0)
-    )
-    (then
-     (i64.store offset=24 align=1
-      (local.get $0)
-      (i64.add
-       (local.get $4)
-       (i64.extend32_s
-        (local.get $6)
-       )
+     (local.set $8
+      (i64.load offset=72 align=1
+       (local.get $0)
       )
      )
-     (local.set $1
-      (i64.add
-       (local.get $1)
-       (i64.and
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 32)
+     (local.set $10
+      (i32.lt_u
+       (i32.wrap_i64
+        (local.get $8)
+       )
+       (i32.const 5)
+      )
+     )
+     (i32.store offset=32 align=1
+      (local.get $0)
+      (i32.const 0)
+     )
+     (i64.store offset=40 align=1
+      (local.get $0)
+      (i64.extend_i32_s
+       (i32.add
+        (i32.wrap_i64
+         (local.get $8)
         )
-        (i64.const 65535)
+        (i32.const -5)
        )
       )
+     )
+     (i64.store offset=48 align=1
+      (local.get $0)
+      (i64.extend_i32_s
+       (i32.wrap_i64
+        (local.get $8)
+       )
+      )
+     )
+     (i64.store offset=56 align=1
+      (local.get $0)
+      (i64.const 5)
      )
      (if
-      (local.tee $11
-       (i32.wrap_i64
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 48)
-        )
-       )
-      )
+      (local.get $10)
       (then
-       (i32.store offset=216 align=1
-        (local.get $0)
-        (i32.sub
-         (local.get $11)
-         (i32.const 1)
-        )
-       )
+       (br $block)
       )
      )
-     (i64.store offset=104 align=1
-      (local.get $0)
-      (local.get $3)
-     )
-     (return
+     (br $block1)
+    )
+    (local.set $1
+     (i64.sub
       (local.get $1)
+      (i64.const 2)
      )
     )
+    (i64.store offset=80 align=1
+     (local.get $0)
+     (i64.const 1)
+    )
+    (return_call $fimport$19
+     (local.get $0)
+     (local.get $1)
+     (local.get $3)
+     (local.get $4)
+     (i64.const 1407379178520586)
+    )
+   )
+   (local.set $1
+    (i64.sub
+     (local.get $1)
+     (i64.const 2)
+    )
+   )
+   (i64.store offset=80 align=1
+    (local.get $0)
+    (i64.const 2)
+   )
+   (return_call $fimport$19
+    (local.get $0)
+    (local.get $1)
+    (local.get $3)
+    (local.get $4)
+    (i64.const 1407379178520592)
    )
   )
-  (i64.store offset=104 align=1
-   (local.get $0)
-   (local.get $3)
-  )
-  (return_call $fimport$19
-   (local.get $0)
-   (local.get $1)
-   (local.get $5)
-  )
+  (unreachable)
  )
 )

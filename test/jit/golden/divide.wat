@@ -21,150 +21,85 @@
     (local.get $0)
    )
   )
-  (block
-   (block $block
-    (loop
-     (if
-      (i64.lt_s
-       (local.get $1)
-       (i64.const 3)
-      )
-      (then
-       (local.set $6
-        (i64.const 281474976710656)
-       )
-       (br $block)
-      )
-     )
-     (local.set $1
-      (i64.sub
-       (local.get $1)
-       (i64.const 3)
-      )
-     )
-     (block $block1
-      (local.set $8
-       (i64.load offset=80 align=1
-        (local.get $0)
-       )
-      )
-      (local.set $9
-       (i64.load offset=72 align=1
-        (local.get $0)
-       )
-      )
-      (br_if $block1
-       (i64.le_u
-        (local.get $8)
-        (i64.const 0)
-       )
-      )
-      (i64.store offset=72 align=1
-       (local.get $0)
-       (call $fimport$7
-        (i64.const 0)
-        (local.get $9)
-        (local.get $8)
-       )
-      )
-      (i64.store offset=88 align=1
-       (local.get $0)
-       (call $fimport$8
-        (i64.const 0)
-        (local.get $9)
-        (local.get $8)
-       )
-      )
-      (i32.store offset=32 align=1
-       (local.get $0)
-       (i32.const 2)
-      )
-      (i64.store offset=40 align=1
-       (local.get $0)
-       (i64.const 0)
-      )
-      (local.set $6
-       (i64.const 1407379178520581)
-      )
-      (br $block)
-     )
-     (i32.store offset=220 align=1
-      (local.get $0)
-      (i32.add
-       (local.get $0)
-       (i32.const 1573376)
-      )
-     )
-     (local.set $6
-      (i64.const 2251812698587136)
-     )
-     (br $block)
-    )
-   )
+  (loop
    (if
-    (i64.ne
-     (local.get $6)
-     (i64.const 0)
+    (i64.lt_s
+     (local.get $1)
+     (i64.const 3)
     )
     (then
-     (i64.store offset=24 align=1
+     (return_call $fimport$19
       (local.get $0)
-      (i64.add
-       (local.get $4)
-       (i64.extend32_s
-        (local.get $6)
-       )
-      )
-     )
-     (local.set $1
-      (i64.add
-       (local.get $1)
-       (i64.and
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 32)
-        )
-        (i64.const 65535)
-       )
-      )
-     )
-     (if
-      (local.tee $12
-       (i32.wrap_i64
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 48)
-        )
-       )
-      )
-      (then
-       (i32.store offset=216 align=1
-        (local.get $0)
-        (i32.sub
-         (local.get $12)
-         (i32.const 1)
-        )
-       )
-      )
-     )
-     (i64.store offset=104 align=1
-      (local.get $0)
-      (local.get $3)
-     )
-     (return
       (local.get $1)
+      (local.get $3)
+      (local.get $4)
+      (i64.const 281474976710656)
      )
     )
    )
+   (local.set $1
+    (i64.sub
+     (local.get $1)
+     (i64.const 3)
+    )
+   )
+   (block $block
+    (local.set $8
+     (i64.load offset=80 align=1
+      (local.get $0)
+     )
+    )
+    (local.set $9
+     (i64.load offset=72 align=1
+      (local.get $0)
+     )
+    )
+    (br_if $block
+     (i64.le_u
+      (local.get $8)
+      (i64.const 0)
+     )
+    )
+    (i64.store offset=72 align=1
+     (local.get $0)
+     (call $fimport$7
+      (i64.const 0)
+      (local.get $9)
+      (local.get $8)
+     )
+    )
+    (i64.store offset=88 align=1
+     (local.get $0)
+     (call $fimport$8
+      (i64.const 0)
+      (local.get $9)
+      (local.get $8)
+     )
+    )
+    (i32.store offset=32 align=1
+     (local.get $0)
+     (i32.const 2)
+    )
+    (i64.store offset=40 align=1
+     (local.get $0)
+     (i64.const 0)
+    )
+    (return_call $fimport$19
+     (local.get $0)
+     (local.get $1)
+     (local.get $3)
+     (local.get $4)
+     (i64.const 1407379178520581)
+    )
+   )
+   (return_call $fimport$20
+    (local.get $0)
+    (local.get $1)
+    (local.get $3)
+    (local.get $4)
+    (i32.const 1573376)
+   )
   )
-  (i64.store offset=104 align=1
-   (local.get $0)
-   (local.get $3)
-  )
-  (return_call $fimport$19
-   (local.get $0)
-   (local.get $1)
-   (local.get $5)
-  )
+  (unreachable)
  )
 )

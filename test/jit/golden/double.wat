@@ -23,374 +23,315 @@
     (local.get $0)
    )
   )
-  (block
+  (loop
+   (if
+    (i64.lt_s
+     (local.get $1)
+     (i64.const 4)
+    )
+    (then
+     (return_call $fimport$19
+      (local.get $0)
+      (local.get $1)
+      (local.get $3)
+      (local.get $4)
+      (i64.const 281474976710656)
+     )
+    )
+   )
+   (local.set $1
+    (i64.sub
+     (local.get $1)
+     (i64.const 4)
+    )
+   )
    (block $block
-    (loop
-     (if
-      (i64.lt_s
-       (local.get $1)
-       (i64.const 4)
-      )
-      (then
-       (local.set $6
-        (i64.const 281474976710656)
+    (local.set $8
+     (i64.load offset=120 align=1
+      (local.get $0)
+     )
+    )
+    (br_if $block
+     (i64.ne
+      (i64.load offset=65536 align=1
+       (local.tee $13
+        (i32.add
+         (i32.and
+          (i32.shr_u
+           (i32.wrap_i64
+            (local.get $8)
+           )
+           (i32.const 8)
+          )
+          (i32.const 32752)
+         )
+         (local.get $0)
+        )
        )
-       (br $block)
       )
-     )
-     (local.set $1
-      (i64.sub
-       (local.get $1)
-       (i64.const 4)
-      )
-     )
-     (block $block1
-      (local.set $8
-       (i64.load offset=120 align=1
+      (i64.or
+       (i64.and
+        (i64.add
+         (local.get $8)
+         (i64.const 15)
+        )
+        (i64.const -4096)
+       )
+       (i64.load offset=64 align=1
         (local.get $0)
        )
       )
-      (br_if $block1
-       (i64.ne
-        (i64.load offset=65536 align=1
-         (local.tee $13
-          (i32.add
-           (i32.and
-            (i32.shr_u
-             (i32.wrap_i64
-              (local.get $8)
-             )
-             (i32.const 8)
-            )
-            (i32.const 32752)
-           )
-           (local.get $0)
-          )
-         )
-        )
-        (i64.or
-         (i64.and
-          (i64.add
-           (local.get $8)
-           (i64.const 15)
-          )
-          (i64.const -4096)
-         )
-         (i64.load offset=64 align=1
-          (local.get $0)
-         )
-        )
-       )
-      )
-      (local.set $15
-       (i32.add
-        (i32.wrap_i64
-         (local.get $8)
-        )
-        (i32.load offset=65544 align=1
-         (local.get $13)
-        )
-       )
-      )
-      (local.set $8
-       (i64.load align=1
-        (local.get $15)
-       )
-      )
-      (i64.store offset=3744 align=1
-       (local.get $0)
+     )
+    )
+    (local.set $15
+     (i32.add
+      (i32.wrap_i64
        (local.get $8)
       )
-      (i64.store offset=3752 align=1
-       (local.get $0)
-       (i64.const 0)
+      (i32.load offset=65544 align=1
+       (local.get $13)
       )
-      (local.set $9
-       (i64.load offset=3776 align=1
-        (local.get $0)
+     )
+    )
+    (local.set $8
+     (i64.load align=1
+      (local.get $15)
+     )
+    )
+    (i64.store offset=3744 align=1
+     (local.get $0)
+     (local.get $8)
+    )
+    (i64.store offset=3752 align=1
+     (local.get $0)
+     (i64.const 0)
+    )
+    (local.set $9
+     (i64.load offset=3776 align=1
+      (local.get $0)
+     )
+    )
+    (local.set $8
+     (i64.load offset=3744 align=1
+      (local.get $0)
+     )
+    )
+    (local.set $10
+     (i64.reinterpret_f64
+      (f64.mul
+       (f64.reinterpret_i64
+        (local.get $8)
+       )
+       (f64.reinterpret_i64
+        (local.get $9)
        )
       )
-      (local.set $8
-       (i64.load offset=3744 align=1
-        (local.get $0)
-       )
-      )
-      (local.set $10
-       (i64.reinterpret_f64
-        (f64.mul
-         (f64.reinterpret_i64
-          (local.get $8)
+     )
+    )
+    (if
+     (i32.and
+      (i32.and
+       (i32.and
+        (i32.eq
+         (i32.and
+          (i32.load offset=3740 align=1
+           (local.get $0)
+          )
+          (i32.const 32672)
          )
-         (f64.reinterpret_i64
+         (i32.const 8096)
+        )
+        (i64.lt_u
+         (i64.sub
+          (i64.and
+           (local.get $8)
+           (i64.const 9218868437227405312)
+          )
+          (i64.const 4503599627370496)
+         )
+         (i64.const 9214364837600034816)
+        )
+       )
+       (i64.lt_u
+        (i64.sub
+         (i64.and
           (local.get $9)
+          (i64.const 9218868437227405312)
+         )
+         (i64.const 4503599627370496)
+        )
+        (i64.const 9214364837600034816)
+       )
+      )
+      (i64.lt_u
+       (i64.sub
+        (i64.and
+         (local.get $10)
+         (i64.const 9218868437227405312)
+        )
+        (i64.const 9007199254740992)
+       )
+       (i64.const 9209861237972664320)
+      )
+     )
+     (then
+      (i64.store offset=3744 align=1
+       (local.get $0)
+       (local.get $10)
+      )
+     )
+     (else
+      (if
+       (i32.eqz
+        (call $fimport$17
+         (local.get $0)
+         (i32.add
+          (local.get $0)
+          (i32.const 1573408)
          )
         )
        )
+       (then
+        (return_call $fimport$19
+         (local.get $0)
+         (local.get $1)
+         (local.get $3)
+         (local.get $4)
+         (i64.const 12884901892)
+        )
+       )
       )
-      (if
+     )
+    )
+    (local.set $9
+     (i64.load offset=8 align=1
+      (local.get $15)
+     )
+    )
+    (local.set $8
+     (i64.load offset=3744 align=1
+      (local.get $0)
+     )
+    )
+    (local.set $10
+     (i64.reinterpret_f64
+      (f64.add
+       (f64.reinterpret_i64
+        (local.get $8)
+       )
+       (f64.reinterpret_i64
+        (local.get $9)
+       )
+      )
+     )
+    )
+    (if
+     (i32.and
+      (i32.and
        (i32.and
-        (i32.and
+        (i32.eq
          (i32.and
-          (i32.eq
-           (i32.and
-            (i32.load offset=3740 align=1
-             (local.get $0)
-            )
-            (i32.const 32672)
-           )
-           (i32.const 8096)
+          (i32.load offset=3740 align=1
+           (local.get $0)
           )
-          (i64.lt_u
-           (i64.sub
-            (i64.and
-             (local.get $8)
-             (i64.const 9218868437227405312)
-            )
-            (i64.const 4503599627370496)
-           )
-           (i64.const 9214364837600034816)
-          )
+          (i32.const 32672)
          )
+         (i32.const 8096)
+        )
+        (i32.or
          (i64.lt_u
           (i64.sub
            (i64.and
-            (local.get $9)
+            (local.get $8)
             (i64.const 9218868437227405312)
            )
            (i64.const 4503599627370496)
           )
           (i64.const 9214364837600034816)
          )
+         (i64.eqz
+          (i64.shl
+           (local.get $8)
+           (i64.const 1)
+          )
+         )
         )
+       )
+       (i32.or
         (i64.lt_u
          (i64.sub
           (i64.and
-           (local.get $10)
+           (local.get $9)
            (i64.const 9218868437227405312)
           )
-          (i64.const 9007199254740992)
+          (i64.const 4503599627370496)
          )
-         (i64.const 9209861237972664320)
+         (i64.const 9214364837600034816)
         )
-       )
-       (then
-        (i64.store offset=3744 align=1
-         (local.get $0)
-         (local.get $10)
-        )
-       )
-       (else
-        (if
-         (i32.eqz
-          (call $fimport$17
-           (local.get $0)
-           (i32.add
-            (local.get $0)
-            (i32.const 1573408)
-           )
-          )
-         )
-         (then
-          (local.set $6
-           (i64.const 12884901892)
-          )
-          (br $block)
-         )
-        )
-       )
-      )
-      (local.set $9
-       (i64.load offset=8 align=1
-        (local.get $15)
-       )
-      )
-      (local.set $8
-       (i64.load offset=3744 align=1
-        (local.get $0)
-       )
-      )
-      (local.set $10
-       (i64.reinterpret_f64
-        (f64.add
-         (f64.reinterpret_i64
-          (local.get $8)
-         )
-         (f64.reinterpret_i64
+        (i64.eqz
+         (i64.shl
           (local.get $9)
+          (i64.const 1)
          )
         )
        )
       )
-      (if
-       (i32.and
-        (i32.and
-         (i32.and
-          (i32.eq
-           (i32.and
-            (i32.load offset=3740 align=1
-             (local.get $0)
-            )
-            (i32.const 32672)
-           )
-           (i32.const 8096)
-          )
-          (i32.or
-           (i64.lt_u
-            (i64.sub
-             (i64.and
-              (local.get $8)
-              (i64.const 9218868437227405312)
-             )
-             (i64.const 4503599627370496)
-            )
-            (i64.const 9214364837600034816)
-           )
-           (i64.eqz
-            (i64.shl
-             (local.get $8)
-             (i64.const 1)
-            )
-           )
-          )
-         )
-         (i32.or
-          (i64.lt_u
-           (i64.sub
-            (i64.and
-             (local.get $9)
-             (i64.const 9218868437227405312)
-            )
-            (i64.const 4503599627370496)
-           )
-           (i64.const 9214364837600034816)
-          )
-          (i64.eqz
-           (i64.shl
-            (local.get $9)
-            (i64.const 1)
-           )
-          )
-         )
+      (i64.lt_u
+       (i64.sub
+        (i64.and
+         (local.get $10)
+         (i64.const 9218868437227405312)
         )
-        (i64.lt_u
-         (i64.sub
-          (i64.and
-           (local.get $10)
-           (i64.const 9218868437227405312)
-          )
-          (i64.const 9007199254740992)
+        (i64.const 9007199254740992)
+       )
+       (i64.const 9209861237972664320)
+      )
+     )
+     (then
+      (i64.store offset=3744 align=1
+       (local.get $0)
+       (local.get $10)
+      )
+     )
+     (else
+      (if
+       (i32.eqz
+        (call $fimport$17
+         (local.get $0)
+         (i32.add
+          (local.get $0)
+          (i32.const 1573440)
          )
-         (i64.const 9209861237972664320)
         )
        )
        (then
-        (i64.store offset=3744 align=1
+        (return_call $fimport$19
          (local.get $0)
-         (local.get $10)
-        )
-       )
-       (else
-        (if
-         (i32.eqz
-          (call $fimport$17
-           (local.get $0)
-           (i32.add
-            (local.get $0)
-            (i32.const 1573440)
-           )
-          )
-         )
-         (then
-          (local.set $6
-           (i64.const 8589934600)
-          )
-          (br $block)
-         )
+         (local.get $1)
+         (local.get $3)
+         (local.get $4)
+         (i64.const 8589934600)
         )
        )
       )
-      (local.set $6
-       (i64.const 1407379178520589)
-      )
-      (br $block)
      )
-     (i32.store offset=220 align=1
-      (local.get $0)
-      (i32.add
-       (local.get $0)
-       (i32.const 1573376)
-      )
-     )
-     (local.set $6
-      (i64.const 2251816993554432)
-     )
-     (br $block)
+    )
+    (return_call $fimport$19
+     (local.get $0)
+     (local.get $1)
+     (local.get $3)
+     (local.get $4)
+     (i64.const 1407379178520589)
     )
    )
-   (if
-    (i64.ne
-     (local.get $6)
-     (i64.const 0)
-    )
-    (then
-     (i64.store offset=24 align=1
-      (local.get $0)
-      (i64.add
-       (local.get $4)
-       (i64.extend32_s
-        (local.get $6)
-       )
-      )
-     )
-     (local.set $1
-      (i64.add
-       (local.get $1)
-       (i64.and
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 32)
-        )
-        (i64.const 65535)
-       )
-      )
-     )
-     (if
-      (local.tee $13
-       (i32.wrap_i64
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 48)
-        )
-       )
-      )
-      (then
-       (i32.store offset=216 align=1
-        (local.get $0)
-        (i32.sub
-         (local.get $13)
-         (i32.const 1)
-        )
-       )
-      )
-     )
-     (i64.store offset=104 align=1
-      (local.get $0)
-      (local.get $3)
-     )
-     (return
-      (local.get $1)
-     )
-    )
+   (return_call $fimport$20
+    (local.get $0)
+    (local.get $1)
+    (local.get $3)
+    (local.get $4)
+    (i32.const 1573376)
    )
   )
-  (i64.store offset=104 align=1
-   (local.get $0)
-   (local.get $3)
-  )
-  (return_call $fimport$19
-   (local.get $0)
-   (local.get $1)
-   (local.get $5)
-  )
+  (unreachable)
  )
 )

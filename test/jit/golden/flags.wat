@@ -24,204 +24,143 @@
     (local.get $0)
    )
   )
-  (block
-   (block $block
-    (loop
-     (if
-      (i64.lt_s
-       (local.get $1)
-       (i64.const 4)
-      )
-      (then
-       (local.set $6
-        (i64.const 281474976710656)
-       )
-       (br $block)
-      )
-     )
-     (local.set $1
-      (i64.sub
-       (local.get $1)
-       (i64.const 4)
-      )
-     )
-     (local.set $8
-      (i64.load offset=72 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $9
-      (i64.load offset=96 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $10
-      (i64.add
-       (local.get $8)
-       (local.get $9)
-      )
-     )
-     (local.set $9
-      (i64.load offset=88 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $11
-      (i64.extend_i32_s
-       (i32.wrap_i64
-        (local.get $9)
-       )
-      )
-     )
-     (local.set $12
-      (i64.add
-       (local.get $9)
-       (i64.extend_i32_u
-        (i32.lt_u
-         (i32.wrap_i64
-          (local.get $10)
-         )
-         (i32.wrap_i64
-          (local.get $8)
-         )
-        )
-       )
-      )
-     )
-     (local.set $8
-      (i64.extend_i32_s
-       (i32.wrap_i64
-        (local.get $12)
-       )
-      )
-     )
-     (local.set $9
-      (i64.load offset=80 align=1
-       (local.get $0)
-      )
-     )
-     (i64.store offset=72 align=1
+  (loop
+   (if
+    (i64.lt_s
+     (local.get $1)
+     (i64.const 4)
+    )
+    (then
+     (return_call $fimport$19
       (local.get $0)
-      (i64.extend_i32_u
+      (local.get $1)
+      (local.get $3)
+      (local.get $4)
+      (i64.const 281474976710656)
+     )
+    )
+   )
+   (local.set $1
+    (i64.sub
+     (local.get $1)
+     (i64.const 4)
+    )
+   )
+   (local.set $8
+    (i64.load offset=72 align=1
+     (local.get $0)
+    )
+   )
+   (local.set $9
+    (i64.load offset=96 align=1
+     (local.get $0)
+    )
+   )
+   (local.set $10
+    (i64.add
+     (local.get $8)
+     (local.get $9)
+    )
+   )
+   (local.set $9
+    (i64.load offset=88 align=1
+     (local.get $0)
+    )
+   )
+   (local.set $11
+    (i64.extend_i32_s
+     (i32.wrap_i64
+      (local.get $9)
+     )
+    )
+   )
+   (local.set $12
+    (i64.add
+     (local.get $9)
+     (i64.extend_i32_u
+      (i32.lt_u
        (i32.wrap_i64
         (local.get $10)
        )
-      )
-     )
-     (i64.store offset=80 align=1
-      (local.get $0)
-      (i64.or
-       (i64.and
-        (local.get $9)
-        (i64.const -256)
-       )
-       (i64.extend_i32_u
-        (i64.ne
-         (call $fimport$3
-          (i32.const 6)
-          (local.get $8)
-          (local.get $11)
-          (i64.const 0)
-         )
-         (i64.const 0)
-        )
-       )
-      )
-     )
-     (i64.store offset=88 align=1
-      (local.get $0)
-      (i64.extend_i32_u
        (i32.wrap_i64
-        (local.get $12)
+        (local.get $8)
        )
       )
-     )
-     (i32.store offset=32 align=1
-      (local.get $0)
-      (i32.const 6)
-     )
-     (i64.store offset=40 align=1
-      (local.get $0)
-      (local.get $8)
-     )
-     (i64.store offset=48 align=1
-      (local.get $0)
-      (local.get $11)
-     )
-     (i64.store offset=56 align=1
-      (local.get $0)
-      (i64.const 0)
-     )
-     (local.set $6
-      (i64.const 1407379178520584)
-     )
-     (br $block)
-    )
-   )
-   (if
-    (i64.ne
-     (local.get $6)
-     (i64.const 0)
-    )
-    (then
-     (i64.store offset=24 align=1
-      (local.get $0)
-      (i64.add
-       (local.get $4)
-       (i64.extend32_s
-        (local.get $6)
-       )
-      )
-     )
-     (local.set $1
-      (i64.add
-       (local.get $1)
-       (i64.and
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 32)
-        )
-        (i64.const 65535)
-       )
-      )
-     )
-     (if
-      (local.tee $15
-       (i32.wrap_i64
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 48)
-        )
-       )
-      )
-      (then
-       (i32.store offset=216 align=1
-        (local.get $0)
-        (i32.sub
-         (local.get $15)
-         (i32.const 1)
-        )
-       )
-      )
-     )
-     (i64.store offset=104 align=1
-      (local.get $0)
-      (local.get $3)
-     )
-     (return
-      (local.get $1)
      )
     )
    )
+   (local.set $8
+    (i64.extend_i32_s
+     (i32.wrap_i64
+      (local.get $12)
+     )
+    )
+   )
+   (local.set $9
+    (i64.load offset=80 align=1
+     (local.get $0)
+    )
+   )
+   (i64.store offset=72 align=1
+    (local.get $0)
+    (i64.extend_i32_u
+     (i32.wrap_i64
+      (local.get $10)
+     )
+    )
+   )
+   (i64.store offset=80 align=1
+    (local.get $0)
+    (i64.or
+     (i64.and
+      (local.get $9)
+      (i64.const -256)
+     )
+     (i64.extend_i32_u
+      (i64.ne
+       (call $fimport$3
+        (i32.const 6)
+        (local.get $8)
+        (local.get $11)
+        (i64.const 0)
+       )
+       (i64.const 0)
+      )
+     )
+    )
+   )
+   (i64.store offset=88 align=1
+    (local.get $0)
+    (i64.extend_i32_u
+     (i32.wrap_i64
+      (local.get $12)
+     )
+    )
+   )
+   (i32.store offset=32 align=1
+    (local.get $0)
+    (i32.const 6)
+   )
+   (i64.store offset=40 align=1
+    (local.get $0)
+    (local.get $8)
+   )
+   (i64.store offset=48 align=1
+    (local.get $0)
+    (local.get $11)
+   )
+   (i64.store offset=56 align=1
+    (local.get $0)
+    (i64.const 0)
+   )
+   (return_call $fimport$19
+    (local.get $0)
+    (local.get $1)
+    (local.get $3)
+    (local.get $4)
+    (i64.const 1407379178520584)
+   )
   )
-  (i64.store offset=104 align=1
-   (local.get $0)
-   (local.get $3)
-  )
-  (return_call $fimport$19
-   (local.get $0)
-   (local.get $1)
-   (local.get $5)
-  )
+  (unreachable)
  )
 )

@@ -26,194 +26,139 @@
     (local.get $0)
    )
   )
-  (block
-   (block $block
-    (loop
-     (if
-      (i64.lt_s
-       (local.get $1)
-       (i64.const 4)
-      )
-      (then
-       (local.set $6
-        (i64.const 281474976710656)
-       )
-       (br $block)
-      )
-     )
-     (local.set $1
-      (i64.sub
-       (local.get $1)
-       (i64.const 4)
-      )
-     )
-     (block $block2
-      (block $block1
-       (local.set $8
-        (i64.load offset=72 align=1
-         (local.get $0)
-        )
-       )
-       (i64.store offset=72 align=1
-        (local.get $0)
-        (i64.extend_i32_u
-         (i32.wrap_i64
-          (i64.shr_u
-           (call $fimport$16
-            (i64.extend_i32_s
-             (i32.wrap_i64
-              (local.get $8)
-             )
-            )
-           )
-           (i64.const 32)
-          )
-         )
-        )
-       )
-       (local.set $17
-        (call $fimport$17
-         (local.get $0)
-         (i32.add
-          (local.get $0)
-          (i32.const 1573408)
-         )
-        )
-       )
-       (local.set $8
-        (i64.load offset=72 align=1
-         (local.get $0)
-        )
-       )
-       (local.set $18
-        (i32.load offset=32 align=1
-         (local.get $0)
-        )
-       )
-       (local.set $8
-        (i64.load offset=40 align=1
-         (local.get $0)
-        )
-       )
-       (local.set $9
-        (i64.load offset=48 align=1
-         (local.get $0)
-        )
-       )
-       (local.set $10
-        (i64.load offset=56 align=1
-         (local.get $0)
-        )
-       )
-       (br_if $block1
-        (i32.eqz
-         (local.get $17)
-        )
-       )
-       (local.set $17
-        (call $fimport$17
-         (local.get $0)
-         (i32.add
-          (local.get $0)
-          (i32.const 1573440)
-         )
-        )
-       )
-       (local.set $11
-        (i64.load offset=72 align=1
-         (local.get $0)
-        )
-       )
-       (local.set $12
-        (i64.load offset=88 align=1
-         (local.get $0)
-        )
-       )
-       (br_if $block2
-        (i32.eqz
-         (local.get $17)
-        )
-       )
-       (local.set $6
-        (i64.const 1407379178520585)
-       )
-       (br $block)
-      )
-      (local.set $6
-       (i64.const 12884901890)
-      )
-      (br $block)
-     )
-     (local.set $6
-      (i64.const 8589934599)
-     )
-     (br $block)
-    )
-   )
+  (loop
    (if
-    (i64.ne
-     (local.get $6)
-     (i64.const 0)
+    (i64.lt_s
+     (local.get $1)
+     (i64.const 4)
     )
     (then
-     (i64.store offset=24 align=1
+     (return_call $fimport$19
       (local.get $0)
-      (i64.add
-       (local.get $4)
-       (i64.extend32_s
-        (local.get $6)
-       )
-      )
-     )
-     (local.set $1
-      (i64.add
-       (local.get $1)
-       (i64.and
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 32)
-        )
-        (i64.const 65535)
-       )
-      )
-     )
-     (if
-      (local.tee $15
-       (i32.wrap_i64
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 48)
-        )
-       )
-      )
-      (then
-       (i32.store offset=216 align=1
-        (local.get $0)
-        (i32.sub
-         (local.get $15)
-         (i32.const 1)
-        )
-       )
-      )
-     )
-     (i64.store offset=104 align=1
-      (local.get $0)
-      (local.get $3)
-     )
-     (return
       (local.get $1)
+      (local.get $3)
+      (local.get $4)
+      (i64.const 281474976710656)
      )
     )
    )
+   (local.set $1
+    (i64.sub
+     (local.get $1)
+     (i64.const 4)
+    )
+   )
+   (block $block1
+    (block $block
+     (local.set $8
+      (i64.load offset=72 align=1
+       (local.get $0)
+      )
+     )
+     (i64.store offset=72 align=1
+      (local.get $0)
+      (i64.extend_i32_u
+       (i32.wrap_i64
+        (i64.shr_u
+         (call $fimport$16
+          (i64.extend_i32_s
+           (i32.wrap_i64
+            (local.get $8)
+           )
+          )
+         )
+         (i64.const 32)
+        )
+       )
+      )
+     )
+     (local.set $17
+      (call $fimport$17
+       (local.get $0)
+       (i32.add
+        (local.get $0)
+        (i32.const 1573408)
+       )
+      )
+     )
+     (local.set $8
+      (i64.load offset=72 align=1
+       (local.get $0)
+      )
+     )
+     (local.set $18
+      (i32.load offset=32 align=1
+       (local.get $0)
+      )
+     )
+     (local.set $8
+      (i64.load offset=40 align=1
+       (local.get $0)
+      )
+     )
+     (local.set $9
+      (i64.load offset=48 align=1
+       (local.get $0)
+      )
+     )
+     (local.set $10
+      (i64.load offset=56 align=1
+       (local.get $0)
+      )
+     )
+     (br_if $block
+      (i32.eqz
+       (local.get $17)
+      )
+     )
+     (local.set $17
+      (call $fimport$17
+       (local.get $0)
+       (i32.add
+        (local.get $0)
+        (i32.const 1573440)
+       )
+      )
+     )
+     (local.set $11
+      (i64.load offset=72 align=1
+       (local.get $0)
+      )
+     )
+     (local.set $12
+      (i64.load offset=88 align=1
+       (local.get $0)
+      )
+     )
+     (br_if $block1
+      (i32.eqz
+       (local.get $17)
+      )
+     )
+     (return_call $fimport$19
+      (local.get $0)
+      (local.get $1)
+      (local.get $3)
+      (local.get $4)
+      (i64.const 1407379178520585)
+     )
+    )
+    (return_call $fimport$19
+     (local.get $0)
+     (local.get $1)
+     (local.get $3)
+     (local.get $4)
+     (i64.const 12884901890)
+    )
+   )
+   (return_call $fimport$19
+    (local.get $0)
+    (local.get $1)
+    (local.get $3)
+    (local.get $4)
+    (i64.const 8589934599)
+   )
   )
-  (i64.store offset=104 align=1
-   (local.get $0)
-   (local.get $3)
-  )
-  (return_call $fimport$19
-   (local.get $0)
-   (local.get $1)
-   (local.get $5)
-  )
+  (unreachable)
  )
 )

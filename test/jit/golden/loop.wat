@@ -80,261 +80,256 @@
   (local.set $15
    (i64.const 2048)
   )
-  (block
-   (block $block1
-    (loop
-     (block $block
-      (loop $label
-       (if
-        (i64.lt_s
-         (local.get $1)
-         (i64.const 5)
-        )
-        (then
-         (local.set $13
-          (i64.const 281474976710656)
-         )
-         (br $block)
-        )
-       )
-       (local.set $1
-        (i64.sub
-         (local.get $1)
-         (i64.const 5)
-        )
-       )
-       (if
-        (i64.ne
-         (i64.and
-          (local.get $7)
-          (i64.const -4096)
-         )
-         (local.get $15)
-        )
-        (then
-         (if
-          (i64.eq
-           (i64.load offset=65536 align=1
-            (local.tee $20
-             (i32.add
-              (i32.and
-               (i32.shr_u
-                (i32.wrap_i64
-                 (local.get $7)
-                )
-                (i32.const 8)
-               )
-               (i32.const 32752)
-              )
-              (local.get $0)
-             )
-            )
-           )
-           (i64.or
-            (i64.and
-             (local.get $7)
-             (i64.const -4096)
-            )
-            (i64.load offset=64 align=1
-             (local.get $0)
-            )
-           )
-          )
-          (then
-           (local.set $22
-            (i32.load offset=65544 align=1
-             (local.get $20)
-            )
-           )
-           (local.set $15
-            (i64.and
-             (local.get $7)
-             (i64.const -4096)
-            )
-           )
-          )
-          (else
-           (if
-            (i32.eqz
-             (local.tee $22
-              (call $fimport$0
-               (local.get $0)
-               (local.get $7)
-               (i32.const 1)
-              )
-             )
-            )
-            (then
-             (i32.store offset=220 align=1
-              (local.get $0)
-              (i32.add
-               (local.get $0)
-               (i32.const 1573376)
-              )
-             )
-             (local.set $13
-              (i64.const 2251821288521728)
-             )
-             (br $block)
-            )
-           )
-           (local.set $22
-            (i32.sub
-             (local.get $22)
-             (i32.wrap_i64
-              (local.get $7)
-             )
-            )
-           )
-           (local.set $15
-            (i64.const 2048)
-           )
-          )
-         )
-        )
-       )
-       (local.set $23
-        (i32.add
-         (i32.wrap_i64
-          (local.get $7)
-         )
-         (local.get $22)
-        )
-       )
-       (local.set $16
-        (i64.load8_s
-         (local.get $23)
-        )
-       )
-       (local.set $17
-        (i64.and
-         (local.get $16)
-         (i64.const 255)
-        )
-       )
-       (local.set $16
-        (i64.add
-         (local.get $7)
-         (i64.const 1)
-        )
-       )
-       (local.set $19
-        (i64.ne
-         (local.get $16)
-         (local.get $5)
-        )
-       )
-       (local.set $3
-        (block (result i64)
-         (local.set $scratch_29
-          (i64.extend_i32_u
-           (i32.xor
-            (i32.wrap_i64
-             (local.get $3)
-            )
-            (i32.wrap_i64
-             (local.get $17)
-            )
-           )
-          )
-         )
-         (local.set $4
-          (block (result i64)
-           (local.set $scratch_28
-            (local.get $17)
-           )
-           (local.set $7
-            (block (result i64)
-             (local.set $scratch_27
-              (local.get $16)
-             )
-             (local.set $18
-              (block (result i32)
-               (local.set $scratch_26
-                (i32.const 0)
-               )
-               (local.set $8
-                (block (result i64)
-                 (local.set $scratch_25
-                  (i64.sub
-                   (local.get $16)
-                   (local.get $5)
-                  )
-                 )
-                 (local.set $9
-                  (block (result i64)
-                   (local.set $scratch
-                    (local.get $16)
-                   )
-                   (local.set $10
-                    (local.get $5)
-                   )
-                   (local.get $scratch)
-                  )
-                 )
-                 (local.get $scratch_25)
-                )
-               )
-               (local.get $scratch_26)
-              )
-             )
-             (local.get $scratch_27)
-            )
-           )
-           (local.get $scratch_28)
-          )
-         )
-         (local.get $scratch_29)
-        )
-       )
-       (if
-        (local.get $19)
-        (then
-         (br $label)
-        )
-       )
-       (local.set $12
-        (i64.add
-         (local.get $11)
-         (i64.const 14)
-        )
-       )
+  (loop
+   (block $block
+    (loop $label
+     (if
+      (i64.lt_s
+       (local.get $1)
+       (i64.const 5)
+      )
+      (then
        (local.set $13
-        (i64.const 0)
+        (i64.const 281474976710656)
        )
        (br $block)
       )
      )
-     (i64.store offset=72 align=1
-      (local.get $0)
-      (local.get $3)
+     (local.set $1
+      (i64.sub
+       (local.get $1)
+       (i64.const 5)
+      )
      )
-     (i64.store offset=80 align=1
-      (local.get $0)
-      (local.get $4)
+     (if
+      (i64.ne
+       (i64.and
+        (local.get $7)
+        (i64.const -4096)
+       )
+       (local.get $15)
+      )
+      (then
+       (if
+        (i64.eq
+         (i64.load offset=65536 align=1
+          (local.tee $20
+           (i32.add
+            (i32.and
+             (i32.shr_u
+              (i32.wrap_i64
+               (local.get $7)
+              )
+              (i32.const 8)
+             )
+             (i32.const 32752)
+            )
+            (local.get $0)
+           )
+          )
+         )
+         (i64.or
+          (i64.and
+           (local.get $7)
+           (i64.const -4096)
+          )
+          (i64.load offset=64 align=1
+           (local.get $0)
+          )
+         )
+        )
+        (then
+         (local.set $22
+          (i32.load offset=65544 align=1
+           (local.get $20)
+          )
+         )
+         (local.set $15
+          (i64.and
+           (local.get $7)
+           (i64.const -4096)
+          )
+         )
+        )
+        (else
+         (if
+          (i32.eqz
+           (local.tee $22
+            (call $fimport$0
+             (local.get $0)
+             (local.get $7)
+             (i32.const 1)
+            )
+           )
+          )
+          (then
+           (i32.store offset=220 align=1
+            (local.get $0)
+            (i32.add
+             (local.get $0)
+             (i32.const 1573376)
+            )
+           )
+           (local.set $13
+            (i64.const 2251821288521728)
+           )
+           (br $block)
+          )
+         )
+         (local.set $22
+          (i32.sub
+           (local.get $22)
+           (i32.wrap_i64
+            (local.get $7)
+           )
+          )
+         )
+         (local.set $15
+          (i64.const 2048)
+         )
+        )
+       )
+      )
      )
-     (i64.store offset=120 align=1
-      (local.get $0)
-      (local.get $7)
+     (local.set $23
+      (i32.add
+       (i32.wrap_i64
+        (local.get $7)
+       )
+       (local.get $22)
+      )
      )
-     (i32.store offset=32 align=1
-      (local.get $0)
-      (local.get $18)
+     (local.set $16
+      (i64.load8_s
+       (local.get $23)
+      )
      )
-     (i64.store offset=40 align=1
-      (local.get $0)
-      (local.get $8)
+     (local.set $17
+      (i64.and
+       (local.get $16)
+       (i64.const 255)
+      )
      )
-     (i64.store offset=48 align=1
-      (local.get $0)
-      (local.get $9)
+     (local.set $16
+      (i64.add
+       (local.get $7)
+       (i64.const 1)
+      )
      )
-     (i64.store offset=56 align=1
-      (local.get $0)
-      (local.get $10)
+     (local.set $19
+      (i64.ne
+       (local.get $16)
+       (local.get $5)
+      )
      )
-     (br $block1)
+     (local.set $3
+      (block (result i64)
+       (local.set $scratch_29
+        (i64.extend_i32_u
+         (i32.xor
+          (i32.wrap_i64
+           (local.get $3)
+          )
+          (i32.wrap_i64
+           (local.get $17)
+          )
+         )
+        )
+       )
+       (local.set $4
+        (block (result i64)
+         (local.set $scratch_28
+          (local.get $17)
+         )
+         (local.set $7
+          (block (result i64)
+           (local.set $scratch_27
+            (local.get $16)
+           )
+           (local.set $18
+            (block (result i32)
+             (local.set $scratch_26
+              (i32.const 0)
+             )
+             (local.set $8
+              (block (result i64)
+               (local.set $scratch_25
+                (i64.sub
+                 (local.get $16)
+                 (local.get $5)
+                )
+               )
+               (local.set $9
+                (block (result i64)
+                 (local.set $scratch
+                  (local.get $16)
+                 )
+                 (local.set $10
+                  (local.get $5)
+                 )
+                 (local.get $scratch)
+                )
+               )
+               (local.get $scratch_25)
+              )
+             )
+             (local.get $scratch_26)
+            )
+           )
+           (local.get $scratch_27)
+          )
+         )
+         (local.get $scratch_28)
+        )
+       )
+       (local.get $scratch_29)
+      )
+     )
+     (if
+      (local.get $19)
+      (then
+       (br $label)
+      )
+     )
+     (local.set $12
+      (i64.add
+       (local.get $11)
+       (i64.const 14)
+      )
+     )
+     (local.set $13
+      (i64.const 0)
+     )
+     (br $block)
     )
+   )
+   (i64.store offset=72 align=1
+    (local.get $0)
+    (local.get $3)
+   )
+   (i64.store offset=80 align=1
+    (local.get $0)
+    (local.get $4)
+   )
+   (i64.store offset=120 align=1
+    (local.get $0)
+    (local.get $7)
+   )
+   (i32.store offset=32 align=1
+    (local.get $0)
+    (local.get $18)
+   )
+   (i64.store offset=40 align=1
+    (local.get $0)
+    (local.get $8)
+   )
+   (i64.store offset=48 align=1
+    (local.get $0)
+    (local.get $9)
+   )
+   (i64.store offset=56 align=1
+    (local.get $0)
+    (local.get $10)
    )
    (if
     (i64.ne
@@ -342,64 +337,22 @@
      (i64.const 0)
     )
     (then
-     (i64.store offset=24 align=1
+     (return_call $fimport$19
       (local.get $0)
-      (i64.add
-       (local.get $11)
-       (i64.extend32_s
-        (local.get $13)
-       )
-      )
-     )
-     (local.set $1
-      (i64.add
-       (local.get $1)
-       (i64.and
-        (i64.shr_u
-         (local.get $13)
-         (i64.const 32)
-        )
-        (i64.const 65535)
-       )
-      )
-     )
-     (if
-      (local.tee $20
-       (i32.wrap_i64
-        (i64.shr_u
-         (local.get $13)
-         (i64.const 48)
-        )
-       )
-      )
-      (then
-       (i32.store offset=216 align=1
-        (local.get $0)
-        (i32.sub
-         (local.get $20)
-         (i32.const 1)
-        )
-       )
-      )
-     )
-     (i64.store offset=104 align=1
-      (local.get $0)
-      (local.get $6)
-     )
-     (return
       (local.get $1)
+      (local.get $6)
+      (local.get $11)
+      (local.get $13)
      )
     )
    )
+   (return_call $fimport$21
+    (local.get $0)
+    (local.get $1)
+    (local.get $6)
+    (local.get $12)
+   )
   )
-  (i64.store offset=104 align=1
-   (local.get $0)
-   (local.get $6)
-  )
-  (return_call $fimport$19
-   (local.get $0)
-   (local.get $1)
-   (local.get $12)
-  )
+  (unreachable)
  )
 )

@@ -22,188 +22,123 @@
     (local.get $0)
    )
   )
-  (block
-   (block $block
-    (loop
-     (if
-      (i64.lt_s
-       (local.get $1)
-       (i64.const 2)
-      )
-      (then
-       (local.set $6
-        (i64.const 281474976710656)
-       )
-       (br $block)
-      )
-     )
-     (local.set $1
-      (i64.sub
-       (local.get $1)
-       (i64.const 2)
-      )
-     )
-     (block $block1
-      (local.set $8
-       (i64.load offset=96 align=1
-        (local.get $0)
-       )
-      )
-      (br_if $block1
-       (i64.ne
-        (i64.load offset=98304 align=1
-         (local.tee $12
-          (i32.add
-           (i32.and
-            (i32.shr_u
-             (i32.wrap_i64
-              (local.get $8)
-             )
-             (i32.const 8)
-            )
-            (i32.const 32752)
-           )
-           (local.get $0)
-          )
-         )
-        )
-        (i64.or
-         (i64.and
-          (i64.add
-           (local.get $8)
-           (i64.const 7)
-          )
-          (i64.const -4096)
-         )
-         (i64.load offset=64 align=1
-          (local.get $0)
-         )
-        )
-       )
-      )
-      (local.set $14
-       (i32.add
-        (i32.wrap_i64
-         (local.get $8)
-        )
-        (i32.load offset=98312 align=1
-         (local.get $12)
-        )
-       )
-      )
-      (local.set $8
-       (i64.load align=1
-        (local.get $14)
-       )
-      )
-      (local.set $9
-       (i64.add
-        (local.get $8)
-        (i64.const 1)
-       )
-      )
-      (i64.store align=1
-       (local.get $14)
-       (local.get $9)
-      )
-      (i32.store offset=32 align=1
-       (local.get $0)
-       (i32.const 1)
-      )
-      (i64.store offset=40 align=1
-       (local.get $0)
-       (local.get $9)
-      )
-      (i64.store offset=48 align=1
-       (local.get $0)
-       (local.get $8)
-      )
-      (i64.store offset=56 align=1
-       (local.get $0)
-       (i64.const 1)
-      )
-      (local.set $6
-       (i64.const 1407379178520580)
-      )
-      (br $block)
-     )
-     (i32.store offset=220 align=1
-      (local.get $0)
-      (i32.add
-       (local.get $0)
-       (i32.const 1573376)
-      )
-     )
-     (local.set $6
-      (i64.const 2251808403619840)
-     )
-     (br $block)
-    )
-   )
+  (loop
    (if
-    (i64.ne
-     (local.get $6)
-     (i64.const 0)
+    (i64.lt_s
+     (local.get $1)
+     (i64.const 2)
     )
     (then
-     (i64.store offset=24 align=1
+     (return_call $fimport$19
       (local.get $0)
-      (i64.add
-       (local.get $4)
-       (i64.extend32_s
-        (local.get $6)
-       )
-      )
-     )
-     (local.set $1
-      (i64.add
-       (local.get $1)
-       (i64.and
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 32)
-        )
-        (i64.const 65535)
-       )
-      )
-     )
-     (if
-      (local.tee $12
-       (i32.wrap_i64
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 48)
-        )
-       )
-      )
-      (then
-       (i32.store offset=216 align=1
-        (local.get $0)
-        (i32.sub
-         (local.get $12)
-         (i32.const 1)
-        )
-       )
-      )
-     )
-     (i64.store offset=104 align=1
-      (local.get $0)
-      (local.get $3)
-     )
-     (return
       (local.get $1)
+      (local.get $3)
+      (local.get $4)
+      (i64.const 281474976710656)
      )
     )
    )
+   (local.set $1
+    (i64.sub
+     (local.get $1)
+     (i64.const 2)
+    )
+   )
+   (block $block
+    (local.set $8
+     (i64.load offset=96 align=1
+      (local.get $0)
+     )
+    )
+    (br_if $block
+     (i64.ne
+      (i64.load offset=98304 align=1
+       (local.tee $12
+        (i32.add
+         (i32.and
+          (i32.shr_u
+           (i32.wrap_i64
+            (local.get $8)
+           )
+           (i32.const 8)
+          )
+          (i32.const 32752)
+         )
+         (local.get $0)
+        )
+       )
+      )
+      (i64.or
+       (i64.and
+        (i64.add
+         (local.get $8)
+         (i64.const 7)
+        )
+        (i64.const -4096)
+       )
+       (i64.load offset=64 align=1
+        (local.get $0)
+       )
+      )
+     )
+    )
+    (local.set $14
+     (i32.add
+      (i32.wrap_i64
+       (local.get $8)
+      )
+      (i32.load offset=98312 align=1
+       (local.get $12)
+      )
+     )
+    )
+    (local.set $8
+     (i64.load align=1
+      (local.get $14)
+     )
+    )
+    (local.set $9
+     (i64.add
+      (local.get $8)
+      (i64.const 1)
+     )
+    )
+    (i64.store align=1
+     (local.get $14)
+     (local.get $9)
+    )
+    (i32.store offset=32 align=1
+     (local.get $0)
+     (i32.const 1)
+    )
+    (i64.store offset=40 align=1
+     (local.get $0)
+     (local.get $9)
+    )
+    (i64.store offset=48 align=1
+     (local.get $0)
+     (local.get $8)
+    )
+    (i64.store offset=56 align=1
+     (local.get $0)
+     (i64.const 1)
+    )
+    (return_call $fimport$19
+     (local.get $0)
+     (local.get $1)
+     (local.get $3)
+     (local.get $4)
+     (i64.const 1407379178520580)
+    )
+   )
+   (return_call $fimport$20
+    (local.get $0)
+    (local.get $1)
+    (local.get $3)
+    (local.get $4)
+    (i32.const 1573376)
+   )
   )
-  (i64.store offset=104 align=1
-   (local.get $0)
-   (local.get $3)
-  )
-  (return_call $fimport$19
-   (local.get $0)
-   (local.get $1)
-   (local.get $5)
-  )
+  (unreachable)
  )
 )

@@ -29,258 +29,197 @@
     (local.get $0)
    )
   )
-  (block
-   (block $block
-    (loop
-     (if
-      (i64.lt_s
-       (local.get $1)
-       (i64.const 3)
-      )
-      (then
-       (local.set $6
-        (i64.const 281474976710656)
-       )
-       (br $block)
-      )
-     )
-     (local.set $1
-      (i64.sub
-       (local.get $1)
-       (i64.const 3)
-      )
-     )
-     (local.set $8
-      (i64.load offset=72 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $9
-      (i64.extend_i32_u
-       (i32.wrap_i64
-        (local.get $8)
-       )
-      )
-     )
-     (local.set $8
-      (i64.or
-       (i64.shl
-        (local.get $9)
-        (i64.const 5)
-       )
-       (i64.shr_u
-        (local.get $9)
-        (i64.const 27)
-       )
-      )
-     )
-     (local.set $20
-      (i32.load offset=32 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $9
-      (i64.load offset=40 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $10
-      (i64.load offset=48 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $11
-      (i64.load offset=56 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $12
-      (i64.load offset=80 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $13
-      (i64.and
-       (local.get $12)
-       (i64.const 31)
-      )
-     )
-     (local.set $12
-      (i64.load offset=96 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $14
-      (i64.extend_i32_u
-       (i32.wrap_i64
-        (local.get $12)
-       )
-      )
-     )
-     (local.set $15
-      (i64.shr_u
-       (local.get $14)
-       (local.get $13)
-      )
-     )
-     (local.set $21
-      (i64.ne
-       (local.get $13)
-       (i64.const 0)
-      )
-     )
-     (i64.store offset=72 align=1
-      (local.get $0)
-      (i64.extend_i32_u
-       (i32.wrap_i64
-        (local.get $8)
-       )
-      )
-     )
-     (i64.store offset=96 align=1
-      (local.get $0)
-      (i64.extend_i32_u
-       (i32.wrap_i64
-        (local.get $15)
-       )
-      )
-     )
-     (i32.store offset=32 align=1
-      (local.get $0)
-      (i32.wrap_i64
-       (select
-        (i64.const 3)
-        (i64.const 11)
-        (local.get $21)
-       )
-      )
-     )
-     (i64.store offset=40 align=1
-      (local.get $0)
-      (select
-       (i64.extend_i32_s
-        (i32.wrap_i64
-         (local.get $15)
-        )
-       )
-       (local.get $9)
-       (local.get $21)
-      )
-     )
-     (i64.store offset=48 align=1
-      (local.get $0)
-      (select
-       (i64.shr_u
-        (local.get $14)
-        (i64.add
-         (local.get $13)
-         (i64.const -1)
-        )
-       )
-       (i64.or
-        (i64.and
-         (call $fimport$4
-          (local.get $20)
-          (local.get $9)
-          (local.get $10)
-          (local.get $11)
-         )
-         (i64.const -2)
-        )
-        (i64.and
-         (i64.extend_i32_s
-          (i32.wrap_i64
-           (local.get $8)
-          )
-         )
-         (i64.const 1)
-        )
-       )
-       (local.get $21)
-      )
-     )
-     (i64.store offset=56 align=1
-      (local.get $0)
-      (select
-       (i64.extend_i32_s
-        (i32.wrap_i64
-         (local.get $12)
-        )
-       )
-       (local.get $11)
-       (local.get $21)
-      )
-     )
-     (local.set $6
-      (i64.const 1407379178520581)
-     )
-     (br $block)
-    )
-   )
+  (loop
    (if
-    (i64.ne
-     (local.get $6)
-     (i64.const 0)
+    (i64.lt_s
+     (local.get $1)
+     (i64.const 3)
     )
     (then
-     (i64.store offset=24 align=1
+     (return_call $fimport$19
       (local.get $0)
-      (i64.add
-       (local.get $4)
-       (i64.extend32_s
-        (local.get $6)
-       )
-      )
-     )
-     (local.set $1
-      (i64.add
-       (local.get $1)
-       (i64.and
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 32)
-        )
-        (i64.const 65535)
-       )
-      )
-     )
-     (if
-      (local.tee $18
-       (i32.wrap_i64
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 48)
-        )
-       )
-      )
-      (then
-       (i32.store offset=216 align=1
-        (local.get $0)
-        (i32.sub
-         (local.get $18)
-         (i32.const 1)
-        )
-       )
-      )
-     )
-     (i64.store offset=104 align=1
-      (local.get $0)
-      (local.get $3)
-     )
-     (return
       (local.get $1)
+      (local.get $3)
+      (local.get $4)
+      (i64.const 281474976710656)
      )
     )
    )
+   (local.set $1
+    (i64.sub
+     (local.get $1)
+     (i64.const 3)
+    )
+   )
+   (local.set $8
+    (i64.load offset=72 align=1
+     (local.get $0)
+    )
+   )
+   (local.set $9
+    (i64.extend_i32_u
+     (i32.wrap_i64
+      (local.get $8)
+     )
+    )
+   )
+   (local.set $8
+    (i64.or
+     (i64.shl
+      (local.get $9)
+      (i64.const 5)
+     )
+     (i64.shr_u
+      (local.get $9)
+      (i64.const 27)
+     )
+    )
+   )
+   (local.set $20
+    (i32.load offset=32 align=1
+     (local.get $0)
+    )
+   )
+   (local.set $9
+    (i64.load offset=40 align=1
+     (local.get $0)
+    )
+   )
+   (local.set $10
+    (i64.load offset=48 align=1
+     (local.get $0)
+    )
+   )
+   (local.set $11
+    (i64.load offset=56 align=1
+     (local.get $0)
+    )
+   )
+   (local.set $12
+    (i64.load offset=80 align=1
+     (local.get $0)
+    )
+   )
+   (local.set $13
+    (i64.and
+     (local.get $12)
+     (i64.const 31)
+    )
+   )
+   (local.set $12
+    (i64.load offset=96 align=1
+     (local.get $0)
+    )
+   )
+   (local.set $14
+    (i64.extend_i32_u
+     (i32.wrap_i64
+      (local.get $12)
+     )
+    )
+   )
+   (local.set $15
+    (i64.shr_u
+     (local.get $14)
+     (local.get $13)
+    )
+   )
+   (local.set $21
+    (i64.ne
+     (local.get $13)
+     (i64.const 0)
+    )
+   )
+   (i64.store offset=72 align=1
+    (local.get $0)
+    (i64.extend_i32_u
+     (i32.wrap_i64
+      (local.get $8)
+     )
+    )
+   )
+   (i64.store offset=96 align=1
+    (local.get $0)
+    (i64.extend_i32_u
+     (i32.wrap_i64
+      (local.get $15)
+     )
+    )
+   )
+   (i32.store offset=32 align=1
+    (local.get $0)
+    (i32.wrap_i64
+     (select
+      (i64.const 3)
+      (i64.const 11)
+      (local.get $21)
+     )
+    )
+   )
+   (i64.store offset=40 align=1
+    (local.get $0)
+    (select
+     (i64.extend_i32_s
+      (i32.wrap_i64
+       (local.get $15)
+      )
+     )
+     (local.get $9)
+     (local.get $21)
+    )
+   )
+   (i64.store offset=48 align=1
+    (local.get $0)
+    (select
+     (i64.shr_u
+      (local.get $14)
+      (i64.add
+       (local.get $13)
+       (i64.const -1)
+      )
+     )
+     (i64.or
+      (i64.and
+       (call $fimport$4
+        (local.get $20)
+        (local.get $9)
+        (local.get $10)
+        (local.get $11)
+       )
+       (i64.const -2)
+      )
+      (i64.and
+       (i64.extend_i32_s
+        (i32.wrap_i64
+         (local.get $8)
+        )
+       )
+       (i64.const 1)
+      )
+     )
+     (local.get $21)
+    )
+   )
+   (i64.store offset=56 align=1
+    (local.get $0)
+    (select
+     (i64.extend_i32_s
+      (i32.wrap_i64
+       (local.get $12)
+      )
+     )
+     (local.get $11)
+     (local.get $21)
+    )
+   )
+   (return_call $fimport$19
+    (local.get $0)
+    (local.get $1)
+    (local.get $3)
+    (local.get $4)
+    (i64.const 1407379178520581)
+   )
   )
-  (i64.store offset=104 align=1
-   (local.get $0)
-   (local.get $3)
-  )
-  (return_call $fimport$19
-   (local.get $0)
-   (local.get $1)
-   (local.get $5)
-  )
+  (unreachable)
  )
 )

@@ -21,196 +21,131 @@
     (local.get $0)
    )
   )
-  (block
-   (block $block
-    (loop
-     (if
-      (i64.lt_s
-       (local.get $1)
-       (i64.const 5)
-      )
-      (then
-       (local.set $6
-        (i64.const 281474976710656)
-       )
-       (br $block)
-      )
-     )
-     (local.set $1
-      (i64.sub
-       (local.get $1)
-       (i64.const 5)
-      )
-     )
-     (block $block1
-      (local.set $8
-       (i64.load offset=120 align=1
-        (local.get $0)
-       )
-      )
-      (br_if $block1
-       (i64.ne
-        (i64.load offset=65536 align=1
-         (local.tee $11
-          (i32.add
-           (i32.and
-            (i32.shr_u
-             (i32.wrap_i64
-              (local.get $8)
-             )
-             (i32.const 8)
-            )
-            (i32.const 32752)
-           )
-           (local.get $0)
-          )
-         )
-        )
-        (i64.or
-         (i64.and
-          (i64.add
-           (local.get $8)
-           (i64.const 15)
-          )
-          (i64.const -4096)
-         )
-         (i64.load offset=64 align=1
-          (local.get $0)
-         )
-        )
-       )
-      )
-      (local.set $13
-       (i32.add
-        (i32.wrap_i64
-         (local.get $8)
-        )
-        (i32.load offset=65544 align=1
-         (local.get $11)
-        )
-       )
-      )
-      (v128.store offset=3744 align=1
-       (local.get $0)
-       (v128.load align=1
-        (local.get $13)
-       )
-      )
-      (v128.store offset=3744 align=1
-       (local.get $0)
-       (v128.xor
-        (v128.load offset=3744 align=1
-         (local.get $0)
-        )
-        (v128.load offset=3776 align=1
-         (local.get $0)
-        )
-       )
-      )
-      (v128.store offset=3744 align=1
-       (local.get $0)
-       (i32x4.shr_u
-        (v128.load offset=3744 align=1
-         (local.get $0)
-        )
-        (i32.const 3)
-       )
-      )
-      (local.set $8
-       (i64.load offset=3744 align=1
-        (local.get $0)
-       )
-      )
-      (i64.store offset=72 align=1
-       (local.get $0)
-       (i64.extend_i32_u
-        (i32.wrap_i64
-         (local.get $8)
-        )
-       )
-      )
-      (local.set $6
-       (i64.const 1407379178520593)
-      )
-      (br $block)
-     )
-     (i32.store offset=220 align=1
-      (local.get $0)
-      (i32.add
-       (local.get $0)
-       (i32.const 1573376)
-      )
-     )
-     (local.set $6
-      (i64.const 2251821288521728)
-     )
-     (br $block)
-    )
-   )
+  (loop
    (if
-    (i64.ne
-     (local.get $6)
-     (i64.const 0)
+    (i64.lt_s
+     (local.get $1)
+     (i64.const 5)
     )
     (then
-     (i64.store offset=24 align=1
+     (return_call $fimport$19
       (local.get $0)
-      (i64.add
-       (local.get $4)
-       (i64.extend32_s
-        (local.get $6)
-       )
-      )
-     )
-     (local.set $1
-      (i64.add
-       (local.get $1)
-       (i64.and
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 32)
-        )
-        (i64.const 65535)
-       )
-      )
-     )
-     (if
-      (local.tee $11
-       (i32.wrap_i64
-        (i64.shr_u
-         (local.get $6)
-         (i64.const 48)
-        )
-       )
-      )
-      (then
-       (i32.store offset=216 align=1
-        (local.get $0)
-        (i32.sub
-         (local.get $11)
-         (i32.const 1)
-        )
-       )
-      )
-     )
-     (i64.store offset=104 align=1
-      (local.get $0)
-      (local.get $3)
-     )
-     (return
       (local.get $1)
+      (local.get $3)
+      (local.get $4)
+      (i64.const 281474976710656)
      )
     )
    )
+   (local.set $1
+    (i64.sub
+     (local.get $1)
+     (i64.const 5)
+    )
+   )
+   (block $block
+    (local.set $8
+     (i64.load offset=120 align=1
+      (local.get $0)
+     )
+    )
+    (br_if $block
+     (i64.ne
+      (i64.load offset=65536 align=1
+       (local.tee $11
+        (i32.add
+         (i32.and
+          (i32.shr_u
+           (i32.wrap_i64
+            (local.get $8)
+           )
+           (i32.const 8)
+          )
+          (i32.const 32752)
+         )
+         (local.get $0)
+        )
+       )
+      )
+      (i64.or
+       (i64.and
+        (i64.add
+         (local.get $8)
+         (i64.const 15)
+        )
+        (i64.const -4096)
+       )
+       (i64.load offset=64 align=1
+        (local.get $0)
+       )
+      )
+     )
+    )
+    (local.set $13
+     (i32.add
+      (i32.wrap_i64
+       (local.get $8)
+      )
+      (i32.load offset=65544 align=1
+       (local.get $11)
+      )
+     )
+    )
+    (v128.store offset=3744 align=1
+     (local.get $0)
+     (v128.load align=1
+      (local.get $13)
+     )
+    )
+    (v128.store offset=3744 align=1
+     (local.get $0)
+     (v128.xor
+      (v128.load offset=3744 align=1
+       (local.get $0)
+      )
+      (v128.load offset=3776 align=1
+       (local.get $0)
+      )
+     )
+    )
+    (v128.store offset=3744 align=1
+     (local.get $0)
+     (i32x4.shr_u
+      (v128.load offset=3744 align=1
+       (local.get $0)
+      )
+      (i32.const 3)
+     )
+    )
+    (local.set $8
+     (i64.load offset=3744 align=1
+      (local.get $0)
+     )
+    )
+    (i64.store offset=72 align=1
+     (local.get $0)
+     (i64.extend_i32_u
+      (i32.wrap_i64
+       (local.get $8)
+      )
+     )
+    )
+    (return_call $fimport$19
+     (local.get $0)
+     (local.get $1)
+     (local.get $3)
+     (local.get $4)
+     (i64.const 1407379178520593)
+    )
+   )
+   (return_call $fimport$20
+    (local.get $0)
+    (local.get $1)
+    (local.get $3)
+    (local.get $4)
+    (i32.const 1573376)
+   )
   )
-  (i64.store offset=104 align=1
-   (local.get $0)
-   (local.get $3)
-  )
-  (return_call $fimport$19
-   (local.get $0)
-   (local.get $1)
-   (local.get $5)
-  )
+  (unreachable)
  )
 )
