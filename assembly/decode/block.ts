@@ -23,7 +23,7 @@ import { GP, raiseError } from "../exception";
 import { noteCode } from "../mem/pageword";
 import { hostRead } from "../mem/phys";
 import { segBase, segLimit } from "../mem/segment";
-import { tlbEntry, tlbFill, tlbReuse } from "../mem/tlb";
+import { noteEntered, tlbEntry, tlbFill, tlbReuse } from "../mem/tlb";
 import { ARMED_CODE, ON_FETCH, pageArmed } from "../mem/watch";
 import { walk, walkPage, NO_GPA, ACCESS_FETCH, ACCESS_QUIET, ACCESS_USER } from "../mem/walk";
 import { bump } from "../stat";
@@ -74,6 +74,7 @@ export function enter(c: Vcpu): usize {
   store<u64>(e, linear);
   store<u32>(e, c.codeCtx, 8);
   store<u32>(e, <u32>block, 12);
+  noteEntered(c, linear);
   c.ripPage = rip - (linear & 0xfff);
   return block;
 }

@@ -6,8 +6,12 @@
  *
  * ctx is {generation 10 bits, class 2 bits}, so that a flush is a new generation and a change of privilege a new
  * class; a cleared entry has generation 0, which is never used, and while writes are staged ctx has the last one, which
- * no entry has either (hideTlb). Classes: 0 supervisor, 1 user, 2 supervisor that may
- * touch user pages in spite of SMAP, 3 user with alignment checks (never filled, so every access takes the slow path).
+ * no entry has either (hideTlb). Classes: 0 supervisor, 1 user, 3 user with alignment checks (never filled, so every
+ * access takes the slow path).
+ *
+ * With SMAP, a supervisor's entries of user pages are good while RFLAGS.AC is set. They are few, and listed (OPENED): when
+ * AC is cleared they become the user's, which have the same rights, or nobody's. Kernels open such windows several times
+ * in a system call; as a class of its own, each had every other page looked up again, going in and coming out.
  *
  * A **context** is what was translated under one PCID and, with CR4.PKE, one PKRU. Vcpu.contexts has the last
  * CONTEXTS of them:
@@ -15,17 +19,17 @@
  *     0 key u64   0 = none, else KEY_VALID | PKRU << 12 | PCID
  *     8 generation u32      12 code generation u32 (0: none yet)
  *
- * Going back to a context is putting its generation into ctx. Entries of supervisor pages are good for more than the
- * ctx they have: for both supervisor classes, and for every context if the page is global. So a miss first looks for
- * such an entry (tlbReuse), which saves the walk after nearly every change of CR3.
+ * Going back to a context is putting its generation into ctx. Entries of global pages are good for every context: those
+ * used lately are listed (SHARED) and get the new generation with the change; for the others a miss first looks whether
+ * there is such an entry (tlbReuse), which saves the walk.
  */
 import {
-  Vcpu, AREA_TLB_READ, AREA_TLB_WRITE, AREA_TLB_EXEC, AREA_JUMP, AREA_LARGE, TLB_ENTRIES, JUMP_ENTRIES, STAT_FLUSHES,
-  MODE_ALIGN, MODE_BITS, MODE_CODE64, MODE_LONG, V_CONTEXTS,
+  Vcpu, AREA_TLB_READ, AREA_TLB_WRITE, AREA_TLB_EXEC, AREA_ENTERED, AREA_JUMP, AREA_LARGE, AREA_OPENED, AREA_SHARED,
+  TLB_ENTRIES, JUMP_ENTRIES, STAT_FLUSHES, MODE_ALIGN, MODE_BITS, MODE_CODE64, MODE_LONG, V_CONTEXTS,
 } from "../gen/layout";
 import { bump } from "../stat";
 import {
-  CR4_PCIDE, CR4_PKE, CR4_SMAP, EFER_LMA, PAGE_GIGANTIC, PAGE_GLOBAL, PAGE_LARGE, PAGE_SUPERVISOR, RFLAGS_AC,
+  CR0_WP, CR4_PCIDE, CR4_PKE, CR4_SMAP, EFER_LMA, PAGE_GIGANTIC, PAGE_GLOBAL, PAGE_LARGE, PAGE_SUPERVISOR, RFLAGS_AC,
 } from "./walk";
 import { ON_FETCH, pageArmed } from "./watch";
 
@@ -52,7 +56,10 @@ export function tlbFill(c: Vcpu, table: usize, linear: u64, hostPage: usize, fla
   const e = tlbEntry(changetype<usize>(c) + table, linear);
   store<u64>(e, (linear & ~0xfff) | ctx);
   store<u32>(e, <u32>hostPage - (<u32>linear & ~0xfff), 8);
-  store<u32>(e, flags, 12);
+  store<u32>(e, flags | (load<u32>(e, 12) & LISTED), 12);
+  if (flags & PAGE_SUPERVISOR) {
+    if (flags & PAGE_GLOBAL) share(c, e);
+  } else if (!(ctx & 3) && c.cr4 & CR4_SMAP) noteOpened(c, e);
   if (flags & PAGE_LARGE) {
     const h = largeBit(linear), p = changetype<usize>(c) + AREA_LARGE + (h >> 3);
     store<u8>(p, load<u8>(p) | <u8>(<u32>1 << <u32>(h & 7)));
@@ -70,10 +77,82 @@ export function tlbReuse(c: Vcpu, table: usize, linear: u64, size: u32): usize {
   const e = tlbEntry(changetype<usize>(c) + table, linear), tag = load<u64>(e), ctx = c.ctx;
   if ((tag ^ (linear + (size - 1))) >> 12 || ctx & 1 || isHidden(ctx)) return 0;
   const flags = load<u32>(e, 12);
-  if (!(flags & PAGE_SUPERVISOR)) return 0;
-  if ((tag ^ ctx) & GENERATION && !(flags & PAGE_GLOBAL && <u32>(tag & GENERATION) >> 2 > c.globalFloor)) return 0;
+  if (!(flags & PAGE_SUPERVISOR)) {
+    // The user's own, in a window: the rights are the same if write protection holds for supervisors, too.
+    if (((tag & ~0xfff) | ctx | 1) != tag || table == AREA_TLB_EXEC || !windowOpen(c) || !(c.cr0 & CR0_WP)) return 0;
+    noteOpened(c, e);
+  } else {
+    if ((tag ^ ctx) & GENERATION && !(flags & PAGE_GLOBAL && <u32>(tag & GENERATION) >> 2 > c.globalFloor)) return 0;
+    if (flags & PAGE_GLOBAL) share(c, e);
+  }
   store<u64>(e, (tag & ~0xfff) | ctx);
   return <usize><u32>(<u32>linear + load<u32>(e, 8));
+}
+
+// --- pages of every context
+
+/** Bit of an entry's flags: its place is listed in SHARED. It stays when another page takes the place. */
+const LISTED: u32 = 1 << 31;
+/** A user page's rights depend on PKRU, which contexts have of their own. */
+const EVERYWHERE: u32 = PAGE_GLOBAL | PAGE_SUPERVISOR;
+const MOST_SHARED: u32 = 256;
+
+@inline function sharedAt(c: Vcpu, i: u32): usize { return changetype<usize>(c) + AREA_SHARED + (<usize>i << 2); }
+
+/** Lists an entry of a global page, which is being used. */
+function share(c: Vcpu, e: usize): void {
+  const flags = load<u32>(e, 12);
+  if (flags & LISTED) return;
+  // Full: what is used from now on is listed anew.
+  if (c.sharedCount == MOST_SHARED) {
+    for (let i: u32 = 0; i < MOST_SHARED; i++) {
+      const old: usize = load<u32>(sharedAt(c, i));
+      store<u32>(old, load<u32>(old, 12) & ~LISTED, 12);
+    }
+    c.sharedCount = 0;
+  }
+  store<u32>(e, flags | LISTED, 12);
+  store<u32>(sharedAt(c, c.sharedCount++), <u32>e);
+}
+
+/** ctx has another generation: the listed entries that count in it get that, if they have `old`, which counted until now. */
+function takeShared(c: Vcpu, old: u64): void {
+  const change = (old ^ c.ctx) & GENERATION;
+  for (let i: u32 = 0; i < c.sharedCount; i++) {
+    const e: usize = load<u32>(sharedAt(c, i)), tag = load<u64>(e);
+    if (!((tag ^ old) & GENERATION) && (load<u32>(e, 12) & EVERYWHERE) == EVERYWHERE) store<u64>(e, tag ^ change);
+  }
+}
+
+// --- windows of RFLAGS.AC
+
+const MOST_OPENED: u32 = 8;
+
+@inline function openedAt(c: Vcpu, i: u32): usize { return changetype<usize>(c) + AREA_OPENED + (<usize>i << 2); }
+
+@inline function windowOpen(c: Vcpu): bool { return c.cpl < 3 && (c.cr4 & CR4_SMAP) != 0 && (c.rflags & RFLAGS_AC) != 0; }
+
+/** A supervisor's entry of a user page; when there are too many, the first ones are dropped. */
+function noteOpened(c: Vcpu, e: usize): void {
+  const n = c.openedCount++, p = openedAt(c, n % MOST_OPENED);
+  if (n >= MOST_OPENED && load<u32>(p) != <u32>e) store<u64>(load<u32>(p), 0);
+  store<u32>(p, <u32>e);
+}
+
+/** Supervisors may touch user pages no longer. */
+function closeWindow(c: Vcpu): void {
+  const kept = (c.cr0 & CR0_WP) != 0;
+  for (let i: u32 = 0, n = min(c.openedCount, MOST_OPENED); i < n; i++) {
+    const e: usize = load<u32>(openedAt(c, i)), tag = load<u64>(e);
+    if (tag & 3 || load<u32>(e, 12) & PAGE_SUPERVISOR) continue;
+    store<u64>(e, kept && tag ? tag | 1 : 0);
+  }
+  c.openedCount = 0;
+}
+
+/** After a change of RFLAGS.AC or CPL. */
+export function updateWindow(c: Vcpu): void {
+  if (c.openedCount && !windowOpen(c)) closeWindow(c);
 }
 
 @inline function isHidden(ctx: u64): bool { return (ctx & GENERATION) == GENERATION; }
@@ -85,13 +164,11 @@ export function showTlb(c: Vcpu): void {
   if (isHidden(c.ctx)) c.ctx = (<u64>load<u32>(slot(c, c.context), 8) << 2) | (c.ctx & 3);
 }
 
-/** Class of a supervisor access. */
-@inline export function supervisorClass(c: Vcpu): u64 { return (c.cr4 & CR4_SMAP) && (c.rflags & RFLAGS_AC) ? 2 : 0; }
-
 /** Recomputes class and code tag after a change of CPL, RFLAGS.AC, CR4.SMAP or mode. */
 export function updateContext(c: Vcpu): void {
-  const cls: u64 = c.cpl == 3 ? (c.mode & MODE_ALIGN ? 3 : 1) : supervisorClass(c);
+  const cls: u64 = c.cpl == 3 ? (c.mode & MODE_ALIGN ? 3 : 1) : 0;
   c.ctx = (c.ctx & ~3) | cls;
+  updateWindow(c);
   c.codeCtx = (c.codeCtx & ~MODE_MASK) | c.mode;
   // What compatibility mode has filled under sums beyond 4 GiB is another address in 64-bit mode.
   if (c.wrapped && c.mode & MODE_CODE64 && c.wrapped & wrappedBit(c)) flushAll(c);
@@ -117,6 +194,8 @@ function renew(c: Vcpu): void {
     forgetContexts(c);
     c.tlbGeneration = 1;
     c.globalFloor = 0;
+    c.sharedCount = 0;
+    c.openedCount = 0;
   }
   const s = slot(c, c.context);
   store<u64>(s, key);
@@ -138,8 +217,23 @@ function renewCode(c: Vcpu): void {
 
 /** Makes every jump cache entry stale, in every context. */
 export function newCodeGeneration(c: Vcpu): void {
+  memory.fill(changetype<usize>(c) + AREA_ENTERED, 0, ENTERED_BITS >> 3);
   for (let i: u32 = 0; i < CONTEXTS; i++) store<u32>(slot(c, i), 0, 12);
   renewCode(c);
+}
+
+/** Pages that ENTERED tells from each other. */
+const ENTERED_BITS: usize = 4096;
+
+@inline function enteredByte(c: Vcpu, linear: u64): usize {
+  return changetype<usize>(c) + AREA_ENTERED + ((<usize>(linear >> 12) & (ENTERED_BITS - 1)) >> 3);
+}
+@inline function enteredBit(linear: u64): u8 { return <u8>(<u32>1 << (<u32>(linear >> 12) & 7)); }
+
+/** The jump cache gets an address of the page at `linear`. */
+export function noteEntered(c: Vcpu, linear: u64): void {
+  const p = enteredByte(c, linear);
+  store<u8>(p, load<u8>(p) | enteredBit(linear));
 }
 
 /** For a memory that may hold anything: clears the tables and the jump cache. */
@@ -162,8 +256,10 @@ export function flushAll(c: Vcpu): void {
 
 /** Drops every translation but those of global pages, in every context. */
 export function flushNonGlobal(c: Vcpu): void {
+  const old = c.ctx;
   forgetContexts(c);
   renew(c);
+  takeShared(c, old);
 }
 
 /**
@@ -187,12 +283,15 @@ export function selectContext(c: Vcpu, keep: bool): void {
     }
     c.context = i;
   }
+  const old = c.ctx;
   if (!keep) {
     renew(c);
+    takeShared(c, old);
     return;
   }
   const s = slot(c, i);
   c.ctx = (<u64>load<u32>(s, 8) << 2) | (c.ctx & 3);
+  takeShared(c, old);
   const code = load<u32>(s, 12);
   if (code) c.codeCtx = (code << <u32>MODE_BITS) | c.mode;
   else renewCode(c);
@@ -204,19 +303,24 @@ export function flushPcid(c: Vcpu, pcid: u64): void {
   if (!load<u64>(slot(c, c.context))) renew(c);
 }
 
-/** INVLPG: drops the translations of one page, whatever its size, in every context. */
+/**
+ * INVLPG: drops the translations of one page, whatever its size, in every context. Nearly always it is data, whose
+ * flush leaves the jump cache as it is.
+ */
 export function flushPage(c: Vcpu, linear: u64): void {
   const h = largeBit(linear);
+  let code = c.gigantic != 0 || (load<u8>(enteredByte(c, linear)) & enteredBit(linear)) != 0;
   if (c.gigantic) flushRegion(c, linear >> 30 << 30, TLB_ENTRIES, PAGE_GIGANTIC, 30);
   if (load<u8>(changetype<usize>(c) + AREA_LARGE + (h >> 3)) & (1 << (h & 7))) {
     const shift: u64 = c.mode & MODE_LONG ? 21 : 22;
     flushRegion(c, linear >> shift << shift, <usize>1 << <usize>(shift - 12), PAGE_LARGE, shift);
+    code = true;
   }
   const base = changetype<usize>(c);
   store<u64>(tlbEntry(base + AREA_TLB_READ, linear), 0);
   store<u64>(tlbEntry(base + AREA_TLB_WRITE, linear), 0);
   store<u64>(tlbEntry(base + AREA_TLB_EXEC, linear), 0);
-  newCodeGeneration(c);
+  if (code) newCodeGeneration(c);
 }
 
 /** Drops entries that came from a page of 2^shift bytes at `start`; they lie in `entries` places of each table. */

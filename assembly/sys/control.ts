@@ -13,7 +13,7 @@ import { canonicalBase } from "../mem/linear";
 import { deviceRead, deviceValue } from "../mem/stage";
 import { AR_L, segAr } from "../mem/segment";
 import { vcpuCount } from "../mem/pageword";
-import { flushAll, flushNonGlobal, flushPage, flushPcid, selectContext, supervisorClass } from "../mem/tlb";
+import { flushAll, flushNonGlobal, flushPage, flushPcid, selectContext, updateWindow } from "../mem/tlb";
 import {
   CR0_PG, CR0_WP, CR4_LA57, CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_PKE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, MAXPHYADDR,
 } from "../mem/walk";
@@ -336,7 +336,7 @@ function setAc(c: Vcpu, ac: u64): bool {
   if (c.cpl) return raise(c, UD);
   c.rflags = (c.rflags & ~AC) | ac;
   // In ring 0 AC means nothing else, so that the mode stays.
-  c.ctx = (c.ctx & ~3) | supervisorClass(c);
+  updateWindow(c);
   return true;
 }
 

@@ -11,7 +11,7 @@ import { READ } from "../sem/kinds";
 import { rdz, sysRead, value, wrz } from "../mem/access";
 import { AR_DB, AR_TYPE, isWhole, segAr, segBase, segLimit, segSelector } from "../mem/segment";
 import { stackLinear, stackMask } from "../mem/stack";
-import { supervisorClass } from "../mem/tlb";
+import { updateWindow } from "../mem/tlb";
 import {
   arOf, baseOf, desc, descAt, dplOf, fetchDescriptor, isNull, isPresent, isWritable, limitOf, touchDescriptor,
 } from "./descriptor";
@@ -41,7 +41,7 @@ export function beginLevel(c: Vcpu, cpl: u32, long: bool): void {
   savedCtx = c.ctx;
   c.cpl = cpl;
   if (long) c.mode |= MODE_CODE64;
-  const cls: u64 = cpl == 3 ? (savedCpl == 3 ? savedCtx & 3 : 1) : supervisorClass(c);
+  const cls: u64 = cpl == 3 ? (savedCpl == 3 ? savedCtx & 3 : 1) : 0;
   c.ctx = (savedCtx & ~3) | cls;
 }
 
@@ -50,6 +50,7 @@ export function endLevel(c: Vcpu): void {
   c.mode = savedMode;
   // A walk in between may have flushed: only the class goes back.
   c.ctx = (c.ctx & ~3) | (savedCtx & 3);
+  updateWindow(c);
 }
 
 /** A frame on the current stack. */

@@ -421,6 +421,9 @@ export const VCPU = layOut({
   wrapped: ["u32"],
   /** Some TLB entry may be of a 1 GiB page. */
   gigantic: ["u32"],
+  /** Entries listed at AREA.SHARED, and how many AREA.OPENED has been given. */
+  sharedCount: ["u32"],
+  openedCount: ["u32"],
   /** Host milliseconds this vCPU has spent in `run`, kept by whoever calls it. */
   runMs: ["f64"],
   /** Executions after which a block is worth compiling; 0 = never. Set by the host before `init`. */
@@ -539,29 +542,34 @@ export const AREA = {
   SCRATCH: 0x7000,
   /** One bit for each hashed 2 MiB of linear addresses that a large page filled: see assembly/mem/tlb.ts. */
   LARGE: 0x8000,
+  /** TLB entries that count in every context, and those that a window of RFLAGS.AC opened: see assembly/mem/tlb.ts. */
+  SHARED: 0x8400,
+  OPENED: 0x8c00,
+  /** One bit for each hashed page that the jump cache may know an address of: see assembly/mem/tlb.ts. */
+  ENTERED: 0x8e00,
   /** CPUID table of Vcpu.cpuidCount entries, 32 bytes each: see assembly/sys/cpuid.ts. */
   CPUID: 0x9000,
   /** Elements of INS or OUTS that an exit moves at once: a page at most. */
   STRING: 0xf000,
   /** TLBs: TLB_ENTRIES entries of 16 bytes {tag u64, addend u32, -}. */
   TLB_READ: 0x1_0000,
-  TLB_WRITE: 0x1_8000,
-  TLB_EXEC: 0x2_0000,
+  TLB_WRITE: 0x2_0000,
+  TLB_EXEC: 0x3_0000,
   /** Jump cache: JUMP_ENTRIES entries of 16 bytes {rip u64, codeCtx u32, block u32}. */
-  JUMP: 0x3_0000,
+  JUMP: 0x4_0000,
   /** Hash table of blocks: BLOCK_BUCKETS u32 heads. */
-  BLOCKS: 0x5_0000,
+  BLOCKS: 0x6_0000,
   /** Scratch of the compiler of regions (assembly/jit). */
-  JIT: 0x9_0000,
+  JIT: 0xa_0000,
   /** Function bodies of regions on their way to the host. */
-  BATCH: 0x11_0000,
+  BATCH: 0x12_0000,
   /** Counters of regions that are compiled with them: see PROFILE. */
-  PROFILE: 0x15_0000,
+  PROFILE: 0x16_0000,
   /** What is recorded while Vcpu.tracing says so: see TRACE. */
-  TRACE: 0x15_8000,
+  TRACE: 0x16_8000,
   /** Micro-ops of blocks. */
-  ARENA: 0x18_0000,
-  END: 0x180_0000,
+  ARENA: 0x19_0000,
+  END: 0x181_0000,
 } as const;
 /**
  * The counters at AREA.PROFILE, a u64 each, in bytes: exits from regions by STATUS; calls of helpers for flags; calls of
@@ -589,7 +597,7 @@ export const TRACE_KIND = {
 /** Byte of a block's HEAD at which a u32 counts its executions in regions with counters. */
 export const UOP_COUNT = 20;
 export const VCPU_STRIDE = AREA.END;
-export const TLB_ENTRIES = 2048;
+export const TLB_ENTRIES = 4096;
 export const JUMP_ENTRIES = 8192;
 export const BLOCK_BUCKETS = 65536;
 /** Bytes of one micro-op, and its fields: see assembly/decode/uop.ts. */

@@ -29,7 +29,7 @@ export interface JitImports {
 export type EngineKind = "interp" | "jit" | "auto";
 
 /** Executions of a block before it is compiled (Vcpu.heat); 0 = never. */
-export const HEAT: Readonly<Record<EngineKind, number>> = { interp: 0, jit: 1, auto: 30_000 };
+export const HEAT: Readonly<Record<EngineKind, number>> = { interp: 0, jit: 1, auto: 5_000 };
 
 /**
  * What one vCPU keeps alive at most. A module costs the host some 20 KiB and a function some 7 KiB and more with its

@@ -1,4 +1,4 @@
-/** What translations live through: MOV to CR3 and CR4, PCIDs, INVLPG, INVPCID (SDM vol. 3, 4.10). */
+/** What translations live through: MOV to CR3 and CR4, PCIDs, INVLPG, INVPCID (SDM vol. 3, 4.10), and windows of SMAP. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { VCPU } from "../../src/shared/layout.ts";
 import { guestMemory, loadCore, runGuest } from "./guest.ts";
@@ -175,6 +175,120 @@ ${show(0x4002_0000)}${show(0x4002_1000)}`;
   test("1 GiB pages are a feature", () => {
     const body = `  mov dword [0x9008],0x87\n${show(0x4002_0000)}`;
     expect(run(body, "max,-pdpe1gb").slice(0, 2)).toEqual(["e", "9"]);
+  });
+});
+
+describe("pages of every space", () => {
+  const flush = "  mov rax,cr4\n  xor al,0x80\n  mov cr4,rax\n";
+  const page = `${GLOBAL}  mov word [0x14000],0x103\n`;
+  test("follow to spaces and back, until all is flushed", () => {
+    const there = PCIDE + cr3(0x8001) + SEE + CHANGE + cr3(0x10002) + SEE + cr3(0x8001, KEEP) + SEE + cr3(0x8003) + SEE;
+    expect(run(page + there + flush + SEE + cr3(0x10002, KEEP) + SEE)).toEqual(["a", "a", "a", "a", "b", "b"]);
+  });
+  test("more of them than are kept in mind", () => {
+    // All 512 pages of the 2 MiB are the page at 2_0000h, then the one at 2_1000h; their sum is shown.
+    const all = (byte: number): string => `
+  mov edi,0x14000
+  mov ecx,512
+fill${byte}:
+  mov dword [rdi],${(byte << 12) | 0x103}
+  add edi,8
+  loop fill${byte}
+`;
+    let n = 0;
+    const sum = (): string => `
+  mov esi,0x200000
+  mov ecx,512
+  xor edx,edx
+sum${++n}:
+  add edx,[rsi]
+  add esi,0x1000
+  loop sum${n}
+  mov eax,edx
+  out 0x10,eax
+`;
+    const body = GLOBAL + all(0x20) + sum() + cr3(0x8000) + sum() + all(0x21) + flush + sum() + cr3(0x8000) + sum();
+    expect(run(body)).toEqual(["1400", "1400", "1600", "1600"]);
+  });
+});
+
+describe("INVLPG on a page of code", () => {
+  test("has the code of its new page run, and only then", () => {
+    const code = (at: number, value: number): string =>
+      `  mov dword [${at}],${(value << 8) | 0xb8}\n  mov word [${at + 4}],0xc300\n`;
+    const show = "  mov ebx,0x200000\n  call rbx\n  out 0x10,eax\n";
+    const body = code(0x20000, 1) + code(0x21000, 2) + show + show + CHANGE;
+    expect(run(`${body}  invlpg [0x205000]\n${show}  invlpg [0x200000]\n${show}`)).toEqual(["1", "1", "1", "2"]);
+  });
+});
+
+/** SDM vol. 3, 4.6.1. The first 2 MiB become the supervisor's; user code is at 20_5000h. */
+describe("SMAP", () => {
+  const SMAP = `
+  mov dword [0x14028],0x22007
+  mov dword [0xa000],0x83
+  mov rax,cr4
+  bts rax,21
+  mov cr4,rax
+`;
+  const OPEN = "  stac\n",
+    CLOSE = "  clac\n";
+  const user = (...bytes: number[]): string =>
+    `${bytes.map((byte, i) => `  mov byte [${0x22000 + i}],${byte}\n`).join("")}`;
+  const READS = user(0x8b, 0x04, 0x25, 0, 0, 0x20, 0, 0x0f, 0x0b);
+  const WRITES = user(0x89, 0x04, 0x25, 0, 0, 0x20, 0, 0x0f, 0x0b);
+  let n = 0;
+  /** Runs the user's code, which ends in UD2, and goes on behind. */
+  const asUser = (): string => `
+  mov qword [resume],back${++n}
+  push 0x23
+  push 0x205800
+  push 2
+  push 0x2b
+  push 0x205000
+  iretq
+back${n}:
+  mov rsp,0x6000
+  mov qword [resume],finish
+`;
+  test("lets the supervisor see a user's page while AC is set, and no longer", () => {
+    expect(run(SMAP + OPEN + SEE + CLOSE + SEE)).toEqual(["a", "e", "1"]);
+    expect(run(SMAP + OPEN + SEE + CLOSE + OPEN + SEE + SEE + CLOSE + SEE)).toEqual(["a", "a", "a", "e", "1"]);
+    // POPF closes the window, too.
+    expect(run(`${SMAP}${OPEN}${SEE}  push 2\n  popf\n${SEE}`)).toEqual(["a", "e", "1"]);
+  });
+  test("each of many pages", () => {
+    const pages = Array.from({ length: 12 }, (_, i) => i + 8);
+    const map = pages.map((i) => `  mov dword [${0x14000 + i * 8}],0x20007\n`).join("");
+    const see = (i: number): string => `  mov eax,[${0x20_0000 + i * 0x1000}]\n  out 0x10,eax\n`;
+    const refused = pages.map((i) => `  mov qword [resume],refused${i}\n${see(i)}refused${i}:\n`).join("");
+    expect(run(SMAP + map + OPEN + pages.map(see).join("") + CLOSE + refused)).toEqual([
+      ...pages.map(() => "a"),
+      ...pages.flatMap(() => ["e", "1"]),
+    ]);
+  });
+  test("leaves the user what is the user's", () => {
+    expect(run(READS + SMAP + asUser() + OPEN + SEE + CLOSE + asUser() + SEE)).toEqual([
+      "6",
+      "0",
+      "a",
+      "6",
+      "0",
+      "e",
+      "1",
+    ]);
+    const write = "  mov dword [0x200004],1\n";
+    expect(run(WRITES + SMAP + OPEN + write + CLOSE + asUser())).toEqual(["6", "0"]);
+    expect(run(`${WRITES}${SMAP}  mov dword [0x14000],0x20005\n${OPEN}${SEE}${CLOSE}${asUser()}`)).toEqual([
+      "a",
+      "e",
+      "7",
+    ]);
+  });
+  test("gives the user no page that only the supervisor could write, CR0.WP being clear", () => {
+    const unprotected = "  mov rax,cr0\n  btr rax,16\n  mov cr0,rax\n";
+    const body = `${WRITES}${SMAP}  mov dword [0x14000],0x20005\n${unprotected}${OPEN}  mov dword [0x200004],1\n${CLOSE}`;
+    expect(run(body + asUser())).toEqual(["e", "7"]);
   });
 });
 

@@ -46,7 +46,7 @@ export const engine = (): Option =>
 export const threshold = (): Option =>
   single(
     "--jit-threshold <n>",
-    "executions of code before it is compiled (default: 30000 with auto, 1 with jit)",
+    "executions of code before it is compiled (default: 5000 with auto, 1 with jit)",
     (t, n) => options.parseThreshold(n, t),
   );
 

@@ -54,7 +54,7 @@
      )
      (br_if $block
       (i64.ne
-       (i64.load offset=98304 align=1
+       (i64.load offset=131072 align=1
         (local.tee $12
          (i32.add
           (i32.and
@@ -64,7 +64,7 @@
             )
             (i32.const 8)
            )
-           (i32.const 32752)
+           (i32.const 65520)
           )
           (local.get $0)
          )
@@ -89,7 +89,7 @@
        (i32.wrap_i64
         (local.get $8)
        )
-       (i32.load offset=98312 align=1
+       (i32.load offset=131080 align=1
         (local.get $12)
        )
       )
@@ -111,7 +111,7 @@
      (local.get $1)
      (local.get $3)
      (local.get $4)
-     (i32.const 1573376)
+     (i32.const 1638912)
     )
    )
    (local.set $1
@@ -135,7 +135,7 @@
      )
      (br_if $block2
       (i64.ne
-       (i64.load offset=98304 align=1
+       (i64.load offset=131072 align=1
         (local.tee $12
          (i32.add
           (i32.and
@@ -145,7 +145,7 @@
             )
             (i32.const 8)
            )
-           (i32.const 32752)
+           (i32.const 65520)
           )
           (local.get $0)
          )
@@ -170,7 +170,7 @@
        (i32.wrap_i64
         (local.get $9)
        )
-       (i32.load offset=98312 align=1
+       (i32.load offset=131080 align=1
         (local.get $12)
        )
       )
@@ -226,7 +226,7 @@
      (local.get $1)
      (local.get $3)
      (local.get $4)
-     (i32.const 1573552)
+     (i32.const 1639088)
     )
    )
    (i64.store offset=96 align=1

@@ -97,7 +97,7 @@
     (local.get $1)
     (local.get $3)
     (local.get $4)
-    (i32.const 1573376)
+    (i32.const 1638912)
    )
   )
   (unreachable)

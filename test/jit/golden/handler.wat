@@ -77,7 +77,7 @@
        (local.get $0)
        (i32.add
         (local.get $0)
-        (i32.const 1573408)
+        (i32.const 1638944)
        )
       )
      )
@@ -116,7 +116,7 @@
        (local.get $0)
        (i32.add
         (local.get $0)
-        (i32.const 1573440)
+        (i32.const 1638976)
        )
       )
      )

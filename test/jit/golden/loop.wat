@@ -122,7 +122,7 @@
               )
               (i32.const 8)
              )
-             (i32.const 32752)
+             (i32.const 65520)
             )
             (local.get $0)
            )
@@ -167,7 +167,7 @@
             (local.get $0)
             (i32.add
              (local.get $0)
-             (i32.const 1573376)
+             (i32.const 1638912)
             )
            )
            (local.set $13

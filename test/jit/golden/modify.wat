@@ -52,7 +52,7 @@
     )
     (br_if $block
      (i64.ne
-      (i64.load offset=98304 align=1
+      (i64.load offset=131072 align=1
        (local.tee $12
         (i32.add
          (i32.and
@@ -62,7 +62,7 @@
            )
            (i32.const 8)
           )
-          (i32.const 32752)
+          (i32.const 65520)
          )
          (local.get $0)
         )
@@ -87,7 +87,7 @@
       (i32.wrap_i64
        (local.get $8)
       )
-      (i32.load offset=98312 align=1
+      (i32.load offset=131080 align=1
        (local.get $12)
       )
      )
@@ -136,7 +136,7 @@
     (local.get $1)
     (local.get $3)
     (local.get $4)
-    (i32.const 1573376)
+    (i32.const 1638912)
    )
   )
   (unreachable)

@@ -65,7 +65,7 @@
      )
      (br_if $block
       (i64.ne
-       (i64.load offset=98304 align=1
+       (i64.load offset=131072 align=1
         (local.tee $13
          (i32.add
           (i32.and
@@ -75,7 +75,7 @@
             )
             (i32.const 8)
            )
-           (i32.const 32752)
+           (i32.const 65520)
           )
           (local.get $0)
          )
@@ -100,7 +100,7 @@
        (i32.wrap_i64
         (local.get $10)
        )
-       (i32.load offset=98312 align=1
+       (i32.load offset=131080 align=1
         (local.get $13)
        )
       )
@@ -132,7 +132,7 @@
             )
             (i32.const 8)
            )
-           (i32.const 32752)
+           (i32.const 65520)
           )
           (local.get $0)
          )
@@ -204,7 +204,7 @@
      (local.get $1)
      (local.get $3)
      (local.get $4)
-     (i32.const 1573376)
+     (i32.const 1638912)
     )
    )
    (i64.store offset=88 align=1
@@ -232,7 +232,7 @@
     (local.get $1)
     (local.get $3)
     (local.get $4)
-    (i32.const 1573472)
+    (i32.const 1639008)
    )
   )
   (unreachable)
