@@ -11,7 +11,7 @@ import { MODIFY, WRITE } from "../sem/kinds";
 import { noteDirty } from "./dirty";
 import { noteWritable, vcpuCount } from "./pageword";
 import { hostRead, hostWrite } from "./phys";
-import { tlbEntry, tlbFill, tlbReuse } from "./tlb";
+import { tlbEntry, tlbFill, tlbFillSystem, tlbReuse, tlbSystem } from "./tlb";
 import { walk, walkPage, NO_GPA, ACCESS_WRITE, ACCESS_USER, ACCESS_IMPLICIT } from "./walk";
 import { careful, deviceRead, deviceValue, overlayStaged, stageMemory, stagesAll } from "./stage";
 import { ARMED_DATA, note, ON_READ, ON_WRITE } from "./watch";
@@ -80,11 +80,9 @@ export function readAs(c: Vcpu, linear: u64, size: u32, access: u32, asked: u64)
   if (size <= first) {
     if (host) {
       if (c.stageCount && overlayStaged(c, host, size, 0)) return deviceBytes(c, gpa, size, NO_GPA, size);
-      // ACCESS_IMPLICIT reads have other rights than the instruction's own.
-      if (access == userBit(c)) {
-        bump(c, STAT_TLB_FILLS_READ);
-        tlbFill(c, AREA_TLB_READ, asked, host & ~0xfff, walkPage);
-      }
+      bump(c, STAT_TLB_FILLS_READ);
+      if (access == ACCESS_IMPLICIT) tlbFillSystem(c, asked, host & ~0xfff, walkPage);
+      else if (access == userBit(c)) tlbFill(c, AREA_TLB_READ, asked, host & ~0xfff, walkPage);
       return host;
     }
     return deviceBytes(c, gpa, size, NO_GPA, size);
@@ -266,8 +264,8 @@ export function wrz(c: Vcpu, linear: u64, z: u32, v: u64): bool {
 
 /** The CPU's own supervisor reads of descriptor tables and the TSS; at most 8 bytes, may cross a page. */
 export function sysRead(c: Vcpu, linear: u64, z: u32): bool {
-  const at = systemLinear(c, linear);
-  return take(readAs(c, at, <u32>1 << z, ACCESS_IMPLICIT, at), z);
+  const at = systemLinear(c, linear), known = tlbSystem(c, at, <u32>1 << z);
+  return take(known ? known : readAs(c, at, <u32>1 << z, ACCESS_IMPLICIT, at), z);
 }
 
 /** The CPU's own supervisor writes (accessed and busy bits, TSS). */

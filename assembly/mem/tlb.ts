@@ -49,8 +49,16 @@ const MODE_MASK: u32 = (1 << <u32>MODE_BITS) - 1;
 @inline function largeBit(linear: u64): usize { return <usize>(linear >> 22) & 1023; }
 
 export function tlbFill(c: Vcpu, table: usize, linear: u64, hostPage: usize, flags: u32): void {
-  const ctx = c.ctx;
-  if ((ctx & 3) == 3 || isHidden(ctx)) return;
+  if ((c.ctx & 3) != 3) fill(c, table, linear, hostPage, flags, c.ctx);
+}
+
+/** After the CPU's own read, with a supervisor's rights at any privilege level. */
+export function tlbFillSystem(c: Vcpu, linear: u64, hostPage: usize, flags: u32): void {
+  if (flags & PAGE_SUPERVISOR) fill(c, AREA_TLB_READ, linear, hostPage, flags, c.ctx & ~3);
+}
+
+function fill(c: Vcpu, table: usize, linear: u64, hostPage: usize, flags: u32, ctx: u64): void {
+  if (isHidden(ctx)) return;
   // Breakpoints are looked for where the TLB misses; compiled code asks it for pages of code, too.
   if (c.armed && pageArmed(c, table == AREA_TLB_EXEC ? ON_FETCH : ~ON_FETCH, linear)) return;
   const e = tlbEntry(changetype<usize>(c) + table, linear);
@@ -82,11 +90,23 @@ export function tlbReuse(c: Vcpu, table: usize, linear: u64, size: u32): usize {
     if (((tag & ~0xfff) | ctx | 1) != tag || table == AREA_TLB_EXEC || !windowOpen(c) || !(c.cr0 & CR0_WP)) return 0;
     noteOpened(c, e);
   } else {
-    if ((tag ^ ctx) & GENERATION && !(flags & PAGE_GLOBAL && <u32>(tag & GENERATION) >> 2 > c.globalFloor)) return 0;
+    if (!countsNow(c, tag, flags)) return 0;
     if (flags & PAGE_GLOBAL) share(c, e);
   }
   store<u64>(e, (tag & ~0xfff) | ctx);
   return <usize><u32>(<u32>linear + load<u32>(e, 8));
+}
+
+/** Host address of `size` bytes that the CPU reads itself, a supervisor's page at any privilege level. 0: see readAs. */
+export function tlbSystem(c: Vcpu, linear: u64, size: u32): usize {
+  const e = tlbEntry(changetype<usize>(c) + AREA_TLB_READ, linear), tag = load<u64>(e), flags = load<u32>(e, 12);
+  if ((tag ^ (linear + (size - 1))) >> 12 || !(flags & PAGE_SUPERVISOR) || isHidden(c.ctx)) return 0;
+  return countsNow(c, tag, flags) ? <usize><u32>(<u32>linear + load<u32>(e, 8)) : 0;
+}
+
+/** Whether a supervisor's page's entry is of the current context, or of every one. */
+@inline function countsNow(c: Vcpu, tag: u64, flags: u32): bool {
+  return !((tag ^ c.ctx) & GENERATION) || (flags & PAGE_GLOBAL && <u32>(tag & GENERATION) >> 2 > c.globalFloor);
 }
 
 // --- pages of every context

@@ -212,6 +212,38 @@ sum${++n}:
   });
 });
 
+describe("the CPU's own reads", () => {
+  // The GDT's page is seen at 20_0000h, too; there its second copy says that 10h is not present.
+  const tables = `
+  mov esi,gdt
+  and esi,0xfffff000
+  mov edi,0x20000
+  mov ecx,0x400
+  rep movsd
+  mov eax,gdt
+  and eax,0xfff
+  mov byte [rax+0x20015],0x13
+  mov edx,gdt
+  and edx,0xfffff000
+  or edx,3
+  mov [0x14000],edx
+  mov rax,cr3
+  mov cr3,rax
+  mov eax,gdt
+  and eax,0xfff
+  add rax,0x200000
+  mov word [0x5010],0x3f
+  mov [0x5012],rax
+  lgdt [0x5010]
+`;
+  const load = "  mov ax,0x10\n  mov ds,ax\n  mov eax,1\n  out 0x10,eax\n";
+  const other = "  mov dword [0x14000],0x20003\n";
+  test("of descriptors come from the TLB until the page is flushed", () => {
+    expect(run(`${tables}${load}${other}  invlpg [0x200000]\n${load}`)).toEqual(["1", "b", "10"]);
+    expect(run(tables + load + other + cr3(0x8000) + load)).toEqual(["1", "b", "10"]);
+  });
+});
+
 describe("INVLPG on a page of code", () => {
   test("has the code of its new page run, and only then", () => {
     const code = (at: number, value: number): string =>
