@@ -16,78 +16,75 @@ import {
   isUnsupportedX,
   nanResultX,
   quietX,
+  roundInline,
   roundPackX,
 } from "./x80round";
 
 /** a + b. */
+// @ts-ignore: decorator
+@inline
 export function fxAdd(am: u64, ae: u32, bm: u64, be: u32, fcw: u32): u64 {
   if (isNormalX(am, ae) && isNormalX(bm, be)) return addNormal(am, ae, bm, be, fcw);
   return addSpecial(am, ae, bm, be, 0, fcw);
 }
 
 /** a - b. */
+// @ts-ignore: decorator
+@inline
 export function fxSub(am: u64, ae: u32, bm: u64, be: u32, fcw: u32): u64 {
   if (isNormalX(am, ae) && isNormalX(bm, be)) return addNormal(am, ae, bm, be ^ 0x8000, fcw);
   return addSpecial(am, ae, bm, be, 0x8000, fcw);
 }
 
+// @ts-ignore: decorator
+@inline
 function addNormal(am: u64, ae: u32, bm: u64, be: u32, fcw: u32): u64 {
   return addFinite(ae & 0x8000, i32(ae & 0x7fff), am, be & 0x8000, i32(be & 0x7fff), bm, fcw);
 }
 
-/** Sum of two finite non-zero values with normalized significands (an exponent may be 0 or less). */
+/**
+ * Sum of two finite non-zero values with normalized significands (an exponent may be 0 or less). Which is larger, whether
+ * there is a carry and how a difference is normalized depends on data that no branch predictor knows: so without branches.
+ */
+// @ts-ignore: decorator
+@inline
 function addFinite(sa: u32, ea: i32, am: u64, sb: u32, eb: i32, bm: u64, fcw: u32): u64 {
-  if (ea < eb || (ea == eb && am < bm)) {
-    const s = sa;
-    sa = sb;
-    sb = s;
-    const e = ea;
-    ea = eb;
-    eb = e;
-    const m = am;
-    am = bm;
-    bm = m;
+  const minus: u64 = u64(sa != sb);
+  const swap: u64 = 0 - (u64(ea < eb) | (u64(ea == eb) & u64(am < bm)));
+  const m: u64 = (am ^ bm) & swap;
+  am ^= m;
+  bm ^= m;
+  sa ^= (sa ^ sb) & u32(swap);
+  const d: i32 = ea < eb ? eb - ea : ea - eb;
+  ea = max<i32>(ea, eb);
+  let extra: u64;
+  if (d < 64) {
+    extra = (bm << 1) << (63 - d);
+    bm >>= d;
+  } else {
+    bm = shiftRightJam128(bm, 0, d);
+    extra = u128Lo;
   }
-  const d: i32 = ea - eb;
-  let extra: u64 = 0;
-  if (d != 0) {
-    if (d < 64) {
-      extra = bm << (64 - d);
-      bm >>= d;
-    } else {
-      bm = shiftRightJam128(bm, 0, d);
-      extra = u128Lo;
+  // bm:extra, negated for a difference.
+  const flip: u64 = 0 - minus;
+  let sum: u64 = am + (bm ^ flip) + (minus & u64(extra == 0));
+  extra = (extra ^ flip) + minus;
+  const carry: u64 = u64(sum < am) & (minus ^ 1);
+  if (sum == 0 && carry == 0) {
+    if (extra == 0) {
+      fxSe = (fcw & FCW_RC) == FCW_RC_DOWN ? 0x8000 : 0;
+      return 0;
     }
+    sum = extra;
+    extra = 0;
+    ea -= 64;
   }
-  if (sa == sb) {
-    let sum: u64 = am + bm;
-    if (sum < am) {
-      extra = (sum << 63) | (extra >> 1) | (extra & 1);
-      sum = (sum >> 1) | X_INT;
-      ea++;
-    }
-    return roundPackX(sa, ea, sum, extra, fcw);
-  }
-  let diff: u64 = am - bm - u64(extra != 0);
-  extra = 0 - extra;
-  if (i64(diff) >= 0) {
-    if (diff == 0) {
-      if (extra == 0) {
-        fxSe = (fcw & FCW_RC) == FCW_RC_DOWN ? 0x8000 : 0;
-        return 0;
-      }
-      diff = extra;
-      extra = 0;
-      ea -= 64;
-    }
-    const n: i32 = i32(clz(diff));
-    if (n != 0) {
-      diff = (diff << n) | (extra >> (64 - n));
-      extra <<= n;
-      ea -= n;
-    }
-  }
-  return roundPackX(sa, ea, diff, extra, fcw);
+  const n: u64 = clz(sum) & (carry - 1);
+  sum = (sum << n) | ((extra >> 1) >> (63 - n));
+  extra <<= n;
+  extra = ((sum & carry) << 63) | (extra >> carry) | (extra & carry);
+  sum = (sum >> carry) | (carry << 63);
+  return roundInline(sa, ea + i32(carry) - i32(n), sum, extra, fcw);
 }
 
 function addSpecial(am: u64, ae: u32, bm: u64, be: u32, flip: u32, fcw: u32): u64 {
@@ -116,38 +113,44 @@ function addSpecial(am: u64, ae: u32, bm: u64, be: u32, flip: u32, fcw: u32): u6
 }
 
 /** a * b. */
+// @ts-ignore: decorator
+@inline
 export function fxMul(am: u64, ae: u32, bm: u64, be: u32, fcw: u32): u64 {
-  const sign: u32 = (ae ^ be) & 0x8000;
-  let exp: i32;
   if (isNormalX(am, ae) && isNormalX(bm, be)) {
-    exp = i32(ae & 0x7fff) + i32(be & 0x7fff) - 0x3ffe;
-  } else {
-    if (isBadPairX(am, ae, bm, be)) return nanResultX(am, ae, bm, be);
-    const inf = (ae & 0x7fff) == 0x7fff || (be & 0x7fff) == 0x7fff;
-    if (inf && (am == 0 || bm == 0)) return invalidX();
-    if ((isDenormalX(am, ae) || isDenormalX(bm, be)) && denormalStops(fcw)) return 0;
-    if (inf) {
-      fxSe = sign | 0x7fff;
-      return X_INT;
-    }
-    if (am == 0 || bm == 0) {
-      fxSe = sign;
-      return 0;
-    }
-    const na: i32 = i32(clz(am));
-    const nb: i32 = i32(clz(bm));
-    exp = max<i32>(ae & 0x7fff, 1) - na + max<i32>(be & 0x7fff, 1) - nb - 0x3ffe;
-    am <<= na;
-    bm <<= nb;
+    return mulFinite((ae ^ be) & 0x8000, i32(ae & 0x7fff) + i32(be & 0x7fff) - 0x3ffe, am, bm, fcw);
   }
-  let hi: u64 = mulHi(am, bm);
-  let lo: u64 = am * bm;
-  if (i64(hi) >= 0) {
-    hi = (hi << 1) | (lo >> 63);
-    lo <<= 1;
-    exp--;
+  return mulSpecial(am, ae, bm, be, fcw);
+}
+
+/** Product of two normalized significands. */
+// @ts-ignore: decorator
+@inline
+function mulFinite(sign: u32, exp: i32, am: u64, bm: u64, fcw: u32): u64 {
+  const hi: u64 = mulHi(am, bm);
+  const lo: u64 = am * bm;
+  // The product's upper bit is as good as random: no branch.
+  const n: u64 = (hi >> 63) ^ 1;
+  return roundInline(sign, exp - i32(n), (hi << n) | ((lo >> 63) & n), lo << n, fcw);
+}
+
+function mulSpecial(am: u64, ae: u32, bm: u64, be: u32, fcw: u32): u64 {
+  if (isBadPairX(am, ae, bm, be)) return nanResultX(am, ae, bm, be);
+  const sign: u32 = (ae ^ be) & 0x8000;
+  const inf = (ae & 0x7fff) == 0x7fff || (be & 0x7fff) == 0x7fff;
+  if (inf && (am == 0 || bm == 0)) return invalidX();
+  if ((isDenormalX(am, ae) || isDenormalX(bm, be)) && denormalStops(fcw)) return 0;
+  if (inf) {
+    fxSe = sign | 0x7fff;
+    return X_INT;
   }
-  return roundPackX(sign, exp, hi, lo, fcw);
+  if (am == 0 || bm == 0) {
+    fxSe = sign;
+    return 0;
+  }
+  const na: i32 = i32(clz(am));
+  const nb: i32 = i32(clz(bm));
+  const exp: i32 = max<i32>(ae & 0x7fff, 1) - na + max<i32>(be & 0x7fff, 1) - nb - 0x3ffe;
+  return mulFinite(sign, exp, am << na, bm << nb, fcw);
 }
 
 /** a / b. */

@@ -90,6 +90,14 @@ export function fxToF64(m: u64, se: u32, fcw: u32): u64 {
     if ((m & X_QUIET) == 0) fpFlags |= FP_IE;
     return ((sign as u64) << 48) | 0x7ff8000000000000 | ((m & (X_INT - 1)) >> 11);
   }
+  const e: u32 = exp - 0x3c00;
+  if ((fcw & FCW_RC) == 0 && i64(m) < 0 && e - 1 < 0x7fd) {
+    // Rounding stays within the exponents, whether it carries or not.
+    const rest: u32 = u32(m) & 0x7ff;
+    const up: u32 = (rest + 0x3ff + (u32(m >> 11) & 1)) >> 11;
+    fpFlags |= (u32(rest != 0) << ctz(FP_PE)) | (up << ctz(FP_C1));
+    return ((sign as u64) << 48) | (((e - 1) as u64) << 52) + (m >> 11) + up;
+  }
   return toFloat(m, exp, sign, fcw, 64);
 }
 

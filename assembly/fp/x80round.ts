@@ -113,16 +113,21 @@ function roundsUp(rc: u32, sign: u32, rem: u64, odd: bool): bool {
  * range. Masked overflow and underflow give the SDM's default results, unmasked ones the exponent wrapped by 24576.
  */
 export function roundPackX(sign: u32, exp: i32, sig: u64, extra: u64, fcw: u32): u64 {
+  return roundInline(sign, exp, sig, extra, fcw);
+}
+
+/** roundPackX where a call would count. */
+// @ts-ignore: decorator
+@inline
+export function roundInline(sign: u32, exp: i32, sig: u64, extra: u64, fcw: u32): u64 {
   if ((fcw & (FCW_RC | FCW_PC)) == FCW_PC && u32(exp - 1) < 0x7ffd) {
-    if (extra != 0) {
-      fpFlags |= FP_PE;
-      if (extra > X_INT || (extra == X_INT && (sig & 1) != 0)) {
-        fpFlags |= FP_C1;
-        if (++sig == 0) {
-          sig = X_INT;
-          exp++;
-        }
-      }
+    // Above one half, or one half and odd: no branch, since no predictor could know.
+    const up: u64 = (extra >> 63) & (u64(extra << 1 != 0) | sig);
+    fpFlags |= (u32(extra != 0) << ctz(FP_PE)) | (u32(up) << ctz(FP_C1));
+    sig += up;
+    if (sig == 0) {
+      sig = X_INT;
+      exp++;
     }
     fxSe = sign | u32(exp);
     return sig;

@@ -19,10 +19,19 @@ export const H_SHIFT_DOUBLE_RIGHT: u32 = 15;
 export const H_SWAP64: u32 = 16;
 export const H_CALL_HANDLER: u32 = 17;
 export const H_EASEG: u32 = 18;
-export const H_REGION_LEAVE: u32 = 19;
-export const H_REGION_GO_ON: u32 = 20;
-export const H_CHAIN64: u32 = 21;
-export const H_CHAIN32: u32 = 22;
+export const H_X87_ADD: u32 = 19;
+export const H_X87_SUB: u32 = 20;
+export const H_X87_MUL: u32 = 21;
+export const H_X87_DIV: u32 = 22;
+export const H_X87_SQRT: u32 = 23;
+export const H_X87_TO_F64: u32 = 24;
+export const H_X87_TO_F32: u32 = 25;
+export const H_X87_TO_INT: u32 = 26;
+export const H_X87_COMPARE: u32 = 27;
+export const H_REGION_LEAVE: u32 = 28;
+export const H_REGION_GO_ON: u32 = 29;
+export const H_CHAIN64: u32 = 30;
+export const H_CHAIN32: u32 = 31;
 
 /** Type of a region's function. */
-export const REGION_TYPE: u32 = 11;
+export const REGION_TYPE: u32 = 12;

@@ -4,8 +4,8 @@
  */
 import { READ } from "../sem/kinds";
 import {
-  BINARY, CALL, CALL_CONTEXT, CHECK, CHOOSE, count, currentAt, isConst, kindOf, LEAVE, Node, node, placeRedo, PURE_CALL, RELOAD,
-  scratch, sizeOf, snapshotAt, STATE, STATES, STORE, TRANSLATE, UNARY, useOf, VECTOR,
+  BINARY, CALL, CALL_CONTEXT, CHECK, CHOOSE, count, currentAt, HELPED, isConst, kindOf, LEAVE, Node, node, placeRedo, PURE_CALL, RELOAD,
+  scratch, sizeOf, snapshotAt, STATE, STATES, STORE, TRANSLATE, UNARY, useOf, VECTOR, X87_BEGIN, X87_PUT,
 } from "./ir";
 import { I64_ADD, I64_AND } from "./wasm";
 
@@ -75,9 +75,9 @@ export function countUses(end: u32): void {
   for (let v = count - 1; v > 0; v--) {
     const n = node(v), kind = n.kind;
     if (kind < TRANSLATE && !n.uses) continue;
-    if (kind == CHOOSE || kind == PURE_CALL) { use(n.a); use(n.b); use(n.c); use(n.d); }
+    if (kind == CHOOSE || kind == PURE_CALL || kind == HELPED) { use(n.a); use(n.b); use(n.c); use(n.d); }
     else if (follows(v)) continue;
-    else if (kind == BINARY || kind == STORE || kind == VECTOR) { use(n.a); use(n.b); }
+    else if (kind == BINARY || kind == STORE || kind == VECTOR || kind == X87_PUT) { use(n.a); use(n.b); }
     else if (kind == UNARY || kind >= TRANSLATE) use(n.a);
   }
 }
@@ -122,17 +122,20 @@ export function findLast(end: u32): void {
     }
     if (kind == CALL || kind == RELOAD || follows(v)) continue;
     read(n.a, v);
-    if (kind == STORE || kind == VECTOR) read(n.b, v);
-    if (kind == CHECK || ((kind == TRANSLATE || kind == LEAVE || kind == VECTOR) && !placeRedo(n.imm))) readSnapshot(n.c, v);
+    if (kind == STORE || kind == VECTOR || kind == X87_PUT) read(n.b, v);
+    else if (kind == HELPED) { read(n.b, v); read(n.c, v); read(n.d, v); }
+    if (kind == CHECK || ((leaves(kind) || kind == VECTOR) && !placeRedo(n.imm))) readSnapshot(n.c, v);
   }
 }
+
+@inline function leaves(kind: u8): bool { return kind == TRANSLATE || kind == LEAVE || kind == X87_BEGIN; }
 
 /** How many labels departIf wants at most. */
 export function departures(): u32 {
   let n: u32 = 0, redo: u32 = 0;
   for (let v: u32 = 1; v < count; v++) {
     const kind = kindOf(v);
-    if (kind != LEAVE && kind != CHECK && (kind != TRANSLATE || follows(v))) continue;
+    if (kind != CHECK && (!leaves(kind) || follows(v))) continue;
     if (placeRedo(node(v).imm)) redo = 1; else n++;
   }
   return n + redo;

@@ -6,6 +6,9 @@ import { signedDivideBad, signedQuotient, signedRemainder } from "../sem/wide";
 
 export { callHandler } from "../gen/dispatch";
 export { easeg } from "../decode/address";
+export {
+  x87Add, x87Sub, x87Mul, x87Div, x87Sqrt, x87ToF64, x87ToF32, x87ToInt, x87Compare,
+} from "../x87/direct";
 export { conditionOf, carryOf, arithmeticOf } from "../sem/flags";
 export {
   mulHighU, mulHighS, divide128, remainder128, rotateCarryLeft, rotateCarryRight, shiftDoubleLeft, shiftDoubleRight,

@@ -55,7 +55,7 @@ export const TRANSLATE: u8 = 16;
 export const LOAD: u8 = 17;
 /** b to address a */
 export const STORE: u8 = 18;
-/** Leaves if a; imm as TRANSLATE's low half, c = snapshot. */
+/** Leaves if a: for the careful path, or (b = 1) the interpreter goes on; imm as TRANSLATE's low half, c = snapshot. */
 export const LEAVE: u8 = 19;
 /** a to offset imm of the vCPU page, for a handler; b = its index in `current` + 1 if it is a state. */
 export const SPILL: u8 = 20;
@@ -70,6 +70,16 @@ export const CHECK: u8 = 23;
  * general register, imm: place and, in 63:40, a Wasm opcode; c = snapshot. See ./vector.ts.
  */
 export const VECTOR: u8 = 24;
+/** Function op of HELPERS with the vCPU, a, b, c, d: i64. It may change what is not a state. */
+export const HELPED: u8 = 25;
+/** Start of a run (./x87.ts): leaves unless of the places in b those in d are full and the others empty; c = snapshot. */
+export const X87_BEGIN: u8 = 26;
+/** Significand (imm bit 3: sign/exponent) of place imm 2:0 of the run. */
+export const X87_GET: u8 = 27;
+/** Place imm = a, b. */
+export const X87_PUT: u8 = 28;
+/** End of a run: writes the state in imm, {x87State u32, x87Off u32}. */
+export const X87_END: u8 = 29;
 
 /** Indices in `current` after the 16 registers. */
 export const FLAG_OP: u32 = 16;
@@ -85,7 +95,7 @@ const CURRENT: usize = 0x30000;
 const SAVED: usize = 0x30080;
 const LEAVES: usize = 0x30100;
 const SNAPSHOTS: usize = 0x30200;
-const MAX_SNAPSHOTS: u32 = 700;
+const MAX_SNAPSHOTS: u32 = 660;
 /** Nodes one instruction may need at most. */
 const HEADROOM: u32 = 256;
 /** How far back an equal node is looked for. */
@@ -119,6 +129,8 @@ export function beginIr(locals: bool, head: usize): void {
   snapshots = 0;
   memory.fill(scratch + CURRENT, 0, 0x180);
   synced = 0;
+  x87State = 0;
+  x87Begin = 0;
 }
 
 export function roomForInstruction(): bool { return count + HEADROOM < MAX_NODES && snapshots + 8 < MAX_SNAPSHOTS; }
@@ -167,15 +179,18 @@ export const RSP: u32 = 4;
 /** The node that state i's home must get, 0: it has it. */
 export function pendingAt(i: u32): u32 { return isLocal(i) || !(synced >> i & 1) ? currentAt(i) : 0; }
 
-/** What homes would have to get for a departure here. */
+/** What homes would have to get for a departure here, and behind it x87State and x87Off. */
 function snapshot(): u32 {
   const s = snapshots++;
-  for (let i: u32 = 0; i < STATES; i++) store<u32>(scratch + SNAPSHOTS + <usize>s * (STATES * 4) + (<usize>i << 2), pendingAt(i));
+  for (let i: u32 = 0; i < STATES; i++) store<u32>(scratch + SNAPSHOTS + <usize>s * SNAPSHOT + (<usize>i << 2), pendingAt(i));
+  store<u32>(scratch + SNAPSHOTS + <usize>s * SNAPSHOT, x87State, STATES * 4);
+  store<u32>(scratch + SNAPSHOTS + <usize>s * SNAPSHOT, x87Off, STATES * 4 + 4);
   return s;
 }
 export function snapshotAt(s: u32, i: u32): u32 {
-  return load<u32>(scratch + SNAPSHOTS + <usize>s * (STATES * 4) + (<usize>i << 2));
+  return load<u32>(scratch + SNAPSHOTS + <usize>s * SNAPSHOT + (<usize>i << 2));
 }
+const SNAPSHOT: usize = STATES * 4 + 8;
 
 /** Effects under a condition: registers and flags written between saveStates and mergeStates are chosen by `cond`. */
 export function saveStates(): void { memory.copy(scratch + SAVED, scratch + CURRENT, STATES * 4); }
@@ -198,7 +213,9 @@ export function ripPage(): u32 { return binary(I64_ADD, pure(RIP_PAGE, 0, 0, 0, 
 export let pageDelta: i64 = 0;
 /** The region has more pages than its first one. */
 export let severalPages: bool = false;
-export function usePage(delta: i32, several: bool): void { pageDelta = delta; severalPages = several; }
+/** The region is 64-bit code. */
+export let long: bool = false;
+export function usePage(delta: i32, several: bool, is64: bool): void { pageDelta = delta; severalPages = several; long = is64; }
 export function cpuWord(offset: usize): u32 { return pure(CPU, 0, 0, 0, 0, 0, 0, offset); }
 
 /** Bits that the value of an `and` with a constant may have; all ones if it is not one. */
@@ -369,9 +386,12 @@ export function storeTo(pointer: u32, op: u32, v: u32): void {
   make(STORE, 0, op, pointer, v, 0, 0, 0);
 }
 /** Leaves for the careful path, before the instruction, if cond. */
-export function leaveIf(cond: u32, u: usize): void {
+export function leaveIf(cond: u32, u: usize): void { makeLeave(cond, 0, u); }
+/** The interpreter goes on with the instruction if cond. */
+export function goOnIf(cond: u32, u: usize): void { makeLeave(cond, 1, u); }
+function makeLeave(cond: u32, how: u32, u: usize): void {
   if (isConst(cond) && !node(cond).imm) return;
-  make(LEAVE, 0, 0, cond, 0, clean ? 0 : snapshot(), 0, place(u) | (clean ? REDO : 0));
+  make(LEAVE, 0, 0, cond, how, clean ? 0 : snapshot(), 0, place(u) | (clean ? REDO : 0));
 }
 
 const STATE_OFFSETS: StaticArray<usize> = [V_CC_OP, V_CC_D, V_CC_A, V_CC_B];
@@ -398,6 +418,7 @@ function spillStates(which: u32): void {
 
 /** Calls a micro-op's handler, which reads the states in `reads` and reads and writes those in `writes`. */
 export function callHandler(c: Vcpu, u: usize, reads: u32, writes: u32, how: u32): void {
+  if (!(how & CALL_ADDRESS)) endX87();
   spillStates(reads | writes);
   clean = false;
   const result = make(CALL, 1, 0, 0, how, 0, <u32>(u - changetype<usize>(c)), place(u));
@@ -432,3 +453,37 @@ export function vector(c: Vcpu, kind: u32, pointer: u32, value: u32, op: u32, u:
 @inline export function uopOf(n: Node): usize { return scratch - AREA_JIT + n.d; }
 /** Of a micro-op, from the start of the vCPU's area. */
 @inline export function placeOfUop(u: usize): i32 { return <i32>(u - scratch + AREA_JIT); }
+
+// --- x87 (./x87.ts)
+
+/**
+ * What the run's instructions have made and the vCPU page does not have yet: TOP as a place 2:0, full 10:3, empty 18:11, C1 = 0
+ * 19, and always bit 31; 0: there were none. And where the last of them is in its page, for FIP.
+ */
+export let x87State: u32 = 0;
+export let x87Off: u32 = 0;
+/** The run's X87_BEGIN, 0: there is none. */
+export let x87Begin: u32 = 0;
+
+export function setX87State(top: u32, full: u32, empty: u32, clearC1: bool, off: u32): void {
+  x87State = top | (full << 3) | (empty << 11) | (u32(clearC1) << 19) | 0x80000000;
+  x87Off = off;
+}
+export function beginX87(u: usize): void {
+  x87Begin = make(X87_BEGIN, 0, 0, 0, 0, clean ? 0 : snapshot(), 0, place(u) | (clean ? REDO : 0));
+  clean = false;
+}
+/** Places that must be full or empty when the run begins. */
+export function needX87(full: u32, empty: u32): void {
+  const n = node(x87Begin);
+  n.b = full | empty;
+  n.d = full;
+}
+export function endX87(): void {
+  if (x87State) make(X87_END, 0, 0, 0, 0, 0, 0, x87State | (<u64>x87Off << 32));
+  x87State = 0;
+  x87Begin = 0;
+}
+export function getX87(p: u32, exponent: bool): u32 { return make(X87_GET, 0, 0, 0, 0, 0, 0, p | (u32(exponent) << 3)); }
+export function putX87(p: u32, m: u32, se: u32): void { make(X87_PUT, 0, 0, m, se, 0, 0, p); }
+export function helped(helper: u32, a: u32, b: u32, c: u32, d: u32): u32 { return make(HELPED, 0, helper, a, b, c, d, 0); }

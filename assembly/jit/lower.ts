@@ -8,7 +8,7 @@
  *     0 vcpu   1 budget   2 entry
  *     i64: registers of groups, flag operands, RIP page, RIP, how it leaves, target of an indirect branch, page cache
  *          tags, temporaries
- *     i32: flag operation, condition, TLB entry, page cache addends, temporaries
+ *     i32: flag operation, condition, TLB entry, TOP, MXCSR, page cache addends, temporaries
  *
  * A region is written twice: the first time finds out how many of each there are.
  *
@@ -29,12 +29,14 @@ import { countUses, departures, findLast, lastAt, shareTranslations } from "./an
 import { writeChain, writeLast } from "./chain";
 import { beginCold, endCold, openCold } from "./cold";
 import {
-  blockHead, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, count, currentAt, FLAG_OP, inLocals, isLocal,
+  blockHead, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, count, currentAt, FLAG_OP, HELPED, inLocals, isLocal,
   LEAVE, LOAD, Node, node, offsetOfState, pageDelta, pendingAt, placeOff, placeOfUop, placeRedo, placeRest, RELOAD,
-  RSP, scratch, severalPages, sizeOf, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY, uopOf, useOf, VECTOR,
+  RSP, scratch, severalPages, sizeOf, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY, uopOf, useOf, VECTOR, X87_BEGIN,
+  X87_END, X87_GET, X87_PUT, x87Off, x87State,
 } from "./ir";
 import { get, get32, inLocal, push } from "./lowerValue";
-import { lowerVector } from "./lowerVector";
+import { beginVectors, forgetVectors, lowerVector, noteSpill, pushReload } from "./lowerVector";
+import { lowerX87, lowerX87State } from "./lowerX87";
 import { countCall } from "./profile";
 import {
   br, brIf, byte, call, close, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_SHR_U, I32_STORE, I32_SUB, I32_WRAP,
@@ -76,10 +78,15 @@ export let lCond: u32 = 0;
 export let lEntry: u32 = 0;
 let lOp: u32 = 0;
 let lAddend: u32 = 0;
+/** 16 * TOP at the start of the x87 run; whether MXCSR allows the host's arithmetic. */
+export let lTop: u32 = 0;
+export let lFast: u32 = 0;
 let firstTag: u32 = 0;
 let firstAddend: u32 = 0;
 let first64: u32 = 0;
 let first32: u32 = 0;
+/** Locals of type f64: ./lowerVector.ts. */
+export let firstFloat: u32 = 0;
 
 let caches: u32 = 0;
 /** Caches that the region has in the end, as far as is known. */
@@ -122,12 +129,14 @@ export function beginLowering(second: bool, blocks: u32): void {
   next += again ? max64 : 1024;
   locals64 = next - FIRST_LOCAL;
   lOp = next++;
-  lCond = next++; lEntry = next++; lAddend = next++;
+  lCond = next++; lEntry = next++; lAddend = next++; lTop = next++; lFast = next++;
   firstAddend = next;
   next += again ? caches : MAX_CACHES;
   first32 = next;
   next += again ? max32 : 1024;
   locals32 = next - FIRST_LOCAL - locals64;
+  firstFloat = next;
+  beginVectors();
   allCaches = again ? caches : MAX_CACHES;
   caches = 0; max64 = 0; max32 = 0;
 }
@@ -217,6 +226,7 @@ export function commitMemory(s: i32): void {
 
 /** Writes states to their homes: snapshot `s`, or the current ones (-1). All locals are read before one is written. */
 export function commit(s: i32): void {
+  lowerX87State(s < 0 ? x87State : snapshotAt(s, STATES), s < 0 ? x87Off : snapshotAt(s, STATES + 1));
   if (inLocals) {
     for (let i: u32 = 0; i < STATES; i++) {
       const v = s < 0 ? currentAt(i) : snapshotAt(s, i);
@@ -274,6 +284,12 @@ export function depart(n: Node, status: i32): void {
   const imm = n.imm;
   if (placeRedo(imm)) { goOn(blockHead + UOP_SIZE); return; }
   commit(n.c);
+  if (status == GO_ON) {
+    let u = blockHead + UOP_SIZE;
+    while (uOff(u) != placeOff(imm)) u += UOP_SIZE;
+    goOn(u);
+    return;
+  }
   leave(placeOff(imm), placeRest(imm), status);
 }
 
@@ -292,22 +308,26 @@ function goOn(u: usize): void {
   leave(<u32>uOff(u), uRest(u), STATUS_REDO);
 }
 
-/** With a condition on the stack: leaves because of effect n, outside of groups, if it holds. -2: as goOn does. */
+/** With a condition on the stack: leaves because of effect n if it holds. */
+export function leaveIfSo(n: Node, status: i32): void {
+  if (group < 0) { departIf(n, status); return; }
+  open(IF);
+  depart(n, status);
+  close();
+}
+
+/** The same outside of groups. */
 function departIf(n: Node, status: i32): void {
   const redo = placeRedo(n.imm);
   if (redo && again_ >= 0) { brIf(again_); return; }
   const label = beginCold();
   if (redo) again_ = label;
   if (n.b & CALL_REPEATS && n.kind == CHECK) giveBack();
-  if (status == GO_ON && !redo) {
-    commit(n.c);
-    let u = blockHead + UOP_SIZE;
-    while (uOff(u) != placeOff(n.imm)) u += UOP_SIZE;
-    goOn(u);
-  } else depart(n, status);
+  depart(n, status);
   endCold();
 }
-const GO_ON: i32 = -2;
+/** Of depart: the interpreter goes on with the micro-op. */
+export const GO_ON: i32 = -2;
 /** Label of the departure that has the interpreter run the block, -1: there is none yet. */
 let again_: i32 = -1;
 
@@ -435,23 +455,32 @@ function lowerEffect(n: Node): void {
     }
     case LEAVE:
       get32(n.a);
-      if (group < 0) { departIf(n, STATUS_SLOW); return; }
-      open(IF);
-      depart(n, STATUS_SLOW);
-      close();
+      leaveIfSo(n, n.b ? GO_ON : STATUS_SLOW);
       return;
     case SPILL: lowerSpill(n); return;
     case VECTOR: lowerVector(n); return;
+    case HELPED:
+      localGet(L_VCPU);
+      if (n.a) get(n.a);
+      if (n.b) get(n.b);
+      if (n.c) get(n.c);
+      if (n.d) get(n.d);
+      call(n.op);
+      keep(n);
+      return;
+    case X87_BEGIN: case X87_GET: case X87_PUT: case X87_END: lowerX87(n); return;
     case CALL:
       setRipPage();
       localGet(L_VCPU); localGet(L_VCPU); i32Const(n.d); byte(I32_ADD);
       if (!(n.b & CALL_ADDRESS)) countCall(load<u16>(uopOf(n)));
       call(n.b & CALL_ADDRESS ? H_EASEG : H_CALL_HANDLER);
       keep(n);
+      forgetVectors();
       if (n.b & CALL_CONTEXT) emptyCaches();
       return;
     case RELOAD:
-      localGet(L_VCPU); memory_(n.type ? I32_LOAD : I64_LOAD, <usize>n.imm);
+      if (n.type) { localGet(L_VCPU); memory_(I32_LOAD, <usize>n.imm); }
+      else pushReload(<usize>n.imm);
       keep(n);
       return;
     case CHECK:
@@ -480,7 +509,10 @@ function lowerSpill(n: Node): void {
   if (group >= 0 && n.b && v.kind == STATE && v.a == n.b - 1 && !(everWritten >> v.a & 1)) return;
   localGet(L_VCPU);
   if (n.b - 1 == FLAG_OP) { get32(n.a); memory_(I32_STORE, <usize>n.imm); }
-  else { get(n.a); memory_(I64_STORE, <usize>n.imm); }
+  else {
+    get(n.a); memory_(I64_STORE, <usize>n.imm);
+    noteSpill(<usize>n.imm, n.a);
+  }
 }
 /** Writes the block: its effects, then `end` (0: nothing) to local `endLocal`, then the registers and flags. */
 export function lowerBlock(end: u32, endLocal: u32): void {
@@ -489,6 +521,7 @@ export function lowerBlock(end: u32, endLocal: u32): void {
   findLast(end);
   memory.fill(scratch + UNTIL64, 0, UNTIL32 - UNTIL64 + 0x800);
   again_ = -1;
+  forgetVectors();
   openCold(group < 0 ? departures() : 0);
   for (now = 1; now < count; now++) {
     const n = node(now);

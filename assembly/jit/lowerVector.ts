@@ -1,8 +1,8 @@
 /** From VECTOR nodes (./vector.ts) to Wasm. */
-import { V_GPR, V_MXCSR } from "../gen/layout";
+import { V_CC_A, V_GPR, V_MXCSR, V_YMM } from "../gen/layout";
 import { H_CALL_HANDLER } from "../gen/helpers";
 import {
-  VECTOR_BINARY, VECTOR_DOUBLE, VECTOR_FROM_INTEGER, VECTOR_LOAD, VECTOR_LOAD_ALIGNED, VECTOR_MASK, VECTOR_PSHUFD,
+  VECTOR_BINARY, VECTOR_COMPARE_DOUBLE, VECTOR_DOUBLE, VECTOR_FROM_INTEGER, VECTOR_LOAD, VECTOR_LOAD_ALIGNED, VECTOR_MASK, VECTOR_PSHUFD,
   VECTOR_SHIFT, VECTOR_SHIFT_BYTES_LEFT, VECTOR_SHIFT_BYTES_RIGHT, VECTOR_SHIFT_SIGN, VECTOR_SHUFPD, VECTOR_SHUFPS,
   VECTOR_SINGLE, VECTOR_STORE, VECTOR_STORE_ALIGNED, VECTOR_SWAPPED, VECTOR_TRUNCATE_DOUBLE, VECTOR_UNPACK,
 } from "../gen/emit";
@@ -10,11 +10,13 @@ import { FAST_MASK, FAST_VALUE } from "../fp/fast";
 import { SHAPE_XMM, SHAPE_YMM, uD, uLeft, uS, uShape } from "../decode/uop";
 import { inLocals, Node, snapshotAt, uopOf } from "./ir";
 import { countCall } from "./profile";
-import { commitMemory, depart, keep, L_VCPU, pushHome, pushPointer, setRipPage, temp32, temp64 } from "./lower";
+import {
+  commitMemory, depart, firstFloat, keep, L_VCPU, lFast, pushHome, pushPointer, setRipPage, temp32, temp64,
+} from "./lower";
 import { get, get32 } from "./lowerValue";
 import {
-  byte, call, close, ELSE, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_LT_U, I32_OR, I32_SHL, I32_STORE, I32_SUB,
-  i32Const, I64_AND, I64_EQZ, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD, I64_LT_U, I64_SHL, I64_STORE, I64_SUB,
+  BLOCK, br, brIf, byte, call, close, ELSE, F64_EQ, F64_GE, F64_LOAD, F64_LT, F64_REINTERPRET, F64_STORE, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_LT_U, I32_OR, I32_SHL, I32_STORE, I32_SUB,
+  i32Const, I64_AND, I64_EQZ, I64_EXTEND_S, I64_EXTEND_U, I64_GE_U, I64_LOAD, I64_LT_U, I64_REINTERPRET, I64_SHL, I64_STORE, I64_SUB,
   i64Const, IF, localGet, localSet, memory_, open, simd, unsigned,
 } from "./wasm";
 
@@ -25,6 +27,57 @@ const SHUFFLE: u32 = 13;
 
 let u: usize = 0;
 let pointer: u32 = 0;
+
+/** So many locals of type f64 hold what follows: a low lane each, and an operand and a result on their way. */
+export const FLOATS: u32 = 18;
+const OPERAND: u32 = 16;
+const RESULT: u32 = 17;
+/** XMM registers whose low lane is in its local, too, and whether lFast is set: as far as this has been written. */
+let lows: u32 = 0;
+let knowsFast: bool = false;
+/** Whether locals of type f64 have been used. */
+export let usesFloats: bool = false;
+
+/** Nothing is known of XMM registers and MXCSR any more: a block begins, or a handler has been called. */
+export function forgetVectors(): void { lows = 0; knowsFast = false; }
+export function beginVectors(): void { usesFloats = false; }
+
+/** Number of the XMM register whose low lane lies at an offset of the vCPU page, or -1. */
+function lowAt(offset: usize): i32 {
+  const off = offset - V_YMM;
+  return off < 512 && !(off & 31) ? <i32>(off >> 5) : -1;
+}
+@inline function lane(r: u32): u32 { usesFloats = true; return firstFloat + r; }
+
+/** What has been stored at an offset of the vCPU page is node v. */
+export function noteSpill(offset: usize, v: u32): void {
+  const r = lowAt(offset);
+  if (r < 0) return;
+  get(v); byte(F64_REINTERPRET); localSet(lane(r));
+  lows |= 1 << r;
+}
+/** Pushes the i64 at an offset of the vCPU page. */
+export function pushReload(offset: usize): void {
+  const r = lowAt(offset);
+  if (r >= 0 && lows >> r & 1) { localGet(lane(r)); byte(I64_REINTERPRET); }
+  else { localGet(L_VCPU); memory_(I64_LOAD, offset); }
+}
+/** The register at an offset is written otherwise. */
+function forget(offset: usize): void {
+  const r = lowAt(offset);
+  if (r >= 0) lows &= ~(1 << r);
+}
+/** Pushes the low lane of the register at an offset as a double. */
+function pushLow(offset: usize): void {
+  const r = lowAt(offset);
+  if (!(lows >> r & 1)) {
+    localGet(L_VCPU); memory_(F64_LOAD, offset); localSet(lane(r));
+    lows |= 1 << r;
+  }
+  localGet(lane(r));
+}
+/** The low lane of the destination becomes what is in its local. */
+function storeLow(): void { localGet(L_VCPU); localGet(lane(lowAt(uD(u)))); memory_(F64_STORE, uD(u)); }
 
 function vectorMemory(op: u32, offset: usize): void {
   simd(op);
@@ -105,6 +158,18 @@ function lowerStore(): void {
   if (!pointer && uShape(u) == SHAPE_XMM) clearUpper();
 }
 
+/** A copy of a register that has just been written by halves, which a load of the whole would have to wait for. */
+function lowerCopy(): bool {
+  const d = lowAt(uD(u)), s = lowAt(uS(u));
+  if (d < 0 || s < 0 || !(lows >> s & 1)) return false;
+  localGet(lane(s)); localSet(lane(d)); storeLow();
+  localGet(L_VCPU);
+  localGet(L_VCPU); memory_(I64_LOAD, uS(u) + 8); memory_(I64_STORE, uD(u) + 8);
+  lows |= 1 << d;
+  if (uShape(u) == SHAPE_XMM) clearUpper();
+  return true;
+}
+
 function clearUpper(): void { localGet(L_VCPU); pushZero(); vectorMemory(V128_STORE, uD(u) + 16); }
 
 /** The handler does it after all; leaves if it does not complete. What it needs of the registers goes home before. */
@@ -133,12 +198,6 @@ function sendHome(n: Node, off: usize): void {
   memory_(I64_STORE, off);
 }
 
-/** Pushes (x & exponent) - least <u range: the exponent field of the double in a local lies within bounds. */
-function pushPlain64(x: u32, least: u64, range: u64): void {
-  localGet(x); i64Const(0x7ff0000000000000); byte(I64_AND);
-  i64Const(least); byte(I64_SUB);
-  i64Const(range); byte(I64_LT_U);
-}
 function pushPlain32(x: u32, least: u32, range: u32): void {
   localGet(x); i32Const(0x7f800000); byte(I32_AND);
   i32Const(least); byte(I32_SUB);
@@ -146,44 +205,124 @@ function pushPlain32(x: u32, least: u32, range: u32): void {
 }
 
 /** The conditions of assembly/fp/fast.ts, without zeros but for the operands of sums: other cases go to the handler. */
-function lowerScalar(n: Node, double: bool): void {
-  const op = <u32>(n.imm >> 40), sum = double ? op == 0xa0 || op == 0xa1 : op == 0x92 || op == 0x93;
-  const root = double ? op == 0x9f : op == 0x91;
-  const a = double ? temp64() : temp32(), b = double ? temp64() : temp32(), r = double ? temp64() : temp32();
-  const loadOp = double ? I64_LOAD : I32_LOAD;
-  if (pointer) memory_(loadOp, pushPointer(pointer)); else { localGet(L_VCPU); memory_(loadOp, uS(u)); }
+function lowerSingle(n: Node): void {
+  const op = <u32>(n.imm >> 40), sum = op == 0x92 || op == 0x93, root = op == 0x91;
+  const a = temp32(), b = temp32(), r = temp32();
+  if (pointer) memory_(I32_LOAD, pushPointer(pointer)); else { localGet(L_VCPU); memory_(I32_LOAD, uS(u)); }
   localSet(b);
-  if (!root) { localGet(L_VCPU); memory_(loadOp, uD(u)); localSet(a); }
-  // f64.reinterpret_i64 and its like
-  const toFloat: u32 = double ? 0xbf : 0xbe, toBits: u32 = double ? 0xbd : 0xbc;
-  if (!root) { localGet(a); byte(toFloat); }
-  localGet(b); byte(toFloat);
-  byte(op); byte(toBits); localSet(r);
-  localGet(L_VCPU); memory_(I32_LOAD, V_MXCSR); i32Const(FAST_MASK); byte(I32_AND); i32Const(FAST_VALUE); byte(I32_EQ);
+  if (!root) { localGet(L_VCPU); memory_(I32_LOAD, uD(u)); localSet(a); }
+  // f32.reinterpret_i32, i32.reinterpret_f32
+  if (!root) { localGet(a); byte(0xbe); }
+  localGet(b); byte(0xbe);
+  byte(op); byte(0xbc); localSet(r);
+  pushFast();
   for (let i = root ? 1 : 0; i < 2; i++) {
     const x = i ? b : a;
-    if (double) pushPlain64(x, 0x0010000000000000, 0x7fe0000000000000); else pushPlain32(x, 0x00800000, 0x7f000000);
-    if (sum) {
-      localGet(x);
-      if (double) { i64Const(1); byte(I64_SHL); byte(I64_EQZ); } else { i32Const(1); byte(I32_SHL); byte(I32_EQZ); }
-      byte(I32_OR);
-    }
+    pushPlain32(x, 0x00800000, 0x7f000000);
+    if (sum) { localGet(x); i32Const(1); byte(I32_SHL); byte(I32_EQZ); byte(I32_OR); }
     byte(I32_AND);
   }
   // The root of a negative number is a NaN, which is not plain.
-  if (double) pushPlain64(r, 0x0020000000000000, 0x7fd0000000000000); else pushPlain32(r, 0x01000000, 0x7e800000);
+  pushPlain32(r, 0x01000000, 0x7e800000);
   byte(I32_AND);
   open(IF);
-  localGet(L_VCPU); localGet(r); memory_(double ? I64_STORE : I32_STORE, uD(u));
+  localGet(L_VCPU); localGet(r); memory_(I32_STORE, uD(u));
   byte(ELSE);
   lowerHandler(n);
+  close();
+  forget(uD(u));
+}
+
+/** Pushes whether MXCSR allows the host's arithmetic: what handlers of arithmetic do to it changes nothing in that. */
+function pushFast(): void {
+  if (!knowsFast) {
+    localGet(L_VCPU); memory_(I32_LOAD, V_MXCSR); i32Const(FAST_MASK); byte(I32_AND); i32Const(FAST_VALUE); byte(I32_EQ);
+    localSet(lFast);
+    knowsFast = true;
+  }
+  localGet(lFast);
+}
+
+/** A double without its sign, shifted left: into a local. */
+function magnitude(x: u32): u32 {
+  const t = temp64();
+  localGet(x); byte(I64_REINTERPRET); i64Const(1); byte(I64_SHL); localSet(t);
+  return t;
+}
+const LEAST_NORMAL: u64 = 1 << 53;
+/** Pushes whether a magnitude is that of a denormal. */
+function pushDenormal(t: u32): void {
+  localGet(t); i64Const(1); byte(I64_SUB); i64Const(LEAST_NORMAL - 1); byte(I64_LT_U);
+}
+
+/**
+ * The conditions of assembly/fp/fast.ts: MXCSR allows it, no operand is a denormal, and the result is a plain number or an
+ * exact zero. Operands that are infinite or NaNs make results that are not plain. Other cases go to the handler.
+ */
+function lowerDouble(n: Node): void {
+  const op = <u32>(n.imm >> 40), sum = op == 0xa0 || op == 0xa1, root = op == 0x9f, r = <u32>lowAt(uD(u));
+  if (!root) { pushLow(uD(u)); localSet(lane(RESULT)); }
+  const a = root ? 0 : magnitude(lane(RESULT));
+  if (pointer) memory_(F64_LOAD, pushPointer(pointer)); else pushLow(uS(u));
+  localSet(lane(OPERAND));
+  const b = magnitude(lane(OPERAND));
+  if (!root) localGet(lane(RESULT));
+  localGet(lane(OPERAND)); byte(op); localSet(lane(RESULT));
+  const t = magnitude(lane(RESULT));
+  const done = open(BLOCK), zero = open(BLOCK), slow = open(BLOCK);
+  pushFast(); byte(I32_EQZ); brIf(slow);
+  if (!root) { pushDenormal(a); brIf(slow); }
+  pushDenormal(b); brIf(slow);
+  localGet(t); i64Const(2 * LEAST_NORMAL); byte(I64_SUB); i64Const(0x7fd * LEAST_NORMAL); byte(I64_GE_U); brIf(zero);
+  localGet(lane(RESULT)); localSet(lane(r)); storeLow();
+  br(done);
+  close();
+  lowerHandler(n);
+  localGet(L_VCPU); memory_(F64_LOAD, uD(u)); localSet(lane(r));
+  br(done);
+  close();
+  // A zero: of a sum it is exact, else if an operand is one.
+  localGet(t); byte(I64_EQZ);
+  if (!sum) {
+    localGet(b); byte(I64_EQZ);
+    if (!root) { localGet(a); byte(I64_EQZ); byte(I32_OR); }
+    byte(I32_AND);
+  }
+  open(IF);
+  localGet(lane(RESULT)); localSet(lane(r)); storeLow();
+  byte(ELSE);
+  lowerHandler(n);
+  localGet(L_VCPU); memory_(F64_LOAD, uD(u)); localSet(lane(r));
+  close();
+  close();
+  lows |= 1 << r;
+}
+
+/** UCOMISD and COMISD of numbers that are no denormals raise nothing. Leaves ZF, PF and CF in a local. */
+function lowerCompare(n: Node, to: u32): void {
+  pushLow(uD(u)); localSet(lane(RESULT));
+  if (pointer) memory_(F64_LOAD, pushPointer(pointer)); else pushLow(uS(u));
+  localSet(lane(OPERAND));
+  const a = magnitude(lane(RESULT)), b = magnitude(lane(OPERAND)), done = open(BLOCK), slow = open(BLOCK);
+  pushDenormal(a); brIf(slow);
+  pushDenormal(b); brIf(slow);
+  localGet(lane(RESULT)); localGet(lane(OPERAND)); byte(F64_LT);
+  localGet(lane(RESULT)); localGet(lane(OPERAND)); byte(F64_GE);
+  byte(I32_OR); byte(I32_EQZ); brIf(slow);
+  localGet(lane(RESULT)); localGet(lane(OPERAND)); byte(F64_LT);
+  localGet(lane(RESULT)); localGet(lane(OPERAND)); byte(F64_EQ); i32Const(6); byte(I32_SHL);
+  byte(I32_OR); byte(I64_EXTEND_U); localSet(to);
+  br(done);
+  close();
+  lowerHandler(n);
+  localGet(L_VCPU); memory_(I64_LOAD, V_CC_A); localSet(to);
   close();
 }
 
 /** CVTTSD2SI of what fits into 32 bits, when inexactness would not be news. */
 function lowerTruncate(n: Node, to: u32): void {
   const x = temp64(), silent: u32 = 0x1020;
-  if (pointer) memory_(I64_LOAD, pushPointer(pointer)); else { localGet(L_VCPU); memory_(I64_LOAD, uS(u)); }
+  if (pointer) memory_(I64_LOAD, pushPointer(pointer)); else pushReload(uS(u));
   localSet(x);
   localGet(L_VCPU); memory_(I32_LOAD, V_MXCSR); i32Const(silent); byte(I32_AND); i32Const(silent); byte(I32_EQ);
   // |x| < 2^31, NaNs excluded: by the bits
@@ -205,8 +344,15 @@ export function lowerVector(n: Node): void {
   u = uopOf(n);
   pointer = n.a;
   switch (kind) {
-    case VECTOR_STORE: case VECTOR_STORE_ALIGNED: lowerStore(); return;
-    case VECTOR_DOUBLE: case VECTOR_SINGLE: lowerScalar(n, kind == VECTOR_DOUBLE); return;
+    case VECTOR_STORE: case VECTOR_STORE_ALIGNED: lowerStore(); forget(uD(u)); return;
+    case VECTOR_DOUBLE: lowerDouble(n); return;
+    case VECTOR_SINGLE: lowerSingle(n); return;
+    case VECTOR_COMPARE_DOUBLE: {
+      const to = temp64();
+      lowerCompare(n, to);
+      localGet(to); keep(n);
+      return;
+    }
     case VECTOR_TRUNCATE_DOUBLE: {
       const to = temp64();
       lowerTruncate(n, to);
@@ -214,8 +360,9 @@ export function lowerVector(n: Node): void {
       return;
     }
     case VECTOR_FROM_INTEGER:
-      // f64.convert_i32_s, f64.store
-      localGet(L_VCPU); get32(n.b); byte(0xb7); memory_(0x39, uD(u));
+      // f64.convert_i32_s
+      get32(n.b); byte(0xb7); localSet(lane(lowAt(uD(u)))); storeLow();
+      lows |= 1 << lowAt(uD(u));
       return;
     case VECTOR_MASK: {
       const wide = uShape(u) == SHAPE_YMM, s = uS(u), lanes: u32 = op == 0x64 ? 16 : op == 0xa4 ? 4 : 2;
@@ -231,6 +378,8 @@ export function lowerVector(n: Node): void {
     default: break;
   }
   const wide = uShape(u) == SHAPE_YMM;
+  if (!wide && !pointer && (kind == VECTOR_LOAD || kind == VECTOR_LOAD_ALIGNED) && lowerCopy()) return;
+  forget(uD(u));
   for (let plus: usize = 0; plus <= (wide ? 16 : 0); plus += 16) {
     localGet(L_VCPU);
     lowerHalf(kind, op, plus);

@@ -28,11 +28,12 @@ import {
   beginLowering, emptyCaches, L_BUDGET, L_ENTRY, L_VCPU, lCond, leave, leaveTo, lEntry, loadStack, loadStates, locals32, locals64,
   lowerBlock, lRip, lRipPage, lTarget, storeStates, useGroup, writeLeaving,
 } from "./lower";
+import { FLOATS, usesFloats } from "./lowerVector";
 import {
   Block, block, blocks, checks, collect, dispatches, hostPageOf, indexOf, NO_LOOP, NOWHERE, pages, placeFrom, wayOf, ways,
 } from "./plan";
 import {
-  at, BLOCK, BR_TABLE, br, byte, close, depth, END, I32, I32_ADD, I32_AND, I32_EQ, I32_LOAD, I32_SHR_U, I32_SUB,
+  at, BLOCK, BR_TABLE, br, byte, close, depth, END, F64, I32, I32_ADD, I32_AND, I32_EQ, I32_LOAD, I32_SHR_U, I32_SUB,
   I32_WRAP, i32Const, I64, I64_ADD, I64_AND, I64_EQ, I64_LOAD, I64_LT_S, I64_NE, I64_OR, I64_SHL, I64_SHR_S,
   I64_SUB, i64Const, IF, localGet, localSet, localTee, LOOP, memory_, open, overflow, resetDepth, UNREACHABLE, unsigned, writeTo,
 } from "./wasm";
@@ -165,7 +166,7 @@ function writeCompare(from: Block, r: u32): void {
 
 function writeBlock(k: u32): void {
   const b = block(k), e = changetype<Emit>(0);
-  usePage(b.delta, pages > 1);
+  usePage(b.delta, pages > 1, (cpu.mode & MODE_CODE64) != 0);
   useGroup(b.group, b.group >= 0 ? block(b.group).leaving : 0);
   if (checks(b)) {
     localGet(L_BUDGET); i64Const(b.need); byte(I64_LT_S);
@@ -321,9 +322,10 @@ export function writeRegion(c: Vcpu, head: usize): usize {
   writeBody(c, true);
   const body = vcpu + AREA_JIT + BODY, bodyEnd = at, start = vcpu + AREA_JIT + FUNCTION;
   writeTo(start + 4, vcpu + AREA_JIT + END_OF_AREA);
-  unsigned(2);
+  unsigned(usesFloats ? 3 : 2);
   unsigned(locals64); byte(I64);
   unsigned(locals32); byte(I32);
+  if (usesFloats) { unsigned(FLOATS); byte(F64); }
   localGet(L_VCPU); memory_(I64_LOAD, V_RIP_PAGE); localSet(lRipPage);
   loadStack();
   loadEntered();

@@ -8,16 +8,20 @@
  */
 import { MODE_CODE64, V_EA, V_YMM, Vcpu } from "../gen/layout";
 import {
-  VECTOR_BINARY, VECTOR_DOUBLE, VECTOR_FROM_GENERAL, VECTOR_FROM_INTEGER, VECTOR_HIGH_TO_LOW, VECTOR_LOAD,
+  VECTOR_BINARY, VECTOR_COMPARE_DOUBLE, VECTOR_DOUBLE, VECTOR_FROM_GENERAL, VECTOR_FROM_INTEGER, VECTOR_HIGH_TO_LOW, VECTOR_LOAD,
   VECTOR_LOAD_ALIGNED, VECTOR_LOAD_HIGH, VECTOR_LOAD_LOW, VECTOR_LOAD_LOW_CLEAR, VECTOR_MASK, VECTOR_PSHUFD,
   VECTOR_SHIFT, VECTOR_SHIFT_BYTES_LEFT, VECTOR_SHIFT_BYTES_RIGHT, VECTOR_SHIFT_SIGN, VECTOR_SHUFPD, VECTOR_SHUFPS,
   VECTOR_SINGLE, VECTOR_STORE, VECTOR_STORE_ALIGNED, VECTOR_STORE_HIGH, VECTOR_STORE_LOW, VECTOR_SWAPPED,
-  VECTOR_TO_GENERAL, VECTOR_TRUNCATE_DOUBLE, VECTOR_UNPACK,
+  VECTOR_TO_GENERAL, VECTOR_TRUNCATE_DOUBLE, VECTOR_UNPACK, VECTOR_X87_ARITH,
 } from "../gen/emit";
 import { SHAPE_LEGACY, SHAPE_YMM, uD, uFlags, uS, uShape, uSize, UF_STACK } from "../decode/uop";
+import { F_RAW } from "../sem/flags";
 import { READ, WRITE } from "../sem/kinds";
-import { binary, constant, leaveIf, loadFrom, reload, spill, storeTo, translate, vector } from "./ir";
+import {
+  binary, constant, FLAG_A, FLAG_OP, leaveIf, loadFrom, reload, setState, spill, storeTo, translate, vector,
+} from "./ir";
 import { addressNode, keyOf, linearOf, readReg, writeReg } from "./emit";
+import { emitX87 } from "./x87";
 import {
   I64_AND, I64_LOAD, I64_LOAD32_U, I64_NE, I64_OR, I64_STORE, I64_STORE32,
 } from "./wasm";
@@ -66,7 +70,8 @@ function storeScalar(z: u32, plus: usize): void {
 /** Builds the nodes of the micro-op at u, which is of the kind and with the opcode in `how`. False: not served. */
 export function emitVector(c: Vcpu, u: usize, how: u32): bool {
   const kind = how & 0xff, op = how >> 8, d = uD(u), s = uS(u), shape = uShape(u), legacy = shape == SHAPE_LEGACY;
-  const calls = kind == VECTOR_DOUBLE || kind == VECTOR_SINGLE || kind == VECTOR_TRUNCATE_DOUBLE;
+  const calls = kind == VECTOR_DOUBLE || kind == VECTOR_SINGLE || kind == VECTOR_TRUNCATE_DOUBLE || kind == VECTOR_COMPARE_DOUBLE;
+  if (kind >= VECTOR_X87_ARITH) return emitX87(c, u, kind, op);
   at = u;
   if (load<u16>(u, 6) == <u16>V_EA) {
     if (!(c.mode & MODE_CODE64)) return false;
@@ -108,6 +113,12 @@ export function emitVector(c: Vcpu, u: usize, how: u32): bool {
   }
   if (!isXmm(d)) return false;
   switch (kind) {
+    case VECTOR_COMPARE_DOUBLE: {
+      const flags = vector(c, kind, source(3, false), 0, op, u, calls);
+      setState(FLAG_OP, constant(F_RAW));
+      setState(FLAG_A, flags);
+      return true;
+    }
     case VECTOR_BINARY: case VECTOR_SWAPPED: case VECTOR_UNPACK: case VECTOR_PSHUFD: case VECTOR_SHUFPS: case VECTOR_SHUFPD:
       vector(c, kind, source(z, legacy), 0, op, u, calls);
       return true;

@@ -44,11 +44,66 @@ export const VECTOR_KINDS = [
   /** Conversions with truncation of the lowest lane; from a general register of 32 bits. */
   "TRUNCATE_DOUBLE",
   "FROM_INTEGER",
+  /** Of the lowest lanes, to EFLAGS. */
+  "COMPARE_DOUBLE",
+  /** x87 from here on (assembly/jit/x87.ts); bits 2:0 of the opcode are the operand's form. */
+  "X87_ARITH",
+  "X87_LOAD",
+  "X87_STORE",
+  "X87_UNARY",
+  "X87_EXCHANGE",
+  "X87_COMPARE",
 ] as const;
 export type VectorKind = (typeof VECTOR_KINDS)[number];
 
 const binary = (ops: Record<string, number>): [string, readonly [VectorKind, number]][] =>
   Object.entries(ops).map(([name, op]) => [name, ["BINARY", op]]);
+
+/** Forms of x87 operands; ST(i) as the source, or the destination. */
+const FORM = { M32: 0, M64: 1, I16: 2, I32: 3, I64: 4, ST: 5, TO: 6 } as const;
+/** In bits 7:3 of a form: */
+const POP = 8;
+const OPERATIONS = { add: 0, mul: 1, sub: 4, subr: 5, div: 6, divr: 7 };
+const arithmetic = Object.entries(OPERATIONS).flatMap(([name, digit]): [string, number][] => [
+  [`f${name}M32`, FORM.M32 | (digit << 3)],
+  [`f${name}M64`, FORM.M64 | (digit << 3)],
+  [`fi${name}M16`, FORM.I16 | (digit << 3)],
+  [`fi${name}M32`, FORM.I32 | (digit << 3)],
+  [`f${name}`, FORM.ST | (digit << 3)],
+  [`f${name}To`, FORM.TO | (digit << 3)],
+  [`f${name}p`, FORM.TO | (digit << 3) | (POP << 3)],
+]);
+/** So many registers are popped; FUCOM; the result goes to EFLAGS. */
+const comparison = (form: number, pops: number, quiet = false, flags = false): number =>
+  form | (pops << 3) | (quiet ? 1 << 5 : 0) | (flags ? 1 << 6 : 0);
+const x87 = (kind: VectorKind, ops: Record<string, number>): [string, readonly [VectorKind, number]][] =>
+  Object.entries(ops).map(([name, op]) => [name, [kind, op]]);
+const CHOP = 16;
+
+const JIT_X87: [string, readonly [VectorKind, number]][] = [
+  ...x87("X87_ARITH", Object.fromEntries(arithmetic)),
+  ...x87("X87_LOAD", { fldM32: FORM.M32, fldM64: FORM.M64, fildM16: FORM.I16, fildM32: FORM.I32, fildM64: FORM.I64 }),
+  ...x87("X87_LOAD", { fld: FORM.ST, fld1: 6, fldz: 7 }),
+  ...x87("X87_STORE", { fstM32: FORM.M32, fstM64: FORM.M64, fistM16: FORM.I16, fistM32: FORM.I32, fst: FORM.ST }),
+  ...x87("X87_STORE", {
+    ...{ fstpM32: FORM.M32 | POP, fstpM64: FORM.M64 | POP, fstp: FORM.ST | POP },
+    ...{ fistpM16: FORM.I16 | POP, fistpM32: FORM.I32 | POP, fistpM64: FORM.I64 | POP },
+    ...{ fisttpM16: FORM.I16 | POP | CHOP, fisttpM32: FORM.I32 | POP | CHOP, fisttpM64: FORM.I64 | POP | CHOP },
+  }),
+  ...x87("X87_UNARY", { fchs: 0, fabs: 1, fsqrt: 2 }),
+  ["fxch", ["X87_EXCHANGE", 0]],
+  ...x87("X87_COMPARE", {
+    ...{ fcomM32: comparison(FORM.M32, 0), fcompM32: comparison(FORM.M32, 1) },
+    ...{ fcomM64: comparison(FORM.M64, 0), fcompM64: comparison(FORM.M64, 1) },
+    ...{ ficomM16: comparison(FORM.I16, 0), ficompM16: comparison(FORM.I16, 1) },
+    ...{ ficomM32: comparison(FORM.I32, 0), ficompM32: comparison(FORM.I32, 1) },
+    ...{ fcom: comparison(FORM.ST, 0), fcomp: comparison(FORM.ST, 1), fcompp: comparison(FORM.ST, 2) },
+    ...{ fucom: comparison(FORM.ST, 0, true), fucomp: comparison(FORM.ST, 1, true) },
+    ...{ fucompp: comparison(FORM.ST, 2, true), fcomi: comparison(FORM.ST, 0, false, true) },
+    ...{ fcomip: comparison(FORM.ST, 1, false, true), fucomi: comparison(FORM.ST, 0, true, true) },
+    fucomip: comparison(FORM.ST, 1, true, true),
+  }),
+];
 
 export const JIT_VECTORS: ReadonlyMap<string, readonly [VectorKind, number]> = new Map([
   ...binary({
@@ -125,4 +180,7 @@ export const JIT_VECTORS: ReadonlyMap<string, readonly [VectorKind, number]> = n
   ["sqrtss", ["SINGLE", 0x91]],
   ["cvttsd2si", ["TRUNCATE_DOUBLE", 0]],
   ["cvtsi2sd", ["FROM_INTEGER", 0]],
+  ["comisd", ["COMPARE_DOUBLE", 0]],
+  ["ucomisd", ["COMPARE_DOUBLE", 0]],
+  ...JIT_X87,
 ]);

@@ -146,7 +146,8 @@ describe.each([MODE64, MODE32])("both engines in $bits-bit code", { timeout: TIM
       all += r.icount;
       compiled += r.compiled;
     }
-    expect(compiled / all).toBeGreaterThan(0.5);
+    // x87 instructions on random bits, with a stack that overflows, leave the rest of their block to the interpreter.
+    expect(compiled / all).toBeGreaterThan(0.4);
   });
 
   it("stop after the same number of instructions, in the same state", () => {

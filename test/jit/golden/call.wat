@@ -12,6 +12,8 @@
   (local $12 i32)
   (local $13 i32)
   (local $14 i32)
+  (local $15 i32)
+  (local $16 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -30,7 +32,7 @@
       (i64.const 4)
      )
      (then
-      (return_call $fimport$19
+      (return_call $fimport$28
        (local.get $0)
        (local.get $1)
        (local.get $3)
@@ -84,7 +86,7 @@
        )
       )
      )
-     (local.set $14
+     (local.set $16
       (i32.add
        (i32.wrap_i64
         (local.get $8)
@@ -95,7 +97,7 @@
       )
      )
      (i64.store align=1
-      (local.get $14)
+      (local.get $16)
       (i64.add
        (local.get $4)
        (i64.const 5)
@@ -106,7 +108,7 @@
      )
      (br $block1)
     )
-    (return_call $fimport$20
+    (return_call $fimport$29
      (local.get $0)
      (local.get $1)
      (local.get $3)
@@ -165,7 +167,7 @@
        )
       )
      )
-     (local.set $14
+     (local.set $16
       (i32.add
        (i32.wrap_i64
         (local.get $9)
@@ -176,17 +178,17 @@
       )
      )
      (i64.store align=1
-      (local.get $14)
+      (local.get $16)
       (local.get $8)
      )
      (local.set $8
       (i64.load align=1
-       (local.get $14)
+       (local.get $16)
       )
      )
      (local.set $9
       (i64.load offset=8 align=1
-       (local.get $14)
+       (local.get $16)
       )
      )
      (br_if $block3
@@ -214,14 +216,14 @@
        (i64.const 8)
       )
      )
-     (return_call $fimport$21
+     (return_call $fimport$30
       (local.get $0)
       (local.get $1)
       (local.get $3)
       (local.get $7)
      )
     )
-    (return_call $fimport$20
+    (return_call $fimport$29
      (local.get $0)
      (local.get $1)
      (local.get $3)
@@ -236,7 +238,7 @@
    (local.set $3
     (local.get $3)
    )
-   (return_call $fimport$19
+   (return_call $fimport$28
     (local.get $0)
     (local.get $1)
     (local.get $3)

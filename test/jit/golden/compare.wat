@@ -10,6 +10,8 @@
   (local $10 i32)
   (local $11 i32)
   (local $12 i32)
+  (local $13 i32)
+  (local $14 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -29,7 +31,7 @@
        (i64.const 4)
       )
       (then
-       (return_call $fimport$19
+       (return_call $fimport$28
         (local.get $0)
         (local.get $1)
         (local.get $3)
@@ -102,7 +104,7 @@
      (local.get $0)
      (i64.const 1)
     )
-    (return_call $fimport$19
+    (return_call $fimport$28
      (local.get $0)
      (local.get $1)
      (local.get $3)
@@ -120,7 +122,7 @@
     (local.get $0)
     (i64.const 2)
    )
-   (return_call $fimport$19
+   (return_call $fimport$28
     (local.get $0)
     (local.get $1)
     (local.get $3)

@@ -11,6 +11,8 @@
   (local $11 i32)
   (local $12 i32)
   (local $13 i32)
+  (local $14 i32)
+  (local $15 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -28,7 +30,7 @@
      (i64.const 3)
     )
     (then
-     (return_call $fimport$19
+     (return_call $fimport$28
       (local.get $0)
       (local.get $1)
       (local.get $3)
@@ -84,7 +86,7 @@
      (local.get $0)
      (i64.const 0)
     )
-    (return_call $fimport$19
+    (return_call $fimport$28
      (local.get $0)
      (local.get $1)
      (local.get $3)
@@ -92,7 +94,7 @@
      (i64.const 1407379178520581)
     )
    )
-   (return_call $fimport$20
+   (return_call $fimport$29
     (local.get $0)
     (local.get $1)
     (local.get $3)

@@ -13,6 +13,26 @@
   (local $13 i32)
   (local $14 i32)
   (local $15 i32)
+  (local $16 i32)
+  (local $17 i32)
+  (local $18 f64)
+  (local $19 f64)
+  (local $20 f64)
+  (local $21 f64)
+  (local $22 f64)
+  (local $23 f64)
+  (local $24 f64)
+  (local $25 f64)
+  (local $26 f64)
+  (local $27 f64)
+  (local $28 f64)
+  (local $29 f64)
+  (local $30 f64)
+  (local $31 f64)
+  (local $32 f64)
+  (local $33 f64)
+  (local $34 f64)
+  (local $35 f64)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -30,7 +50,7 @@
      (i64.const 4)
     )
     (then
-     (return_call $fimport$19
+     (return_call $fimport$28
       (local.get $0)
       (local.get $1)
       (local.get $3)
@@ -83,7 +103,7 @@
       )
      )
     )
-    (local.set $15
+    (local.set $17
      (i32.add
       (i32.wrap_i64
        (local.get $8)
@@ -95,43 +115,67 @@
     )
     (local.set $8
      (i64.load align=1
-      (local.get $15)
+      (local.get $17)
      )
     )
     (i64.store offset=3744 align=1
      (local.get $0)
      (local.get $8)
     )
+    (local.set $18
+     (f64.reinterpret_i64
+      (local.get $8)
+     )
+    )
     (i64.store offset=3752 align=1
      (local.get $0)
      (i64.const 0)
     )
-    (local.set $9
-     (i64.load offset=3776 align=1
+    (local.set $35
+     (local.get $18)
+    )
+    (local.set $8
+     (i64.shl
+      (i64.reinterpret_f64
+       (local.get $35)
+      )
+      (i64.const 1)
+     )
+    )
+    (local.set $19
+     (f64.load offset=3776 align=1
       (local.get $0)
      )
     )
-    (local.set $8
-     (i64.load offset=3744 align=1
-      (local.get $0)
+    (local.set $34
+     (local.get $19)
+    )
+    (local.set $9
+     (i64.shl
+      (i64.reinterpret_f64
+       (local.get $34)
+      )
+      (i64.const 1)
+     )
+    )
+    (local.set $35
+     (f64.mul
+      (local.get $35)
+      (local.get $34)
      )
     )
     (local.set $10
-     (i64.reinterpret_f64
-      (f64.mul
-       (f64.reinterpret_i64
-        (local.get $8)
-       )
-       (f64.reinterpret_i64
-        (local.get $9)
-       )
+     (i64.shl
+      (i64.reinterpret_f64
+       (local.get $35)
       )
+      (i64.const 1)
      )
     )
-    (if
-     (i32.and
-      (i32.and
-       (i32.and
+    (block $block3
+     (block $block2
+      (block $block1
+       (local.set $16
         (i32.eq
          (i32.and
           (i32.load offset=3740 align=1
@@ -141,46 +185,48 @@
          )
          (i32.const 8096)
         )
+       )
+       (br_if $block1
+        (i32.eqz
+         (local.get $16)
+        )
+       )
+       (br_if $block1
         (i64.lt_u
          (i64.sub
-          (i64.and
-           (local.get $8)
-           (i64.const 9218868437227405312)
-          )
-          (i64.const 4503599627370496)
+          (local.get $8)
+          (i64.const 1)
          )
-         (i64.const 9214364837600034816)
+         (i64.const 9007199254740991)
         )
        )
-       (i64.lt_u
-        (i64.sub
-         (i64.and
+       (br_if $block1
+        (i64.lt_u
+         (i64.sub
           (local.get $9)
-          (i64.const 9218868437227405312)
+          (i64.const 1)
          )
-         (i64.const 4503599627370496)
+         (i64.const 9007199254740991)
         )
-        (i64.const 9214364837600034816)
        )
-      )
-      (i64.lt_u
-       (i64.sub
-        (i64.and
-         (local.get $10)
-         (i64.const 9218868437227405312)
+       (br_if $block2
+        (i64.ge_u
+         (i64.sub
+          (local.get $10)
+          (i64.const 18014398509481984)
+         )
+         (i64.const -27021597764222976)
         )
-        (i64.const 9007199254740992)
        )
-       (i64.const 9209861237972664320)
+       (local.set $18
+        (local.get $35)
+       )
+       (f64.store offset=3744 align=1
+        (local.get $0)
+        (local.get $18)
+       )
+       (br $block3)
       )
-     )
-     (then
-      (i64.store offset=3744 align=1
-       (local.get $0)
-       (local.get $10)
-      )
-     )
-     (else
       (if
        (i32.eqz
         (call $fimport$17
@@ -192,7 +238,7 @@
         )
        )
        (then
-        (return_call $fimport$19
+        (return_call $fimport$28
          (local.get $0)
          (local.get $1)
          (local.get $3)
@@ -201,99 +247,147 @@
         )
        )
       )
+      (local.set $18
+       (f64.load offset=3744 align=1
+        (local.get $0)
+       )
+      )
+      (br $block3)
+     )
+     (if
+      (i32.and
+       (i64.eqz
+        (local.get $10)
+       )
+       (i32.or
+        (i64.eqz
+         (local.get $9)
+        )
+        (i64.eqz
+         (local.get $8)
+        )
+       )
+      )
+      (then
+       (local.set $18
+        (local.get $35)
+       )
+       (f64.store offset=3744 align=1
+        (local.get $0)
+        (local.get $18)
+       )
+      )
+      (else
+       (if
+        (i32.eqz
+         (call $fimport$17
+          (local.get $0)
+          (i32.add
+           (local.get $0)
+           (i32.const 1638944)
+          )
+         )
+        )
+        (then
+         (return_call $fimport$28
+          (local.get $0)
+          (local.get $1)
+          (local.get $3)
+          (local.get $4)
+          (i64.const 12884901892)
+         )
+        )
+       )
+       (local.set $18
+        (f64.load offset=3744 align=1
+         (local.get $0)
+        )
+       )
+      )
+     )
+    )
+    (local.set $35
+     (local.get $18)
+    )
+    (local.set $8
+     (i64.shl
+      (i64.reinterpret_f64
+       (local.get $35)
+      )
+      (i64.const 1)
+     )
+    )
+    (local.set $34
+     (f64.load offset=8 align=1
+      (local.get $17)
      )
     )
     (local.set $9
-     (i64.load offset=8 align=1
-      (local.get $15)
+     (i64.shl
+      (i64.reinterpret_f64
+       (local.get $34)
+      )
+      (i64.const 1)
      )
     )
-    (local.set $8
-     (i64.load offset=3744 align=1
-      (local.get $0)
+    (local.set $35
+     (f64.add
+      (local.get $35)
+      (local.get $34)
      )
     )
     (local.set $10
-     (i64.reinterpret_f64
-      (f64.add
-       (f64.reinterpret_i64
-        (local.get $8)
-       )
-       (f64.reinterpret_i64
-        (local.get $9)
-       )
+     (i64.shl
+      (i64.reinterpret_f64
+       (local.get $35)
       )
+      (i64.const 1)
      )
     )
-    (if
-     (i32.and
-      (i32.and
-       (i32.and
-        (i32.eq
-         (i32.and
-          (i32.load offset=3740 align=1
-           (local.get $0)
-          )
-          (i32.const 32672)
-         )
-         (i32.const 8096)
-        )
-        (i32.or
-         (i64.lt_u
-          (i64.sub
-           (i64.and
-            (local.get $8)
-            (i64.const 9218868437227405312)
-           )
-           (i64.const 4503599627370496)
-          )
-          (i64.const 9214364837600034816)
-         )
-         (i64.eqz
-          (i64.shl
-           (local.get $8)
-           (i64.const 1)
-          )
-         )
+    (block $block6
+     (block $block5
+      (block $block4
+       (br_if $block4
+        (i32.eqz
+         (local.get $16)
         )
        )
-       (i32.or
+       (br_if $block4
         (i64.lt_u
          (i64.sub
-          (i64.and
-           (local.get $9)
-           (i64.const 9218868437227405312)
-          )
-          (i64.const 4503599627370496)
+          (local.get $8)
+          (i64.const 1)
          )
-         (i64.const 9214364837600034816)
+         (i64.const 9007199254740991)
         )
-        (i64.eqz
-         (i64.shl
+       )
+       (br_if $block4
+        (i64.lt_u
+         (i64.sub
           (local.get $9)
           (i64.const 1)
          )
+         (i64.const 9007199254740991)
         )
        )
-      )
-      (i64.lt_u
-       (i64.sub
-        (i64.and
-         (local.get $10)
-         (i64.const 9218868437227405312)
+       (br_if $block5
+        (i64.ge_u
+         (i64.sub
+          (local.get $10)
+          (i64.const 18014398509481984)
+         )
+         (i64.const -27021597764222976)
         )
-        (i64.const 9007199254740992)
        )
-       (i64.const 9209861237972664320)
+       (local.set $18
+        (local.get $35)
+       )
+       (f64.store offset=3744 align=1
+        (local.get $0)
+        (local.get $18)
+       )
+       (br $block6)
       )
-     )
-     (then
-      (i64.store offset=3744 align=1
-       (local.get $0)
-       (local.get $10)
-      )
-     )
-     (else
       (if
        (i32.eqz
         (call $fimport$17
@@ -305,7 +399,7 @@
         )
        )
        (then
-        (return_call $fimport$19
+        (return_call $fimport$28
          (local.get $0)
          (local.get $1)
          (local.get $3)
@@ -314,9 +408,56 @@
         )
        )
       )
+      (local.set $18
+       (f64.load offset=3744 align=1
+        (local.get $0)
+       )
+      )
+      (br $block6)
+     )
+     (if
+      (i64.eqz
+       (local.get $10)
+      )
+      (then
+       (local.set $18
+        (local.get $35)
+       )
+       (f64.store offset=3744 align=1
+        (local.get $0)
+        (local.get $18)
+       )
+      )
+      (else
+       (if
+        (i32.eqz
+         (call $fimport$17
+          (local.get $0)
+          (i32.add
+           (local.get $0)
+           (i32.const 1638976)
+          )
+         )
+        )
+        (then
+         (return_call $fimport$28
+          (local.get $0)
+          (local.get $1)
+          (local.get $3)
+          (local.get $4)
+          (i64.const 8589934600)
+         )
+        )
+       )
+       (local.set $18
+        (f64.load offset=3744 align=1
+         (local.get $0)
+        )
+       )
+      )
      )
     )
-    (return_call $fimport$19
+    (return_call $fimport$28
      (local.get $0)
      (local.get $1)
      (local.get $3)
@@ -324,7 +465,7 @@
      (i64.const 1407379178520589)
     )
    )
-   (return_call $fimport$20
+   (return_call $fimport$29
     (local.get $0)
     (local.get $1)
     (local.get $3)

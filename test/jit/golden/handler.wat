@@ -16,6 +16,8 @@
   (local $16 i32)
   (local $17 i32)
   (local $18 i32)
+  (local $19 i32)
+  (local $20 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -33,7 +35,7 @@
      (i64.const 4)
     )
     (then
-     (return_call $fimport$19
+     (return_call $fimport$28
       (local.get $0)
       (local.get $1)
       (local.get $3)
@@ -72,7 +74,7 @@
        )
       )
      )
-     (local.set $17
+     (local.set $19
       (call $fimport$17
        (local.get $0)
        (i32.add
@@ -86,7 +88,7 @@
        (local.get $0)
       )
      )
-     (local.set $18
+     (local.set $20
       (i32.load offset=32 align=1
        (local.get $0)
       )
@@ -108,10 +110,10 @@
      )
      (br_if $block
       (i32.eqz
-       (local.get $17)
+       (local.get $19)
       )
      )
-     (local.set $17
+     (local.set $19
       (call $fimport$17
        (local.get $0)
        (i32.add
@@ -132,10 +134,10 @@
      )
      (br_if $block1
       (i32.eqz
-       (local.get $17)
+       (local.get $19)
       )
      )
-     (return_call $fimport$19
+     (return_call $fimport$28
       (local.get $0)
       (local.get $1)
       (local.get $3)
@@ -143,7 +145,7 @@
       (i64.const 1407379178520585)
      )
     )
-    (return_call $fimport$19
+    (return_call $fimport$28
      (local.get $0)
      (local.get $1)
      (local.get $3)
@@ -151,7 +153,7 @@
      (i64.const 12884901890)
     )
    )
-   (return_call $fimport$19
+   (return_call $fimport$28
     (local.get $0)
     (local.get $1)
     (local.get $3)

@@ -13,6 +13,8 @@
   (local $13 i32)
   (local $14 i32)
   (local $15 i32)
+  (local $16 i32)
+  (local $17 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -30,7 +32,7 @@
      (i64.const 1)
     )
     (then
-     (return_call $fimport$19
+     (return_call $fimport$28
       (local.get $0)
       (local.get $1)
       (local.get $3)
@@ -97,7 +99,7 @@
       )
      )
     )
-    (local.set $15
+    (local.set $17
      (i32.add
       (i32.wrap_i64
        (local.get $10)
@@ -109,7 +111,7 @@
     )
     (local.set $8
      (i64.load align=1
-      (local.get $15)
+      (local.get $17)
      )
     )
     (br_if $block
@@ -127,14 +129,14 @@
     (local.set $7
      (local.get $8)
     )
-    (return_call $fimport$21
+    (return_call $fimport$30
      (local.get $0)
      (local.get $1)
      (local.get $3)
      (local.get $7)
     )
    )
-   (return_call $fimport$20
+   (return_call $fimport$29
     (local.get $0)
     (local.get $1)
     (local.get $3)

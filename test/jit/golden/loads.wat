@@ -13,6 +13,8 @@
   (local $13 i32)
   (local $14 i32)
   (local $15 i32)
+  (local $16 i32)
+  (local $17 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -30,7 +32,7 @@
      (i64.const 4)
     )
     (then
-     (return_call $fimport$19
+     (return_call $fimport$28
       (local.get $0)
       (local.get $1)
       (local.get $3)
@@ -83,7 +85,7 @@
       )
      )
     )
-    (local.set $15
+    (local.set $17
      (i32.add
       (i32.wrap_i64
        (local.get $8)
@@ -95,12 +97,12 @@
     )
     (local.set $8
      (i64.load align=1
-      (local.get $15)
+      (local.get $17)
      )
     )
     (local.set $9
      (i64.load32_s offset=8 align=1
-      (local.get $15)
+      (local.get $17)
      )
     )
     (local.set $10
@@ -140,7 +142,7 @@
      (local.get $0)
      (local.get $10)
     )
-    (return_call $fimport$19
+    (return_call $fimport$28
      (local.get $0)
      (local.get $1)
      (local.get $3)
@@ -148,7 +150,7 @@
      (i64.const 1407379178520585)
     )
    )
-   (return_call $fimport$20
+   (return_call $fimport$29
     (local.get $0)
     (local.get $1)
     (local.get $3)

@@ -21,12 +21,14 @@
   (local $21 i32)
   (local $22 i32)
   (local $23 i32)
+  (local $24 i32)
+  (local $25 i32)
   (local $scratch i64)
-  (local $scratch_25 i64)
-  (local $scratch_26 i32)
   (local $scratch_27 i64)
-  (local $scratch_28 i64)
+  (local $scratch_28 i32)
   (local $scratch_29 i64)
+  (local $scratch_30 i64)
+  (local $scratch_31 i64)
   (local.set $11
    (i64.load offset=16 align=1
     (local.get $0)
@@ -139,7 +141,7 @@
          )
         )
         (then
-         (local.set $22
+         (local.set $24
           (i32.load offset=65544 align=1
            (local.get $20)
           )
@@ -154,7 +156,7 @@
         (else
          (if
           (i32.eqz
-           (local.tee $22
+           (local.tee $24
             (call $fimport$0
              (local.get $0)
              (local.get $7)
@@ -176,9 +178,9 @@
            (br $block)
           )
          )
-         (local.set $22
+         (local.set $24
           (i32.sub
-           (local.get $22)
+           (local.get $24)
            (i32.wrap_i64
             (local.get $7)
            )
@@ -191,17 +193,17 @@
        )
       )
      )
-     (local.set $23
+     (local.set $25
       (i32.add
        (i32.wrap_i64
         (local.get $7)
        )
-       (local.get $22)
+       (local.get $24)
       )
      )
      (local.set $16
       (i64.load8_s
-       (local.get $23)
+       (local.get $25)
       )
      )
      (local.set $17
@@ -224,7 +226,7 @@
      )
      (local.set $3
       (block (result i64)
-       (local.set $scratch_29
+       (local.set $scratch_31
         (i64.extend_i32_u
          (i32.xor
           (i32.wrap_i64
@@ -238,22 +240,22 @@
        )
        (local.set $4
         (block (result i64)
-         (local.set $scratch_28
+         (local.set $scratch_30
           (local.get $17)
          )
          (local.set $7
           (block (result i64)
-           (local.set $scratch_27
+           (local.set $scratch_29
             (local.get $16)
            )
            (local.set $18
             (block (result i32)
-             (local.set $scratch_26
+             (local.set $scratch_28
               (i32.const 0)
              )
              (local.set $8
               (block (result i64)
-               (local.set $scratch_25
+               (local.set $scratch_27
                 (i64.sub
                  (local.get $16)
                  (local.get $5)
@@ -270,19 +272,19 @@
                  (local.get $scratch)
                 )
                )
-               (local.get $scratch_25)
+               (local.get $scratch_27)
               )
              )
-             (local.get $scratch_26)
+             (local.get $scratch_28)
             )
            )
-           (local.get $scratch_27)
+           (local.get $scratch_29)
           )
          )
-         (local.get $scratch_28)
+         (local.get $scratch_30)
         )
        )
-       (local.get $scratch_29)
+       (local.get $scratch_31)
       )
      )
      (if
@@ -337,7 +339,7 @@
      (i64.const 0)
     )
     (then
-     (return_call $fimport$19
+     (return_call $fimport$28
       (local.get $0)
       (local.get $1)
       (local.get $6)
@@ -346,7 +348,7 @@
      )
     )
    )
-   (return_call $fimport$21
+   (return_call $fimport$30
     (local.get $0)
     (local.get $1)
     (local.get $6)

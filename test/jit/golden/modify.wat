@@ -12,6 +12,8 @@
   (local $12 i32)
   (local $13 i32)
   (local $14 i32)
+  (local $15 i32)
+  (local $16 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -29,7 +31,7 @@
      (i64.const 2)
     )
     (then
-     (return_call $fimport$19
+     (return_call $fimport$28
       (local.get $0)
       (local.get $1)
       (local.get $3)
@@ -82,7 +84,7 @@
       )
      )
     )
-    (local.set $14
+    (local.set $16
      (i32.add
       (i32.wrap_i64
        (local.get $8)
@@ -94,7 +96,7 @@
     )
     (local.set $8
      (i64.load align=1
-      (local.get $14)
+      (local.get $16)
      )
     )
     (local.set $9
@@ -104,7 +106,7 @@
      )
     )
     (i64.store align=1
-     (local.get $14)
+     (local.get $16)
      (local.get $9)
     )
     (i32.store offset=32 align=1
@@ -123,7 +125,7 @@
      (local.get $0)
      (i64.const 1)
     )
-    (return_call $fimport$19
+    (return_call $fimport$28
      (local.get $0)
      (local.get $1)
      (local.get $3)
@@ -131,7 +133,7 @@
      (i64.const 1407379178520580)
     )
    )
-   (return_call $fimport$20
+   (return_call $fimport$29
     (local.get $0)
     (local.get $1)
     (local.get $3)

@@ -13,6 +13,8 @@
   (local $13 i32)
   (local $14 i32)
   (local $15 i32)
+  (local $16 i32)
+  (local $17 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -30,7 +32,7 @@
      (i64.const 4)
     )
     (then
-     (return_call $fimport$19
+     (return_call $fimport$28
       (local.get $0)
       (local.get $1)
       (local.get $3)
@@ -105,7 +107,7 @@
     (local.get $0)
     (local.get $9)
    )
-   (return_call $fimport$19
+   (return_call $fimport$28
     (local.get $0)
     (local.get $1)
     (local.get $3)

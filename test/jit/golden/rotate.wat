@@ -19,6 +19,8 @@
   (local $19 i32)
   (local $20 i32)
   (local $21 i32)
+  (local $22 i32)
+  (local $23 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -36,7 +38,7 @@
      (i64.const 3)
     )
     (then
-     (return_call $fimport$19
+     (return_call $fimport$28
       (local.get $0)
       (local.get $1)
       (local.get $3)
@@ -75,7 +77,7 @@
      )
     )
    )
-   (local.set $20
+   (local.set $22
     (i32.load offset=32 align=1
      (local.get $0)
     )
@@ -124,7 +126,7 @@
      (local.get $13)
     )
    )
-   (local.set $21
+   (local.set $23
     (i64.ne
      (local.get $13)
      (i64.const 0)
@@ -152,7 +154,7 @@
      (select
       (i64.const 3)
       (i64.const 11)
-      (local.get $21)
+      (local.get $23)
      )
     )
    )
@@ -165,7 +167,7 @@
       )
      )
      (local.get $9)
-     (local.get $21)
+     (local.get $23)
     )
    )
    (i64.store offset=48 align=1
@@ -181,7 +183,7 @@
      (i64.or
       (i64.and
        (call $fimport$4
-        (local.get $20)
+        (local.get $22)
         (local.get $9)
         (local.get $10)
         (local.get $11)
@@ -197,7 +199,7 @@
        (i64.const 1)
       )
      )
-     (local.get $21)
+     (local.get $23)
     )
    )
    (i64.store offset=56 align=1
@@ -209,10 +211,10 @@
       )
      )
      (local.get $11)
-     (local.get $21)
+     (local.get $23)
     )
    )
-   (return_call $fimport$19
+   (return_call $fimport$28
     (local.get $0)
     (local.get $1)
     (local.get $3)

@@ -13,6 +13,8 @@
   (local $13 i32)
   (local $14 i32)
   (local $15 i32)
+  (local $16 i32)
+  (local $17 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -30,7 +32,7 @@
      (i64.const 5)
     )
     (then
-     (return_call $fimport$19
+     (return_call $fimport$28
       (local.get $0)
       (local.get $1)
       (local.get $3)
@@ -95,7 +97,7 @@
        )
       )
      )
-     (local.set $15
+     (local.set $17
       (i32.add
        (i32.wrap_i64
         (local.get $10)
@@ -106,7 +108,7 @@
       )
      )
      (i64.store align=1
-      (local.get $15)
+      (local.get $17)
       (local.get $9)
      )
      (local.set $10
@@ -152,7 +154,7 @@
        )
       )
      )
-     (local.set $15
+     (local.set $17
       (i32.add
        (i32.wrap_i64
         (local.get $8)
@@ -164,7 +166,7 @@
      )
      (local.set $8
       (i64.load align=1
-       (local.get $15)
+       (local.get $17)
       )
      )
      (i64.store offset=80 align=1
@@ -191,7 +193,7 @@
       (local.get $0)
       (i64.const 1)
      )
-     (return_call $fimport$19
+     (return_call $fimport$28
       (local.get $0)
       (local.get $1)
       (local.get $3)
@@ -199,7 +201,7 @@
       (i64.const 1407379178520590)
      )
     )
-    (return_call $fimport$20
+    (return_call $fimport$29
      (local.get $0)
      (local.get $1)
      (local.get $3)
@@ -227,7 +229,7 @@
     (local.get $0)
     (i64.const 1)
    )
-   (return_call $fimport$20
+   (return_call $fimport$29
     (local.get $0)
     (local.get $1)
     (local.get $3)

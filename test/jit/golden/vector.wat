@@ -11,6 +11,8 @@
   (local $11 i32)
   (local $12 i32)
   (local $13 i32)
+  (local $14 i32)
+  (local $15 i32)
   (local.set $4
    (i64.load offset=16 align=1
     (local.get $0)
@@ -28,7 +30,7 @@
      (i64.const 5)
     )
     (then
-     (return_call $fimport$19
+     (return_call $fimport$28
       (local.get $0)
       (local.get $1)
       (local.get $3)
@@ -81,7 +83,7 @@
       )
      )
     )
-    (local.set $13
+    (local.set $15
      (i32.add
       (i32.wrap_i64
        (local.get $8)
@@ -94,7 +96,7 @@
     (v128.store offset=3744 align=1
      (local.get $0)
      (v128.load align=1
-      (local.get $13)
+      (local.get $15)
      )
     )
     (v128.store offset=3744 align=1
@@ -130,7 +132,7 @@
       )
      )
     )
-    (return_call $fimport$19
+    (return_call $fimport$28
      (local.get $0)
      (local.get $1)
      (local.get $3)
@@ -138,7 +140,7 @@
      (i64.const 1407379178520593)
     )
    )
-   (return_call $fimport$20
+   (return_call $fimport$29
     (local.get $0)
     (local.get $1)
     (local.get $3)
