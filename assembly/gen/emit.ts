@@ -293,6 +293,7 @@ export const VECTOR_X87_STORE: u32 = 31;
 export const VECTOR_X87_UNARY: u32 = 32;
 export const VECTOR_X87_EXCHANGE: u32 = 33;
 export const VECTOR_X87_COMPARE: u32 = 34;
+export const VECTOR_X87_WORD: u32 = 35;
 
 /** By micro-op of a handler that regions can do without: kind 7:0 and opcode (src/isa/jitVectors.ts), or 0. */
 export const VECTORS: StaticArray<u16> = [
@@ -371,8 +372,8 @@ export const VECTORS: StaticArray<u16> = [
   13597, 13853, 30237, 14365, 14621, 15133, 14877, 15645, 15901, 32285, 34, 290, 802, 546, 1314, 2082,
   2338, 2850, 2594, 3362, 9506, 11554, 25890, 17698, 27938, 19746, 5410, 13602, 32, 288, 0, 0,
   1566, 0, 0, 0, 0, 0, 1822, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-  0, 544, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 544, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 35,
+  291, 547, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,

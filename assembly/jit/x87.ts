@@ -8,22 +8,23 @@
  *
  * Denormals, infinities and NaNs in memory are the interpreter's.
  */
-import { MODE_CODE64, V_EA, V_SIMD, Vcpu } from "../gen/layout";
+import { MODE_CODE64, V_EA, V_FCW, V_FSW, V_SIMD, Vcpu } from "../gen/layout";
 import {
   H_X87_ADD, H_X87_COMPARE, H_X87_DIV, H_X87_MUL, H_X87_SQRT, H_X87_SUB, H_X87_TO_F32, H_X87_TO_F64, H_X87_TO_INT,
 } from "../gen/helpers";
 import {
   VECTOR_X87_ARITH, VECTOR_X87_COMPARE, VECTOR_X87_EXCHANGE, VECTOR_X87_LOAD, VECTOR_X87_STORE, VECTOR_X87_UNARY,
+  VECTOR_X87_WORD,
 } from "../gen/emit";
 import { uD, uFlags, uOff, uS, UF_STACK } from "../decode/uop";
 import { F_RAW } from "../sem/flags";
 import { READ, WRITE } from "../sem/kinds";
 import { COMPARE_EFLAGS, COMPARE_QUIET, TO_INT_CHOP } from "../x87/direct";
 import {
-  beginX87, binary, choose, constant, FLAG_A, FLAG_OP, getX87, goOnIf, helped, loadFrom, needX87, putX87, reload,
+  beginX87, binary, choose, constant, endX87, FLAG_A, FLAG_OP, getX87, goOnIf, helped, loadFrom, needX87, putX87, reload,
   scratch, setState, setX87State, storeTo, translate, unary, x87Begin,
 } from "./ir";
-import { keyOf, linearOf } from "./emit";
+import { keyOf, linearOf, writeReg } from "./emit";
 import {
   I64_ADD, I64_AND, I64_CLZ, I64_EQ, I64_GE_U, I64_LOAD, I64_LOAD16_S, I64_LOAD32_S, I64_LOAD32_U, I64_OR, I64_SHL,
   I64_SHR_S, I64_SHR_U, I64_STORE, I64_STORE16, I64_STORE32, I64_SUB, I64_XOR,
@@ -251,6 +252,18 @@ function compare(form: u32, pops: u32, how: u32): bool {
   return finish();
 }
 
+/** FNSTCW, FNSTSW and FNSTSW AX wait for nothing. FSW is as the run has left it when that has ended. */
+function storeWord(which: u32): bool {
+  const p = which == STATUS_AX ? 0 : memory_(1, WRITE);
+  if (which != CONTROL_WORD) endX87();
+  const v = binary(I64_AND, reload(which == CONTROL_WORD ? V_FCW : V_FSW), k(0xffff));
+  if (p) storeTo(p, I64_STORE16, v);
+  else writeReg(<u32>uD(at), 1, v);
+  return true;
+}
+const CONTROL_WORD: u32 = 0;
+const STATUS_AX: u32 = 2;
+
 /** Before an instruction's first node: the run's start, if it has none yet. */
 function begin(): void { if (!x87Begin) beginX87(at); }
 
@@ -272,6 +285,7 @@ export function emitX87(c: Vcpu, u: usize, kind: u32, op: u32): bool {
     case VECTOR_X87_STORE: return storeValue(form, (high & 1) != 0, (high & 2) != 0);
     case VECTOR_X87_UNARY: return changeTop(op);
     case VECTOR_X87_EXCHANGE: return exchange();
+    case VECTOR_X87_WORD: return storeWord(op);
     case VECTOR_X87_COMPARE:
       return compare(form, high & 3, (high & 4 ? COMPARE_QUIET : 0) | (high & 8 ? COMPARE_EFLAGS : 0));
     default: return false;

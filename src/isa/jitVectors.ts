@@ -53,6 +53,8 @@ export const VECTOR_KINDS = [
   "X87_UNARY",
   "X87_EXCHANGE",
   "X87_COMPARE",
+  /** FCW to memory, FSW to memory and to AX. */
+  "X87_WORD",
 ] as const;
 export type VectorKind = (typeof VECTOR_KINDS)[number];
 
@@ -92,6 +94,7 @@ const JIT_X87: [string, readonly [VectorKind, number]][] = [
   }),
   ...x87("X87_UNARY", { fchs: 0, fabs: 1, fsqrt: 2 }),
   ["fxch", ["X87_EXCHANGE", 0]],
+  ...x87("X87_WORD", { fnstcw: 0, fnstsw: 1, fnstswAx: 2 }),
   ...x87("X87_COMPARE", {
     ...{ fcomM32: comparison(FORM.M32, 0), fcompM32: comparison(FORM.M32, 1) },
     ...{ fcomM64: comparison(FORM.M64, 0), fcompM64: comparison(FORM.M64, 1) },
