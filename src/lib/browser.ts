@@ -26,7 +26,8 @@ export async function coreBytes(): Promise<Uint8Array> {
 
 /**
  * A vCPU worker, for `spawn` of the threaded transport. It needs a page that is cross-origin isolated, as SharedArrayBuffer
- * does; the inline transport needs neither.
+ * does; the inline transport needs neither. To be called in the page rather than in a worker of its own: there Firefox may
+ * never come back from it while DevTools are open (src/ui/helpers.ts says why).
  */
 export function spawnWorker(): WorkerThread {
   const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });

@@ -1,9 +1,10 @@
-import { proxy } from "comlink";
+import { proxy, wrap } from "comlink";
 import type { Console } from "../console/console.ts";
 import type { Screen } from "../console/screen.ts";
 import { Speaker } from "../console/speaker.ts";
 import { openDialog } from "./dialogs.ts";
 import { embeddedGuest, fetchGuests, type Guest, isPc, ownGuest } from "./guests.ts";
+import { startHelper } from "./helpers.ts";
 import { type ImageRole, NAMES, titleOf } from "./images.ts";
 import type { InspectorUi } from "./inspector/inspector.ts";
 import type { Course } from "./lesson/course.ts";
@@ -33,7 +34,7 @@ import {
   saveSettings,
 } from "./settings.ts";
 import { chunksAreKept, forgetChunks } from "./storage/chunkCache.ts";
-import { diskWorker } from "./storage/keptBlocks.ts";
+import type { DiskWorker } from "./storage/diskWorker.ts";
 import { forgetDisk, type KeptDisk, keptDisks } from "./storage/keptDisks.ts";
 import { askToPersist, type Room, room } from "./storage/room.ts";
 import { SaveError, saveDisk } from "./storage/saveDisk.ts";
@@ -141,8 +142,8 @@ export class App {
     const { found } = await sortFiles([file]);
     if (!found.disk) return this.say(`${file.name} is not a disk image: give it a name that ends in .img if it is.`);
     await askToPersist();
-    const { worker, remote } = diskWorker();
-    const done = await remote.import(
+    const worker = startHelper("disk");
+    const done = await wrap<DiskWorker>(worker.endpoint).import(
       file,
       proxy((share: number) => this.say(`${file.name}: ${Math.round(100 * share)} %`, true)),
     );

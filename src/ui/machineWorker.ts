@@ -1,6 +1,8 @@
 /** Entry of the worker that holds a whole machine (inline transport). */
 import { expose, transfer } from "comlink";
 import { joinBytes } from "../shared/bytes.ts";
+import { helpersBy } from "./helperPort.ts";
+import type { HelperKind } from "./helpers.ts";
 import type {
   InspectMethod,
   MachineConfig,
@@ -29,6 +31,7 @@ export class MachineWorker {
     screen: (lines: ScreenLines) => void | Promise<void>,
     tone: (hz: number) => void,
     notice: (text: string, stays?: boolean) => void,
+    helper: (kind: HelperKind, port: MessagePort) => void,
   ): Promise<{ code: MachineErrorCode; message: string; remedy?: string } | undefined> {
     try {
       this.#handle = await createHere(core, config, {
@@ -37,6 +40,7 @@ export class MachineWorker {
         screen: (lines) => screen(transfer(lines, [lines.pixels.buffer as ArrayBuffer])),
         tone,
         notice,
+        startHelper: helpersBy((kind, port) => helper(kind, transfer(port, [port]))),
       });
       return undefined;
     } catch (error) {

@@ -11,8 +11,8 @@ import { VGA_ROM } from "../machine/firmwareTables.ts";
 import { LoaderError } from "../machine/loader/types.ts";
 import { Machine, type StopReason } from "../machine/machine.ts";
 import { SnapshotError } from "../shared/device.ts";
-import type { WorkerThread } from "../vcpu/threaded.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
+import type { StartHelper } from "./helpers.ts";
 import {
   type InspectMethod,
   type MachineCallbacks,
@@ -25,10 +25,7 @@ import {
   TERM,
 } from "./machineHandle.ts";
 import { Standstill } from "./standstill.ts";
-import { startWorker } from "./startWorker.ts";
 import { areKept, checkStamps, closeMedia, type OpenMedia, openMedia, openMedium, stampsOf } from "./storage/media.ts";
-
-import vcpuWorkerUrl from "./vcpuWorker.ts?worker&url";
 
 /** Milliseconds from a picture to the next. */
 const FRAME_MS = 1000 / 60;
@@ -88,13 +85,18 @@ export function describeError(error: unknown): { code: MachineErrorCode; message
   return { code: "engine", message: error instanceof Error ? error.message : String(error) };
 }
 
+/** What a machine here needs of its page. */
+export interface HereCallbacks extends MachineCallbacks {
+  readonly startHelper: StartHelper;
+}
+
 /** A machine whose device models run on the calling thread. */
 export async function createHere(
   core: Uint8Array,
   config: MachineConfig,
-  callbacks: MachineCallbacks,
+  callbacks: HereCallbacks,
 ): Promise<MachineHandle> {
-  const spawn = config.transport === "threaded" ? spawnVcpu : undefined;
+  const spawn = config.transport === "threaded" ? () => callbacks.startHelper("vcpu") : undefined;
   let { kernel, initrd } = config;
   // A machine that goes on needs a kernel only to boot again, and it may not be at hand any more.
   let unbootable = config.resume !== undefined && !kernel && !config.bios && !config.embedded;
@@ -262,9 +264,4 @@ function frames(display: Display, send: NonNullable<MachineCallbacks["screen"]>)
   };
   const timer = setInterval(() => void frame(), FRAME_MS);
   return () => clearInterval(timer);
-}
-
-function spawnVcpu(): WorkerThread {
-  const worker = startWorker(vcpuWorkerUrl);
-  return { endpoint: worker, terminate: () => worker.terminate() };
 }

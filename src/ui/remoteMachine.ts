@@ -1,6 +1,7 @@
 /** The page's machines: each in a worker, behind the page's handle, so that the page stays responsive. */
 import { proxy, type Remote, transfer, wrap } from "comlink";
 import coreUrl from "../../dist/core/core.wasm?url";
+import { type HelperKind, Helpers } from "./helpers.ts";
 import {
   type CreateMachine,
   type MachineCallbacks,
@@ -26,6 +27,12 @@ async function createInWorker(
   callbacks: MachineCallbacks,
 ): Promise<MachineHandle> {
   const worker = startWorker(machineWorkerUrl);
+  const helpers = new Helpers();
+  if (config.transport === "threaded") helpers.prepare("vcpu");
+  const end = (): void => {
+    worker.terminate();
+    helpers.end();
+  };
   const remote: Remote<MachineWorker> = wrap<MachineWorker>(worker);
   const failed = await remote.create(
     core,
@@ -35,9 +42,10 @@ async function createInWorker(
     proxy((lines) => callbacks.screen?.(lines)),
     proxy((hz) => callbacks.tone?.(hz)),
     proxy((text, stays) => callbacks.notice?.(text, stays)),
+    proxy((kind: HelperKind, port: MessagePort) => helpers.give(kind, port)),
   );
   if (failed) {
-    worker.terminate();
+    end();
     throw new MachineError(failed.code, failed.message, failed.remedy);
   }
   return {
@@ -49,7 +57,7 @@ async function createInWorker(
     powerOff: () => remote.command("powerOff"),
     destroy: async () => {
       await remote.command("destroy");
-      worker.terminate();
+      end();
     },
     save: () => remote.save(),
     registers: (vcpu) => remote.registers(vcpu),

@@ -1,5 +1,5 @@
 /** Entry of a vCPU worker in a browser. */
-import { expose } from "comlink";
 import { VcpuWorker } from "../vcpu/worker.ts";
+import { offer } from "./helperPort.ts";
 
-expose(new VcpuWorker());
+offer(new VcpuWorker());

@@ -1,5 +1,5 @@
 /** `<tabhyve-vm>` in pages of another site, isolated and not; the example of a lesson; the site's service worker. */
-import { copyFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -30,7 +30,7 @@ stand:          hlt
                 times 0x10000 - ($ - $$) db 0
 `).bytes;
 
-describe.each(browsers)("a machine in somebody's page, $name", { timeout: 120_000 }, ({ name, there, launch }) => {
+describe.each(browsers)("a machine in somebody's page, $name", { timeout: 120_000 }, ({ there, launch }) => {
   if (!there) return test.skip("is not there", () => {});
 
   let site: Awaited<ReturnType<typeof buildSite>>;
@@ -78,72 +78,75 @@ describe.each(browsers)("a machine in somebody's page, $name", { timeout: 120_00
     ["isolated", true, "threaded"],
     ["not isolated", false, "auto"],
   ] as const) {
-    // Isolated pages of Firefox's have run this, and have stood still in it; the frames' test has them, too.
-    test.skipIf(name === "Firefox" && isolated)(
-      `of another site, ${what}: is driven by its handle and tells events`,
-      async () => {
-        const { page, errors, close } = await lesson(
-          `memory="48M" vcpus="1" transport="${transport}" controls`,
-          isolated,
-        );
-        expect(await page.evaluate(() => crossOriginIsolated)).toBe(isolated);
-        expect(await page.evaluate(() => globalThis.handle.state)).toBe("none");
-        await expectAccessible(page);
-        const banner = await page.evaluate(async () => {
-          await globalThis.handle.start();
-          return globalThis.handle.waitForText("tabhyve> ");
-        });
-        expect(banner).toMatch(/Tabhyve, embedded guest\n[\s\S]*KiB of RAM[\s\S]*tabhyve> $/);
-        await expectAccessible(page);
-        // The prompt that was found is not found again.
-        const answer = await page.evaluate(async () => {
-          await globalThis.handle.type("machine\n");
-          return globalThis.handle.waitForText(/^tabhyve> $/m);
-        });
-        expect(answer).toMatch(/^machine\n[\s\S]*48767 KiB of RAM/);
-        await page.evaluate(() => globalThis.handle.pause());
-        const looked = await page.evaluate(async () => {
-          const registers = await globalThis.handle.registers();
-          const at = { address: registers.RIP, length: 16 };
-          const linear = await globalThis.handle.readMemory(at);
-          const physical = await globalThis.handle.readMemory({ ...at, physical: true });
-          const nowhere = await globalThis.handle.readMemory({ address: 0x7fff_ffff_f000n, length: 16 });
-          const { RIP, CR0 } = registers;
-          return { RIP, CR0, linear: [...linear], physical: [...physical], nowhere: nowhere.length };
-        });
-        expect(looked.CR0 & 0x8000_0001n).toBe(0x8000_0001n);
-        expect(looked.linear).toEqual(looked.physical); // the guest maps itself where it lies
-        expect(looked.linear.some((byte) => byte !== 0)).toBe(true);
-        expect(looked.nowhere).toBe(0);
-        await expect(page.evaluate(() => globalThis.handle.registers(3))).rejects.toThrow("there is no vCPU 3");
-        const saved = await page.evaluate(async () => {
-          const file = await globalThis.handle.save();
-          await globalThis.handle.resume();
-          await globalThis.handle.type("poweroff\n");
-          const why = await globalThis.handle.waitForText("never printed").catch((error: Error) => error.message);
-          const state = globalThis.handle.state;
-          // What goes on has the registers of the machine that was saved, and takes commands.
-          await globalThis.handle.start(file);
-          const { RIP } = await globalThis.handle.registers();
-          await globalThis.handle.type("help\n");
-          const text = await globalThis.handle.waitForText(/tabhyve> help\n[\s\S]*this list/);
-          await globalThis.handle.stop();
-          return { why, state, RIP, text, after: globalThis.handle.state, printed: globalThis.printed };
-        });
-        expect(saved).toMatchObject({ state: "off", RIP: looked.RIP, after: "none" });
-        expect(saved.why).toMatch(/^The guest powered off\. .*never printed.* did not come\.$/);
-        expect(saved.text).toMatch(/^Tabhyve, embedded guest/); // what it had printed before is printed again
-        expect((await told(page, "ready")).length).toBe(2);
-        expect(await told(page, "exit")).toMatchObject([
-          { reason: "power-off", what: "The guest powered off." },
-          { reason: "power-off", what: "Powered off." },
-        ]);
-        expect(await told(page, "error")).toEqual([]);
-        expect(errors).toEqual([]);
-        await close();
-      },
-    );
+    test(`of another site, ${what}: is driven by its handle and tells events`, async () => {
+      const { page, errors, close } = await lesson(
+        `memory="48M" vcpus="1" transport="${transport}" controls`,
+        isolated,
+      );
+      expect(await page.evaluate(() => crossOriginIsolated)).toBe(isolated);
+      expect(await page.evaluate(() => globalThis.handle.state)).toBe("none");
+      await expectAccessible(page);
+      const banner = await page.evaluate(async () => {
+        await globalThis.handle.start();
+        return globalThis.handle.waitForText("tabhyve> ");
+      });
+      expect(banner).toMatch(/Tabhyve, embedded guest\n[\s\S]*KiB of RAM[\s\S]*tabhyve> $/);
+      await expectAccessible(page);
+      // The prompt that was found is not found again.
+      const answer = await page.evaluate(async () => {
+        await globalThis.handle.type("machine\n");
+        return globalThis.handle.waitForText(/^tabhyve> $/m);
+      });
+      expect(answer).toMatch(/^machine\n[\s\S]*48767 KiB of RAM/);
+      await page.evaluate(() => globalThis.handle.pause());
+      const looked = await page.evaluate(async () => {
+        const registers = await globalThis.handle.registers();
+        const at = { address: registers.RIP, length: 16 };
+        const linear = await globalThis.handle.readMemory(at);
+        const physical = await globalThis.handle.readMemory({ ...at, physical: true });
+        const nowhere = await globalThis.handle.readMemory({ address: 0x7fff_ffff_f000n, length: 16 });
+        const { RIP, CR0 } = registers;
+        return { RIP, CR0, linear: [...linear], physical: [...physical], nowhere: nowhere.length };
+      });
+      expect(looked.CR0 & 0x8000_0001n).toBe(0x8000_0001n);
+      expect(looked.linear).toEqual(looked.physical); // the guest maps itself where it lies
+      expect(looked.linear.some((byte) => byte !== 0)).toBe(true);
+      expect(looked.nowhere).toBe(0);
+      await expect(page.evaluate(() => globalThis.handle.registers(3))).rejects.toThrow("there is no vCPU 3");
+      const saved = await page.evaluate(async () => {
+        const file = await globalThis.handle.save();
+        await globalThis.handle.resume();
+        await globalThis.handle.type("poweroff\n");
+        const why = await globalThis.handle.waitForText("never printed").catch((error: Error) => error.message);
+        const state = globalThis.handle.state;
+        // What goes on has the registers of the machine that was saved, and takes commands.
+        await globalThis.handle.start(file);
+        const { RIP } = await globalThis.handle.registers();
+        await globalThis.handle.type("help\n");
+        const text = await globalThis.handle.waitForText(/tabhyve> help\n[\s\S]*this list/);
+        await globalThis.handle.stop();
+        return { why, state, RIP, text, after: globalThis.handle.state, printed: globalThis.printed };
+      });
+      expect(saved).toMatchObject({ state: "off", RIP: looked.RIP, after: "none" });
+      expect(saved.why).toMatch(/^The guest powered off\. .*never printed.* did not come\.$/);
+      expect(saved.text).toMatch(/^Tabhyve, embedded guest/); // what it had printed before is printed again
+      expect((await told(page, "ready")).length).toBe(2);
+      expect(await told(page, "exit")).toMatchObject([
+        { reason: "power-off", what: "The guest powered off." },
+        { reason: "power-off", what: "Powered off." },
+      ]);
+      expect(await told(page, "error")).toEqual([]);
+      expect(errors).toEqual([]);
+      await close();
+    });
   }
+
+  test("has no worker that starts another one, which Firefox may never come back from (helpers.ts)", () => {
+    const assets = join(site.folder, "assets");
+    const workers = readdirSync(assets).filter((file) => /^(machine|vcpu|disk)Worker-.*\.js$/.test(file));
+    expect(workers.length).toBe(3);
+    for (const file of workers) expect(readFileSync(join(assets, file), "utf8")).not.toMatch(/new Worker\b/);
+  });
 
   test("boots a file of the page, told by its content, and shows its memory", async () => {
     const files = { "boot.rom": ROM };

@@ -3,9 +3,10 @@
  * written in place only from a worker. One folder a disk, `disks/ID`, with the files of a journal (src/block/journal.ts),
  * `about.json` for the list of what is kept, and `base` if the image itself was imported.
  */
-import { expose, transfer } from "comlink";
+import { transfer } from "comlink";
 import { JournalStore } from "../../block/journal.ts";
 import { OverlayBlocks } from "../../block/overlay.ts";
+import { offer } from "../helperPort.ts";
 import { type Media, type Medium, nameOfMedium } from "../machineHandle.ts";
 import { type OpenImage, openImage } from "./image.ts";
 import { BASE, baseOf, diskFolder, imageId, remoteId, writeAbout } from "./keptDisks.ts";
@@ -164,4 +165,4 @@ async function idOf(medium: Medium, { blocks, version }: OpenImage): Promise<str
   return "url" in medium ? remoteId(medium.url, blocks.size, version) : imageId(medium as File);
 }
 
-expose(new DiskWorker());
+offer(new DiskWorker());

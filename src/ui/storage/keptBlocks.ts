@@ -1,25 +1,20 @@
 /** A disk whose writes are kept in the browser, as the machine reads and writes it: through its worker. */
 import { proxy, type Remote, transfer, wrap } from "comlink";
 import type { BlockSource } from "../../block/block.ts";
+import type { Helper, StartHelper } from "../helpers.ts";
 import { type Media, type Medium, nameOfMedium } from "../machineHandle.ts";
 import type { DiskWorker, Refusal } from "./diskWorker.ts";
 import type { ImageOptions } from "./image.ts";
 
-/** A worker for a disk; whoever has it ends it. */
-export function diskWorker(): { readonly worker: Worker; readonly remote: Remote<DiskWorker> } {
-  const worker = new Worker(new URL("./diskWorker.ts", import.meta.url), { type: "module" });
-  return { worker, remote: wrap<DiskWorker>(worker) };
-}
-
 export class KeptBlocks implements BlockSource {
   readonly size: number;
   readonly readOnly = false;
-  readonly #worker: Worker;
+  readonly #worker: Helper;
   readonly #remote: Remote<DiskWorker>;
   readonly #tell: (line: string) => void;
   readonly #told = new Set<string>();
 
-  private constructor(worker: Worker, remote: Remote<DiskWorker>, size: number, tell: (line: string) => void) {
+  private constructor(worker: Helper, remote: Remote<DiskWorker>, size: number, tell: (line: string) => void) {
     this.#worker = worker;
     this.#remote = remote;
     this.size = size;
@@ -27,8 +22,13 @@ export class KeptBlocks implements BlockSource {
   }
 
   /** Opens what is kept of a medium; a Refusal says why it is not to be had. */
-  static async open(medium: Medium, { drive, tell, waiting }: ImageOptions): Promise<KeptBlocks | Refusal> {
-    const { worker, remote } = diskWorker();
+  static async open(
+    medium: Medium,
+    { drive, tell, waiting }: ImageOptions,
+    start: StartHelper,
+  ): Promise<KeptBlocks | Refusal> {
+    const worker = start("disk");
+    const remote = wrap<DiskWorker>(worker.endpoint);
     const opened = await remote.open(medium, drive satisfies keyof Media, proxy(tell), proxy(waiting));
     const name = nameOfMedium(medium);
     if (typeof opened === "number") {

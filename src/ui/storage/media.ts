@@ -4,7 +4,6 @@ import { BLOCK, MemoryStore } from "../../block/blockStore.ts";
 import { OverlayBlocks } from "../../block/overlay.ts";
 import type { Waits } from "../../block/waits.ts";
 import {
-  type MachineCallbacks,
   type MachineConfig,
   MachineError,
   type Media,
@@ -12,6 +11,7 @@ import {
   nameOfMedium,
   type Stamps,
 } from "../machineHandle.ts";
+import type { HereCallbacks } from "../realMachine.ts";
 import type { Refusal } from "./diskWorker.ts";
 import { type ImageOptions, openImage } from "./image.ts";
 import { KeptBlocks } from "./keptBlocks.ts";
@@ -22,7 +22,7 @@ const MOST_IN_MEMORY = (512 << 20) / BLOCK;
 export type OpenMedia = { [drive in keyof Media]?: BlockSource | undefined };
 
 /** @throws MachineError "disk": what is kept of one cannot be had; "medium": it cannot be read */
-export async function openMedia(config: MachineConfig, callbacks: MachineCallbacks, waits: Waits): Promise<OpenMedia> {
+export async function openMedia(config: MachineConfig, callbacks: HereCallbacks, waits: Waits): Promise<OpenMedia> {
   const open: OpenMedia = {};
   try {
     for (const [drive, file] of Object.entries(config.media ?? {}) as [keyof Media, Medium | undefined][]) {
@@ -40,7 +40,7 @@ export async function openMedium(
   drive: keyof Media,
   medium: Medium,
   { keepDisks }: Pick<MachineConfig, "keepDisks">,
-  callbacks: MachineCallbacks,
+  callbacks: HereCallbacks,
   waits: Waits,
 ): Promise<BlockSource> {
   const name = nameOfMedium(medium);
@@ -48,7 +48,7 @@ export async function openMedium(
   const whole = "kept" in medium;
   // The type is the engine's; in a page it is a File.
   if (whole || (keepDisks && drive !== "cdrom" && ("url" in medium || medium instanceof File))) {
-    const kept = await KeptBlocks.open(medium, options);
+    const kept = await KeptBlocks.open(medium, options, callbacks.startHelper);
     if (kept instanceof KeptBlocks) return kept;
     refused(name, kept, whole, callbacks);
   }
@@ -98,7 +98,7 @@ export async function checkStamps(config: MachineConfig, media: OpenMedia): Prom
 }
 
 /** A machine may run without what is kept only where nothing is, and nothing can be. */
-function refused(name: string, why: Refusal, whole: boolean, callbacks: MachineCallbacks): void {
+function refused(name: string, why: Refusal, whole: boolean, callbacks: HereCallbacks): void {
   if (why === "unavailable") {
     if (whole) return;
     callbacks.notice?.(`This browser keeps no files for the page: what is written to ${name} is gone at the end.`);

@@ -1,4 +1,6 @@
 /** A kept disk as a raw image, piece by piece into a file: never the whole of it in memory. */
+
+import { startHelper } from "../helpers.ts";
 import { offerFile } from "../offerFile.ts";
 import type { OwnFiles } from "../ownFiles.ts";
 import { KeptBlocks } from "./keptBlocks.ts";
@@ -29,7 +31,11 @@ export async function saveDisk(disk: KeptDisk, own: OwnFiles, progress: (share: 
   if (!medium) {
     throw new SaveError(`Add ${disk.name} first: what is kept is only what was written over it.`);
   }
-  const kept = await KeptBlocks.open(medium, { drive: disk.drive ?? "disk", tell: () => {}, waiting: () => {} });
+  const kept = await KeptBlocks.open(
+    medium,
+    { drive: disk.drive ?? "disk", tell: () => {}, waiting: () => {} },
+    startHelper,
+  );
   if (kept === "in-use") throw new SaveError(`${disk.name} is open in a machine; end it first.`);
   if (!(kept instanceof KeptBlocks)) throw new SaveError(`${disk.name} cannot be read.`);
   try {
