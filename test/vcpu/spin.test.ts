@@ -50,6 +50,51 @@ describe("a thread that waits", () => {
   });
 });
 
+describe("a thread whose core another takes while it looks", () => {
+  /** Looks until the core is taken for 20 ms. */
+  function taken(spin: Spin, clock: Clock): void {
+    waits(spin, clock, 50);
+    let looks = 0;
+    expect(
+      spin.until(() => {
+        clock.now += ++looks === 40 ? 20_000 : 1;
+        return false;
+      }),
+    ).toBe(false);
+    spin.ended();
+    expect(looks).toBeLessThan(100);
+  }
+  /** Milliseconds until it looks again. */
+  function rest(spin: Spin, clock: Clock): number {
+    const from = clock.now;
+    while (waits(spin, clock, 80).looked < 10 || !waits(spin, clock, 80).found) if (clock.now - from > 2e7) break;
+    return (clock.now - from) / 1000;
+  }
+
+  it("sleeps at once for a while, and longer each time that it happens again", () => {
+    const [spin, clock] = spinning();
+    const rests = Array.from({ length: 6 }, () => {
+      taken(spin, clock);
+      return rest(spin, clock);
+    });
+    for (const [n, ms] of [50, 200, 800, 3200, 5000, 5000].entries()) {
+      expect(rests[n]).toBeGreaterThanOrEqual(ms);
+      expect(rests[n]).toBeLessThan(ms + 1);
+    }
+  });
+
+  it("has forgotten it after a quiet time", () => {
+    const [spin, clock] = spinning();
+    for (let i = 0; i < 3; i++) {
+      taken(spin, clock);
+      rest(spin, clock);
+    }
+    clock.now += 6e6;
+    taken(spin, clock);
+    expect(rest(spin, clock)).toBeLessThan(51);
+  });
+});
+
 describe("cores to spare", () => {
   it("are there when each vCPU and the device thread have one", () => {
     expect([1, 2, 3].map((vcpus) => spareCores(vcpus, 2))).toEqual([true, false, false]);
