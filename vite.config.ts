@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import type { Connect, Plugin, ResolvedConfig } from "vite";
 import { defineConfig } from "vite";
-import { embeddedGuestImage } from "./scripts/embedded-guest.mjs";
+import { assembledImages } from "./scripts/assembled-images.mjs";
 
 /**
  * The page: `vite` serves it for development, `vite build` makes the static site in dist/site, `vite preview` serves
@@ -222,12 +222,12 @@ export default defineConfig({
   base: "./",
   // A page that is not there is a 404, not this page again: the guest list may be missing.
   appType: "mpa",
-  plugins: [embeddedGuestImage(), contentSecurityPolicy(), guestFiles(), offlineList(), firstLoad(), portInUse()],
+  plugins: [assembledImages(), contentSecurityPolicy(), guestFiles(), offlineList(), firstLoad(), portInUse()],
   server: { port: 5173, strictPort: true, headers: isolation },
   preview: { port: 4173, strictPort: true, headers: isolation },
   // What only the workers and later chunks import: found late, it would make the development server reload the page.
   optimizeDeps: { include: ["comlink", "@xterm/addon-webgl"] },
-  worker: { format: "es", plugins: () => [embeddedGuestImage()] },
+  worker: { format: "es", plugins: () => [assembledImages()] },
   build: {
     outDir: "dist/site",
     emptyOutDir: true,

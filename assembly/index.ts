@@ -5,7 +5,7 @@
 import {
   RUN_SLICE, RUN_EXIT, RUN_HALT, RUN_TRIPLE_FAULT, RUN_STOP, RUN_SPIN, Vcpu, AREA_SCRATCH, ATTENTION_STOP, ATTENTION_INIT, ATTENTION_POSTED, ATTENTION_NMI, ATTENTION_DROP, ATTENTION_FLUSH, ATTENTION_EXCLUSIVE,
   ATTENTION_INJECT, CAP_EXCEPTION_EXIT, CAP_MTRAP_EXIT, EXIT_MTRAP, EXIT_STOP, EXIT_VMX, V_UNDO, V_RIP, V_RFLAGS,
-  STATUS_BUDGET, STATUS_FAULT, STATUS_FROZEN, STATUS_SLOW, STATUS_EXIT, STATUS_RESUME, V_ATTENTION, V_DEVICE_DEADLINE, V_NMI_POSTED, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
+  STATUS_BUDGET, STATUS_FAULT, STATUS_FROZEN, STATUS_SLOW, STATUS_EXIT, STATUS_RESUME, STOPS_EXCEPTION, V_ATTENTION, V_DEVICE_DEADLINE, V_NMI_POSTED, STAT_SLOW_STEPS, STAT_EXCEPTIONS,
   STAT_INTERRUPTS, STAT_EXITS, EXIT_INTA, EXIT_INIT, RUN_STATE_HALTED, RUN_STATE_RUNNING, RUN_STATE_SHUTDOWN, RUN_STATE_WAIT_FOR_SIPI,
 } from "./gen/layout";
 import { apicAccept, apicDeliverable, apicSync, apicTimerTick } from "./apic";
@@ -18,7 +18,7 @@ import { emptyTlb, flushAll, showTlb } from "./mem/tlb";
 import { go } from "./gen/dispatch";
 import { DB, KIND_EXCEPTION, KIND_EXTERNAL, KIND_SOFTWARE, NMI, PF } from "./exception";
 import { ARMED_CODE, armedBy, HIT_STOP } from "./mem/watch";
-import { codeBreakpoint, DR6_BS, hostStop, raiseDebug, standsHere } from "./sys/debug";
+import { caught, codeBreakpoint, DR6_BS, hostStop, raiseDebug, shown, standsHere } from "./sys/debug";
 import { deliver, escalate, KIND_ICEBP, noteEvent } from "./sys/deliver";
 import { IF, RF, TF, updateMode } from "./sys/mode";
 import { finishTask, taskException } from "./sys/task";
@@ -154,7 +154,7 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
       c.runState = RUN_STATE_RUNNING;
       traceWake(c);
     }
-    if (event && !c.shadow) {
+    if (event && !c.shadow && !shown(c)) {
       const r = takeEvent(c);
       if (r >= 0) return r;
       continue;
@@ -317,6 +317,20 @@ function stopped(c: Vcpu): i32 {
   return exited(c);
 }
 
+/** Leaves with an exception that the host is to see: nothing of it has happened yet. */
+function showException(c: Vcpu): i32 {
+  keep(c);
+  c.exitLength = 0;
+  c.exitCode = EXIT_STOP;
+  c.exitA = STOPS_EXCEPTION;
+  c.exitB = 1;
+  c.set_exitData(0, c.excCr2);
+  c.set_exitData(1, <u64>c.excError << 32 | 0x80000300 | <u64>c.excHasError << 11 | c.excVector);
+  standsHere(c);
+  c.caughtCount = c.icount + 1;
+  return exited(c);
+}
+
 /** Remembers the registers as they are before an instruction on the careful path, or an event. */
 function keep(c: Vcpu): void {
   const vcpu = changetype<usize>(c);
@@ -328,8 +342,10 @@ function keep(c: Vcpu): void {
  * instruction, join INT1, and come after a software interrupt (SDM vol. 3, 26.7.3, has it so for VM entries).
  */
 function fault(c: Vcpu): i32 {
-  bump(c, STAT_EXCEPTIONS);
   breakTrail();
+  // A new task's own (`newTask`) would not come again.
+  if (!c.slow && caught(c)) return showException(c);
+  bump(c, STAT_EXCEPTIONS);
   if (c.excKind == KIND_EXCEPTION) c.debug &= HIT_STOP;
   else if (c.excKind == KIND_ICEBP) {
     c.excError = c.debug & ~HIT_STOP;
@@ -362,10 +378,10 @@ function debugTrap(c: Vcpu): i32 {
     c.debug &= ~HIT_STOP;
     return stopped(c);
   }
-  const bits = c.debug;
+  raiseDebug(c, c.debug);
+  if (caught(c)) return showException(c);
   c.debug = 0;
   c.runState = RUN_STATE_RUNNING;
-  raiseDebug(c, bits);
   return c.caps & CAP_EXCEPTION_EXIT ? tellException(c) : deliverNow(c);
 }
 

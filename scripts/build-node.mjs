@@ -36,7 +36,7 @@ async function bundle({ folder, last, target, input }) {
   const from = Date.now() / 1000;
   // Loaded here, not above: that takes longer than to find that there is nothing to do.
   const { build } = await import("vite");
-  const { embeddedGuestImage } = await import("./embedded-guest.mjs");
+  const { assembledImages } = await import("./assembled-images.mjs");
   mkdirSync(out, { recursive: true });
   const made = mkdtempSync(join(root, `dist/${folder}-`));
   try {
@@ -45,7 +45,7 @@ async function bundle({ folder, last, target, input }) {
       configFile: false,
       logLevel: "error",
       publicDir: false,
-      plugins: [embeddedGuestImage()],
+      plugins: [assembledImages()],
       build: {
         ssr: true,
         outDir: made,

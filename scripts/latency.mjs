@@ -8,9 +8,9 @@ import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 import { runnerImport } from "vite";
+import { assembledImages } from "./assembled-images.mjs";
 import { buildCore } from "./build-core.mjs";
 import { buildNode } from "./build-node.mjs";
-import { embeddedGuestImage } from "./embedded-guest.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const PROMPT = "tabhyve:~# ";
@@ -34,7 +34,7 @@ const file = (name) => readFileSync(join(root, "guests", name));
 await buildCore();
 await buildNode();
 const source = join(root, "src/machine/machine.ts");
-const plugins = [embeddedGuestImage()];
+const plugins = [assembledImages()];
 const { module } = await runnerImport(source, { configFile: false, logLevel: "error", root, plugins });
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));

@@ -16,9 +16,9 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { runnerImport } from "vite";
+import { assembledImages } from "./assembled-images.mjs";
 import { firmware } from "./bench/contenders.mjs";
 import { aligned } from "./bench/report.mjs";
-import { embeddedGuestImage } from "./embedded-guest.mjs";
 import { preparedGuest } from "./guest/prepared.mjs";
 import { root } from "./prepare.mjs";
 import { prepare } from "./soak/console.mjs";
@@ -35,7 +35,7 @@ const transports = values.transport ? [values.transport] : ["threaded", "inline"
 const memoryBytes = 256 * 2 ** 20;
 
 const load = async (path) => {
-  const plugins = [embeddedGuestImage()];
+  const plugins = [assembledImages()];
   return (await runnerImport(join(root, path), { configFile: false, logLevel: "error", root, plugins })).module;
 };
 

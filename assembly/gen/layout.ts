@@ -16,6 +16,7 @@ export const INFLATE_TABLES: usize = 1327104;
 export const PORT_HOOK_SLOTS: usize = 24;
 export const STOPS_BASE: usize = 1343488;
 export const STOPS_ENTRY: usize = 16;
+export const STOPS_EXCEPTION: usize = 65536;
 export const VCPU_BASE: usize = 2097152;
 export const VCPU_STRIDE: usize = 25231360;
 export const TLB_ENTRIES: usize = 4096;
@@ -347,6 +348,7 @@ export const V_TRACE_EVENTS: usize = 5276;
 export const V_TRACE_BLOCKS: usize = 5280;
 export const V_FAULTS: usize = 5288;
 export const V_FAULT_ADDRESS: usize = 5352;
+export const V_CAUGHT_COUNT: usize = 5416;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -652,6 +654,8 @@ export const V_FAULT_ADDRESS: usize = 5352;
   @inline set_faults(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 5288); }
   @inline faultAddressAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 5352); }
   @inline set_faultAddress(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 5352); }
+  @inline get caughtCount(): u64 { return load<u64>(changetype<usize>(this), 5416); }
+  @inline set caughtCount(value: u64) { store<u64>(changetype<usize>(this), value, 5416); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;
@@ -675,7 +679,8 @@ export const C_UNPACKING: usize = 176;
 export const C_BULK_IO: usize = 180;
 export const C_VGA: usize = 184;
 export const C_STOPS: usize = 248;
-export const C_IGNNE: usize = 252;
+export const C_CATCHES: usize = 252;
+export const C_IGNNE: usize = 260;
 
 /** A pointer to the VM control page (src/shared/layout.ts). */
 @unmanaged export class Control {
@@ -723,6 +728,8 @@ export const C_IGNNE: usize = 252;
   @inline set_vga(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 184); }
   @inline get stops(): u32 { return load<u32>(changetype<usize>(this), 248); }
   @inline set stops(value: u32) { store<u32>(changetype<usize>(this), value, 248); }
-  @inline get ignne(): u32 { return load<u32>(changetype<usize>(this), 252); }
-  @inline set ignne(value: u32) { store<u32>(changetype<usize>(this), value, 252); }
+  @inline catchesAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 252); }
+  @inline set_catches(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 252); }
+  @inline get ignne(): u32 { return load<u32>(changetype<usize>(this), 260); }
+  @inline set ignne(value: u32) { store<u32>(changetype<usize>(this), value, 260); }
 }

@@ -3,8 +3,8 @@
  * are delivered by the outer loop before it looks at interrupts; a #DB that is recorded has them in excError, as the
  * exit qualification of VMX has them (it has no error code).
  */
-import { Vcpu } from "../gen/layout";
-import { DB, raise } from "../exception";
+import { C_CATCHES, CONTROL_BASE, Vcpu } from "../gen/layout";
+import { BP, DB, KIND_EXCEPTION, KIND_SOFTWARE, OF, raise } from "../exception";
 import { linearRip } from "../decode/block";
 import { flushPage, newCodeGeneration } from "../mem/tlb";
 import { ARMED_CODE, armedBy, breakpointsAt, ON_FETCH, pageArmed, stopOver } from "../mem/watch";
@@ -49,6 +49,20 @@ export function standsHere(c: Vcpu): void {
   c.stopRip = c.rip;
   c.stopCount = c.icount + 1;
 }
+
+/**
+ * Whether the host is to see the exception in exc* before it is delivered (Control.catches). When the vCPU goes on from there
+ * the instruction meets it again, or the trap still waits: then it is delivered.
+ */
+export function caught(c: Vcpu): bool {
+  const vector = c.excVector, kind = c.excKind;
+  if (vector > 31 || kind != KIND_EXCEPTION && (kind != KIND_SOFTWARE || vector != BP && vector != OF)) return false;
+  const vectors = load<u32>(CONTROL_BASE, C_CATCHES) | (c.cpl == 3 ? load<u32>(CONTROL_BASE, C_CATCHES + 4) : 0);
+  return (vectors >> vector & 1) != 0 && !shown(c);
+}
+
+/** Whether the host has been shown the exception that comes next: no interrupt comes before it. */
+export function shown(c: Vcpu): bool { return c.stopRip == c.rip && c.caughtCount == c.icount + 1; }
 
 /** Whether a breakpoint of the host's stops the vCPU at RIP; stopEntry and stopAddress say which. */
 export function hostStop(c: Vcpu): bool {

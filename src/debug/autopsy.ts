@@ -42,18 +42,23 @@ export interface Autopsy {
   readonly last: readonly Line[];
 }
 
-/** Reads code as the CPU would fetch it. */
+const PAGE = 4096;
+
+/** Reads memory by linear address, as far as it is mapped. */
 export const codeReader =
   ({ cpu, physical }: Sight) =>
   (linear: bigint, length: number): Uint8Array => {
-    const out: number[] = [];
-    while (out.length < length) {
-      const { gpa } = walk(cpu, physical, BigInt.asUintN(64, linear + BigInt(out.length)));
-      const byte = gpa === undefined ? undefined : physical(gpa, 1)?.[0];
-      if (byte === undefined) break;
-      out.push(byte);
+    const out = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const at = BigInt.asUintN(64, linear + BigInt(done));
+      const { gpa } = walk(cpu, physical, at);
+      const inPage = Math.min(length - done, PAGE - Number(at % BigInt(PAGE)));
+      const bytes = gpa === undefined ? undefined : physical(gpa, inPage);
+      if (!bytes) return out.subarray(0, done);
+      out.set(bytes, done);
+      done += inPage;
     }
-    return Uint8Array.from(out);
+    return out;
   };
 
 /** The table of SDM vol. 3, 6-5, in words. */

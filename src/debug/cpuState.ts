@@ -120,6 +120,7 @@ export const CR4 = {
   PSE: 1n << 4n,
   PAE: 1n << 5n,
   LA57: 1n << 12n,
+  PCIDE: 1n << 17n,
   SMEP: 1n << 20n,
   SMAP: 1n << 21n,
   PKE: 1n << 22n,

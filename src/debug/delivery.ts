@@ -100,7 +100,7 @@ class Teller {
     this.walk = { told, verdict };
     this.checks.push({ what: `${what} at ${hex(linear)}`, found: verdict.why, ok: false });
     const fault: Event = { vector: 14, type: "exception", error: verdict.error, address: linear };
-    throw new Broken(fault, `${what}: ${verdict.why}`, verdict.section);
+    throw new Broken(fault, `the CPU needs the ${what} at ${hex(linear)}, but ${verdict.why}`, verdict.section);
   }
 
   /** Reads bytes as the CPU itself does; memory that is not there reads as all ones. */

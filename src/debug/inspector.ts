@@ -2,7 +2,7 @@
  * A machine as the page's inspector has it: what it asks for is read in one go while no vCPU runs, and comes as plain data.
  * Beside the machine, in the same worker; nothing of it is there before somebody looks.
  */
-import type { Breakpoint, DebugStop } from "../machine/debug.ts";
+import type { Breakpoint, DebugStop, PlaceBreakpoint } from "../machine/debug.ts";
 import type { Machine, MachineState, StopReason } from "../machine/machine.ts";
 import { heatOf } from "../machine/machineConfig.ts";
 import { AREA, VCPU } from "../shared/layout.ts";
@@ -14,8 +14,9 @@ import { ExpressionError, evaluate } from "./expression.ts";
 import { GdbServer } from "./gdb/server.ts";
 import { disassembleAt, type Line, linesAround } from "./listing.ts";
 import { parseSymbols, type Symbols, SymbolsError } from "./symbols.ts";
-import { readTables, type Tables } from "./tables.ts";
-import { type Recording, recordedOf, setRecording, type TraceEvent } from "./trace.ts";
+import { handlerName, readTables, type Tables } from "./tables.ts";
+import { isDelivery } from "./timeline.ts";
+import { type Recorded, type Recording, recordedOf, setRecording, type TraceEvent } from "./trace.ts";
 import { type Walk, walk } from "./walk.ts";
 
 /** What is to be read. Places are what a person has written (expression.ts). */
@@ -52,13 +53,19 @@ export interface Look {
   readonly walk?: Part<{ readonly told: Walk; readonly verdict: Verdict }>;
   readonly tables?: Tables;
   readonly chips?: readonly ChipTable[];
-  readonly events?: readonly TraceEvent[];
+  readonly events?: readonly NamedEvent[];
   readonly breakpoints: readonly Breakpoint[];
   /** Why it stands still, if it has stopped for its debugger. */
   readonly stop: DebugStop | undefined;
   readonly symbols: { readonly count: number; readonly slide: bigint } | undefined;
   /** A gdb has the machine: it says when it runs and where it stops. */
   readonly gdb: boolean;
+}
+
+/** An event with what symbols say of it: where the vCPU was, and the routine that an interrupt or exception calls. */
+export interface NamedEvent extends TraceEvent {
+  readonly at: string | undefined;
+  readonly calls: string | undefined;
 }
 
 /** A MessagePort, of a page or of Node. */
@@ -77,7 +84,7 @@ export class Inspector {
   #symbols: Symbols | undefined;
   #breakpoints: readonly Breakpoint[] = [];
   /** Where `runTo` or a step over stops: only this vCPU, and no deeper in the stack. */
-  #until: { readonly breakpoint: Breakpoint; readonly vcpu: number | undefined; readonly rsp: bigint } | undefined;
+  #until: { readonly breakpoint: PlaceBreakpoint; readonly vcpu: number | undefined; readonly rsp: bigint } | undefined;
   #stop: DebugStop | undefined;
   #heard: ((stop: DebugStop) => void) | undefined;
   #gdb: GdbServer | undefined;
@@ -163,13 +170,25 @@ export class Inspector {
       ...(tables && { tables: readTables(sight, symbols) }),
       ...(chips && { chips: this.#chips() }),
       ...(since && {
-        events: since.flatMap((from, id) => (id < debug.vcpus ? recordedOf(debug, id, from).events : [])),
+        events: since.flatMap((from, id) => (id < debug.vcpus ? this.#named(sight, recordedOf(debug, id, from)) : [])),
       }),
       breakpoints: this.#breakpoints,
       stop: this.#stop,
       symbols: symbols && { count: symbols.count, slide: symbols.slide },
       gdb: this.#gdb !== undefined,
     };
+  }
+
+  #named(sight: Sight, { events }: Recorded): NamedEvent[] {
+    const symbols = this.#symbols;
+    const handlers = new Map<number, string | undefined>();
+    const calls = (event: TraceEvent): string | undefined => {
+      if (!symbols || !isDelivery(event)) return undefined;
+      const vector = event.where;
+      if (!handlers.has(vector)) handlers.set(vector, handlerName(sight, vector, symbols));
+      return handlers.get(vector);
+    };
+    return events.map((event) => ({ ...event, at: symbols?.text(event.rip), calls: calls(event) }));
   }
 
   #code(sight: Sight, { at, before, after }: NonNullable<LookRequest["code"]>) {

@@ -90,6 +90,18 @@ function gates(sight: Sight, symbols: Symbols | undefined): TableEntry[] {
   });
 }
 
+/** The name of the routine that a vector's gate leads to. */
+export function handlerName(sight: Sight, vector: number, symbols: Symbols): string | undefined {
+  const { cpu } = sight;
+  if (isReal(cpu)) return undefined;
+  const long = isLong(cpu);
+  const size = long ? 16 : 8;
+  const bytes = codeReader(sight)(cpu.idt.base + BigInt(vector * size), size);
+  if (bytes.length < size) return undefined;
+  const { present, offset } = decodeGate(word(bytes, 0), long ? word(bytes, 8) : 0n, long);
+  return present ? symbols.text(offset) : undefined;
+}
+
 /** The tables that a vCPU's registers name, as far as they are mapped. */
 export function readTables(sight: Sight, symbols?: Symbols): Tables {
   const { cpu } = sight;

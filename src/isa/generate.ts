@@ -48,6 +48,7 @@ function layoutText(): string {
     PORT_HOOK_SLOTS: layout.CONTROL.portHooks.count,
     STOPS_BASE: layout.STOPS.BASE,
     STOPS_ENTRY: layout.STOPS.ENTRY,
+    STOPS_EXCEPTION: layout.STOPS.EXCEPTION,
     VCPU_BASE: layout.VCPU_BASE,
     VCPU_STRIDE: layout.VCPU_STRIDE,
     TLB_ENTRIES: layout.TLB_ENTRIES,

@@ -3,26 +3,16 @@
  * counts, so that the same program gives the same run in Node and in a page.
  */
 import { MemoryBlocks } from "../block/memory.ts";
-import { assemble } from "../isa/assemble.ts";
 import { Machine, type StopReason } from "../machine/machine.ts";
 import { triggerYield } from "../machine/yield.ts";
 import { joinBytes } from "../shared/bytes.ts";
 import { RUN_STATE, VCPU } from "../shared/layout.ts";
 import { RFLAGS_IF } from "../vmm/cpuMode.ts";
-import firmwareSource from "./firmware/firmware.asm?raw";
-import vgaSource from "./firmware/vga.asm?raw";
+import { lessonFirmware } from "./firmware/index.ts";
 
 const SECTOR = 512;
 /** Instructions of each vCPU between two looks at the clock: a prime, so that turns end anywhere in a loop. */
 const ROUND = 1999n;
-
-let rom: Uint8Array | undefined;
-
-/** The lessons' firmware, the last 64 KiB below 4 GiB. */
-export function lessonFirmware(): Uint8Array {
-  rom ??= assemble(firmwareSource, { name: "firmware.asm", read: () => new TextEncoder().encode(vgaSource) }).bytes;
-  return rom;
-}
 
 /** A program as a disk: whole sectors, one at least. */
 export function diskOf(image: Uint8Array): Uint8Array {

@@ -15,7 +15,7 @@ import { getRegister, setRegister, VM_REG_GUEST, type VmReg } from "../vmm/regis
 const KINDS = { execute: 0, write: 1, access: 3 } as const;
 
 /** Stops a vCPU before the instruction at an address, or after one that has written or touched some of the bytes from it. */
-export interface Breakpoint {
+export interface PlaceBreakpoint {
   readonly kind: keyof typeof KINDS;
   /** Linear, whatever CR3 is. */
   readonly address: bigint;
@@ -23,10 +23,42 @@ export interface Breakpoint {
   readonly length: number;
 }
 
+/**
+ * Stops a vCPU when an exception is to be delivered: a fault's instruction has changed nothing yet, and meets it again when the
+ * vCPU goes on. Not exceptions that come while another is delivered (an autopsy tells of those).
+ */
+export interface ExceptionBreakpoint {
+  readonly kind: "exception";
+  /** 0 to 31; undefined: any. */
+  readonly vector: number | undefined;
+  /** At CPL 3 alone. */
+  readonly user: boolean;
+}
+
+export type Breakpoint = PlaceBreakpoint | ExceptionBreakpoint;
+
 /** Why a vCPU has stopped for its debugger. */
 export type DebugStop =
-  | { readonly kind: "breakpoint"; readonly vcpu: number; readonly breakpoint: Breakpoint; readonly address: bigint }
+  | {
+      readonly kind: "breakpoint";
+      readonly vcpu: number;
+      readonly breakpoint: PlaceBreakpoint;
+      readonly address: bigint;
+    }
+  | {
+      readonly kind: "exception";
+      readonly vcpu: number;
+      readonly vector: number;
+      readonly error: number | undefined;
+      /** Linear address of a page fault. */
+      readonly address: bigint | undefined;
+    }
   | { readonly kind: "step"; readonly vcpu: number };
+
+const PAGE_FAULT = 14;
+/** Of Control.catches and of events (Vcpu.entryInfo). */
+const ALL_VECTORS = 0xffff_ffff;
+const HAS_ERROR = 0x800n;
 
 /** A vCPU's registers by the seeds' names; of a segment register the selector. IDTR and GDTR have no single value. */
 export type Registers = Readonly<Record<Exclude<keyof typeof VM_REG_GUEST, "IDTR" | "GDTR">, bigint>>;
@@ -71,6 +103,8 @@ export class MachineDebug {
   readonly #core: CoreExports;
   readonly #views: readonly StructView[];
   #breakpoints: readonly Breakpoint[] = [];
+  /** Those of them that are in the core's table, in its order. */
+  #places: readonly PlaceBreakpoint[] = [];
   /** vCPUs whose registers were changed. */
   readonly #changed = new Set<number>();
   /** The vCPU that executes one instruction. */
@@ -200,22 +234,38 @@ export class MachineDebug {
 
   /** @internal The table that the core looks at. @throws RangeError: too many, or a length that is none */
   setBreakpoints(list: readonly Breakpoint[]): void {
-    if (list.length > STOPS.MAX) throw new RangeError(`${list.length} breakpoints; there can be ${STOPS.MAX}`);
-    for (const { address, length } of list) {
+    const places = list.filter((b) => b.kind !== "exception");
+    if (places.length > STOPS.MAX) throw new RangeError(`${places.length} breakpoints; there can be ${STOPS.MAX}`);
+    for (const { address, length } of places) {
       if (!(Number.isInteger(length) && length > 0 && length <= 0xffff_ffff)) {
         throw new RangeError(`a breakpoint at 0x${address.toString(16)} with ${length} bytes`);
       }
     }
+    const catches = [0, 0];
+    for (const b of list) {
+      if (b.kind !== "exception") continue;
+      if (b.vector !== undefined && !(Number.isInteger(b.vector) && b.vector >= 0 && b.vector < 32)) {
+        throw new RangeError(`exception ${b.vector}; they are 0 to 31`);
+      }
+      catches[b.user ? 1 : 0] |= b.vector === undefined ? ALL_VECTORS : 1 << b.vector;
+    }
     this.#breakpoints = [...list];
+    this.#places = places;
     const { data } = this.#views[0];
-    list.forEach(({ kind, address, length }, i) => {
+    places.forEach(({ kind, address, length }, i) => {
       const at = STOPS.BASE + i * STOPS.ENTRY;
       data.setBigUint64(at, BigInt.asUintN(64, address), true);
       data.setUint32(at + 8, length, true);
       data.setUint32(at + 12, KINDS[kind], true);
     });
-    this.#memory.control.set(CONTROL.stops, list.length);
-    this.#more = this.#more.filter((stop) => stop.kind === "breakpoint" && list.includes(stop.breakpoint));
+    const { control } = this.#memory;
+    control.set(CONTROL.stops, places.length);
+    catches.forEach((bits, i) => {
+      control.set(CONTROL.catches, bits >>> 0, i);
+    });
+    this.#more = this.#more.filter((stop) =>
+      stop.kind === "exception" ? catches.some(Boolean) : stop.kind === "breakpoint" && list.includes(stop.breakpoint),
+    );
   }
 
   get breakpoints(): readonly Breakpoint[] {
@@ -252,8 +302,10 @@ export class MachineDebug {
     const code = view.get(VCPU.exitCode);
     if (code !== EXIT.STOP && code !== EXIT.MTRAP) return false;
     if (code === EXIT.STOP) {
-      const breakpoint = this.#breakpoints[view.get(VCPU.exitA)];
-      this.#stop({ kind: "breakpoint", vcpu: id, breakpoint, address: view.get64(VCPU.exitData) });
+      const entry = view.get(VCPU.exitA);
+      const address = view.get64(VCPU.exitData);
+      if (entry === STOPS.EXCEPTION) this.#stop(exceptionOf(id, view.get64(VCPU.exitData, 1), address));
+      else this.#stop({ kind: "breakpoint", vcpu: id, breakpoint: this.#places[entry], address });
     } else if (this.#stepping === id) this.#stop({ kind: "step", vcpu: id });
     // A snapshot was taken in the middle of a step.
     else view.and(VCPU.caps, ~CAP.MTRAP_EXIT);
@@ -263,4 +315,16 @@ export class MachineDebug {
   #stop(stop: DebugStop): void {
     if (!this.#tell(stop)) this.#more.push(stop);
   }
+}
+
+/** The exception that a vCPU has been stopped for. */
+function exceptionOf(vcpu: number, info: bigint, address: bigint): DebugStop {
+  const vector = Number(info & 0xffn);
+  return {
+    kind: "exception",
+    vcpu,
+    vector,
+    error: info & HAS_ERROR ? Number(info >> 32n) : undefined,
+    address: vector === PAGE_FAULT ? address : undefined,
+  };
 }

@@ -543,7 +543,8 @@ export class Machine implements DeviceSide {
       if (this.#stopping !== reason) return;
       await this.#halt(ANSWER_MS);
       this.#stopping = undefined;
-      if (reason.kind === "breakpoint" || reason.kind === "step") this.#stoppedFor(reason);
+      if (reason.kind === "breakpoint" || reason.kind === "exception" || reason.kind === "step")
+        this.#stoppedFor(reason);
       else if (reason.kind === "reset" && this.config.restart !== false) await this.#reboot();
       else this.#setState(reason.kind === "triple-fault" || reason.kind === "engine-error" ? "failed" : "off", reason);
     });

@@ -4,13 +4,16 @@ import { getSegment, type StructView } from "../vcpu/view.ts";
 
 const hex = (v: bigint | number): string => `0x${v.toString(16)}`;
 
-/** Registers and facts, in the order to show. */
-export const tripleFaultAt = (view: StructView): Record<string, string> => ({
-  rip: hex(view.get64(VCPU.rip)),
-  cs: hex(getSegment(view, "CS").selector),
-  cr2: hex(view.get64(VCPU.cr2)),
-  cr3: hex(view.get64(VCPU.cr3)),
-  rsp: hex(view.get64(VCPU.gpr, 4)),
-  vector: String(view.get(VCPU.excVector)),
-  "error code": hex(view.get(VCPU.excError)),
-});
+/** Registers and facts, in the order to show; the exception is the one that it began with. */
+export function tripleFaultAt(view: StructView): Record<string, string> {
+  const first = view.get64(VCPU.faults);
+  return {
+    rip: hex(view.get64(VCPU.rip)),
+    cs: hex(getSegment(view, "CS").selector),
+    cr2: hex(view.get64(VCPU.cr2)),
+    cr3: hex(view.get64(VCPU.cr3)),
+    rsp: hex(view.get64(VCPU.gpr, 4)),
+    vector: String(first & 0xffn),
+    "error code": hex(first >> 32n),
+  };
+}

@@ -26,7 +26,8 @@ export const EXIT = {
   INIT: 33,
   /**
    * Not of the seeds: a breakpoint of the host's (STOPS in layout.ts), before an instruction or after an access: exitA =
-   * entry of the table, exitData[0] = linear address.
+   * entry of the table, exitData[0] = linear address. Or an exception that is to be delivered (CONTROL.catches): exitA =
+   * STOPS.EXCEPTION, exitData = address of a page fault, and the event in the format of Vcpu.entryInfo.
    */
   STOP: 37,
   /** Of the illumos header, which does not show their numbers: the vmm's own, never the core's. */

@@ -62,9 +62,10 @@ export const RING_SIZE = 0x1_0000;
 export const INFLATE = { INPUT: 0x12_0000, OUTPUT: 0x13_2000, TABLES: 0x14_4000, END: 0x14_8000 } as const;
 /**
  * Breakpoints of the host's, for every vCPU: CONTROL.stops entries {linear address u64, length u32, kind u32}. The kind is
- * what DR7's R/W field has for it (SDM vol. 3, 18.2.4): instruction 0, write 1, read or write 3.
+ * what DR7's R/W field has for it (SDM vol. 3, 18.2.4): instruction 0, write 1, read or write 3. In the place of an entry's
+ * number, EXCEPTION stands for a stop by CONTROL.catches.
  */
-export const STOPS = { BASE: 0x14_8000, ENTRY: 16, MAX: 4096 } as const;
+export const STOPS = { BASE: 0x14_8000, ENTRY: 16, MAX: 4096, EXCEPTION: 0x1_0000 } as const;
 /** Pages that are compressed together. */
 export const CHUNK_PAGES = 16;
 export const VCPU_BASE = 0x20_0000;
@@ -133,6 +134,8 @@ export const CONTROL = layOut({
   vga: ["u32", 16],
   /** Entries of the table at STOPS.BASE. */
   stops: ["u32"],
+  /** Exceptions before whose delivery a vCPU stops for the host, a bit for each vector: at any CPL, and at CPL 3 alone. */
+  catches: ["u32", 2],
   /** IGNNE#: x87 errors that CR0.NE does not report are ignored (src/io/coprocessorError.ts). */
   ignne: ["u32"],
 });
@@ -472,6 +475,8 @@ export const VCPU = layOut({
   traceBlocks: ["u32"],
   faults: ["u64", 8],
   faultAddress: ["u64", 8],
+  /** `icount` + 1 when the host was shown an exception, at stopRip: it is delivered when it comes again. */
+  caughtCount: ["u64"],
 });
 
 /** Bits of `Vcpu.mode`. D64, or D32, or neither (16-bit code); the rest say which shortcuts the decoder may take. */

@@ -7,6 +7,7 @@ import { embeddedGuest, fetchGuests, type Guest, isPc, ownGuest } from "./guests
 import { startHelper } from "./helpers.ts";
 import { type ImageRole, NAMES, titleOf } from "./images.ts";
 import type { InspectorUi } from "./inspector/inspector.ts";
+import { inspectFault } from "./inspector/toggle.ts";
 import type { Course } from "./lesson/course.ts";
 import { fetchLessons, type LessonEntry, openLessonLink } from "./lesson/index.ts";
 import { LinkError } from "./link/bootLink.ts";
@@ -428,6 +429,8 @@ export class App {
         return this.reset();
       case "reload":
         return location.reload();
+      case "inspect":
+        return inspectFault(this);
       case "settings":
         this.dismissProblem();
         return openDialog("settings");

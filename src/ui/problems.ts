@@ -28,7 +28,7 @@ export interface Problem {
 }
 
 /** What a button on the problem panel does. The page maps these to its own methods. */
-export type ProblemAction = "retry" | "reset" | "smaller" | "settings" | "inline" | "files" | "reload";
+export type ProblemAction = "retry" | "reset" | "smaller" | "settings" | "inline" | "files" | "reload" | "inspect";
 
 /** A file of a guest could not be fetched, or is not the file the manifest promised. */
 export class DownloadError extends Error {
@@ -139,7 +139,7 @@ export function problemOfStop(stop: StopDetail): Problem {
         ? "The guest has no working exception handler at this point. Look at the address below, then reset."
         : "Reset the machine. If it happens twice, it is our bug: please report it with the text above."),
     ...(stop.where ? { where: stop.where } : {}),
-    actions: ["reset"],
+    actions: triple ? ["reset", "inspect"] : ["reset"],
   };
 }
 

@@ -67,7 +67,7 @@ describe("64-bit guests that triple-fault", () => {
     expect(found.links[0].delivery.rule).toBe("the entry must be a 64-bit interrupt or trap gate");
     expect(found.links[0].error).toBeUndefined();
     expect(found.links[1].error).toBe(
-      "entry 0x6 of the IDT, met while an event from outside the program was delivered (EXT)",
+      "entry 0x6 of the IDT, met while an interrupt or an earlier exception was delivered (EXT)",
     );
   });
 

@@ -91,7 +91,7 @@ describe("exceptions", () => {
 
   test("error codes", () => {
     expect(errorText(13, 0x6b)).toBe(
-      "entry 0xd of the IDT, met while an event from outside the program was delivered (EXT)",
+      "entry 0xd of the IDT, met while an interrupt or an earlier exception was delivered (EXT)",
     );
     expect(errorText(13, 0x2c)).toBe("selector 0x2c: entry 5 of the LDT");
     expect(errorText(13, 0)).toBe("no descriptor");

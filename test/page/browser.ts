@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { build } from "vite";
 import { expect } from "vitest";
+import type { Verdict } from "../../src/lessons/grade.ts";
 
 /** What the browser tests share: a Chromium from the path, a page with canned guests, axe. */
 
@@ -136,7 +137,7 @@ declare global {
     | {
         consoleText(): string;
         screenText(): string;
-        app: { session?: { handle?: { serialInput(bytes: Uint8Array): void } } };
+        app: { session?: { handle?: { serialInput(bytes: Uint8Array): void } }; course?: { verdict?: Verdict } };
       }
     | undefined;
 }

@@ -132,6 +132,37 @@ describe.skipIf(!chromium)("the inspector", { timeout: 120_000 }, () => {
     await untilConsole(page, /tabhyve> xh$/, 30_000);
   });
 
+  test("stops at an exception before it is delivered, and shows the walk that has failed", async () => {
+    await booted();
+    await page.locator("#inspect-button").click();
+    await panel().waitFor();
+    await page.locator("#catch-vector").selectOption({ label: "#PF, page fault" });
+    await page.locator("#catch-from").selectOption({ label: "of any code" });
+    await page
+      .locator(".place", { has: page.locator("#catch-vector") })
+      .getByRole("button", { name: "Add" })
+      .click();
+    await expect.poll(() => page.locator(".stops li").textContent()).toMatch(/#PF, page fault\s*of any code/);
+    await page.evaluate(() =>
+      globalThis.tabhyve!.app.session!.handle!.serialInput(new TextEncoder().encode("pagefault\r")),
+    );
+    await paused();
+    const said = () => page.locator(".inspect-state").textContent();
+    await expect
+      .poll(said)
+      .toMatch(/^#PF\(0\) at 0x[0-9a-f]+, vCPU 0: supervisor read: an entry is not present; not delivered yet$/);
+    const address = /at (0x[0-9a-f]+)/.exec((await said())!)![1];
+    await tab("Paging");
+    await expect.poll(() => page.locator(".level[data-bad]").count()).toBe(1);
+    expect(await page.locator("#walk-at").inputValue()).toBe(address);
+    expect(await page.locator(".walk-end").textContent()).toMatch(/#PF, error code 0x0/);
+    await picture("paging-stopped");
+    await expectAccessible(page);
+    await page.locator("#inspect-panel").focus();
+    await page.keyboard.press("F8");
+    await untilConsole(page, /#PF.*\n[\s\S]*tabhyve> ?$/, 30_000);
+  });
+
   test("shows memory, page walks, tables, chips and a timeline", async () => {
     await booted();
     await page.locator("#inspect-button").click();
@@ -206,9 +237,8 @@ describe.skipIf(!chromium)("the inspector", { timeout: 120_000 }, () => {
       globalThis.tabhyve!.app.session!.handle!.serialInput(new TextEncoder().encode("fault\r")),
     );
     await untilState(page, "failed");
-    await page.getByRole("button", { name: "Dismiss" }).click();
-    await page.getByRole("button", { name: "Inspector", exact: true }).first().click();
-    await tab("Autopsy");
+    await page.getByRole("button", { name: "What happened?" }).click();
+    await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe("inspect-panel");
     await expect
       .poll(() => page.locator(".autopsy-summary").textContent())
       .toMatch(

@@ -25,6 +25,9 @@ const TITLES: Readonly<Record<number, string>> = {
   21: "control protection exception",
 };
 
+/** Those that an instruction meets by itself; the others come while an event is delivered, or from outside. */
+export const FIRST_EXCEPTIONS = [0, 1, 3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 16, 17, 19] as const;
+
 /** An event that is delivered through the IDT, in the types of the seeds' VM_INTINFO_* (src/vmm/intinfo.ts). */
 export interface Event {
   readonly vector: number;
@@ -80,7 +83,7 @@ export function errorText(vector: number, error: number): string | undefined {
   if (vector === 14) return pageFaultText(error);
   if (vector === 8 || vector === 17) return "always 0";
   if (!WITH_SELECTOR.has(vector)) return undefined;
-  const ext = error & 1 ? ", met while an event from outside the program was delivered (EXT)" : "";
+  const ext = error & 1 ? ", met while an interrupt or an earlier exception was delivered (EXT)" : "";
   if (error & 2) return `entry 0x${(error >> 3).toString(16)} of the IDT${ext}`;
   if (!(error & 0xfffc)) return `no descriptor${ext}`;
   return `selector 0x${(error & 0xfffc).toString(16)}: entry ${error >> 3} of the ${error & 4 ? "LDT" : "GDT"}${ext}`;

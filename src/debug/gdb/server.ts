@@ -3,7 +3,7 @@
  * stop together, and addresses are linear ones. A debugger that comes stops the machine; when it goes, its breakpoints go
  * with it, and the guest goes on.
  */
-import type { Breakpoint, DebugStop, Resumption } from "../../machine/debug.ts";
+import type { DebugStop, PlaceBreakpoint, Resumption } from "../../machine/debug.ts";
 import { MAX_BREAKPOINTS } from "../../machine/debug.ts";
 import type { Machine, MachineState, StopReason } from "../../machine/machine.ts";
 import { runStateOf } from "../../vmm/vcpuState.ts";
@@ -37,7 +37,7 @@ const TYPES = [
 
 interface Wanted {
   readonly type: number;
-  readonly breakpoint: Breakpoint;
+  readonly breakpoint: PlaceBreakpoint;
 }
 
 const number = (text: string): number => Number.parseInt(text, 16);

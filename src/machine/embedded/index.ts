@@ -1,6 +1,6 @@
 /**
  * The embedded guest: a few KB of x86-64 code that report on the machine and take commands on the serial line. It is
- * what boots when no kernel is given. The build assembles it (source.ts, scripts/embedded-guest.mjs).
+ * what boots when no kernel is given. The build assembles it (source.ts, scripts/assembled-images.mjs).
  */
 
 import image from "virtual:embedded-guest";

@@ -1,6 +1,6 @@
 /**
  * The embedded guest's source: the .asm files here, joined, and assembled by the project's own assembler. Builds and
- * tests only (scripts/embedded-guest.mjs); what runs takes the image from index.ts.
+ * tests only (scripts/assembled-images.mjs); what runs takes the image from index.ts.
  */
 
 import { assemble } from "../../isa/assemble.ts";

@@ -1,6 +1,7 @@
 /** A triple fault, told: the chain of exceptions, what was wrong with each delivery, and the code that it began with. */
 import { html, nothing, type TemplateResult } from "lit";
 import type { Link } from "../../debug/autopsy.ts";
+import type { CpuState } from "../../debug/cpuState.ts";
 import { eventText } from "../../debug/decode/exceptions.ts";
 import type { Look } from "../../debug/inspector.ts";
 import { type Line, lineText } from "../../debug/listing.ts";
@@ -9,9 +10,13 @@ import { walkDrawing } from "./walkView.ts";
 
 const listing = (title: string, lines: readonly Line[]): TemplateResult =>
   html`<h3>${title}</h3>
-    <pre class="listing" tabindex="0" role="group" aria-label=${title}>${lines.map(lineText).join("\n")}</pre>`;
+    ${
+      lines.length
+        ? html`<pre class="listing" tabindex="0" role="group" aria-label=${title}>${lines.map(lineText).join("\n")}</pre>`
+        : html`<p class="dim">It cannot be read: no memory is mapped there any more.</p>`
+    }`;
 
-function link({ event, error, met, delivery, becomes }: Link, cr3: bigint): TemplateResult {
+function link({ event, error, met, delivery, becomes }: Link, cpu: CpuState): TemplateResult {
   const { checks, rule, section, walk } = delivery;
   return html`<li class="link">
     <h4>${eventText(event)} <span class="dim">${error ?? ""}</span></h4>
@@ -19,7 +24,7 @@ function link({ event, error, met, delivery, becomes }: Link, cr3: bigint): Temp
       ${checks.map(({ what, found, ok }) => html`<li ?data-bad=${!ok}><span class="check-mark">${ok ? "ok" : "bad"}</span><span><b>${what}</b> ${found}</span></li>`)}
     </ul>
     ${rule ? html`<p class="rule">Rule: ${rule} <span class="dim">(SDM vol. 3, ${section})</span></p>` : nothing}
-    ${walk ? html`<details><summary>Page walk</summary>${walkDrawing(walk.told, walk.verdict, cr3)}</details>` : nothing}
+    ${walk ? html`<details><summary>Page walk</summary>${walkDrawing(walk.told, walk.verdict, cpu)}</details>` : nothing}
     <p class="becomes">→ <b>${eventText(met)}</b> <span class="dim">${becomes}</span></p>
   </li>`;
 }
@@ -36,8 +41,8 @@ export function autopsyView(ui: InspectorUi, look: Look): TemplateResult {
   return html`
     <p class="autopsy-summary">${found.summary}</p>
     ${found.last.length ? listing("The last instructions", [...found.last, ...found.code]) : listing("The instruction", found.code)}
-    ${found.began ? html`<h3>The address that it began with</h3>${walkDrawing(found.began.told, found.began.verdict, found.cpu.cr3)}` : nothing}
+    ${found.began ? html`<h3>The address that it began with</h3>${walkDrawing(found.began.told, found.began.verdict, found.cpu)}` : nothing}
     <h3>The chain</h3>
-    <ol class="chain">${found.links.map((l) => link(l, found.cpu.cr3))}</ol>
+    <ol class="chain">${found.links.map((l) => link(l, found.cpu))}</ol>
   `;
 }

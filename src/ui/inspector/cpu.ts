@@ -7,6 +7,7 @@ import type { Line } from "../../debug/listing.ts";
 import type { Breakpoint } from "../../machine/debug.ts";
 import { icons } from "../views/icons.ts";
 import { type InspectorUi, placeForm } from "./inspector.ts";
+import { stops } from "./stops.ts";
 
 const hex = (value: bigint | number, digits: number): string => value.toString(16).padStart(digits, "0");
 
@@ -77,7 +78,7 @@ function code(
   rip: bigint,
   breakpoints: readonly Breakpoint[],
 ): TemplateResult {
-  const set = new Set(breakpoints.filter(({ kind }) => kind === "execute").map(({ address }) => address));
+  const set = new Set(breakpoints.flatMap((b) => (b.kind === "execute" ? b.address : [])));
   const reached = lines.some(({ address }) => address === rip) ? rip : lines[0]?.address;
   return html`<table class="code" @keydown=${codeKeys}>
     <caption class="visually-hidden">Code</caption>
@@ -102,44 +103,6 @@ function code(
       })}
     </tbody>
   </table>`;
-}
-
-const KINDS = {
-  execute: "before the instruction",
-  write: "when it is written",
-  access: "when it is read or written",
-} as const;
-
-function stops(ui: InspectorUi, list: readonly Breakpoint[]): TemplateResult {
-  const add = (event: Event): void => {
-    event.preventDefault();
-    const form = event.currentTarget as HTMLFormElement;
-    const value = (name: string): string => form.querySelector<HTMLInputElement>(`#${name}`)!.value;
-    void ui.addWatchpoint(
-      value("stop-at").trim(),
-      value("stop-kind") as Breakpoint["kind"],
-      value("stop-kind") === "execute" ? 1 : Number(value("stop-length")),
-    );
-  };
-  return html`
-    <h3>Stops</h3>
-    <form class="place" @submit=${add}>
-      <label for="stop-at">Stop at</label>
-      <input type="text" id="stop-at" required spellcheck="false" autocapitalize="off" autocomplete="off" />
-      <select id="stop-kind" aria-label="When">${Object.entries(KINDS).map(([kind, says]) => html`<option value=${kind}>${says}</option>`)}</select>
-      <select id="stop-length" aria-label="Bytes that are watched">${[1, 2, 4, 8].map((n) => html`<option value=${n} ?selected=${n === 4}>${n} ${n === 1 ? "byte" : "bytes"}</option>`)}</select>
-      <button type="submit">Add</button>
-      <button type="button" ?disabled=${ui.app.state !== "paused"} title="Goes on until some vCPU comes to the address" @click=${(e: Event) => ui.runTo((e.target as HTMLElement).closest("form")!.querySelector<HTMLInputElement>("#stop-at")!.value.trim())}>Run to</button>
-    </form>
-    <ul class="stops">
-      ${list.map(
-        (b) => html`<li>
-          <code>${hex(b.address, 8)}</code><span class="dim">${KINDS[b.kind]}${b.kind === "execute" ? "" : `, ${b.length} bytes`}</span>
-          <button type="button" class="icon-button small" aria-label="Remove the stop at ${hex(b.address, 1)}" title="Remove" @click=${() => ui.setBreakpoints(list.filter((other) => other !== b))}>${icons.close}</button>
-        </li>`,
-      )}
-    </ul>
-  `;
 }
 
 export function cpuView(ui: InspectorUi, look: Look): TemplateResult {

@@ -2,9 +2,9 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { Autopsy } from "../../debug/autopsy.ts";
 import type { CpuState } from "../../debug/cpuState.ts";
-import type { Access } from "../../debug/decode/paging.ts";
-import type { Look, LookRequest } from "../../debug/inspector.ts";
-import type { TraceEvent } from "../../debug/trace.ts";
+import { errorText, eventText, titleOfVector } from "../../debug/decode/exceptions.ts";
+import { type Access, accessOf } from "../../debug/decode/paging.ts";
+import type { Look, LookRequest, NamedEvent } from "../../debug/inspector.ts";
 import type { Breakpoint } from "../../machine/debug.ts";
 import type { App } from "../app.ts";
 import { openDialog } from "../dialogs.ts";
@@ -56,7 +56,9 @@ export class InspectorUi {
   walkAt = "rip";
   access: Access = { kind: "read", user: false };
   recording = { events: false, code: false };
-  events: TraceEvent[] = [];
+  events: NamedEvent[] = [];
+  /** Milliseconds of the timeline that are shown; undefined: all that is kept. */
+  span: number | undefined = 1000;
   shown: "all" | "deliveries" | "accesses" = "all";
   autopsy: Autopsy | undefined;
   /** The way of a gdb into this machine. */
@@ -96,6 +98,11 @@ export class InspectorUi {
     if (this.look?.gdb) return `a gdb has the machine, which is ${this.app.state}`;
     if (this.app.state === "running") return `running, looked at ${1000 / LIVE_MS} times a second`;
     if (this.app.state !== "paused") return this.app.state === "failed" ? "stopped by a fault" : this.app.state;
+    if (stop?.kind === "exception") {
+      const { vcpu, vector, error } = stop;
+      const says = error === undefined ? titleOfVector(vector) : (errorText(vector, error) ?? titleOfVector(vector));
+      return `${eventText({ type: "exception", ...stop })}, vCPU ${vcpu}: ${says}; not delivered yet`;
+    }
     if (stop?.kind !== "breakpoint") return stop ? "after a step" : "paused";
     const what = stop.breakpoint.kind === "execute" ? "breakpoint" : "watchpoint";
     return `${what} at 0x${stop.breakpoint.address.toString(16)}, vCPU ${stop.vcpu}`;
@@ -167,20 +174,26 @@ export class InspectorUi {
 
   #took(look: Look): void {
     const last = this.look;
-    if (last && last.cpu.id === look.cpu.id && last.cpu.icount !== look.cpu.icount) this.before = last.cpu;
+    const moved = last?.cpu.icount !== look.cpu.icount || last.cpu.rip !== look.cpu.rip;
+    if (last?.cpu.id === look.cpu.id && moved) this.before = last.cpu;
     if (last?.cpu.id !== look.cpu.id) this.before = undefined;
     const memory = last?.memory;
-    this.bytesBefore = memory && "bytes" in memory && last.cpu.icount !== look.cpu.icount ? memory : this.bytesBefore;
-    if (look.stop && look.stop !== last?.stop && look.stop.vcpu !== this.vcpu && !sameStop(look.stop, last?.stop)) {
-      // Shows the vCPU that has stopped.
-      this.vcpu = look.stop.vcpu;
-      this.#again = true;
-    }
+    if (memory && "bytes" in memory && moved) this.bytesBefore = memory;
+    if (look.stop && !sameStop(look.stop, last?.stop)) this.#stoppedAt(look.stop);
     if (look.events?.length) {
       this.events = [...this.events, ...look.events].sort((a, b) => a.ns - b.ns).slice(-MOST_EVENTS);
     }
     this.look = look;
     this.problem = "";
+  }
+
+  /** Shows the vCPU that has stopped, and of a page fault the way that its address takes. */
+  #stoppedAt(stop: NonNullable<Look["stop"]>): void {
+    if (stop.vcpu !== this.vcpu) {
+      this.vcpu = stop.vcpu;
+      this.#again = true;
+    }
+    this.atFault(stop);
   }
 
   // What a person does
@@ -197,9 +210,17 @@ export class InspectorUi {
   }
 
   /** Changes what is looked at. */
-  at(change: Partial<Pick<InspectorUi, "codeAt" | "memoryAt" | "physical" | "walkAt" | "access" | "shown">>): void {
+  at(
+    change: Partial<Pick<InspectorUi, "codeAt" | "memoryAt" | "physical" | "walkAt" | "access" | "shown" | "span">>,
+  ): void {
     Object.assign(this, change);
     void this.refresh();
+  }
+
+  /** The access that has met a page fault. */
+  atFault(stop: NonNullable<Look["stop"]>): void {
+    if (stop.kind !== "exception" || stop.address === undefined) return;
+    this.at({ walkAt: `0x${stop.address.toString(16)}`, access: accessOf(stop.error ?? 0) });
   }
 
   async step(): Promise<void> {
@@ -303,7 +324,7 @@ export class InspectorUi {
         </div>
         ${this.#tabs()}
         <div class="inspect-body" role="tabpanel" id="inspect-panel" aria-labelledby="tab-${this.tab}" tabindex="0">
-          <p class="inspect-state" role="status">${this.problem || this.stateText}</p>
+          <p class="inspect-state" role="status" ?data-stopped=${this.look?.stop !== undefined}>${this.problem || this.stateText}</p>
           ${this.look ? TABS[this.tab].view(this, this.look) : html`<p class="dim">Start a machine to look into it.</p>`}
         </div>
       </section>
@@ -354,7 +375,8 @@ export class InspectorUi {
 const sameStop = (a: Look["stop"], b: Look["stop"]): boolean =>
   a?.kind === b?.kind &&
   a?.vcpu === b?.vcpu &&
-  (a?.kind !== "breakpoint" || b?.kind !== "breakpoint" || a.address === b.address);
+  (a?.kind !== "breakpoint" || b?.kind !== "breakpoint" || a.address === b.address) &&
+  (a?.kind !== "exception" || b?.kind !== "exception" || (a.vector === b.vector && a.address === b.address));
 
 /** A form with one field for an address. */
 export function placeForm(

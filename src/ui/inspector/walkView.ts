@@ -1,5 +1,6 @@
 /** A page walk drawn level by level: how the address is cut up, each entry with its bits, and where it ends. */
 import { html, nothing, type TemplateResult } from "lit";
+import { type CpuState, CR4 } from "../../debug/cpuState.ts";
 import { pageFaultText } from "../../debug/decode/exceptions.ts";
 import { explainEntry, type Verdict } from "../../debug/decode/paging.ts";
 import type { Walk, WalkStep } from "../../debug/walk.ts";
@@ -43,11 +44,15 @@ function level(step: WalkStep, told: Walk, guilty: boolean, why: string): Templa
 const sizeText = (bytes: number): string =>
   bytes >= 2 ** 30 ? "1 GiB" : bytes >= 2 ** 20 ? `${bytes / 2 ** 20} MiB` : "4 KiB";
 
-export function walkDrawing(told: Walk, verdict: Verdict, cr3: bigint): TemplateResult {
+/** CR3; with CR4.PCIDE its low twelve bits are no part of the address (SDM vol. 3, 4.10.1). */
+const cr3Text = ({ cr3, cr4 }: CpuState): string =>
+  cr4 & CR4.PCIDE ? `CR3 0x${hex(cr3)}: table 0x${hex(cr3 & ~0xfffn)}, PCID ${cr3 & 0xfffn}` : `CR3 0x${hex(cr3)}`;
+
+export function walkDrawing(told: Walk, verdict: Verdict, cpu: CpuState): TemplateResult {
   const { steps, mode, gpa, pageSize, linear } = told;
   const error = verdict.error;
   return html`
-    <p class="walk-title"><code>0x${hex(linear)}</code> <span class="dim">${mode === "none" ? "paging is off" : `${mode} paging, CR3 0x${hex(cr3)}`}</span></p>
+    <p class="walk-title"><code>0x${hex(linear)}</code> <span class="dim">${mode === "none" ? "paging is off" : `${mode} paging, ${cr3Text(cpu)}`}</span></p>
     ${steps.length ? pieces(told) : nothing}
     <ol class="levels" aria-label="Page walk">
       ${steps.map((step, i) => level(step, told, !verdict.ok && verdict.step === i, verdict.why))}

@@ -247,6 +247,11 @@ export class Course {
     this.#editor.destroy();
     this.#worker.terminate();
     this.#app.closeCourse();
+    // The focus goes back to where it was opened.
+    queueMicrotask(() => {
+      const opener = document.getElementById(`lesson-${this.folder}`);
+      (opener ?? document.querySelector<HTMLElement>(".lesson-list button"))?.focus();
+    });
   }
 
   async openFolder(files: Files): Promise<void> {

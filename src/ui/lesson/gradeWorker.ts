@@ -2,9 +2,10 @@
 import { expose } from "comlink";
 import coreUrl from "../../../dist/core/core.wasm?url";
 import { AssembleError } from "../../isa/assemble.ts";
+import { lessonFirmware } from "../../lessons/firmware/index.ts";
 import { assembleFor, grade, type Verdict } from "../../lessons/grade.ts";
 import { type Lesson, readLesson } from "../../lessons/lesson.ts";
-import { diskOf, lessonFirmware } from "../../lessons/run.ts";
+import { diskOf } from "../../lessons/run.ts";
 
 /** A lesson's files by name, as they cross to the worker. */
 export type Files = ReadonlyMap<string, string>;

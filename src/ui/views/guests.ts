@@ -49,7 +49,7 @@ function lessons(app: App): TemplateResult {
     <ol class="lesson-list" aria-labelledby="lessons-title">
       ${app.lessons.map(
         ({ folder, title }, i) => html`<li>
-          <button type="button" @click=${() => app.openLesson(namedFragment(folder))}>${i + 1}. ${title}</button>
+          <button type="button" id="lesson-${folder}" @click=${() => app.openLesson(namedFragment(folder))}>${i + 1}. ${title}</button>
         </li>`,
       )}
     </ol>

@@ -114,6 +114,7 @@ const ACTIONS: Record<ProblemAction, string> = {
   inline: "Start with the inline transport",
   files: "Choose files…",
   reload: "Reload the page",
+  inspect: "What happened?",
 };
 
 function problem(app: App, p: Problem): TemplateResult {

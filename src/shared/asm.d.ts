@@ -4,8 +4,12 @@ declare module "*.asm?raw" {
   export default text;
 }
 
-/** The embedded guest's image in base64, made by scripts/embedded-guest.mjs. */
+/** Images in base64, made by scripts/assembled-images.mjs. */
 declare module "virtual:embedded-guest" {
+  const base64: string;
+  export default base64;
+}
+declare module "virtual:lessons-firmware" {
   const base64: string;
   export default base64;
 }
