@@ -22,6 +22,8 @@ export type StopReason =
 export interface MachineConfig {
   /** The compiled core (dist/core/core.wasm). */
   readonly core: Uint8Array;
+  /** The same as a module, for machines with threads; default: `core` is compiled. */
+  readonly module?: WebAssembly.Module;
   /** What to boot: a kernel, or firmware, which starts at the reset vector. Read at every boot, like initrd and append. */
   readonly kernel?: Uint8Array | undefined;
   readonly bios?: Uint8Array;

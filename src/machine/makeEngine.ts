@@ -45,7 +45,7 @@ function compiled(core: Uint8Array, transport: "threaded" | "inline"): Promise<W
 export async function makeEngine(options: EngineOptions): Promise<{ core: CoreExports; engine: Engine }> {
   const { config, transport, memory, pages, devices } = options;
   const { vcpus = 1, spawn } = config;
-  const module = await compiled(config.core, transport);
+  const module = (transport === "threaded" && config.module) || (await compiled(config.core, transport));
   const core = instantiateCore(module, memory, () => performance.now(), undefined, undefined, pages);
   if (transport === "threaded") {
     if (!spawn) throw new TypeError("the threaded transport needs spawn");

@@ -147,6 +147,12 @@ export interface MachineCallbacks {
 /** The methods of an Inspector, by name. */
 export type InspectMethod = Exclude<keyof Inspector, "serveGdb" | "onState">;
 
+/** The core: what is compiled of it once for a page serves all of its machines that have threads. */
+export interface Core {
+  readonly bytes: Uint8Array;
+  readonly module: WebAssembly.Module | undefined;
+}
+
 /** A machine. Every command is idempotent and resolves once the state it asks for is reached. */
 export interface MachineHandle {
   start(): Promise<void>;

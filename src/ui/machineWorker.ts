@@ -4,6 +4,7 @@ import { joinBytes } from "../shared/bytes.ts";
 import { helpersBy } from "./helperPort.ts";
 import type { HelperKind } from "./helpers.ts";
 import type {
+  Core,
   InspectMethod,
   MachineConfig,
   MachineErrorCode,
@@ -24,7 +25,7 @@ export class MachineWorker {
 
   /** Makes the machine; returns what went wrong, since an error's fields do not cross to the page. */
   async create(
-    core: Uint8Array,
+    core: Core,
     config: MachineConfig,
     serial: (bytes: Uint8Array) => void | Promise<void>,
     state: (state: MachineState, detail?: StopDetail) => void,

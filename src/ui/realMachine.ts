@@ -14,6 +14,7 @@ import { SnapshotError } from "../shared/device.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import type { StartHelper } from "./helpers.ts";
 import {
+  type Core,
   type InspectMethod,
   type MachineCallbacks,
   type MachineConfig,
@@ -92,7 +93,7 @@ export interface HereCallbacks extends MachineCallbacks {
 
 /** A machine whose device models run on the calling thread. */
 export async function createHere(
-  core: Uint8Array,
+  { bytes: core, module }: Core,
   config: MachineConfig,
   callbacks: HereCallbacks,
 ): Promise<MachineHandle> {
@@ -117,6 +118,7 @@ export async function createHere(
   let restoring = config.resume !== undefined;
   const machine = await Machine.create({
     core,
+    ...(module && { module }),
     ...(config.bios ? firmware(config, config.bios, media) : cards(media)),
     kernelName: config.embedded ? "tabhyve" : "kernel",
     // Read at every boot, so that a guest that boots again hears of the size as it is then, and has what came later.

@@ -3,6 +3,7 @@ import { proxy, type Remote, transfer, wrap } from "comlink";
 import coreUrl from "../../dist/core/core.wasm?url";
 import { type HelperKind, Helpers } from "./helpers.ts";
 import {
+  type Core,
   type CreateMachine,
   type MachineCallbacks,
   type MachineConfig,
@@ -13,19 +14,27 @@ import type { MachineWorker } from "./machineWorker.ts";
 import machineWorkerUrl from "./machineWorker.ts?worker&url";
 import { startWorker } from "./startWorker.ts";
 
-async function loadCore(): Promise<Uint8Array> {
+async function loadCore(): Promise<Core> {
   const response = await fetch(coreUrl);
   if (!response.ok)
     throw new MachineError("engine", `The core did not load (HTTP ${response.status}).`, "Reload the page.");
-  return new Uint8Array(await response.arrayBuffer());
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  return { bytes, module: globalThis.crossOriginIsolated ? await WebAssembly.compile(bytes) : undefined };
 }
 
+/** Once for all machines of the page, from the moment when this module is there. */
+let core: Promise<Core> | undefined;
+function theCore(): Promise<Core> {
+  core ??= loadCore().catch((error: unknown) => {
+    core = undefined;
+    throw error;
+  });
+  return core;
+}
+theCore().catch(() => {}); // Whoever makes a machine hears of it.
+
 /** A whole machine in one worker, behind the same handle. */
-async function createInWorker(
-  core: Uint8Array,
-  config: MachineConfig,
-  callbacks: MachineCallbacks,
-): Promise<MachineHandle> {
+async function createInWorker(config: MachineConfig, callbacks: MachineCallbacks): Promise<MachineHandle> {
   const worker = startWorker(machineWorkerUrl);
   const helpers = new Helpers();
   if (config.transport === "threaded") helpers.prepare("vcpu");
@@ -35,7 +44,10 @@ async function createInWorker(
   };
   const remote: Remote<MachineWorker> = wrap<MachineWorker>(worker);
   const failed = await remote.create(
-    core,
+    await theCore().catch((error: unknown) => {
+      worker.terminate();
+      throw error;
+    }),
     config,
     proxy((bytes: Uint8Array) => callbacks.serial(bytes)),
     proxy((state, detail) => callbacks.state(state, detail)),
@@ -79,7 +91,6 @@ async function createInWorker(
 
 export const createMachine: CreateMachine = async (config, callbacks) => {
   try {
-    const core = await loadCore();
     if (config.transport === "threaded" && !globalThis.crossOriginIsolated) {
       throw new MachineError(
         "no-shared-memory",
@@ -87,7 +98,7 @@ export const createMachine: CreateMachine = async (config, callbacks) => {
         "Use the transport on one thread, or serve the page with COOP and COEP headers.",
       );
     }
-    return await createInWorker(core, config, callbacks);
+    return await createInWorker(config, callbacks);
   } catch (error) {
     if (error instanceof MachineError) throw error;
     throw new MachineError("engine", error instanceof Error ? error.message : String(error));

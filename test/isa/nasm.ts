@@ -133,7 +133,7 @@ function reasonFor(mode: Width, ip: number, ours: Uint8Array | string, theirs: U
   const [a, b] = [read(ours), read(theirs)];
   // An index without a base may stand in for the base: the address is the same.
   if (a.text.replace(/nosplit (\w+)\*1/, "$1") === b.text && a.text !== b.text) {
-    return "same address: nasm makes the index a base, though NOSPLIT asks for an index";
+    return "same address: nasm makes R12 a base, though NOSPLIT asks for an index";
   }
   if (a.text !== b.text) return b.text === "(bad)" ? "nasm's bytes are no row of the table" : "another instruction";
   if (ours.length !== b.length) return `same instruction, ${ours.length < b.length ? "shorter" : "longer"} than nasm's`;

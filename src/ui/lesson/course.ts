@@ -4,6 +4,7 @@ import type { TemplateResult } from "lit";
 import type { CheckVerdict, Verdict } from "../../lessons/grade.ts";
 import { type Lesson, LessonError, readLesson } from "../../lessons/lesson.ts";
 import type { App } from "../app.ts";
+import { loadEngine } from "../engine.ts";
 import { ownGuest } from "../guests.ts";
 import { LinkError } from "../link/bootLink.ts";
 import { chooseTransport } from "../settings.ts";
@@ -51,6 +52,9 @@ export class Course {
     });
     this.#program = this.#kept() ?? this.#text(lesson.source);
     this.#editor.show(this.#program, true);
+    // While the text is read, what the first run needs comes.
+    void this.#check();
+    loadEngine().catch(() => {}); // The run says so.
   }
 
   /** Opens the lesson that a fragment names or holds. @throws LinkError, LessonError */
@@ -121,9 +125,9 @@ export class Course {
         this.#editor.focus();
         return;
       }
-      const started = this.#boot(built);
+      // One after the other: what is to be seen first shall not wait for a processor.
+      await this.#boot(built);
       this.verdict = await this.#grader.grade(this.#files, source);
-      await started;
       this.#tell();
     } catch (error) {
       this.#app.say(`The program could not be graded: ${(error as Error).message}`);
@@ -178,10 +182,14 @@ export class Course {
     this.#program = text;
     this.#keep();
     if (this.mistakes.length) return;
-    this.#timer = setTimeout(async () => {
-      const built = await this.#grader.build(this.#files, text);
-      if (text === this.#program && !this.editing) this.#mark(built);
-    }, QUIET_MS);
+    this.#timer = setTimeout(() => void this.#check(), QUIET_MS);
+  }
+
+  /** Marks what is wrong with the program as it is. */
+  async #check(): Promise<void> {
+    const text = this.#program;
+    const built = await this.#grader.build(this.#files, text);
+    if (text === this.#program && !this.editing) this.#mark(built);
   }
 
   /** Shows the program (undefined) or a file of the lesson in the editor. */
