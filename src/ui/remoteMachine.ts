@@ -45,7 +45,7 @@ async function createInWorker(config: MachineConfig, callbacks: MachineCallbacks
   const remote: Remote<MachineWorker> = wrap<MachineWorker>(worker);
   const failed = await remote.create(
     await theCore().catch((error: unknown) => {
-      worker.terminate();
+      end();
       throw error;
     }),
     config,
