@@ -277,8 +277,7 @@ function matchBranch(m: Match, code: OperandCode, op: Resolved & { k: "imm" }, m
   if (op.bits && op.bits !== m.z && !(mode === 64 && op.bits === 32)) return false;
   const short = code.size === "b";
   if (op.distance && short !== (op.distance === "short")) return false;
-  // An operand size that is written asks for a displacement of that size.
-  if (short && !op.distance && (op.bits || !op.near) && !SHORT_ONLY.test(m.row.mnemonic)) return false;
+  if (short && !op.distance && !op.near && !SHORT_ONLY.test(m.row.mnemonic)) return false;
   m.tails.push({ value: op.value.n, bits: short ? 8 : Math.min(m.z, 32), relative: true });
   return true;
 }
