@@ -13,11 +13,6 @@ export default defineConfig(({ mode }) =>
     test:
       mode === "long" || mode === "testfloat" || mode === "fex"
         ? { include: [`test/${mode}/**/*.test.ts`], fileParallelism: false, ...PATIENCE }
-        : {
-            exclude: [...configDefaults.exclude, "test/long/**", "test/testfloat/**", "test/fex/**"],
-            // A file is mostly one thread; by itself Vitest would leave one of two cores idle.
-            maxWorkers: 2,
-            ...PATIENCE,
-          },
+        : { exclude: [...configDefaults.exclude, "test/long/**", "test/testfloat/**", "test/fex/**"], ...PATIENCE },
   }),
 );
