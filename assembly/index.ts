@@ -27,7 +27,7 @@ import { getRflags, setArithmeticFlags } from "./sem/flags";
 import { guestNs } from "./time";
 import { ringDoorbell } from "./ring";
 import { bump } from "./stat";
-import { traceAnswer, traceBlock, traceDelivery, traceExit, traceHalt, traceWake } from "./trace";
+import { traceAnswer, traceBlock, traceDelivery, traceExit, traceHalt, traceShutDown, traceWake } from "./trace";
 import { compileWaiting, endTrail } from "./jit/tier";
 import { breakTrail, follow, following, trailEnds } from "./jit/trail";
 
@@ -435,6 +435,7 @@ function shutDown(c: Vcpu): i32 {
   delivering = false;
   c.slow = 0;
   c.runState = RUN_STATE_SHUTDOWN;
+  traceShutDown(c);
   return RUN_TRIPLE_FAULT;
 }
 

@@ -3,10 +3,11 @@
  * blocks have run. Nothing of it happens while Vcpu.tracing is 0.
  */
 import {
-  AREA_TRACE, TRACE_CODE, TRACE_CODE_AT, TRACE_CODE_ENTRIES, TRACE_ENTRIES, TRACE_EVENTS, TRACE_KIND_ANSWER,
-  TRACE_KIND_EXCEPTION, TRACE_KIND_EXIT, TRACE_KIND_HALT, TRACE_KIND_INTERRUPT, TRACE_KIND_QUICK, TRACE_KIND_SOFTWARE,
-  TRACE_KIND_WAKE, Vcpu,
+  AREA_TRACE, MODE_CODE32, MODE_CODE64, TRACE_CODE, TRACE_CODE_AT, TRACE_CODE_ENTRIES, TRACE_ENTRIES, TRACE_EVENTS, TRACE_KIND_ANSWER,
+  TRACE_KIND_EXCEPTION, TRACE_KIND_EXIT, TRACE_KIND_HALT, TRACE_KIND_INTERRUPT, TRACE_KIND_QUICK, TRACE_KIND_SHUTDOWN,
+  TRACE_KIND_SOFTWARE, TRACE_KIND_WAKE, Vcpu,
 } from "./gen/layout";
+import { linearRip } from "./decode/block";
 import { OP_COLD, OP_HEAD, OP_REGION } from "./gen/decode";
 import { KIND_EXCEPTION, KIND_EXTERNAL } from "./exception";
 import { guestNs } from "./time";
@@ -42,6 +43,11 @@ function record(c: Vcpu, rip: u64, value: u64, what: u64): void {
   if (c.tracing & TRACE_EVENTS) record(c, c.rip, 0, <u64>TRACE_KIND_WAKE << 56);
 }
 
+/** A triple fault. */
+export function traceShutDown(c: Vcpu): void {
+  if (c.tracing & TRACE_EVENTS) record(c, c.rip, 0, <u64>TRACE_KIND_SHUTDOWN << 56);
+}
+
 @inline function access(how: u64): u64 { return (how >> 8 & 15) << 41 | (how & 1) << 40; }
 
 /** An exit, with what an access writes. */
@@ -65,10 +71,13 @@ function record(c: Vcpu, rip: u64, value: u64, what: u64): void {
 export function traceBlock(c: Vcpu, u: usize): i64 {
   if (!(c.tracing & TRACE_CODE)) return i64.MAX_VALUE;
   const n = c.traceBlocks;
-  const at = changetype<usize>(c) + AREA_TRACE + TRACE_CODE_AT + (<usize>(n & (TRACE_CODE_ENTRIES - 1)) << 4);
-  store<u64>(at, c.rip);
-  store<u64>(at, c.icount, 8);
-  c.traceBlocks = n + 1;
+  const at = changetype<usize>(c) + AREA_TRACE + TRACE_CODE_AT + (<usize>(n & (TRACE_CODE_ENTRIES - 1)) << 5);
   const op = <u32>load<u16>(u);
-  return op == OP_HEAD || op == OP_COLD || op == OP_REGION ? load<u32>(u, 12) : 1;
+  const whole = op == OP_HEAD || op == OP_COLD || op == OP_REGION;
+  store<u64>(at, linearRip(c, c.rip));
+  store<u64>(at, c.icount, 8);
+  store<u32>(at, whole ? load<u32>(u - 32) : 0, 16);
+  store<u32>(at, c.mode & MODE_CODE64 ? 64 : c.mode & MODE_CODE32 ? 32 : 16, 20);
+  c.traceBlocks = n + 1;
+  return whole ? load<u32>(u, 12) : 1;
 }

@@ -7,12 +7,12 @@ import type { MachineDebug } from "../machine/debug.ts";
 import { RUN_STATE, VCPU } from "../shared/layout.ts";
 import type { MachineMemory } from "../vmm/memory.ts";
 import { type CpuState, hex, linearOf, modeText, physicalOf, readCpu, type Sight, widthOf } from "./cpuState.ts";
-import { classOf, type Event, errorText, eventOf, eventText, mnemonicOf, titleOfVector } from "./decode/exceptions.ts";
-import { accessOf, judge, type Verdict } from "./decode/paging.ts";
+import { classOf, type Event, eventOf, eventText, mnemonicOf, titleOfVector } from "./decode/exceptions.ts";
+import { errorSays, faultAccess, judge, type Verdict } from "./decode/paging.ts";
 import { type Delivery, tellDelivery } from "./delivery.ts";
-import { type Line, linesFrom, lineText } from "./listing.ts";
+import { type Line, linesFrom, lineText, type ReadCode } from "./listing.ts";
 import type { Symbols } from "./symbols.ts";
-import type { Recorded } from "./trace.ts";
+import type { Recorded, TraceBlock } from "./trace.ts";
 import { type Walk, walk } from "./walk.ts";
 
 /** An event whose delivery has failed. */
@@ -101,8 +101,13 @@ export function autopsy(
   const sight: Sight = { cpu: readCpu(debug, id), physical: physicalOf(memory) };
   const { cpu } = sight;
   const links = found.map(({ event, met }): Link => {
-    const error = event.error === undefined ? undefined : errorText(event.vector, event.error);
-    return { event, error, met, delivery: tellDelivery(sight, event), becomes: outcome(event, met) };
+    return {
+      event,
+      error: errorSays(cpu, event),
+      met,
+      delivery: tellDelivery(sight, event),
+      becomes: outcome(event, met),
+    };
   });
   const [first] = links;
   const read = codeReader(sight);
@@ -112,46 +117,68 @@ export function autopsy(
   return {
     cpu,
     mode: modeText(cpu),
-    summary: summary(links, cpu, began?.verdict),
+    summary: summary(links, cpu, began),
     began,
     links,
     code: linesFrom(read, at, width, 1, symbols),
-    last: recorded ? lastLines(recorded, sight, symbols) : [],
+    last: recorded ? lastLines(recorded, sight, memory, symbols) : [],
   };
 }
 
 function beganWith({ cpu, physical }: Sight, { address, error }: Event): Autopsy["began"] {
   if (address === undefined || error === undefined) return undefined;
   const told = walk(cpu, physical, address);
-  return { told, verdict: judge(cpu, told, accessOf(error)) };
+  return { told, verdict: judge(cpu, told, faultAccess(cpu, error, address)) };
 }
 
-function summary(links: readonly Link[], cpu: CpuState, verdict: Verdict | undefined): string {
+function summary(links: readonly Link[], cpu: CpuState, met: Autopsy["began"]): string {
   const { event } = links[0];
   const title = event.type === "exception" ? titleOfVector(event.vector) : "";
-  const why = verdict && !verdict.ok ? ` because ${verdict.why}` : "";
-  const began = `It began with ${eventText(event)}${title && ` (${title})`} at RIP ${hex(cpu.rip)}${why}.`;
+  const why = met && !met.verdict.ok ? ` because ${met.verdict.why}` : "";
+  const fetched = met?.verdict.access.kind === "fetch" && event.address === linearOf(cpu, "CS", cpu.rip);
+  const where = fetched ? `: the instruction at RIP ${hex(cpu.rip)} could not be fetched,` : ` at RIP ${hex(cpu.rip)}`;
+  const began = `It began with ${eventText(event)}${title && ` (${title})`}${where}${why}.`;
   const broken = links.find(({ delivery }) => delivery.rule);
   if (!broken) return began;
   const { rule, section } = broken.delivery;
   return `${began} Its handler was not reached: ${rule} (SDM vol. 3, ${section}).`;
 }
 
+/**
+ * The bytes of a block where it has run from, up to the end of its page: by its address something else may be there by now, or
+ * nothing, above all when a wrong CR3 is what the guest has died of.
+ */
+const blockReader =
+  ({ linear, host }: TraceBlock, memory: MachineMemory, read: ReadCode): ReadCode =>
+  (from, length) => {
+    const page = memory.bytes.subarray(host, host - (host % PAGE) + PAGE);
+    if (!host || from !== linear) return read(from, length);
+    const inPage = page.slice(0, length);
+    const rest = read(from + BigInt(inPage.length), length - inPage.length);
+    return Uint8Array.of(...inPage, ...rest);
+  };
+
 /** The instructions that were recorded, up to the one that it began with. */
-function lastLines(recorded: Recorded, sight: Sight, symbols: Symbols | undefined, most = 24): Line[] {
-  const { cpu } = sight;
+function lastLines(
+  recorded: Recorded,
+  sight: Sight,
+  memory: MachineMemory,
+  symbols: Symbols | undefined,
+  most = 24,
+): Line[] {
   const read = codeReader(sight);
-  const width = widthOf(cpu);
   const lines: Line[] = [];
-  recorded.blocks.forEach(({ rip, icount }, i) => {
-    const count = (recorded.blocks[i + 1]?.icount ?? cpu.icount) - icount;
-    if (count > 0) lines.push(...linesFrom(read, linearOf(cpu, "CS", rip), width, Math.min(count, most), symbols));
+  recorded.blocks.forEach((block, i) => {
+    const { linear, icount, width } = block;
+    const count = (recorded.blocks[i + 1]?.icount ?? sight.cpu.icount) - icount;
+    if (count <= 0) return;
+    lines.push(...linesFrom(blockReader(block, memory, read), linear, width, Math.min(count, most), symbols));
   });
   return lines.slice(-most);
 }
 
 /** A walk as lines of text, with the verdict. */
-function walkLines({ told, verdict }: NonNullable<Autopsy["began"]>): string[] {
+function walkLines({ told, verdict }: NonNullable<Delivery["walk"]>): string[] {
   const steps = told.steps.map(({ entry, at, index, value, flags }, i) => {
     const place = at === undefined ? "register" : hex(at);
     const mark = !verdict.ok && verdict.step === i ? "BAD" : "ok ";

@@ -100,7 +100,7 @@ class Teller {
     this.walk = { told, verdict };
     this.checks.push({ what: `${what} at ${hex(linear)}`, found: verdict.why, ok: false });
     const fault: Event = { vector: 14, type: "exception", error: verdict.error, address: linear };
-    throw new Broken(fault, `the CPU needs the ${what} at ${hex(linear)}, but ${verdict.why}`, verdict.section);
+    throw new Broken(fault, `the CPU needs what is at ${hex(linear)} (${what}), but ${verdict.why}`, verdict.section);
   }
 
   /** Reads bytes as the CPU itself does; memory that is not there reads as all ones. */
@@ -152,10 +152,22 @@ class Teller {
     const high = this.#long ? this.#read(idt, at + 8n, 8) : 0n;
     const gate = decodeGate(low, high, this.#long);
     const gates = this.#long ? [14, 15] : [5, 6, 7, 14, 15];
-    const known = gates.includes(gate.type) && !((high >> 40n) & 31n);
+    const known = gates.includes(gate.type);
     const kinds = this.#long ? "a 64-bit interrupt or trap gate" : "an interrupt, trap or task gate";
     const found = `${gateText(gate, this.#long)} (at ${hex(at)}: ${hex(low, 16)}${this.#long ? ` ${hex(high, 16)}` : ""})`;
     this.#check(idt, found, known, GP, about, `the entry must be ${kinds}`, this.#long ? "6.14.1" : "6.11");
+    const upper = (high >> 40n) & 31n;
+    if (upper) {
+      this.#check(
+        `${idt}, upper half`,
+        `bits 12:8 of its last four bytes are ${hex(upper)}`,
+        false,
+        GP,
+        about,
+        "a gate of IA-32e mode has 16 bytes, and bits 12:8 of the last four must be 0; two gates of 8 bytes, as 32-bit code has them, are none",
+        "6.14.1",
+      );
+    }
     if (type === "software interrupt") {
       this.#check(
         "gate's DPL",
@@ -238,9 +250,10 @@ class Teller {
     }
     const table = local ? segments.LDTR : gdt;
     const end = (selector & 0xfff8) + 7;
+    const place = local ? "LDT" : "GDT";
     this.#check(
-      what,
-      `${selectorText(selector)}; limit of the table ${hex(table.limit)}`,
+      `${place}R`,
+      `bytes ${hex(selector & 0xfff8)} to ${hex(end)} of the ${place}, limit ${hex(table.limit)}`,
       end <= table.limit,
       vector,
       error,

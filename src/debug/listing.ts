@@ -89,9 +89,10 @@ export function linesAround(
   return forward;
 }
 
-/** "ffffffff81000010  48 89 e5               mov rbp,rsp    ; start_kernel+0x10". */
-export function lineText({ address, bytes, text, symbol, refers }: Line): string {
+/** "ffffffff81000010  48 89 e5               mov rbp,rsp    ; start_kernel+0x10", with its bytes or without. */
+export function lineText({ address, bytes, text, symbol, refers }: Line, withBytes = true): string {
   const raw = [...bytes].map((b) => b.toString(16).padStart(2, "0")).join(" ");
   const says = [symbol, refers && `-> ${refers}`].filter(Boolean).join("  ");
-  return `${address.toString(16).padStart(8, "0")}  ${raw.padEnd(30)} ${says ? `${text.padEnd(36)} ; ${says}` : text}`;
+  const start = `${address.toString(16).padStart(8, "0")}  ${withBytes ? `${raw.padEnd(30)} ` : ""}`;
+  return `${start}${says ? `${text.padEnd(36)} ; ${says}` : text}`;
 }

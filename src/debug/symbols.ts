@@ -66,7 +66,9 @@ const isMark = (name: string): boolean =>
 export function parseSymbols(file: Uint8Array): Symbols {
   const list = isElf(file) ? elfSymbols(file) : mapSymbols(new TextDecoder("latin1").decode(file));
   if (!list.length)
-    throw new SymbolsError("no symbols in it: an ELF file with a symbol table, or a System.map, is needed");
+    throw new SymbolsError(
+      "no symbols in it: an ELF file with a symbol table, a System.map or a copy of /proc/kallsyms is needed",
+    );
   return new Symbols(list);
 }
 

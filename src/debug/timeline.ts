@@ -1,6 +1,6 @@
 /** What recorded events say about where time went, and a line of text for each. */
 import { EXIT } from "../shared/exit.ts";
-import { errorText, mnemonicOf } from "./decode/exceptions.ts";
+import { errorText, mnemonicOf, titleOfVector } from "./decode/exceptions.ts";
 import type { TraceEvent } from "./trace.ts";
 
 export const SPAN_KINDS = ["running", "halted", "exit"] as const;
@@ -14,20 +14,21 @@ export interface Span {
   readonly to: number;
 }
 
-const AFTER: Partial<Record<TraceEvent["kind"], SpanKind>> = {
+const AFTER: Partial<Record<TraceEvent["kind"], SpanKind | "nothing">> = {
   HALT: "halted",
   WAKE: "running",
   EXIT: "exit",
   ANSWER: "running",
+  SHUTDOWN: "nothing",
 };
 
 /** The spans of one vCPU from its first event up to `until`, in guest ns; what it did before the first is not known. */
 export function spansOf(events: readonly TraceEvent[], until: number): Span[] {
   const spans: Span[] = [];
   let from: number | undefined;
-  let kind: SpanKind = "running";
+  let kind: SpanKind | "nothing" = "running";
   const end = (vcpu: number, to: number): void => {
-    if (from !== undefined && to > from) spans.push({ vcpu, kind, from, to });
+    if (from !== undefined && kind !== "nothing" && to > from) spans.push({ vcpu, kind, from, to });
     from = to;
   };
   for (const event of events) {
@@ -104,6 +105,8 @@ export const isDelivery = ({ kind }: TraceEvent): boolean =>
 
 const hex = (value: number | bigint, digits = 1): string => `0x${value.toString(16).padStart(digits, "0")}`;
 
+const DF = 8;
+
 /** An event as a line: "interrupt 0x30", "out 0x3f8 (COM1) = 0x41". */
 export function eventLine(event: TraceEvent): string {
   const { kind, value, code, size, write, where } = event;
@@ -114,13 +117,15 @@ export function eventLine(event: TraceEvent): string {
       return `INT ${hex(where, 2)}`;
     case "EXCEPTION": {
       const error = value & 1n ? Number(value >> 32n) : undefined;
-      const says = error === undefined ? undefined : errorText(where, error);
+      const says = error === undefined || where === DF ? titleOfVector(where) : errorText(where, error);
       return `${mnemonicOf(where)}${error === undefined ? "" : `(${hex(error)})`}${says ? `: ${says}` : ""}`;
     }
     case "HALT":
       return "halted";
     case "WAKE":
       return "woken";
+    case "SHUTDOWN":
+      return "triple fault: the vCPU shuts down";
     default: {
       const port = kind === "QUICK" || code === EXIT.INOUT;
       if (!port && code !== EXIT.INST_EMUL) return `${kind === "EXIT" ? "exit" : "answer"} ${EXIT_NAMES[code] ?? code}`;

@@ -3,7 +3,7 @@ import type { MachineDebug } from "../machine/debug.ts";
 import { AREA, ATTENTION, TRACE, TRACE_KIND, VCPU } from "../shared/layout.ts";
 
 const EVENT_SIZE = 32;
-const BLOCK_SIZE = 16;
+const BLOCK_SIZE = 32;
 const KINDS = Object.fromEntries(Object.entries(TRACE_KIND).map(([name, value]) => [value, name])) as Record<
   number,
   keyof typeof TRACE_KIND
@@ -29,8 +29,12 @@ export interface TraceEvent {
 
 /** A piece of code that has run: it goes up to where `icount` is that of the next. */
 export interface TraceBlock {
-  readonly rip: bigint;
+  /** Linear address. */
+  readonly linear: bigint;
   readonly icount: number;
+  /** Where its bytes lie in the WebAssembly memory, up to the end of their page; 0: not known. */
+  readonly host: number;
+  readonly width: 16 | 32 | 64;
 }
 
 export interface Recorded {
@@ -90,7 +94,12 @@ export function recordedOf(debug: MachineDebug, id: number, since = 0): Recorded
   const passed = view.get(VCPU.traceBlocks);
   for (let n = Math.max(0, passed - TRACE.CODE_ENTRIES); n < passed; n++) {
     const at = base + TRACE.CODE_AT + (n % TRACE.CODE_ENTRIES) * BLOCK_SIZE;
-    blocks.push({ rip: data.getBigUint64(at, true), icount: Number(data.getBigUint64(at + 8, true)) });
+    blocks.push({
+      linear: data.getBigUint64(at, true),
+      icount: Number(data.getBigUint64(at + 8, true)),
+      host: data.getUint32(at + 16, true),
+      width: data.getUint32(at + 20, true) as TraceBlock["width"],
+    });
   }
   return { events, blocks };
 }

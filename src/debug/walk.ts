@@ -40,8 +40,9 @@ const PS = 1n << 7n;
 
 const FLAGS = ["P", "R/W", "U/S", "PWT", "PCD", "A", "D", "PS", "G"] as const;
 
-/** In an entry that leads to a table, D and G mean nothing; in a PTE bit 7 is PAT. */
+/** In an entry that is not present nothing has a meaning; in one that leads to a table, D and G; in a PTE bit 7 is PAT. */
 function flagsOf(value: bigint, level: number, leaf: boolean, wide: boolean): string[] {
+  if (!(value & P)) return [];
   const set = FLAGS.filter((name, bit) => (value >> BigInt(bit)) & 1n && (leaf || (name !== "D" && name !== "G")));
   const names = set.map((name) => (name === "PS" && level === 0 ? "PAT" : name));
   return wide && value >> 63n ? [...names, "XD"] : names;

@@ -2,6 +2,9 @@
 import { VCPU } from "../shared/layout.ts";
 import { getSegment, type StructView } from "../vcpu/view.ts";
 
+/** Of entryInfo (src/shared/layout.ts). */
+const HAS_ERROR = 0x800n;
+
 const hex = (v: bigint | number): string => `0x${v.toString(16)}`;
 
 /** Registers and facts, in the order to show; the exception is the one that it began with. */
@@ -14,6 +17,6 @@ export function tripleFaultAt(view: StructView): Record<string, string> {
     cr3: hex(view.get64(VCPU.cr3)),
     rsp: hex(view.get64(VCPU.gpr, 4)),
     vector: String(first & 0xffn),
-    "error code": hex(first >> 32n),
+    ...(first & HAS_ERROR && { "error code": hex(first >> 32n) }),
   };
 }

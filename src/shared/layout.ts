@@ -584,10 +584,11 @@ export const PROFILE = { EXITS: 0, FLAGS: 64, CALLS: 128 } as const;
 export const PROFILE_CALLED = 2048;
 /**
  * What is recorded at AREA.TRACE, the latest in place of the oldest (assembly/trace.ts). EVENTS entries {guest ns u64, RIP
- * u64, value u64, what u64}; from CODE_AT on CODE_ENTRIES of blocks {RIP u64, icount before it u64}. `what` has a TRACE_KIND
- * in 63:56, an exit's code in 55:48, size << 1 | write of an access in 47:40, and a vector, port or address in 39:0.
+ * u64, value u64, what u64}; from CODE_AT on CODE_ENTRIES of blocks {linear address u64, icount before it u64, host address
+ * or 0 u32, width of its code u32, -}. `what` has a TRACE_KIND in 63:56, an exit's code in 55:48, size << 1 | write of an
+ * access in 47:40, and a vector, port or address in 39:0.
  */
-export const TRACE = { EVENTS: 1, CODE: 2, ENTRIES: 4096, CODE_AT: 0x2_0000, CODE_ENTRIES: 2048 } as const;
+export const TRACE = { EVENTS: 1, CODE: 2, ENTRIES: 4096, CODE_AT: 0x2_0000, CODE_ENTRIES: 1024 } as const;
 /** ANSWER: an exit goes on, `value` was read. QUICK: an access to a port that was no exit. */
 export const TRACE_KIND = {
   EXCEPTION: 1,
@@ -598,6 +599,7 @@ export const TRACE_KIND = {
   EXIT: 6,
   ANSWER: 7,
   QUICK: 8,
+  SHUTDOWN: 9,
 } as const;
 /** Byte of a block's HEAD at which a u32 counts its executions in regions with counters. */
 export const UOP_COUNT = 20;

@@ -63,9 +63,10 @@ function detailOf(reason: StopReason | undefined, asked: boolean): StopDetail | 
   }
 }
 
-/** The registers at a triple fault, the exception that began it by its name. */
+/** The registers at a triple fault, and what began it: an exception by its name, or an interrupt. */
 function whereOf({ vector, ...where }: Record<string, string>): Record<string, string> {
   if (vector === undefined) return where;
+  if (Number(vector) > 31) return { interrupt: `0x${Number(vector).toString(16)}`, ...where };
   return { exception: `${mnemonicOf(Number(vector))} (vector ${vector})`, ...where };
 }
 

@@ -322,6 +322,9 @@ describe("a timeline", () => {
     ]);
     expect(sharesOf(spans)).toEqual({ running: 0.55, halted: 0.4, exit: 0.05 });
     expect(spansOf([], 1000)).toEqual([]);
+    // After a triple fault there is nothing any more.
+    const last = spansOf([event("EXCEPTION", 0), event("SHUTDOWN", 10)], 1000);
+    expect(last).toMatchObject([{ kind: "running", from: 0, to: 10 }]);
   });
 
   test("says each event in a line", () => {

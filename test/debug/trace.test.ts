@@ -59,7 +59,8 @@ describe.each([
         expect.stringMatching(/^read port 0x61 \(port B\), 1 byte: 0x/),
       ]),
     );
-    expect(events.at(-1)).toMatchObject({ kind: "EXCEPTION", where: 6, vcpu: 0 });
+    expect(events.at(-2)).toMatchObject({ kind: "EXCEPTION", where: 6, vcpu: 0 });
+    expect(events.at(-1)).toMatchObject({ kind: "SHUTDOWN", vcpu: 0 });
     expect(events.every(({ ns }, i) => i === 0 || ns >= events[i - 1].ns)).toBe(true);
     expect(recordedOf(m.debug, 0, events.length - 1).events).toHaveLength(1);
     const found = autopsy(m.debug, m.memory, 0, { recorded: recordedOf(m.debug, 0) });

@@ -1,39 +1,68 @@
-/** The inspector on the embedded guest in Chromium: live, paused, step by step, and after a triple fault; keyboard, axe. */
+/** The inspector in each browser: live, paused, step by step, and after triple faults; keyboard, axe. */
 import { join } from "node:path";
-import type { Page } from "playwright-core";
-import { afterEach, describe, expect, test } from "vitest";
-import { expectAccessible, untilConsole, untilState } from "./browser.ts";
-import { findChromium } from "./chromium.ts";
-import { production } from "./production.ts";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { assemble } from "../../src/isa/assemble.ts";
+import { BROKEN_KERNELS } from "../debug/brokenKernels.ts";
+import { buildSite, expectAccessible, untilConsole, untilState } from "./browser.ts";
+import { browsers } from "./browsers.ts";
+import { type Host, host } from "./chromium.ts";
+import { pageFile } from "./linuxPage.ts";
 
-const chromium = findChromium();
 /** A folder that takes pictures, for whoever wants to look. */
 const pictures = process.env.TABHYVE_PICTURES;
 
-describe.skipIf(!chromium)("the inspector", { timeout: 120_000 }, () => {
-  const site = production(chromium!);
+/** A kernel, what its end began with, the rule, and the last instruction. */
+const BROKEN = [
+  ["badIdt", "#DE", /the gate must be present \(bit 47, P\)/, /div ecx/],
+  ["badIdt64", "INT3", /a gate of IA-32e mode has 16 bytes/, /int3/],
+  ["badTss", "INT 0x30", /the stack's selector must not be null/, /int 0x30/],
+  ["badCr3", "#PF(0)", /could not be fetched, because the PDE is not present/, /mov cr0,eax/],
+] as const;
+
+let site: Awaited<ReturnType<typeof buildSite>>;
+let served: Host;
+beforeAll(async () => {
+  site = await buildSite("production");
+  served = await host(site.folder, true);
+}, 180_000);
+afterAll(async () => {
+  await served?.close();
+  site?.remove();
+});
+
+describe.each(browsers)("the inspector in $name", { timeout: 120_000 }, ({ name: browserName, there, launch }) => {
+  if (!there) return test.skip("is not there", () => {});
+  let browser: Browser;
   let page: Page;
   const errors: string[] = [];
+  beforeAll(async () => {
+    browser = await launch();
+  }, 60_000);
+  afterAll(() => browser?.close());
   afterEach(async () => {
     await page?.context().close();
     expect(errors.splice(0)).toEqual([]);
   });
 
-  /** A page with the embedded guest at its prompt. */
-  async function booted(viewport = { width: 1280, height: 800 }): Promise<void> {
-    const context = await site.browser.newContext({ serviceWorkers: "block", viewport });
+  async function opened(viewport = { width: 1280, height: 800 }): Promise<void> {
+    const context = await browser.newContext({ serviceWorkers: "block", viewport });
     context.setDefaultTimeout(30_000);
     page = await context.newPage();
     page.on("pageerror", (error) => errors.push(String(error)));
-    await page.goto(site.base);
+    await page.goto(served.base);
     await page.waitForSelector(".card:not(.ghost)");
+  }
+  /** A page with the embedded guest at its prompt. */
+  async function booted(viewport = { width: 1280, height: 800 }): Promise<void> {
+    await opened(viewport);
     await page.getByRole("radio", { name: /Embedded guest/ }).check();
     if (viewport.width < 800) await page.getByRole("button", { name: "Machine", exact: true }).click();
     await page.locator("#start").click();
     await untilConsole(page, /tabhyve>$/, 30_000);
   }
   const picture = async (name: string): Promise<void> => {
-    if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`) });
+    if (pictures) await page.screenshot({ path: join(pictures, `${browserName}-${name}.png`) });
   };
   const panel = () => page.locator(".inspector");
   const tab = (name: string) => page.getByRole("tab", { name }).click();
@@ -246,7 +275,9 @@ describe.skipIf(!chromium)("the inspector", { timeout: 120_000 }, () => {
       );
     const events = await page.locator(".chain h4").allTextContents();
     expect(events.map((text) => text.trim().split(" ")[0])).toEqual(["INT3", "#GP(0x1a)", "#DF(0)"]);
-    expect(await page.locator(".listing").textContent()).toMatch(/lidt .*\n.*int3/);
+    const lines = await page.locator(".listing-line").allTextContents();
+    expect(lines.at(-2)).toMatch(/lidt /);
+    expect(lines.at(-1)).toMatch(/int3/);
     await picture("narrow-autopsy");
     expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
     await expectAccessible(page);
@@ -254,4 +285,33 @@ describe.skipIf(!chromium)("the inspector", { timeout: 120_000 }, () => {
     await picture("autopsy");
     await expectAccessible(page);
   });
+
+  test.each(browserName === "Chromium" ? BROKEN : BROKEN.slice(-1))(
+    "tells of a guest with a %s, and when it is booted again of its way there",
+    async (name, event, why, last) => {
+      await opened();
+      const kernel = assemble(BROKEN_KERNELS[name]).bytes;
+      await page.locator("#files").setInputFiles([pageFile("kernel.bin", Buffer.from(kernel))]);
+      await page.locator("#start").click();
+      await untilState(page, "failed");
+      await page.getByRole("button", { name: "What happened?" }).click();
+      await expect.poll(() => page.locator(".autopsy-summary").textContent()).toMatch(why);
+      expect(await page.locator(".chain h4").first().textContent()).toContain(event);
+      await page.locator("#record-boot").focus();
+      await page.keyboard.press("Enter");
+      await expect.poll(() => page.locator(".listing-line").count()).toBeGreaterThan(5);
+      expect(await page.locator(".listing-line").last().textContent()).toMatch(last);
+      // What is read first is its end.
+      expect(await page.locator(".listing").evaluate((list) => list.scrollTop)).toBe(0);
+      await picture(`${name}-autopsy`);
+      await expectAccessible(page);
+      await tab("Timeline");
+      await expect
+        .poll(() => page.locator(".facts-table tbody tr").first().textContent())
+        .toMatch(/triple fault: the vCPU shuts down/);
+      expect(await page.locator(".facts-table tbody").textContent()).toContain("write port 0x3f8 (COM1), 1 byte: 0x6b");
+      await picture(`${name}-timeline`);
+      await expectAccessible(page);
+    },
+  );
 });

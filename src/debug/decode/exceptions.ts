@@ -81,7 +81,7 @@ const WITH_SELECTOR = new Set([10, 11, 12, 13]);
 /** What an error code says, in words; undefined where the vector has none. */
 export function errorText(vector: number, error: number): string | undefined {
   if (vector === 14) return pageFaultText(error);
-  if (vector === 8 || vector === 17) return "always 0";
+  if (vector === 8 || vector === 17) return "its error code is always 0";
   if (!WITH_SELECTOR.has(vector)) return undefined;
   const ext = error & 1 ? ", met while an interrupt or an earlier exception was delivered (EXT)" : "";
   if (error & 2) return `entry 0x${(error >> 3).toString(16)} of the IDT${ext}`;
@@ -89,10 +89,10 @@ export function errorText(vector: number, error: number): string | undefined {
   return `selector 0x${(error & 0xfffc).toString(16)}: entry ${error >> 3} of the ${error & 4 ? "LDT" : "GDT"}${ext}`;
 }
 
-/** A page fault's error code (SDM vol. 3, 4.7, figure 4-12). */
-export function pageFaultText(error: number): string {
+/** A page fault's error code (SDM vol. 3, 4.7, figure 4-12). @param fetch of an instruction, which not every code says */
+export function pageFaultText(error: number, fetch = (error & 16) !== 0): string {
   const who = error & 4 ? "user" : "supervisor";
-  const what = error & 16 ? "instruction fetch" : error & 2 ? "write" : "read";
+  const what = fetch ? "instruction fetch" : error & 2 ? "write" : "read";
   const why = !(error & 1)
     ? "an entry is not present"
     : error & 8

@@ -1,6 +1,7 @@
 /** What the bits of paging entries mean, and why an access by them is allowed or not (SDM vol. 3, chapter 4). */
-import { type CpuState, CR0, CR4, EFER, hex, isLong, RFLAGS } from "../cpuState.ts";
+import { type CpuState, CR0, CR4, EFER, hex, isLong, linearOf, RFLAGS } from "../cpuState.ts";
 import type { PagingMode, Walk, WalkStep } from "../walk.ts";
+import { type Event, errorText, pageFaultText } from "./exceptions.ts";
 
 /** A field of an entry, explained. */
 export interface EntryBit {
@@ -103,6 +104,7 @@ export interface Access {
 /** Whether an access is allowed, and which rule says so. */
 export interface Verdict {
   readonly ok: boolean;
+  readonly access: Access;
   /** Error code of the page fault. */
   readonly error: number | undefined;
   /** Place in Walk.steps of the entry that decides. */
@@ -134,6 +136,7 @@ export function judge(cpu: CpuState, told: Walk, access: Access): Verdict {
   if (mode === "none")
     return {
       ok: true,
+      access,
       error: undefined,
       step: undefined,
       why: "paging is off: the linear address is the physical one",
@@ -141,11 +144,10 @@ export function judge(cpu: CpuState, told: Walk, access: Access): Verdict {
     };
   const nx = (cpu.cr4 & CR4.PAE) !== 0n && (cpu.efer & EFER.NXE) !== 0n;
   const common =
-    (access.kind === "write" ? 2 : 0) |
-    (access.user ? 4 : 0) |
-    (access.kind === "fetch" && (nx || cpu.cr4 & CR4.SMEP) ? 16 : 0);
+    (access.kind === "write" ? 2 : 0) | (access.user ? 4 : 0) | (access.kind === "fetch" && tellsFetches(cpu) ? 16 : 0);
   const no = (step: number, error: number, why: string, section: string): Verdict => ({
     ok: false,
+    access,
     error: common | error,
     step,
     why,
@@ -159,6 +161,7 @@ export function judge(cpu: CpuState, told: Walk, access: Access): Verdict {
   if (gpa === undefined) {
     return {
       ok: false,
+      access,
       error: common,
       step: steps.length - 1,
       why: `the table that the ${steps.at(-1)?.entry ?? "CR3"} leads to is outside of memory`,
@@ -195,11 +198,32 @@ export function judge(cpu: CpuState, told: Walk, access: Access): Verdict {
     const whom = access.user ? "" : ", and CR0.WP is 1, so that it holds for supervisors too";
     return no(readOnly, 1, `the ${name(readOnly)} has R/W clear${whom}`, "4.6.1");
   }
-  return { ok: true, error: undefined, step: last, why: `a ${accessText(access)} is allowed`, section: "4.6.1" };
+  return {
+    ok: true,
+    access,
+    error: undefined,
+    step: last,
+    why: `a ${accessText(access)} is allowed`,
+    section: "4.6.1",
+  };
 }
 
-/** The access that a page fault's error code tells of; not whether it was the CPU's own. */
-export const accessOf = (error: number): Access => ({
-  kind: error & 16 ? "fetch" : error & 2 ? "write" : "read",
-  user: (error & 4) !== 0,
-});
+/** Whether page faults say that they are of an instruction fetch (SDM vol. 3, 4.7). */
+const tellsFetches = ({ cr4, efer }: CpuState): boolean =>
+  (cr4 & CR4.SMEP) !== 0n || ((cr4 & CR4.PAE) !== 0n && (efer & EFER.NXE) !== 0n);
+
+/**
+ * The access that a page fault's error code tells of; not whether it was the CPU's own. Where error codes do not tell fetches
+ * from reads, one of the place that is executed is taken for a fetch.
+ */
+export function faultAccess(cpu: CpuState, error: number, address: bigint): Access {
+  const fetch = error & 16 || (!tellsFetches(cpu) && !(error & 2) && address === linearOf(cpu, "CS", cpu.rip));
+  return { kind: fetch ? "fetch" : error & 2 ? "write" : "read", user: (error & 4) !== 0 };
+}
+
+/** What an event's error code says, in words; undefined where it has none. */
+export function errorSays(cpu: CpuState, { vector, error, address }: Omit<Event, "type">): string | undefined {
+  if (error === undefined) return undefined;
+  if (address === undefined) return errorText(vector, error);
+  return pageFaultText(error, faultAccess(cpu, error, address).kind === "fetch");
+}

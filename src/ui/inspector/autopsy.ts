@@ -1,6 +1,6 @@
 /** A triple fault, told: the chain of exceptions, what was wrong with each delivery, and the code that it began with. */
 import { html, nothing, type TemplateResult } from "lit";
-import type { Link } from "../../debug/autopsy.ts";
+import type { Autopsy, Link } from "../../debug/autopsy.ts";
 import type { CpuState } from "../../debug/cpuState.ts";
 import { eventText } from "../../debug/decode/exceptions.ts";
 import type { Look } from "../../debug/inspector.ts";
@@ -8,13 +8,22 @@ import { type Line, lineText } from "../../debug/listing.ts";
 import type { InspectorUi } from "./inspector.ts";
 import { walkDrawing } from "./walkView.ts";
 
-const listing = (title: string, lines: readonly Line[]): TemplateResult =>
+/** Its end is what is seen first. */
+const listing = (title: string, lines: readonly Line[], guilty: Line | undefined): TemplateResult =>
   html`<h3>${title}</h3>
-    ${
-      lines.length
-        ? html`<pre class="listing" tabindex="0" role="group" aria-label=${title}>${lines.map(lineText).join("\n")}</pre>`
-        : html`<p class="dim">It cannot be read: no memory is mapped there any more.</p>`
-    }`;
+    <div class="listing" tabindex="0" role="group" aria-label=${title}>
+      <pre>${lines.map((line) => html`<span class="listing-line" ?data-bad=${line === guilty}>${lineText(line, false)}</span>`)}</pre>
+    </div>`;
+
+/** The instruction that it began with, and those before it as far as they were recorded. */
+function instructions(ui: InspectorUi, { last, code }: Autopsy): TemplateResult {
+  const lines = [...last, ...code];
+  return html`
+    ${lines.length ? listing(last.length ? "The last instructions" : "The instruction", lines, code[0]) : nothing}
+    ${code.length ? nothing : html`<p class="dim">The instruction at RIP cannot be read: nothing is mapped there.</p>`}
+    ${last.length ? nothing : html`<p><button type="button" id="record-boot" @click=${() => ui.recordBoot()}>Boot again and record what leads to it</button></p>`}
+  `;
+}
 
 function link({ event, error, met, delivery, becomes }: Link, cpu: CpuState): TemplateResult {
   const { checks, rule, section, walk } = delivery;
@@ -40,7 +49,7 @@ export function autopsyView(ui: InspectorUi, look: Look): TemplateResult {
   }
   return html`
     <p class="autopsy-summary">${found.summary}</p>
-    ${found.last.length ? listing("The last instructions", [...found.last, ...found.code]) : listing("The instruction", found.code)}
+    ${instructions(ui, found)}
     ${found.began ? html`<h3>The address that it began with</h3>${walkDrawing(found.began.told, found.began.verdict, found.cpu)}` : nothing}
     <h3>The chain</h3>
     <ol class="chain">${found.links.map((l) => link(l, found.cpu))}</ol>

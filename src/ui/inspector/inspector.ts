@@ -2,8 +2,8 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { Autopsy } from "../../debug/autopsy.ts";
 import type { CpuState } from "../../debug/cpuState.ts";
-import { errorText, eventText, titleOfVector } from "../../debug/decode/exceptions.ts";
-import { type Access, accessOf } from "../../debug/decode/paging.ts";
+import { eventText, titleOfVector } from "../../debug/decode/exceptions.ts";
+import { type Access, errorSays, faultAccess } from "../../debug/decode/paging.ts";
 import type { Look, LookRequest, NamedEvent } from "../../debug/inspector.ts";
 import type { Breakpoint } from "../../machine/debug.ts";
 import type { App } from "../app.ts";
@@ -70,6 +70,8 @@ export class InspectorUi {
   #timer: ReturnType<typeof setInterval> | undefined;
   #busy = false;
   #again = false;
+  /** The stop that was gone to. */
+  #shownStop: Look["stop"];
 
   constructor(app: App) {
     this.app = app;
@@ -99,8 +101,8 @@ export class InspectorUi {
     if (this.app.state === "running") return `running, looked at ${1000 / LIVE_MS} times a second`;
     if (this.app.state !== "paused") return this.app.state === "failed" ? "stopped by a fault" : this.app.state;
     if (stop?.kind === "exception") {
-      const { vcpu, vector, error } = stop;
-      const says = error === undefined ? titleOfVector(vector) : (errorText(vector, error) ?? titleOfVector(vector));
+      const { vcpu, vector } = stop;
+      const says = errorSays(this.look!.cpu, stop) ?? titleOfVector(vector);
       return `${eventText({ type: "exception", ...stop })}, vCPU ${vcpu}: ${says}; not delivered yet`;
     }
     if (stop?.kind !== "breakpoint") return stop ? "after a step" : "paused";
@@ -179,7 +181,7 @@ export class InspectorUi {
     if (last?.cpu.id !== look.cpu.id) this.before = undefined;
     const memory = last?.memory;
     if (memory && "bytes" in memory && moved) this.bytesBefore = memory;
-    if (look.stop && !sameStop(look.stop, last?.stop)) this.#stoppedAt(look.stop);
+    this.#goTo(look);
     if (look.events?.length) {
       this.events = [...this.events, ...look.events].sort((a, b) => a.ns - b.ns).slice(-MOST_EVENTS);
     }
@@ -187,13 +189,17 @@ export class InspectorUi {
     this.problem = "";
   }
 
-  /** Shows the vCPU that has stopped, and of a page fault the way that its address takes. */
-  #stoppedAt(stop: NonNullable<Look["stop"]>): void {
-    if (stop.vcpu !== this.vcpu) {
+  /** Of a new stop: shows the vCPU that has stopped, and of a page fault the way that its address takes. */
+  #goTo(look: Look): void {
+    const { stop, cpu } = look;
+    if (sameStop(stop, this.#shownStop)) return;
+    if (stop && stop.vcpu !== cpu.id) {
       this.vcpu = stop.vcpu;
       this.#again = true;
+      return;
     }
-    this.atFault(stop);
+    this.#shownStop = stop;
+    this.atFault(look);
   }
 
   // What a person does
@@ -218,9 +224,9 @@ export class InspectorUi {
   }
 
   /** The access that has met a page fault. */
-  atFault(stop: NonNullable<Look["stop"]>): void {
-    if (stop.kind !== "exception" || stop.address === undefined) return;
-    this.at({ walkAt: `0x${stop.address.toString(16)}`, access: accessOf(stop.error ?? 0) });
+  atFault({ stop, cpu }: Pick<Look, "stop" | "cpu">): void {
+    if (stop?.kind !== "exception" || stop.address === undefined) return;
+    this.at({ walkAt: `0x${stop.address.toString(16)}`, access: faultAccess(cpu, stop.error ?? 0, stop.address) });
   }
 
   async step(): Promise<void> {
@@ -292,6 +298,13 @@ export class InspectorUi {
     if (recording.events) this.events = [];
     await this.#ask((ask) => ask("record", this.recording));
     await this.refresh();
+  }
+
+  /** Boots what has triple-faulted again, and records what leads to it. */
+  async recordBoot(): Promise<void> {
+    await this.record({ events: true, code: true });
+    await this.app.session?.reset();
+    document.getElementById("inspect-panel")?.focus();
   }
 
   // What is shown

@@ -20,7 +20,7 @@ export function pagingView(ui: InspectorUi, { walk, cpu, stop }: Look): Template
     ${placeForm("walk-at", "Address", ui.walkAt, (walkAt) => ui.at({ walkAt }), options)}
     <div class="buttons">
       ${(["rip", "rsp", "cr2"] as const).map((name) => html`<button type="button" @click=${() => ui.at({ walkAt: name })}>${name.toUpperCase()}</button>`)}
-      ${faults ? html`<button type="button" @click=${() => ui.atFault(stop)}>The fault</button>` : nothing}
+      ${faults ? html`<button type="button" @click=${() => ui.atFault({ stop, cpu })}>The fault</button>` : nothing}
     </div>
     ${failed(walk) ? html`<p class="bad">${failed(walk)}</p>` : nothing}
     ${walk && "told" in walk ? walkDrawing(walk.told, walk.verdict, cpu) : nothing}

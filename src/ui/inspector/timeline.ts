@@ -16,12 +16,15 @@ const MARK = {
 /** Most events in the list. */
 const LISTED = 200;
 
+/** What is no access and no delivery, but worth a line. */
+const HAPPENS: ReadonlySet<NamedEvent["kind"]> = new Set(["HALT", "WAKE", "SHUTDOWN"]);
+
 const SHOWN = {
   all: {
     label: "everything",
-    has: (e: NamedEvent): boolean => isDelivery(e) || isAccess(e) || e.kind === "HALT" || e.kind === "WAKE",
+    has: (e: NamedEvent): boolean => isDelivery(e) || isAccess(e) || HAPPENS.has(e.kind),
   },
-  deliveries: { label: "interrupts and exceptions", has: isDelivery },
+  deliveries: { label: "interrupts and exceptions", has: (e: NamedEvent) => isDelivery(e) || e.kind === "SHUTDOWN" },
   accesses: { label: "ports and device memory", has: isAccess },
 } as const;
 
@@ -111,7 +114,7 @@ function picture(ui: InspectorUi, look: Look): TemplateResult {
       )}
     </div>
     <div class="scroll-x" tabindex="0" role="group" aria-label="Events, the latest first">
-      <table class="facts-table">
+      <table class="facts-table events">
         <caption class="visually-hidden">Events, the latest first</caption>
         <thead><tr><th scope="col">time</th><th scope="col">vCPU</th><th scope="col">event</th><th scope="col">RIP</th></tr></thead>
         <tbody>${listed.map((e) => row(e, from))}</tbody>

@@ -62,7 +62,7 @@ export function walkDrawing(told: Walk, verdict: Verdict, cpu: CpuState): Templa
         ? html`<p class="walk-end"><b>physical 0x${hex(gpa ?? 0)}</b> <span class="dim">${mode === "none" ? "" : `in a page of ${sizeText(pageSize ?? 4096)}; `}${verdict.why}</span></p>`
         : html`<div class="walk-end" data-bad>
             <b>#PF, error code 0x${hex(error ?? 0)}</b>
-            <p>${pageFaultText(error ?? 0)}.</p>
+            <p>${pageFaultText(error ?? 0, verdict.access.kind === "fetch")}.</p>
             <p class="dim">${verdict.why} (SDM vol. 3, ${verdict.section}).</p>
           </div>`
     }
