@@ -6,7 +6,7 @@
  * It does not know CPUID features or the privilege level.
  */
 import { lookup, type MandatoryPrefix } from "./lookup.ts";
-import { hasName, isSizedRow, mnemonicOf, prefersBareName } from "./mnemonics.ts";
+import { hasName, isShortForm, isSizedRow, mnemonicOf, prefersBareName } from "./mnemonics.ts";
 import {
   defaultWidth,
   extendsImm8,
@@ -305,7 +305,7 @@ class Instruction {
     const usesX = row.operands.some((o) => /^X[a-z]$/.test(o));
     if (this.#segment && !this.#segmentShown && usesX) out.push(this.#segment);
     // A hint (PREFETCHh and the like) has no operand size.
-    if (!isSizedRow(row) && !isString && row.meaning !== "nop") {
+    if ((!isSizedRow(row) || isShortForm(row)) && !isString && row.meaning !== "nop") {
       if (this.#mode === 64 && this.#rex & 8 && !row.vex && !row.attrs.has("d64") && !row.attrs.has("f64"))
         out.push("o64");
       else if (this.#osizePrefix && row.prefix !== "66") out.push(this.#mode === 16 ? "o32" : "o16");
@@ -420,7 +420,12 @@ class Instruction {
     // 64-bit mode has no 16-bit branches (f64); elsewhere the operand size cuts the target.
     const bits = code.size === "b" ? 8 : Math.min(this.#z, 32);
     const distance = this.#signed(bits);
-    const word = this.#z !== defaultWidth(this.row, this.#mode) ? `${SIZE_WORDS[this.#z]} ` : "";
+    // A size would ask for a near branch.
+    const word = isShortForm(this.row)
+      ? "short "
+      : this.#z !== defaultWidth(this.row, this.#mode)
+        ? `${SIZE_WORDS[this.#z]} `
+        : "";
     return () => word + hex(BigInt.asUintN(this.#z, this.#ip + BigInt(this.length) + distance));
   }
 

@@ -82,6 +82,12 @@ export const isSizedRow = (row: Row): boolean =>
   row.operands.some((o) => isSized(operandCode(o))) ||
   (row.mnemonic === "PUSH" && row.operands[0] === "Ib");
 
+/** A branch that has no other form than that with a byte. */
+export const isShortOnly = ({ mnemonic }: Row): boolean => /^(LOOP|J[ER]?CXZ)/.test(mnemonic);
+
+/** A branch by a byte that has another form, so that NASM wants to know which is meant. */
+export const isShortForm = (row: Row): boolean => row.operands.includes("Jb") && !isShortOnly(row);
+
 /** The written name of a row at an operand and an address size. */
 export function mnemonicOf(row: Row, z: Width, asize: Width): string {
   if (row.mnemonic === "MOVD" && !row.operands.some((o) => o[1] === "y")) return "movd";

@@ -96,6 +96,14 @@ describe("branches", () => {
     expect(assemble("bits 32\nx: times 127 nop\njz x").bytes.length).toBe(127 + 6);
   });
 
+  test("with a size have a displacement of that size, unless they are to be short", () => {
+    expect(bytesOf("bits 16\nx: jmp dword x")).toBe("66e9faffffff");
+    expect(bytesOf("bits 16\nx: o32 jmp short x")).toBe("66ebfd");
+    expect(bytesOf("bits 16\nx: jo dword x")).toBe("660f80f9ffffff");
+    expect(bytesOf("bits 32\nx: o16 jo short x")).toBe("6670fd");
+    expect(bytesOf("bits 32\nx: loop word x")).toBe("66e2fd");
+  });
+
   test("that push each other out of reach all grow", () => {
     const source = "bits 32\na: jmp y\ntimes 122 nop\nb: jmp z\ny: times 200 nop\nz:";
     expect(bytesOf(source).slice(0, 2)).toBe("eb");

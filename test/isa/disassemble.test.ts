@@ -66,9 +66,17 @@ describe("what is no instruction", () => {
     expect(at("0f a5 03", 32)).toEqual({ shown: "shld [ebx],eax,cl", length: 3, row: true });
   });
 
+  test("a short branch says so, and its operand size by a prefix, for a size would mean a near one", () => {
+    expect(at("70 10", 16).shown).toBe("jo short 0x12");
+    expect(at("66 70 10", 16).shown).toBe("o32 jo short 0x13");
+    expect(at("66 eb 10", 32).shown).toBe("o16 jmp short 0x13");
+    expect(at("66 0f 80 10 00 00 00", 16).shown).toBe("jo dword 0x17");
+    expect(at("e2 10", 64).shown).toBe("loop 0x12");
+  });
+
   test("starts at the offset and returns the bytes", () => {
     const d = disassemble(Uint8Array.of(0x90, 0xeb, 0xfe, 0x90), 1, { mode: 32, ip: 0x7c01n });
-    expect(d.text).toBe("jmp 0x7c01");
+    expect(d.text).toBe("jmp short 0x7c01");
     expect([...d.bytes]).toEqual([0xeb, 0xfe]);
   });
 });

@@ -48,7 +48,7 @@ function normal(text: string): string {
     // The count of the D0 and D1 forms; the operand size of a branch.
     .replace(/,1$/, ",0x1")
     .replace(/^o(?:16|32) (j|call|loop|push)/, "$1")
-    .replace(/^(\S+) (?:word|dword) (?=0x)/, "$1 ")
+    .replace(/^(\S+) (?:word|dword|short) (?=0x)/, "$1 ")
     .replace(/^sal /, "shl ")
     .replace(/^icebp$/, "int1")
     // The width of a register of which only 16 bits are used.

@@ -1,4 +1,6 @@
 /** Fits written operands to the operand codes of a row. */
+
+import { isShortOnly } from "../mnemonics.ts";
 import {
   defaultWidth,
   extendsImm8,
@@ -270,14 +272,13 @@ function matchImmediate(
   return inRange(n, bits) || bits === 64 || near(`${n} does not fit in ${bits} bits`);
 }
 
-const SHORT_ONLY = /^(LOOP|J[ER]?CXZ)/;
-
 /** Whether the target is in reach shows when the length is known (encode.ts). */
 function matchBranch(m: Match, code: OperandCode, op: Resolved & { k: "imm" }, mode: Width): boolean {
   if (op.bits && op.bits !== m.z && !(mode === 64 && op.bits === 32)) return false;
   const short = code.size === "b";
   if (op.distance && short !== (op.distance === "short")) return false;
-  if (short && !op.distance && !op.near && !SHORT_ONLY.test(m.row.mnemonic)) return false;
+  // An operand size that is written asks for a displacement of that size.
+  if (short && !op.distance && (op.bits || !op.near) && !isShortOnly(m.row)) return false;
   m.tails.push({ value: op.value.n, bits: short ? 8 : Math.min(m.z, 32), relative: true });
   return true;
 }
