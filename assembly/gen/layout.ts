@@ -172,6 +172,21 @@ export const VGA_COMPARE: u32 = 14;
 export const VGA_LATCH: u32 = 15;
 export const VGA_CHAIN_ODD_EVEN: u32 = 1;
 export const VGA_CHAIN_CHAIN4: u32 = 2;
+export const IDE_COMMAND: u32 = 0;
+export const IDE_CONTROL: u32 = 1;
+export const IDE_MASTER: u32 = 2;
+export const IDE_VALUES: u32 = 3;
+export const IDE_POSTED: u32 = 4;
+export const IDE_TAKEN: u32 = 5;
+export const IDE_CLEAR: u32 = 6;
+export const IDE_SET: u32 = 7;
+export const IDE_LOOKS: u32 = 8;
+export const IDE_WORDS: u32 = 9;
+export const IDE_VALUE_COMMAND_SHIFT: u32 = 8;
+export const IDE_VALUE_STATUS_SHIFT: u32 = 16;
+export const IDE_VALUE_INTRQ: u32 = 16777216;
+export const IDE_VALUE_READY: u32 = 33554432;
+export const IDE_VALUE_DEV: u32 = 67108864;
 export const STAT_BLOCKS_BUILT: usize = 4768;
 export const STAT_BLOCKS_DROPPED: usize = 4776;
 export const STAT_LOOKUPS: usize = 4784;
@@ -682,6 +697,8 @@ export const C_VGA: usize = 184;
 export const C_STOPS: usize = 248;
 export const C_CATCHES: usize = 252;
 export const C_IGNNE: usize = 260;
+export const C_DEVICE_THREAD: usize = 264;
+export const C_IDE: usize = 268;
 
 /** A pointer to the VM control page (src/shared/layout.ts). */
 @unmanaged export class Control {
@@ -733,4 +750,8 @@ export const C_IGNNE: usize = 260;
   @inline set_catches(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 252); }
   @inline get ignne(): u32 { return load<u32>(changetype<usize>(this), 260); }
   @inline set ignne(value: u32) { store<u32>(changetype<usize>(this), value, 260); }
+  @inline get deviceThread(): u32 { return load<u32>(changetype<usize>(this), 264); }
+  @inline set deviceThread(value: u32) { store<u32>(changetype<usize>(this), value, 264); }
+  @inline ideAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 268); }
+  @inline set_ide(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 268); }
 }

@@ -18,7 +18,7 @@ import { hostWrite } from "./phys";
 import { hideTlb } from "./tlb";
 import { dropBytes } from "../decode/pages";
 import { apicEnabled, apicRead, apicWrite, apicValue, APIC_SELF_IPI, APICBASE_X2APIC } from "../apic";
-import { portShadow } from "../ports";
+import { portRead } from "../ports";
 import { traceQuick } from "../trace";
 import { vgaHas, vgaRead, vgaWrite } from "../vga";
 import { bump } from "../stat";
@@ -221,10 +221,10 @@ export let deviceValue: u64 = 0;
  */
 export function deviceRead(c: Vcpu, code: u32, where: u64, size: u32): bool {
   if (code == EXIT_INOUT && size == 1) {
-    const shadow = portShadow(<u32>where);
-    if (shadow >= 0) {
-      traceQuick(c, <u32>where, 1, 0, shadow);
-      deviceValue = shadow;
+    const value = portRead(c, <u32>where);
+    if (value >= 0) {
+      traceQuick(c, <u32>where, 1, 0, value);
+      deviceValue = value;
       return true;
     }
   }

@@ -15,6 +15,7 @@
  * Channel timing registers mean nothing here: transfers take no time but their source's.
  */
 import type { GuestMemory, InterruptPin, IoHandler, Log, Width } from "../shared/device.ts";
+import { IDE_VALUE } from "../shared/layout.ts";
 import type { AtaDisk, AtaDiskV1 } from "./ataDisk.ts";
 import type { AtapiCd, AtapiCdV1 } from "./atapiCd.ts";
 import { allOnes } from "./byteAccess.ts";
@@ -56,10 +57,6 @@ export interface IdeChannelV1 {
   drives: (AtaDiskV1 | AtapiCdV1 | undefined)[];
 }
 
-/** Registers whose value is published while reading them does nothing else. */
-export const IDE_SHADOWS = ["status", "altStatus", "masterCommand", "masterStatus"] as const;
-export type IdeShadow = (typeof IDE_SHADOWS)[number];
-
 export interface IdeChannelOptions {
   readonly drives: readonly [IdeDevice | undefined, IdeDevice | undefined];
   readonly irq: InterruptPin;
@@ -96,12 +93,11 @@ export class IdeChannel implements IdeCable {
       this.#publish();
     },
   };
-  /** Hears what a register reads as from now on; undefined: reading it does something, so it must be asked. */
-  onShadow: (register: IdeShadow, value: number | undefined) => void = () => {};
-  /** Hears which drive answers from now on. */
-  onSelect: (drive: 0 | 1) => void = () => {};
-  #told: 0 | 1 = 0;
-  readonly #shadows = new Map<IdeShadow, number | undefined>();
+  /** Hears what registers read as from now on: IDE_VALUE. */
+  onValues: (values: number) => void = () => {};
+  /** Whether the guest may hear of an interrupt yet; if not, some access to a port comes first. */
+  mayInterrupt: () => boolean = () => true;
+  #held = false;
   readonly #options: IdeChannelOptions;
   #device = 0;
   #control = 0;
@@ -141,29 +137,23 @@ export class IdeChannel implements IdeCable {
     const n = this.#options.drives.indexOf(drive as IdeDevice);
     this.#interrupts[n] = asserted;
     if (asserted && n === this.#selected) this.#bmStatus |= BM_INTERRUPT;
-    // Before the guest hears of it: its handler looks at them first.
-    this.#publish();
+    // Before the guest hears of it: its handler looks at them first. Else the access that has done it is not over.
+    if (asserted) this.#publish();
     this.#wire();
   }
 
-  /** What changes a status ends here: an access to a port, or an interrupt when a medium has answered. */
+  /** What changes a register ends here: an access to a port, or an interrupt when a medium has answered. */
   #publish(): void {
     const selected = this.#selected;
-    if (selected !== this.#told) {
-      this.#told = selected;
-      this.onSelect(selected);
-    }
-    const status = this.#status();
-    this.#shadow("altStatus", status);
-    this.#shadow("status", this.#interrupts[this.#selected] ? undefined : status);
-    this.#shadow("masterCommand", this.#bmCommand);
-    this.#shadow("masterStatus", this.#bmStatus);
-  }
-
-  #shadow(register: IdeShadow, value: number | undefined): void {
-    if (this.#shadows.has(register) && this.#shadows.get(register) === value) return;
-    this.#shadows.set(register, value);
-    this.onShadow(register, value);
+    this.onValues(
+      this.#status() |
+        (this.#bmCommand << IDE_VALUE.COMMAND_SHIFT) |
+        (this.#bmStatus << IDE_VALUE.STATUS_SHIFT) |
+        (this.#interrupts[selected] ? IDE_VALUE.INTRQ : 0) |
+        (this.#drive && !(this.#control & CONTROL_SRST) ? IDE_VALUE.READY : 0) |
+        (selected ? IDE_VALUE.DEV : 0),
+    );
+    if (this.#held) this.#wire();
   }
 
   dmaRequest(drive: IdeDrive): void {
@@ -191,7 +181,9 @@ export class IdeChannel implements IdeCable {
   }
 
   #wire(): void {
-    this.#options.irq.set(this.#interrupts[this.#selected] && !(this.#control & CONTROL_NIEN));
+    const asserted = this.#interrupts[this.#selected] && !(this.#control & CONTROL_NIEN);
+    this.#held = asserted && !this.mayInterrupt();
+    if (!this.#held) this.#options.irq.set(asserted);
   }
 
   /** An absent drive 1 answers with zeros by drive 0 (9.16.1); without any, the bus floats with DD7 pulled down. */

@@ -76,6 +76,8 @@ function layoutText(): string {
     TRACE_KIND: layout.TRACE_KIND,
     VGA: layout.VGA,
     VGA_CHAIN: layout.VGA_CHAIN,
+    IDE: layout.IDE,
+    IDE_VALUE: layout.IDE_VALUE,
   };
   for (const [name, value] of Object.entries(consts)) out.push(`export const ${name}: usize = ${value};`);
   out.push(`export const GPA_LIMIT: u64 = ${layout.GPA_LIMIT};`);

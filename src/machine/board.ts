@@ -2,6 +2,8 @@
  * The board: every chip, and the wires between them. It knows no vCPU but through the interrupt wires and the exit
  * records it answers.
  */
+
+import { IdeFront } from "../bus/ideFront.ts";
 import { MmioBus } from "../bus/mmio.ts";
 import { PortBus } from "../bus/pio.ts";
 import { PortHooks } from "../bus/portHooks.ts";
@@ -95,6 +97,7 @@ export class Board {
   /** Cards in PCI slots, if there are any. */
   readonly cards: PciCards | undefined;
   readonly coprocessorError: CoprocessorError;
+  readonly ideFront: IdeFront;
   /** Everything with state, in the order of restoring: interrupt controllers before what drives their pins. */
   readonly saved: readonly Device<{ version: number }>[];
   /** Every chip, in the order of reset. */
@@ -112,6 +115,7 @@ export class Board {
       Math.max(0, options.ramSize - map.PCI_HOLE_BASE),
     );
     const hooks = new PortHooks(memory.control);
+    this.ideFront = new IdeFront(memory.control);
     const a20 = { keyboard: true, fast: false };
     const moveA20 = () => options.onA20(a20.keyboard || a20.fast);
     const i8042 = new I8042({
@@ -145,7 +149,7 @@ export class Board {
       publish: (register, value) => hooks.publish(map.COM_PORTS[0] + register, value),
     });
     // Nobody waits for a byte to leave.
-    hooks.coalesce(map.COM_PORTS[0], "bytes");
+    hooks.coalesce(map.COM_PORTS[0]);
     const fwCfg = new FwCfg(
       {
         cpus: options.vcpus,
@@ -190,7 +194,7 @@ export class Board {
       mmio: this.mmio,
       pci,
       rtc: chips.rtc,
-      hooks,
+      ideFront: this.ideFront,
       i8042,
       isa: (irq) => chips.isa(irq),
       onMoved: options.onMoved,

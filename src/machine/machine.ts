@@ -20,7 +20,7 @@ import type { CoreExports } from "../vcpu/core.ts";
 import type { DeviceSide, Engine } from "../vcpu/engine.ts";
 import { hostOrder } from "../vcpu/hostOrder.ts";
 import { PageLoader } from "../vcpu/pages.ts";
-import { drainRing, RING_EOI, RING_FERR, RING_PORT } from "../vcpu/ring.ts";
+import { drainRing, RING_EOI, RING_FERR, RING_IDE, RING_PORT } from "../vcpu/ring.ts";
 import { postInit, postSipi } from "../vcpu/startup.ts";
 import { type StructView, vcpuView } from "../vcpu/view.ts";
 import { VirtualClock } from "../vcpu/virtualClock.ts";
@@ -117,6 +117,7 @@ export class Machine implements DeviceSide {
     this.memory.fetchPage = this.#pages.fetchPage;
     this.memory.control.set64(CONTROL.tscHz, BigInt(TSC_HZ));
     this.memory.control.set(CONTROL.bulkIo, 1);
+    this.memory.control.set(CONTROL.deviceThread, Number(this.transport === "threaded"));
     this.#views = Array.from({ length: vcpus }, (_, id) => vcpuView(this.memory.memory.buffer, id));
     if (config.deterministic) {
       this.#clock = new VirtualClock(this.#views);
@@ -478,10 +479,19 @@ export class Machine implements DeviceSide {
     const all = drainRing(this.memory.control, (kind, _vcpu, low, high) => {
       if (kind === RING_EOI) this.board.chips.apicBus.eoi(low);
       else if (kind === RING_PORT) this.board.ports.write(high & 0xffff, (high >>> 16) as 1 | 4, low);
+      else if (kind === RING_IDE) this.#idePort(high >>> 24, high & 0xffff, (high >>> 16) & 0xff, low);
       else if (kind === RING_FERR) this.board.coprocessorError.ferr();
     });
     this.#line.flush();
     return all;
+  }
+
+  #idePort(channel: number, port: number, size: number, value: number): void {
+    const { ideFront, ports } = this.board;
+    ideFront.take(channel, () => {
+      if (size) ports.write(port, size as 1, value);
+      else ports.read(port, 1);
+    });
   }
 
   serveExit(id: number): boolean {

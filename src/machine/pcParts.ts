@@ -4,9 +4,9 @@
  */
 
 import type { BlockSource } from "../block/block.ts";
+import type { IdeFront } from "../bus/ideFront.ts";
 import type { MmioBus } from "../bus/mmio.ts";
 import type { PortBus } from "../bus/pio.ts";
-import type { PortHooks } from "../bus/portHooks.ts";
 import { Display } from "../display/display.ts";
 import { AtaDisk } from "../io/ataDisk.ts";
 import { AtapiCd } from "../io/atapiCd.ts";
@@ -53,7 +53,7 @@ export interface PcBoard {
   readonly mmio: MmioBus;
   readonly pci: PciHost;
   readonly rtc: Vrtc;
-  readonly hooks: PortHooks;
+  readonly ideFront: IdeFront;
   readonly i8042: I8042;
   readonly isa: (irq: number) => InterruptPin;
   /** Every vCPU must drop its translations before it goes on. */
@@ -142,7 +142,7 @@ export class PcParts {
     this.ide = new IdePiix3(
       [channel(0), channel(1)],
       (base, length, handler) => ports.attach(base, length, handler),
-      board.hooks,
+      board.ideFront,
     );
     pci.add(map.PCI_SLOT_HOST, 0, this.host);
     pci.add(map.PCI_SLOT_ISA, map.PCI_FUNCTION_IDE, this.ide);

@@ -4,9 +4,8 @@
  *
  *     0x40, 0x42  IDETIM: IDE decode enable 15, timings 14:0 (kept, of no effect)
  */
-import type { PortHooks } from "../bus/portHooks.ts";
-import { DEVICE_DEV, type IdeChannel, type IdeChannelV1, type IdeShadow } from "../io/ideChannel.ts";
-import { REGISTER } from "../io/ideDrive.ts";
+import type { IdeFront } from "../bus/ideFront.ts";
+import type { IdeChannel, IdeChannelV1 } from "../io/ideChannel.ts";
 import { SnapshotFields } from "../io/snapshotFields.ts";
 import type { Device, IoHandler } from "../shared/device.ts";
 import { SUBSYSTEM } from "./pciChipset.ts";
@@ -32,33 +31,17 @@ export type AttachPorts = (base: number, length: number, handler: IoHandler) => 
 export class IdePiix3 extends PciFunction implements Device<IdePiix3V1> {
   readonly #channels: readonly [IdeChannel, IdeChannel];
   readonly #attach: AttachPorts;
-  readonly #hooks: PortHooks;
-  /** What each channel's registers read as, and the ports where that is published. */
-  readonly #values: Partial<Record<IdeShadow, number | undefined>>[] = [{}, {}];
-  readonly #ports: Partial<Record<IdeShadow, number | undefined>>[] = [{}, {}];
-  /** Base of the bus master's ports. */
-  #master: number | undefined;
+  readonly #front: IdeFront;
   readonly #detach: ((() => void)[] | undefined)[] = [undefined, undefined];
 
-  constructor(channels: readonly [IdeChannel, IdeChannel], attach: AttachPorts, hooks: PortHooks) {
+  constructor(channels: readonly [IdeChannel, IdeChannel], attach: AttachPorts, front: IdeFront) {
     super("ide", { vendor: 0x8086, device: 0x7010, classCode: 0x01_0180, ...SUBSYSTEM });
     this.#channels = channels;
     this.#attach = attach;
-    this.#hooks = hooks;
+    this.#front = front;
     channels.forEach((channel, n) => {
-      channel.onShadow = (register, value) => {
-        this.#values[n][register] = value;
-        const port = this.#ports[n][register];
-        if (port !== undefined) hooks.publish(port, value);
-      };
-      // A drive does nothing with the task file until the command is written; the device register selects whose status is
-      // read, so that only the bits beside are as harmless.
-      const { command } = IDE_PORTS[n];
-      hooks.coalesce(command + REGISTER.feature, "bytes", REGISTER.high - REGISTER.feature);
-      const onSelect = (drive: 0 | 1): void =>
-        hooks.coalesce(command + REGISTER.device, { bits: DEVICE_DEV, set: drive === 1 });
-      channel.onSelect = onSelect;
-      onSelect(0);
+      channel.onValues = (values) => front.publish(n, values);
+      channel.mayInterrupt = () => front.mayInterrupt(n);
     });
     this.define(COMMAND, 2, 0, COMMAND_IO | COMMAND_MASTER);
     this.define(IDETIM, 2, 0, 0xffff);
@@ -87,7 +70,7 @@ export class IdePiix3 extends PciFunction implements Device<IdePiix3V1> {
 
   /** The legacy ports answer while I/O space and the channel's decode bit are on. */
   #decode(): void {
-    this.#moveMaster(this.ioBase(BUS_MASTER_BAR));
+    const master = this.ioBase(BUS_MASTER_BAR);
     this.#channels.forEach((channel, n) => {
       const on = this.config[COMMAND] & COMMAND_IO && this.config[IDETIM + 2 * n + 1] & IDE_DECODE;
       if (on && !this.#detach[n]) {
@@ -98,38 +81,10 @@ export class IdePiix3 extends PciFunction implements Device<IdePiix3V1> {
         this.#detach[n] = undefined;
       }
       const { command, control } = IDE_PORTS[n];
-      const master = this.ioBase(BUS_MASTER_BAR);
-      this.#move(n, "status", on ? command + REGISTER.command : undefined);
-      this.#move(n, "altStatus", on ? control : undefined);
-      this.#move(n, "masterCommand", master === undefined ? undefined : master + 8 * n);
-      this.#move(n, "masterStatus", master === undefined ? undefined : master + 8 * n + 2);
+      this.#front.place(n, "command", on ? command : undefined);
+      this.#front.place(n, "control", on ? control : undefined);
+      this.#front.place(n, "master", master === undefined ? undefined : master + 8 * n);
     });
-  }
-
-  /**
-   * Nobody waits for the descriptor table's address, nor for a command that is there already: drivers write the direction
-   * before each transfer.
-   */
-  #moveMaster(base: number | undefined): void {
-    if (base === this.#master) return;
-    for (const n of [0, 8]) {
-      if (this.#master !== undefined) {
-        this.#hooks.coalesce(this.#master + n, undefined);
-        this.#hooks.coalesce(this.#master + n + 4, undefined);
-      }
-      if (base === undefined) continue;
-      this.#hooks.coalesce(base + n, "same");
-      this.#hooks.coalesce(base + n + 4, "dwords");
-    }
-    this.#master = base;
-  }
-
-  #move(n: number, register: IdeShadow, port: number | undefined): void {
-    const before = this.#ports[n][register];
-    if (port === before) return;
-    this.#ports[n][register] = port;
-    if (before !== undefined) this.#hooks.publish(before, undefined);
-    if (port !== undefined) this.#hooks.publish(port, this.#values[n][register]);
   }
 
   export(): IdePiix3V1 {

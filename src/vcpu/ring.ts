@@ -7,7 +7,8 @@
  *
  * ringHead is written by writers alone, ringTail by the reader alone. Nothing is lost or seen twice: the fields are
  * written before the kind, the kind is cleared before the tail lets the next writer in. Order is that of tickets, so a
- * vCPU's own writes stay in order. A writer rings the doorbell after it has published.
+ * vCPU's own writes stay in order. A writer rings the doorbell after it has published, or, where that can wait, counts it up
+ * and wakes nobody unless an exit waits (ringPutQuietly).
  */
 import { CONTROL, RING_BASE, RING_SIZE } from "../shared/layout.ts";
 import type { StructView } from "./view.ts";
@@ -15,6 +16,7 @@ import type { StructView } from "./view.ts";
 export const RING_EOI = 1;
 export const RING_PORT = 2;
 export const RING_FERR = 3;
+export const RING_IDE = 4;
 
 const ENTRIES = RING_SIZE / 16;
 

@@ -6,6 +6,7 @@ import { AtapiCd } from "../../src/io/atapiCd.ts";
 import { IdeChannel, type IdeChannelV1, type IdeDevice } from "../../src/io/ideChannel.ts";
 import { SnapshotFields } from "../../src/io/snapshotFields.ts";
 import { noLog } from "../../src/shared/device.ts";
+import { IDE_VALUE } from "../../src/shared/layout.ts";
 import { FakeMemory, FakePin, Random } from "./fakes.ts";
 
 const SECTORS = 20_000;
@@ -238,8 +239,11 @@ describe("an ATA disk", () => {
     };
     const t = setUp(new AtaDisk(slow, "S", noLog));
     // What is published is there when the interrupt comes, and is what the register reads as.
-    const shadows = new Map<string, number | undefined>();
-    t.channel.onShadow = (register, value) => shadows.set(register, value);
+    let values = 0;
+    t.channel.onValues = (v) => {
+      values = v;
+    };
+    const published = () => [values & 0xff, (values & IDE_VALUE.INTRQ) !== 0];
     t.lba(3, 1);
     t.out(7, 0x20);
     expect([t.status(), t.channel.busy, t.irq.level]).toEqual([0xd0, true, false]);
@@ -258,14 +262,42 @@ describe("an ATA disk", () => {
     t.out(7, 0x30);
     for (let i = 0; i < 256; i++) t.command.write(0, 2, 0);
     await new Promise((resolve) => setTimeout(resolve));
-    expect([shadows.get("altStatus"), shadows.get("status")]).toEqual([0x71, undefined]);
+    expect(published()).toEqual([0x71, true]);
     expect([t.status(), t.command.read(1, 1)]).toEqual([0x71, 4]);
     expect(t.command.read(7, 1)).toBe(0x71);
-    expect(shadows.get("status")).toBe(0x71);
+    expect(published()).toEqual([0x71, false]);
     // As is a flush.
     t.out(7, 0xe7);
     await new Promise((resolve) => setTimeout(resolve));
-    expect([shadows.get("altStatus"), t.status(), t.command.read(1, 1)]).toEqual([0x71, 0x71, 4]);
+    expect([...published(), t.status(), t.command.read(1, 1)]).toEqual([0x71, true, 0x71, 4]);
+  });
+
+  it("publishes its registers before its interrupt is heard, and holds that until it may be", () => {
+    const t = setUp(disk(), disk());
+    const values: number[] = [];
+    let may = true;
+    t.channel.onValues = (v) => values.push(v);
+    t.channel.mayInterrupt = () => {
+      expect(values.at(-1)).toBe(0x0304_0950);
+      return may;
+    };
+    t.lba(3, 1);
+    may = false;
+    t.dma([[0x1000, 512]], false);
+    expect(values.at(-1)).toBe(0x0201_0950);
+    values.length = 0;
+    t.out(7, 0xc8);
+    // Nobody hears of a drive that has a command and is not busy.
+    expect([...new Set(values)]).toEqual([0x0304_0950]);
+    expect(t.irq.level).toBe(false);
+    may = true;
+    t.out(2, 0);
+    expect(t.irq.level).toBe(true);
+    // Which drive it is, and whether it takes commands.
+    t.out(6, 0xf0);
+    expect((values.at(-1) ?? 0) & IDE_VALUE.DEV).toBe(IDE_VALUE.DEV);
+    t.control.write(0, 1, 4);
+    expect((values.at(-1) ?? 0) & (IDE_VALUE.READY | 0xff)).toBe(0x80);
   });
 });
 
