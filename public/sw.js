@@ -4,7 +4,8 @@
  * 1. Isolation. Every same-origin answer gets the headers that make the page cross-origin isolated (COOP, COEP) and
  *    loadable by such a page (CORP), so that SharedArrayBuffer is there. Where the host sends them itself nothing
  *    changes.
- * 2. Offline. The site's files are kept at install. Guest files are kept when first fetched.
+ * 2. Offline. The site's files are kept at install. Guest files are kept when first fetched, or when a page says that it
+ *    has fetched them before.
  *
  *    | request                         | answered from                                                    |
  *    |---------------------------------|------------------------------------------------------------------|
@@ -52,6 +53,18 @@ self.addEventListener("fetch", (event) => {
   if (request.method !== "GET" || url.origin !== location.origin || request.cache === "no-store") return;
   if (!url.href.startsWith(self.registration.scope)) return;
   event.respondWith(answer(event, request, url).then(isolated));
+});
+
+/** Addresses of guest files that a page has fetched before this worker was there: the browser mostly has them still. */
+self.addEventListener("message", (event) => {
+  const fetched = event.data.map(async (url) => {
+    const request = new Request(url, { cache: "force-cache" });
+    const cache = await caches.open(GUESTS);
+    if (await cache.match(request)) return;
+    const response = await fetch(request);
+    if (response.status === 200) await keep(cache, request, response, true);
+  });
+  event.waitUntil(Promise.all(fetched).catch(() => {}));
 });
 
 async function answer(event, request, url) {

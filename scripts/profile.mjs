@@ -85,9 +85,9 @@ async function main() {
     " called most",
   );
   for (const name of names) {
-    const before = vm.machine.profile();
+    const before = await vm.machine.profile();
     await run(vm, PROGRAMS[name].command(scale));
-    const after = vm.machine.profile();
+    const after = await vm.machine.profile();
     const { emitted, called, interpreted, all, calls } = between(before, after);
     const misses = after.tlbMisses.read + after.tlbMisses.write - before.tlbMisses.read - before.tlbMisses.write;
     const most = calls.slice(0, 3).map(({ row, count }) => `${row} ${percent(count, all)}`);

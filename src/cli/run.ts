@@ -238,7 +238,7 @@ export async function run(core: Uint8Array, options: RunOptions): Promise<number
     const all = {
       ...statistics(machine.stats(), started),
       ...(deterministic && { stateHash: await stateHash(machine) }),
-      ...(options.statsDetail && { profile: machine.profile() }),
+      ...(options.statsDetail && { profile: await machine.profile() }),
     };
     writeFileSync(stats, `${JSON.stringify(all, undefined, 2)}\n`);
     closeSync(stats);

@@ -1,11 +1,13 @@
 import { Base64, ClipboardAddon, type ClipboardSelectionType, type IClipboardProvider } from "@xterm/addon-clipboard";
 import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
+import { startWorker } from "../ui/startWorker.ts";
 import { InputPump, pasteText } from "./inputPump.ts";
 import { consoleChord, RELEASE_CHORD } from "./keys.ts";
 import { OutputPump } from "./outputPump.ts";
 import { rootOf } from "./root.ts";
 import { darkTheme, lightTheme } from "./themes.ts";
+import webglWorkerUrl from "./webglWorker.ts?worker&url";
 
 /**
  * The serial console: an xterm in an element, with the pumps before and behind it. Knows no machine; whoever
@@ -29,6 +31,9 @@ export interface ConsoleOptions {
   fontSize: number;
   screenReader: boolean;
 }
+
+/** Until WebGL is looked for: where a rasteriser stands in for it, that alone takes a processor for a while. */
+const LATER_MS = 3000;
 
 const FONT =
   'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
@@ -223,7 +228,7 @@ export class Console {
   /** WebGL draws several times faster; without it, or when the context is lost, xterm's DOM renderer goes on. */
   async #useWebgl(): Promise<void> {
     try {
-      if (!hasFastWebgl()) return;
+      if (!(await hasFastWebgl())) return;
       const { WebglAddon } = await import("@xterm/addon-webgl");
       const addon = new WebglAddon();
       addon.onContextLoss(() => addon.dispose());
@@ -234,12 +239,14 @@ export class Console {
   }
 }
 
-/** Whether WebGL 2 is there and drawn by a GPU: a software rasteriser is slower than the DOM. */
-function hasFastWebgl(): boolean {
-  const gl = document.createElement("canvas").getContext("webgl2", { failIfMajorPerformanceCaveat: true });
-  if (!gl) return false;
-  const info = gl.getExtension("WEBGL_debug_renderer_info");
-  const renderer = String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
-  gl.getExtension("WEBGL_lose_context")?.loseContext();
-  return !/swiftshader|llvmpipe|softpipe|software|basic render/i.test(renderer);
+/** Asks a worker (./webglWorker.ts), not while a machine may be starting; false: it cannot say. */
+async function hasFastWebgl(): Promise<boolean> {
+  await new Promise((settle) => setTimeout(settle, LATER_MS));
+  const worker = startWorker(webglWorkerUrl);
+  const fast = await new Promise<boolean>((settle) => {
+    worker.onmessage = ({ data }) => settle(data === true);
+    worker.onerror = () => settle(false);
+  });
+  worker.terminate();
+  return fast;
 }

@@ -32,6 +32,8 @@ const WITHOUT_CODE: Readonly<Record<string, string>> = { Backspace: "\b", Enter:
 export class Screen {
   readonly #host: HTMLElement;
   readonly #canvas: HTMLCanvasElement;
+  /** Made with the first picture: most machines have none, and the browser takes its time. */
+  #context: CanvasRenderingContext2D | null = null;
   readonly #input: HTMLTextAreaElement;
   readonly #text: HTMLElement;
   readonly #events: ScreenEvents;
@@ -69,7 +71,8 @@ export class Screen {
     const lines = pixels.length / width;
     if (lines) {
       const bytes = new Uint8ClampedArray(pixels.buffer as ArrayBuffer, pixels.byteOffset, pixels.byteLength);
-      canvas.getContext("2d")?.putImageData(new ImageData(bytes, width, lines), 0, top);
+      this.#context ??= canvas.getContext("2d");
+      this.#context?.putImageData(new ImageData(bytes, width, lines), 0, top);
     }
     const all = text?.join("\n") ?? "";
     if (this.#text.textContent !== all) this.#text.textContent = all;
@@ -81,7 +84,7 @@ export class Screen {
   }
 
   clear(): void {
-    this.#canvas.getContext("2d")?.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
+    this.#context?.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
     this.#text.textContent = "";
   }
 

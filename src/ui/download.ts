@@ -1,3 +1,4 @@
+import { triggerYield } from "../machine/yield.ts";
 import { hex } from "../shared/bytes.ts";
 import type { SiteFile } from "./guests.ts";
 import { DownloadError } from "./problems.ts";
@@ -20,6 +21,9 @@ export function guestFileUrl(base: URL, file: SiteFile): URL {
 
 /** For addresses that a stranger has named: nothing of the person's goes along, and no redirection leads elsewhere. */
 export const FOREIGN = { credentials: "omit", redirect: "error", referrerPolicy: "no-referrer" } as const;
+
+/** Milliseconds of reading before the page gets its turn. */
+const SLICE_MS = 8;
 
 /** Addresses that gave wrong bytes: the next attempt goes past every cache and replaces what they hold. */
 const bad = new Set<string>();
@@ -69,7 +73,13 @@ async function fetchBytes(
     }
     // The manifest knows the size, so the common case fills one buffer and never copies.
     let data = new Uint8Array(file.bytes);
+    let since = performance.now();
     for (const reader = response.body.getReader(); ; ) {
+      // What has come already is read in one task, however much it is.
+      if (performance.now() - since > SLICE_MS) {
+        await new Promise<void>(triggerYield);
+        since = performance.now();
+      }
       const { done, value } = await reader.read();
       if (done) return data.subarray(0, got);
       if (file.url !== undefined && got + value.length > file.bytes) {

@@ -1,8 +1,8 @@
 import type { CreateMachine } from "./machineHandle.ts";
 
 /**
- * Loads the code that makes machines. Loaded on the first start, not with the page, so that the page is up
- * before the core is. `?fake` (development and test builds only) swaps in FakeMachine.
+ * Loads the code that makes machines, the core with it. The page asks for it when it is drawn, not before, and each
+ * start waits for it. `?fake` (development and test builds only) swaps in FakeMachine.
  */
 export async function loadEngine(): Promise<CreateMachine> {
   if (import.meta.env.MODE !== "production") {

@@ -10,6 +10,7 @@ import { render } from "lit";
 import { RELEASE_CHORD } from "../console/keys.ts";
 import { Screen } from "../console/screen.ts";
 import { App } from "./app.ts";
+import { loadEngine } from "./engine.ts";
 import { isLessonLink } from "./lesson/index.ts";
 import { enableOffline } from "./offline.ts";
 import { page } from "./views/page.ts";
@@ -107,6 +108,7 @@ async function loadConsole(): Promise<void> {
   );
 }
 
+loadEngine().catch(() => {}); // A start says so.
 void loadConsole().catch(() => app.say("The terminal did not load: reload the page."));
 void app.loadGuests().then(followFragment);
 void app.saved.open();

@@ -14,12 +14,15 @@ export async function enableOffline(site: URL, idle: () => boolean): Promise<voi
   if (!import.meta.env.PROD && import.meta.env.MODE !== "fake") return;
   if (!workers) return;
   try {
+    if (crossOriginIsolated && !workers.controller) {
+      await new Promise((resolve) => setTimeout(resolve, LATER_MS));
+      await workers.register(new URL("sw.js", site));
+      await inControl(workers);
+      return keepGuests(workers.controller!, site);
+    }
     await workers.register(new URL("sw.js", site));
     if (crossOriginIsolated || sessionStorage.getItem(RELOADED)) return;
-    await workers.ready;
-    if (!workers.controller) {
-      await new Promise((resolve) => workers.addEventListener("controllerchange", resolve, { once: true }));
-    }
+    await inControl(workers);
     if (!idle()) return;
     sessionStorage.setItem(RELOADED, "1");
     location.reload();
@@ -31,3 +34,19 @@ export async function enableOffline(site: URL, idle: () => boolean): Promise<voi
 }
 
 const RELOADED = "tabhyve.reloaded";
+
+/** On a first visit the worker fetches the whole site, which would take processors from a machine that starts. */
+const LATER_MS = 5000;
+
+async function inControl(workers: ServiceWorkerContainer): Promise<void> {
+  await workers.ready;
+  if (workers.controller) return;
+  await new Promise((resolve) => workers.addEventListener("controllerchange", resolve, { once: true }));
+}
+
+/** Tells the worker what of guests was fetched before it was there. */
+function keepGuests(worker: ServiceWorker, site: URL): void {
+  const guests = new URL("guests/", site).href;
+  const fetched = performance.getEntriesByType("resource").map(({ name }) => name);
+  worker.postMessage(fetched.filter((name) => name.startsWith(guests) && name.includes("?sha256=")));
+}

@@ -18,9 +18,14 @@ async function loadCore(): Promise<Core> {
   const response = await fetch(coreUrl);
   if (!response.ok)
     throw new MachineError("engine", `The core did not load (HTTP ${response.status}).`, "Reload the page.");
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  return { bytes, module: globalThis.crossOriginIsolated ? await WebAssembly.compile(bytes) : undefined };
+  const whole = response.clone().arrayBuffer();
+  const module = globalThis.crossOriginIsolated ? await compiled(response) : undefined;
+  return { bytes: new Uint8Array(await whole), module };
 }
+
+/** Compiled while it comes; some hosts do not know what kind of file it is, which browsers insist on. */
+const compiled = (response: Response): Promise<WebAssembly.Module> =>
+  WebAssembly.compileStreaming(new Response(response.body, { headers: { "Content-Type": "application/wasm" } }));
 
 /** Once for all machines of the page, from the moment when this module is there. */
 let core: Promise<Core> | undefined;
@@ -33,15 +38,31 @@ function theCore(): Promise<Core> {
 }
 theCore().catch(() => {}); // Whoever makes a machine hears of it.
 
+/** The workers of one machine. */
+class Workers {
+  readonly machine = startWorker(machineWorkerUrl);
+  readonly helpers = new Helpers();
+
+  /** @param threaded the first vCPU's is started with the machine's, so that they load at the same time */
+  constructor(threaded: boolean) {
+    if (threaded) this.helpers.prepare("vcpu");
+  }
+
+  end(): void {
+    this.machine.terminate();
+    this.helpers.end();
+  }
+}
+
+/** Those of the first machine: they load while a person chooses it. */
+let early: Workers | undefined = new Workers(globalThis.crossOriginIsolated);
+
 /** A whole machine in one worker, behind the same handle. */
 async function createInWorker(config: MachineConfig, callbacks: MachineCallbacks): Promise<MachineHandle> {
-  const worker = startWorker(machineWorkerUrl);
-  const helpers = new Helpers();
-  if (config.transport === "threaded") helpers.prepare("vcpu");
-  const end = (): void => {
-    worker.terminate();
-    helpers.end();
-  };
+  const workers = early ?? new Workers(config.transport === "threaded");
+  early = undefined;
+  const { machine: worker, helpers } = workers;
+  const end = (): void => workers.end();
   const remote: Remote<MachineWorker> = wrap<MachineWorker>(worker);
   const failed = await remote.create(
     await theCore().catch((error: unknown) => {

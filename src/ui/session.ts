@@ -81,11 +81,13 @@ export interface Meter {
 
 const MB = 2 ** 20;
 const POLL_MS = 500;
+/** Between two looks at how far a download is. */
+const PROGRESS_MS = 100;
 export const NO_METER: Meter = { instructionsPerSecond: 0, busy: 0, seconds: 0, instructions: 0, exits: 0 };
 
 export class Session {
   readonly plan: Plan;
-  /** Files already fetched and checked, by SHA-256: a retry does not fetch them again. */
+  /** Files already fetched and checked, by SHA-256: a retry does not fetch them again. Whoever gets one leaves it as it is. */
   readonly #files: Map<string, Uint8Array<ArrayBuffer>>;
   /** Where guests/ lies. */
   readonly #site: URL;
@@ -152,10 +154,12 @@ export class Session {
   }
 
   async #make(): Promise<MachineHandle> {
+    const loading = loadEngine();
+    loading.catch(() => {}); // Whoever waits for it below hears of it, unless something else has failed before.
     const config = await this.#prepare();
     this.#engine.state = "busy";
     this.#events.changed();
-    const create = await loadEngine();
+    const create = await loading;
     this.#throwIfGone();
     try {
       return await create(config, {
@@ -269,17 +273,22 @@ export class Session {
     if (data) {
       Object.assign(step, { done: file.bytes, state: "done", ...(!file.data && { verified: true }) });
     } else {
+      let told = 0;
       const progress = (p: DownloadProgress): void => {
         step.done = p.received;
-        step.state = p.phase === "fetching" ? "busy" : p.phase;
+        const state = p.phase === "fetching" ? "busy" : p.phase;
         if (p.verified !== undefined) step.verified = p.verified;
+        // A chunk comes every millisecond, and each time the page would be drawn.
+        const now = performance.now();
+        if (step.state === state && now - told < PROGRESS_MS) return;
+        told = now;
+        step.state = state;
         this.#events.changed();
       };
       data = await download(this.#site, file, progress, this.#abort.signal);
       this.#files.set(file.sha256, data);
     }
-    // A copy: the engine may transfer the buffer to its worker, and a restart wants it again.
-    return data.slice();
+    return data;
   }
 
   #throwIfGone(): void {

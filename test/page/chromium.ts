@@ -46,6 +46,7 @@ const TYPES: Record<string, string> = {
   ".css": "text/css",
   ".svg": "image/svg+xml",
   ".json": "application/json",
+  ".wasm": "application/wasm",
   ".webmanifest": "application/manifest+json",
 };
 

@@ -17,8 +17,9 @@ describe.skipIf(!chromium)("a link that is opened", { timeout: 120_000 }, () => 
   const opened = async (link: string) => {
     const visited = await visit(site.browser, { base: site.base, path: link, guests: await manifest() });
     const asked: string[] = [];
-    // The browser looks for the page's icon whenever its address changes.
-    visited.page.on("request", (request) => request.url().endsWith("/icon.svg") || asked.push(request.url()));
+    // The browser looks for the page's icon whenever its address changes, and the page loads what any machine needs.
+    const own = new RegExp(`^${site.base}(icon\\.svg|assets/.*)$`);
+    visited.page.on("request", (request) => own.test(request.url()) || asked.push(request.url()));
     return { ...visited, asked };
   };
   const refused = (page: Page) => page.locator(".problem[data-kind=link] #problem-cause").textContent();
