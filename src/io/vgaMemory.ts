@@ -93,7 +93,8 @@ export class VgaMemory {
   }
 
   /**
-   * After the machine's memory was replaced: what is read and written here without notice is there, and counts as written.
+   * After the machine's memory was replaced, or the host has asked what is written: what is read and written here without
+   * notice is there, and counts as written.
    */
   touch(): void {
     const end = this.frameBuffer + FRAME_BUFFER_SIZE;

@@ -8,12 +8,13 @@
  */
 import type { BlockSource } from "../block/block.ts";
 import { DebugLog } from "../debug/log.ts";
-import { type Profile, profile } from "../debug/profile.ts";
+import type { Profile } from "../debug/profile.ts";
 import { VGA_MEMORY_SIZE } from "../io/vgaMemory.ts";
 import { cpuToggles } from "../isa/cpuModel.ts";
 import { EXIT } from "../shared/exit.ts";
 import { ATTENTION, CONTROL, STATS, VCPU } from "../shared/layout.ts";
 import { pack, type Snapshot, unpack } from "../snapshot/container.ts";
+import { PackedPages } from "../snapshot/packed.ts";
 import { PageCopy, packMemory } from "../snapshot/ram.ts";
 import { requestStop } from "../vcpu/attention.ts";
 import type { CoreExports } from "../vcpu/core.ts";
@@ -54,6 +55,15 @@ const FETCH_MS = 5;
 
 /** Most that a pause, reset or power-off waits for drives: longer than any that is not out of reach takes. */
 const ANSWER_MS = 200;
+
+export interface SaveOptions {
+  /** Gets the share of memory that is compressed. */
+  readonly progress?: (share: number) => void;
+  /** What the save before has left, if this is one of several, one after the other; a machine has one of these. */
+  readonly packed?: PackedPages;
+  /** What is to be done while the guest stands still. */
+  readonly whileStill?: () => Promise<void>;
+}
 
 /** A PC with a guest in it. */
 export class Machine implements DeviceSide {
@@ -289,12 +299,24 @@ export class Machine implements DeviceSide {
    * The machine's state as a file (src/snapshot/container.ts). The guest stands still while its memory is copied, and goes
    * on while that is compressed; MachineStats.standstillMs says how long it stood.
    *
-   * @param progress gets the share of memory that is compressed
    * @throws Error when the machine is off or has failed
    */
-  async save(progress?: (share: number) => void): Promise<Uint8Array> {
+  async save({ progress, packed = new PackedPages(), whileStill }: SaveOptions = {}): Promise<Uint8Array> {
+    try {
+      return await this.#save(packed, progress, whileStill);
+    } catch (error) {
+      packed.forget();
+      throw error;
+    }
+  }
+
+  async #save(
+    packed: PackedPages,
+    progress: SaveOptions["progress"],
+    whileStill: SaveOptions["whileStill"],
+  ): Promise<Uint8Array> {
     while (this.#pages.step()) await new Promise<void>(triggerYield);
-    const copy = new PageCopy(this.memory);
+    const copy = new PageCopy(this.memory, packed);
     let state: ReturnType<typeof exportMachine> | undefined;
     await this.#serially(async () => {
       if (this.#state === "off" || this.#state === "failed") throw new Error(`the machine is ${this.#state}`);
@@ -302,11 +324,16 @@ export class Machine implements DeviceSide {
       while (this.#pages.step());
       const from = performance.now();
       await this.#halt();
+      await whileStill?.();
       const console = {
         serialInput: this.#line.waiting,
         scrollback: this.#line.scrollback,
       };
       state = exportMachine(this.#parts(), this.#savedConfig(), this.now(), console, copy);
+      if (packed.again) {
+        this.#flushTranslations();
+        this.board.pc?.vgaMemory.touch();
+      }
       // What has stopped the guest meanwhile is next in the queue.
       if (this.#state === "running" && !this.#stopping) this.#go();
       this.#standstillMs = performance.now() - from;
@@ -445,7 +472,9 @@ export class Machine implements DeviceSide {
   }
 
   /** What compiled code has counted; only with MachineConfig.profile, while the machine does not run. */
-  profile(): Profile {
+  async profile(): Promise<Profile> {
+    // With it comes the instruction table, which a page does without.
+    const { profile } = await import("../debug/profile.ts");
     return profile(this.#views, (host) => host - this.memory.backing.byteOffset);
   }
 

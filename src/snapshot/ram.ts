@@ -11,6 +11,7 @@ import { SnapshotError } from "../shared/device.ts";
 import { CHUNK_PAGES, PAGE_BYTE, PAGE_SIZE } from "../shared/layout.ts";
 import { chunkSize, type PageSource } from "../vcpu/pages.ts";
 import { deflate, inflate } from "./deflate.ts";
+import { PackedPages } from "./packed.ts";
 
 /** What of a machine's memory is needed here. */
 export interface Ram {
@@ -26,16 +27,17 @@ const BLOCK_PAGES = 2048;
 /** Chunks that are compressed at a time: the host may have threads for it. */
 const AT_A_TIME = 4;
 
-/** A copy of the pages with something in them, so that the guest may go on. */
+/** A copy of the pages with something in them, so that the guest may go on: of all, or of those that `packed` has not. */
 export class PageCopy {
   /** Which pages, in order; page i is the i-th of the blocks. */
   readonly pages: number[] = [];
+  readonly packed: PackedPages;
   readonly #blocks: Int32Array[] = [];
 
   /** Takes memory of the host for what `ram` needs now, before the guest is stopped: most of the time goes into that. */
-  constructor(ram: Ram) {
-    const touched = ram.pageBytes.reduce((n, byte) => n + (byte ? 1 : 0), 0);
-    for (let n = 0; n < touched; n += BLOCK_PAGES) {
+  constructor(ram: Ram, packed = new PackedPages()) {
+    this.packed = packed;
+    for (let n = packed.missing(ram); n > 0; n -= BLOCK_PAGES) {
       const block = new Int32Array(BLOCK_PAGES * WORDS);
       for (let i = 0; i < block.length; i += WORDS) block[i] = 1;
       this.#blocks.push(block);
@@ -44,10 +46,10 @@ export class PageCopy {
 
   /** Copies. Nothing writes to the memory meanwhile, and no page of it is absent. */
   take(ram: Ram): void {
-    const { backing, pageBytes } = ram;
+    const { backing } = ram;
     const words = new Int32Array(backing.buffer, backing.byteOffset, backing.length / 4);
-    for (let page = 0; page < pageBytes.length; page++) {
-      if (!pageBytes[page] || empty(words, page)) continue;
+    for (const page of this.packed.letGo(ram)) {
+      if (empty(words, page)) continue;
       this.page(this.pages.length).set(words.subarray(page * WORDS, (page + 1) * WORDS));
       this.pages.push(page);
     }
@@ -87,25 +89,11 @@ class Contents {
   }
 }
 
-/** Runs, three words each. */
-class Runs {
-  readonly words: number[] = [];
-
-  add(page: number, content: number): void {
-    const { words } = this;
-    const [first, n, from] = words.slice(-3);
-    if (words.length && first + n === page && from + n === content) words[words.length - 2]++;
-    else words.push(page, 1, content);
-  }
-}
-
 /** Compresses a copy. `progress` gets the share that is done. */
 export async function packMemory(copy: PageCopy, progress?: (share: number) => void): Promise<Uint8Array> {
+  const { packed } = copy;
   const contents = new Contents();
-  const runs = new Runs();
-  copy.pages.forEach((page, i) => {
-    runs.add(page, contents.add(copy.page(i)));
-  });
+  const places = copy.pages.map((_, i) => contents.add(copy.page(i)));
   const all = contents.list;
   const chunks: Uint8Array[] = new Array(Math.ceil(all.length / CHUNK_PAGES));
   let next = 0;
@@ -114,14 +102,21 @@ export async function packMemory(copy: PageCopy, progress?: (share: number) => v
     while (next < chunks.length) {
       const i = next++;
       const raw = join(all.slice(i * CHUNK_PAGES, (i + 1) * CHUNK_PAGES));
-      const packed = await deflate(raw);
-      chunks[i] = packed.length < raw.length ? packed : raw;
+      const deflated = await deflate(raw);
+      chunks[i] = deflated.length < raw.length ? deflated : raw;
       progress?.(++done / chunks.length);
     }
   };
-  await Promise.all(Array.from({ length: AT_A_TIME }, work));
+  try {
+    await Promise.all(Array.from({ length: AT_A_TIME }, work));
+  } catch (error) {
+    // What has been let go of is nowhere now.
+    packed.forget();
+    throw error;
+  }
   if (!chunks.length) progress?.(1);
-  return section(all.length, runs.words, chunks);
+  packed.add(copy.pages, places, all.length, chunks);
+  return section(packed.contents, packed.runs(), packed.chunks);
 }
 
 function join(pages: readonly Int32Array[]): Uint8Array {

@@ -142,7 +142,7 @@ export class App {
   async importDisk(file: File): Promise<void> {
     const { found } = await sortFiles([file]);
     if (!found.disk) return this.say(`${file.name} is not a disk image: give it a name that ends in .img if it is.`);
-    await askToPersist();
+    askToPersist();
     const worker = startHelper("disk");
     const done = await wrap<DiskWorker>(worker.endpoint).import(
       file,
@@ -502,7 +502,7 @@ export class App {
 
   /** A machine has a disk: what it writes shall not be the first that the browser throws away. */
   async #keep(): Promise<void> {
-    if (this.settings.keepDisks) await askToPersist();
+    if (this.settings.keepDisks) askToPersist();
     await this.loadKept();
   }
 

@@ -11,6 +11,8 @@ import { VGA_ROM } from "../machine/firmwareTables.ts";
 import { LoaderError } from "../machine/loader/types.ts";
 import { Machine, type StopReason } from "../machine/machine.ts";
 import { SnapshotError } from "../shared/device.ts";
+import { unpack } from "../snapshot/container.ts";
+import { PackedPages } from "../snapshot/packed.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
 import type { StartHelper } from "./helpers.ts";
 import {
@@ -22,11 +24,12 @@ import {
   type MachineErrorCode,
   type MachineHandle,
   type MediumFile,
+  type SavedState,
   type StopDetail,
   TERM,
 } from "./machineHandle.ts";
 import { Standstill } from "./standstill.ts";
-import { areKept, checkStamps, closeMedia, type OpenMedia, openMedia, openMedium, stampsOf } from "./storage/media.ts";
+import { checkStamps, closeMedia, type OpenMedia, openMedia, openMedium, stampsOf } from "./storage/media.ts";
 
 /** Milliseconds from a picture to the next. */
 const FRAME_MS = 1000 / 60;
@@ -100,6 +103,9 @@ export async function createHere(
 ): Promise<MachineHandle> {
   const spawn = config.transport === "threaded" ? () => callbacks.startHelper("vcpu") : undefined;
   let { kernel, initrd } = config;
+  // Its checksum is taken by another thread, while the machine is made.
+  const resumed = config.resume && unpack(config.resume.snapshot);
+  resumed?.catch(() => {}); // It is waited for below.
   // A machine that goes on needs a kernel only to boot again, and it may not be at hand any more.
   let unbootable = config.resume !== undefined && !kernel && !config.bios && !config.embedded;
   if (!kernel && !config.bios) kernel = (await import("../machine/embedded/index.ts")).embeddedGuest();
@@ -151,10 +157,10 @@ export async function createHere(
   const inspecting = new Inspecting(machine);
   waits.machine = machine;
   const standstill = new Standstill(machine);
-  if (config.resume) {
+  if (resumed) {
     try {
       await checkStamps(config, media);
-      await machine.restore(config.resume.snapshot);
+      await machine.restore(await resumed);
     } catch (error) {
       await machine.destroy();
       await closeMedia(media);
@@ -163,6 +169,7 @@ export async function createHere(
     restoring = false;
     callbacks.serial(machine.scrollback);
   }
+  const saving = new Saving(machine, media);
   const pc = machine.board.pc;
   const stopFrames = pc && callbacks.screen && frames(pc.display, callbacks.screen);
   return {
@@ -191,11 +198,7 @@ export async function createHere(
     },
     registers: (vcpu = 0) => standstill.look(() => machine.debug.registers(vcpu)),
     readMemory: (piece) => standstill.look(() => machine.debug.piece(piece)),
-    save: () => {
-      const save = async () => ({ stamps: await stampsOf(media), snapshot: await machine.save() });
-      // What is kept of disks must be what the guest knows of them, so nothing may run between the two.
-      return areKept(media) ? standstill.look(save) : save();
-    },
+    save: () => saving.save(),
     powerOff: () => ask(() => machine.powerOff()),
     destroy: async () => {
       stopFrames?.();
@@ -213,6 +216,37 @@ export async function createHere(
       return { ...s, exits: Object.values(s.exits).reduce((a, b) => a + b, 0) };
     },
   };
+}
+
+/** Saves, one after the other: each packs what has changed since the one before. */
+class Saving {
+  readonly #machine: Machine;
+  readonly #media: OpenMedia;
+  readonly #packed = new PackedPages(true);
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(machine: Machine, media: OpenMedia) {
+    this.#machine = machine;
+    this.#media = media;
+  }
+
+  save(): Promise<SavedState> {
+    const saved = this.#queue.then(() => this.#save());
+    this.#queue = saved.catch(() => {});
+    return saved;
+  }
+
+  async #save(): Promise<SavedState> {
+    let stamps: SavedState["stamps"] = {};
+    const snapshot = await this.#machine.save({
+      packed: this.#packed,
+      // What is kept of disks must be what the guest knows of them.
+      whileStill: async () => {
+        stamps = await stampsOf(this.#media);
+      },
+    });
+    return { snapshot, stamps };
+  }
 }
 
 /** Nothing of the inspector is loaded, and it knows nothing of the machine, before it is asked for something. */

@@ -141,6 +141,34 @@ describe.skipIf(!chromium)("saved machines", { timeout: 120_000 }, () => {
     expect(await third.locator(".offer").count()).toBe(0);
   });
 
+  test("a tab that is frozen saves its machine, which stands still; one that runs is saved again and again", async () => {
+    const first = await halfWay();
+    const session = await context.newCDPSession(first);
+    await session.send("Page.setWebLifecycleState", { state: "frozen" });
+    const second = await open();
+    await eventually(() => filesKept(second)).toHaveLength(2);
+    await session.send("Page.setWebLifecycleState", { state: "active" });
+    await untilState(first, "running");
+    await first.keyboard.type("lp");
+    await untilConsole(first, /help$/);
+    const before = await filesKept(second);
+    await first.evaluate(() => {
+      const now = performance.now.bind(performance);
+      performance.now = () => now() + 60_000;
+    });
+    const others = async () => (await filesKept(second)).filter((name) => !before.includes(name)).length;
+    await eventually(others).toBe(1);
+    await second.close();
+    await crash(first);
+
+    const third = await open();
+    await third.locator("#continue").click();
+    await untilState(third, "running");
+    await untilConsole(third, /help$/);
+    await third.keyboard.type("\r");
+    await untilConsole(third, /help\s[\s\S]*pagefault/);
+  });
+
   test("go to a file and come back from it; a damaged one is refused", async () => {
     const first = await halfWay();
     await sheet(first);

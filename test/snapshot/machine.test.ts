@@ -8,8 +8,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { embeddedGuest } from "../../src/machine/embedded/index.ts";
 import { Machine } from "../../src/machine/machine.ts";
 import { SnapshotError } from "../../src/shared/device.ts";
-import { VCPU } from "../../src/shared/layout.ts";
+import { PAGE_SIZE, VCPU } from "../../src/shared/layout.ts";
 import { pack, SCHEMA, unpack } from "../../src/snapshot/container.ts";
+import { PackedPages } from "../../src/snapshot/packed.ts";
+import { readMemory, unpackChunks } from "../../src/snapshot/ram.ts";
 import { corePath } from "../core.ts";
 import { cleanUp, prepare, spawn, until } from "../vcpu/threads.ts";
 
@@ -24,6 +26,21 @@ afterAll(cleanUp);
 
 /** The memory of a machine in which all is zeros. */
 const NO_MEMORY = new Uint8Array(8);
+
+/** The pages of a file that are not all zeros, by number. */
+async function pagesOf(file: Uint8Array): Promise<Map<number, string>> {
+  const image = readMemory((await unpack(file)).memory, 2 ** 20);
+  const all = Buffer.concat(await unpackChunks(image));
+  const pages = new Map<number, string>();
+  for (let i = 0; i < image.runs.length; i += 3) {
+    const [page, n, content] = image.runs.subarray(i, i + 3);
+    for (let k = 0; k < n; k++) {
+      const at = (content + k) * PAGE_SIZE;
+      pages.set(page + k, all.toString("latin1", at, at + PAGE_SIZE));
+    }
+  }
+  return pages;
+}
 
 /** A state as data. */
 // biome-ignore lint/suspicious/noExplicitAny: what is spoiled has no type
@@ -98,7 +115,7 @@ describe("a machine that runs", { timeout: 240_000 }, () => {
     one.machine.serialInput(new TextEncoder().encode("hel"));
     await one.upTo("hel");
     const shares: number[] = [];
-    const file = await one.machine.save((share) => shares.push(share));
+    const file = await one.machine.save({ progress: (share) => shares.push(share) });
     expect(shares.at(-1)).toBe(1);
     expect(one.machine.state).toBe("running");
 
@@ -128,6 +145,29 @@ describe("a machine that runs", { timeout: 240_000 }, () => {
     await two.command("help");
     expect(plain((await unpack(await two.machine.save())).state)).not.toEqual(plain(a.state));
   });
+
+  it.each(["inline", "threaded"] as const)(
+    "is saved again and again (%s): only what was written since is packed",
+    async (transport) => {
+      const one = await booted(transport);
+      const packed = new PackedPages(true);
+      const pageBytes = one.machine.memory.pageBytes;
+      for (const command of ["help", "ticks", "help", "machine"]) {
+        await one.command(command);
+        await one.machine.pause();
+        const before = packed.missing({ pageBytes });
+        const file = await one.machine.save({ packed });
+        // All that is in memory, as one that was never saved before would write it.
+        expect(await pagesOf(file)).toEqual(await pagesOf(await one.machine.save()));
+        expect(packed.missing({ pageBytes })).toBeLessThan(before / 2);
+        await one.machine.resume();
+      }
+      const two = await Console.on(transport);
+      await two.machine.restore(await one.machine.save({ packed }));
+      await two.machine.resume();
+      expect(await two.command("help")).toMatch(/this list/);
+    },
+  );
 
   it("takes what its console has shown along, the last of it", async () => {
     const one = await booted("inline");

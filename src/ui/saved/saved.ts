@@ -1,5 +1,5 @@
 /** Saved machines: what there are, and everything that a person can do with them. There is one in an App. */
-import { type Remote, wrap } from "comlink";
+import { type Remote, transfer, wrap } from "comlink";
 import { MAGIC } from "../../snapshot/magic.ts";
 import type { App } from "../app.ts";
 import { closeDialog, openDialog } from "../dialogs.ts";
@@ -16,6 +16,15 @@ import type { Failed, SavedWorker } from "./savedWorker.ts";
 /** Autosaves of machines that nobody has named: older ones go. */
 const UNNAMED_MAX = 3;
 
+/**
+ * Between the end of an autosave and the next: so much at least, and so many times as long as it took, that a machine which
+ * takes long to save does not do so all the time.
+ */
+const AUTOSAVE_MS = 30_000;
+const AUTOSAVE_SHARE = 20;
+/** Between two looks whether one is due: a tab that was frozen meanwhile is late by no more. */
+const LOOK_MS = 1000;
+
 const UNAVAILABLE = "This browser keeps no files for the page: download the machine instead.";
 
 /** A machine that this tab has. */
@@ -31,8 +40,10 @@ export class Saved {
   #mine: Mine | undefined;
   /** Changes are made one after the other. */
   #queue: Promise<unknown> = Promise.resolve();
-  /** An autosave is under way, or there is nothing new since the last one. */
+  /** An autosave is under way. */
   #autosaving = false;
+  /** When the next one is due, in the page's time. */
+  #due = 0;
 
   machines: SavedMachine[] = [];
   /** Those that other tabs have. */
@@ -52,9 +63,17 @@ export class Saved {
     this.#app = app;
   }
 
-  /** Looks what there is, offers to continue, and saves by itself from now on when the tab is hidden. */
+  /** Looks what there is, offers to continue, and saves by itself from now on: again and again, and when the tab is hidden. */
   async open(): Promise<void> {
-    for (const type of ["visibilitychange", "freeze"]) document.addEventListener(type, () => void this.#onHidden(type));
+    setInterval(() => {
+      if (this.#app.state === "running" && performance.now() >= this.#due) void this.autosave();
+    }, LOOK_MS);
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "hidden") void this.autosave();
+      // Another tab may have been busy meanwhile.
+      else void this.load();
+    });
+    document.addEventListener("freeze", () => this.#onFreeze());
     addEventListener("pagehide", () => void this.autosave());
     await this.load();
     if (this.available) await this.#removeBroken();
@@ -103,7 +122,7 @@ export class Saved {
   save(name: string): Promise<void> {
     return this.#work("Saving…", async () => {
       if (!this.available) return UNAVAILABLE;
-      await askToPersist();
+      askToPersist();
       const before = this.mine;
       if (before?.name !== undefined && before.name !== name) this.#leave();
       const failed = await this.#write("saved", name);
@@ -112,12 +131,13 @@ export class Saved {
   }
 
   /**
-   * Saves what runs into its slot for that, if anything has happened since. Says nothing unless it fails. A lesson's machine
-   * begins anew with every run: its program is what is kept, by the lesson.
+   * Saves what runs into its slot for that. Says nothing unless it fails. A lesson's machine begins anew with every run: its
+   * program is what is kept, by the lesson.
    */
   autosave(): Promise<void> {
     if (this.#app.course || this.#autosaving || !this.canSave || !this.available) return Promise.resolve();
     this.#autosaving = true;
+    const from = performance.now();
     return this.#serially(async () => {
       const failed = await this.#write("auto").catch((error: Error) => error.message);
       if (failed) this.#app.say(`The machine could not be saved by itself: ${failed}`);
@@ -125,6 +145,8 @@ export class Saved {
       await this.load();
     }).finally(() => {
       this.#autosaving = false;
+      const now = performance.now();
+      this.#due = now + Math.max(AUTOSAVE_MS, AUTOSAVE_SHARE * (now - from));
     });
   }
 
@@ -240,6 +262,7 @@ export class Saved {
   /** Another machine begins: one that does not go on is in no list yet. */
   begins(plan: Plan): void {
     this.offered = undefined;
+    this.#due = performance.now() + AUTOSAVE_MS;
     if (!plan.resume) this.#leave();
   }
 
@@ -258,10 +281,14 @@ export class Saved {
     });
   }
 
-  #onHidden(type: string): void {
-    if (type === "freeze" || document.visibilityState === "hidden") void this.autosave();
-    // Another tab may have been busy meanwhile.
-    else void this.load();
+  /** The browser is about to stop the tab. A guest that ran on would meet hours in one moment, and take itself for stuck. */
+  #onFreeze(): void {
+    void this.autosave();
+    const { session, state } = this.#app;
+    if (state !== "running") return;
+    void session?.command((machine) => machine.pause());
+    const goOn = (): void => void session?.command((machine) => machine.resume());
+    document.addEventListener("resume", goOn, { once: true });
   }
 
   /** Saves what runs here; what was in the way. */
@@ -274,7 +301,10 @@ export class Saved {
     const state = await session.handle.save();
     const { plan, boot } = await savedPlan(session.plan);
     if (session !== this.#app.session) return undefined;
-    return failure(await this.#worker.write(id, { plan, ...(name !== undefined && { name }) }, slot, state, boot));
+    const about = { plan, ...(name !== undefined && { name }) };
+    // Not copied: that would hold the page up.
+    transfer(state, [state.snapshot.buffer as ArrayBuffer]);
+    return failure(await this.#worker.write(id, about, slot, state, boot));
   }
 
   async #take(id: string): Promise<Mine | undefined> {

@@ -70,9 +70,6 @@ export async function closeMedia(media: Readonly<Record<string, BlockSource | un
   }
 }
 
-/** Whether what is written to any of them is kept. */
-export const areKept = (media: OpenMedia): boolean => Object.values(media).some((m) => m instanceof KeptBlocks);
-
 /** Makes what is kept of them safe, and says what it is. */
 export async function stampsOf(media: OpenMedia): Promise<Stamps> {
   const stamps: { [drive in keyof Media]: string } = {};

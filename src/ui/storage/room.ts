@@ -13,7 +13,10 @@ export async function room(): Promise<Room> {
   return { usage, quota, persisted: (await storage?.persisted?.().catch(() => false)) ?? false };
 }
 
-/** Asks the browser not to throw anything away when its own disk is full. */
-export async function askToPersist(): Promise<void> {
-  await navigator.storage?.persist?.().catch(() => false);
+/**
+ * Asks the browser not to throw anything away when its own disk is full. Firefox asks the person, who may never answer, so
+ * nothing waits for it.
+ */
+export function askToPersist(): void {
+  void navigator.storage?.persist?.().catch(() => false);
 }
