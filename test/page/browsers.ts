@@ -1,4 +1,5 @@
 /** The browsers that a test which is about browsers runs in. */
+import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { type Browser, firefox } from "playwright-core";
 import { findChromium, findProgram, launch } from "./chromium.ts";
@@ -33,3 +34,21 @@ export const browsers: readonly TestBrowser[] = [
       }),
   },
 ];
+
+/** Kills the processes of all tabs of the Firefoxes that this process has started: no tab of them gets to say anything. */
+export function killFirefoxTabs(): void {
+  const all = execFileSync("ps", ["-eo", "pid=,ppid=,args="], { encoding: "utf8" });
+  const processes = Array.from(all.matchAll(/^\s*(\d+)\s+(\d+)\s+(.*)$/gm), ([, pid, parent, command]) => ({
+    pid: Number(pid),
+    parent: Number(parent),
+    command: command!,
+  }));
+  const mine = new Set([process.pid]);
+  for (let before = 0; before !== mine.size; ) {
+    before = mine.size;
+    for (const { pid, parent } of processes) if (mine.has(parent)) mine.add(pid);
+  }
+  for (const { pid, command } of processes) {
+    if (mine.has(pid) && / tab$/.test(command) && command.includes("-contentproc")) process.kill(pid, "SIGKILL");
+  }
+}

@@ -69,6 +69,8 @@ export class Links {
 
   #refused(why: string): void {
     this.#app.pageProblem = problemOfLink(why);
+    // Where one pane is seen at a time, the one that says so.
+    this.#app.pane = "console";
     this.refuse();
   }
 

@@ -43,12 +43,14 @@ function card(app: App, id: string, title: string, { text, facts, yes }: Card): 
         app.links.refuse();
       }}
     >
-      <h2 id="${id}-title">${title}</h2>
-      <p>${text}</p>
-      <dl class="facts">${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
-      <div class="sheet-footer">
-        <button type="button" id="refuse-link" @click=${() => app.links.refuse()}>Not now</button>
-        ${yes}
+      <div class="sheet-body">
+        <header><h2 id="${id}-title">${title}</h2></header>
+        <p>${text}</p>
+        <dl class="facts">${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
+        <div class="sheet-footer">
+          <button type="button" id="refuse-link" @click=${() => app.links.refuse()}>Not now</button>
+          ${yes}
+        </div>
       </div>
     </dialog>
   `;

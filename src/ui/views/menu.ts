@@ -77,6 +77,7 @@ export function menu(app: App): TemplateResult {
       </button>
       <hr />
       ${item("Save the machine…", () => app.saved.show(), { disabled: idle })}
+      ${item("Share…", () => void app.links.share(), { disabled: app.course !== undefined || !app.startable })}
       ${item("Clear scrollback", () => app.console?.clear(), { disabled: app.showsSummary })}
       ${item("Save console as text", () => app.saveConsole(), { disabled: app.showsSummary })}
     </div>

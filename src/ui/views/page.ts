@@ -28,7 +28,7 @@ export function page(app: App): TemplateResult {
     ${
       app.dragging
         ? html`<div class="dropzone" aria-hidden="true">
-            <div>${icons.file}<strong>Drop a kernel, an initrd, or both</strong><span>They are told apart by content and stay in this tab.</span></div>
+            <div>${icons.file}<strong>Drop a kernel, an initrd, a disk, a CD or a saved machine</strong><span>They are told apart by content and stay in this tab.</span></div>
           </div>`
         : nothing
     }

@@ -6,7 +6,7 @@ import { sheet } from "./sheet.ts";
 /** The sheet with a link to the selected guest: what is in it, how long it is, and what else it can be passed on as. */
 export function shareSheet(app: App): TemplateResult {
   const { shared } = app.links;
-  return sheet("share", "Pass this machine on", shared ? body(app, shared) : html``);
+  return sheet("share", "Share this machine", shared ? body(app, shared) : html``);
 }
 
 function body(app: App, { link, says, snippet, code }: NonNullable<App["links"]["shared"]>): TemplateResult {
@@ -25,7 +25,7 @@ function body(app: App, { link, says, snippet, code }: NonNullable<App["links"][
       <textarea id="share-snippet" readonly rows="4" .value=${snippet} @focus=${select}></textarea>
       ${copy("snippet", "copy-snippet", "Copy frame")}
     </div>
-    ${code ? html`<div class="setting"><span>QR code</span>${qr(code)}</div>` : nothing}
+    ${code ? html`<div class="setting"><p class="setting-title">QR code</p>${qr(code)}</div>` : nothing}
   `;
 }
 
