@@ -10,7 +10,9 @@ import { createRequire } from "node:module";
 // The WebSocket library that playwright-core has in itself.
 const { ws: WebSocket, wsServer: WebSocketServer } = createRequire(import.meta.url)("playwright-core/lib/utilsBundle");
 
-const firefox = spawn(process.env.FIREFOX, process.argv.slice(2), { stdio: ["ignore", "inherit", "pipe"] });
+// With it, which playwright-core sets, a tab whose process ends takes the whole browser along.
+const { MOZ_CRASHREPORTER_SHUTDOWN: _, ...env } = process.env;
+const firefox = spawn(process.env.FIREFOX, process.argv.slice(2), { stdio: ["ignore", "inherit", "pipe"], env });
 firefox.on("exit", (code) => process.exit(code ?? 1));
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, () => firefox.kill(signal));
 
