@@ -178,7 +178,9 @@ class Assembler {
       }
       case "equ": {
         const v = value(s.value);
-        if (!v.unknown) this.#define(s.name, v.n, v.rel, v.section);
+        // The same again is no mistake, as in NASM.
+        const same = this.#defined.has(s.name) && this.#symbols.get(s.name)?.n === v.n;
+        if (!v.unknown && !same) this.#define(s.name, v.n, v.rel, v.section);
         return;
       }
       case "bits":

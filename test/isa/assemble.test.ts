@@ -116,6 +116,8 @@ describe("directives and expressions", () => {
     ["db 1+2*3, (1+2)*3, 7/2, 7%4, 1<<4|1, ~0, -1, 10h, 0b101, 0o17, 1010b, 'a', $0f", "0709030311ffff10050f0a610f"],
     ["dw 'ab', 'a'\ndb 'ab', \"c\", `\\n\\x41\\0`", "616261006162630a4100"],
     ["a equ 5\n%define b a+1\ndb b*2, a", "0705"],
+    ["a equ 5\na equ 5\ndb a", "05"],
+    ["%define u(x) __utf16__(x)\ndw u('Aé'), 0\ndd __?utf32?__('A')", "4100e900000041000000"],
     ["times 3 db 1,2\nalign 4\ndb 9\nalign 4, db 0\nresb 2\nresw 1", "01020102010290900900000000000000"],
     ["dd 1.5\ndq -0.5", "0000c03f000000000000e0bf"],
     ["nop\nx: db $-x, $-$$, y-x\ny:", "90000103"],

@@ -95,6 +95,10 @@ describe.skipIf(!chromium)("lessons", { timeout: 180_000 }, () => {
     on("/#lesson=boot-sector", async (page) => {
       await page.waitForSelector(".cm-content", PATIENCE);
       await expectAccessible(page);
+      // A source that is longer than the editor can be scrolled by keys.
+      const source = await page.locator(".cm-content").innerText();
+      await write(page, `${source}${"\n        nop".repeat(60)}\n`);
+      await expectAccessible(page);
       await page.locator("#grade").click();
       await page.waitForSelector(".checks li[data-state=failed]", PATIENCE);
       await page.locator(".lesson-own summary").click();

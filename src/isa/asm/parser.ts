@@ -349,7 +349,26 @@ function parseSection(c: Cursor): SectionWords {
   return words;
 }
 
+/** __utf16__('text') and kin, little-endian; also with the question marks of newer versions. */
+const ENCODED = /^__\??utf(16|32)(?:le)?\??__$/i;
+
+function encodedString(c: Cursor): DataItem | undefined {
+  const [name, text] = [c.peek(), c.peek(2)];
+  const width = name?.t === "id" ? Number(ENCODED.exec(name.s)?.[1] ?? 0) : 0;
+  if (!width || !c.isOp("(", 1) || text?.t !== "str") return undefined;
+  c.at += 3;
+  c.expectOp(")");
+  const units = width === 16 ? text.s.split("") : [...text.s];
+  const bytes = units.flatMap((unit) => {
+    const n = width === 16 ? unit.charCodeAt(0) : unit.codePointAt(0)!;
+    return Array.from({ length: width / 8 }, (_, i) => (n >>> (8 * i)) & 0xff);
+  });
+  return { k: "string", bytes };
+}
+
 function parseData(c: Cursor): DataItem {
+  const encoded = encodedString(c);
+  if (encoded) return encoded;
   const t = c.peek();
   // A string alone is bytes; in an expression it is a number.
   if (t?.t === "str" && (c.isOp(",", 1) || c.peek(1) === undefined || c.isOp("]", 1))) {

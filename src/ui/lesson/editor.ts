@@ -84,7 +84,7 @@ export class Editor {
           ...historyKeymap,
           ...lintKeymap,
         ]),
-        EditorView.contentAttributes.of({ "aria-label": "Source", spellcheck: "false" }),
+        EditorView.contentAttributes.of({ "aria-label": "Source", spellcheck: "false", tabindex: "0" }),
         EditorView.updateListener.of((update) => {
           if (update.docChanged) this.#events.changed(this.text);
         }),
