@@ -24,7 +24,7 @@ import { IF, RF, TF, updateMode } from "./sys/mode";
 import { finishTask, taskException } from "./sys/task";
 import { takeStartup } from "./startup";
 import { getRflags, setArithmeticFlags } from "./sem/flags";
-import { guestNs } from "./time";
+import { clockRuns, guestNs } from "./time";
 import { ringDoorbell } from "./ring";
 import { bump } from "./stat";
 import { traceAnswer, traceBlock, traceDelivery, traceExit, traceHalt, traceShutDown, traceWake } from "./trace";
@@ -95,7 +95,9 @@ export function run(vcpu: usize, slice: i64): i32 {
   const c = changetype<Vcpu>(vcpu);
   enterGuest(c);
   takeDrops(c);
+  clockRuns(true);
   const why = runInGuest(c, slice);
+  clockRuns(false);
   leaveGuest(c);
   return why;
 }

@@ -3,7 +3,7 @@
  * `performance.now()` moves in steps of several microseconds; the TSC is made strictly monotonic, over all vCPUs,
  * through Control.tscFloor.
  */
-import { Vcpu, CONTROL_BASE, C_TIME_BASE, C_TSC_HZ, C_TSC_FLOOR } from "./gen/layout";
+import { Vcpu, CONTROL_BASE, C_LONGEST_GAP, C_TIME_BASE, C_TSC_HZ, C_TSC_FLOOR } from "./gen/layout";
 
 /** 64 bits of the host's randomness. */
 @external("env", "random")
@@ -13,9 +13,35 @@ export declare function random(): u64;
 @external("env", "now")
 declare function now(): f64;
 
+/** A gap of this many milliseconds is the host's sleep: the guest's clock goes with the host's then, as when it is halted. */
+const ASLEEP: f64 = 1000;
+
+/** Host time when it was last looked at since the vCPU has begun to run; 0: it does not. */
+let looked: f64 = 0;
+
+/** The vCPU begins to run, or has ended. */
+export function clockRuns(on: bool): void {
+  looked = on ? now() : 0;
+}
+
+/**
+ * A vCPU looks at the clock every few microseconds. If it has not for longer than `longestGap`, the host had no core for it, or
+ * stood still, and that time was the guest's no more than a pause is. Linux gives 160 ms by the TSC to five ticks of the timer,
+ * and panics if they have not come; two such gaps were enough for that, though every tick followed.
+ */
+function leaveOutGap(host: f64): void {
+  const longest = load<f64>(CONTROL_BASE, C_LONGEST_GAP);
+  if (!longest || !looked) return;
+  const gap = host - looked;
+  looked = host;
+  if (gap > longest && gap < ASLEEP) store<f64>(CONTROL_BASE, load<f64>(CONTROL_BASE, C_TIME_BASE) + gap - longest, C_TIME_BASE);
+}
+
 /** Guest nanoseconds since power-on. Never backwards on one vCPU. */
 export function guestNs(c: Vcpu): u64 {
-  const ms = now() - load<f64>(CONTROL_BASE, C_TIME_BASE);
+  const host = now();
+  leaveOutGap(host);
+  const ms = host - load<f64>(CONTROL_BASE, C_TIME_BASE);
   const ns: u64 = ms <= 0 ? 0 : <u64>(ms * 1e6);
   if (ns > c.lastNow) c.lastNow = ns;
   return c.lastNow;

@@ -697,8 +697,9 @@ export const C_VGA: usize = 184;
 export const C_STOPS: usize = 248;
 export const C_CATCHES: usize = 252;
 export const C_IGNNE: usize = 260;
-export const C_DEVICE_THREAD: usize = 264;
-export const C_IDE: usize = 268;
+export const C_LONGEST_GAP: usize = 264;
+export const C_DEVICE_THREAD: usize = 272;
+export const C_IDE: usize = 276;
 
 /** A pointer to the VM control page (src/shared/layout.ts). */
 @unmanaged export class Control {
@@ -750,8 +751,10 @@ export const C_IDE: usize = 268;
   @inline set_catches(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 252); }
   @inline get ignne(): u32 { return load<u32>(changetype<usize>(this), 260); }
   @inline set ignne(value: u32) { store<u32>(changetype<usize>(this), value, 260); }
-  @inline get deviceThread(): u32 { return load<u32>(changetype<usize>(this), 264); }
-  @inline set deviceThread(value: u32) { store<u32>(changetype<usize>(this), value, 264); }
-  @inline ideAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 268); }
-  @inline set_ide(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 268); }
+  @inline get longestGap(): f64 { return load<f64>(changetype<usize>(this), 264); }
+  @inline set longestGap(value: f64) { store<f64>(changetype<usize>(this), value, 264); }
+  @inline get deviceThread(): u32 { return load<u32>(changetype<usize>(this), 272); }
+  @inline set deviceThread(value: u32) { store<u32>(changetype<usize>(this), value, 272); }
+  @inline ideAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 276); }
+  @inline set_ide(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 276); }
 }

@@ -50,6 +50,8 @@ export type { MachineConfig, MachineState, MachineStats, StopReason } from "./ma
 
 /** TSC and invariant clock: one tick a nanosecond, stated in CPUID 15h and 16h. */
 const TSC_HZ = 1_000_000_000;
+/** CONTROL.longestGap: what a busy host takes a core away for. Much shorter than the 160 ms in which Linux wants five ticks. */
+const LONGEST_GAP_MS = 20;
 /** Between two chunks of a snapshot that are fetched without need. */
 const FETCH_MS = 5;
 
@@ -127,6 +129,9 @@ export class Machine implements DeviceSide {
     this.memory.fetchPage = this.#pages.fetchPage;
     this.memory.control.set64(CONTROL.tscHz, BigInt(TSC_HZ));
     this.memory.control.set(CONTROL.bulkIo, 1);
+    // vCPUs that run at the same time share a clock: one that has had no core does not stop it for the others.
+    const alone = vcpus === 1 || this.transport === "inline";
+    if (alone && !config.deterministic) this.memory.control.set(CONTROL.longestGap, LONGEST_GAP_MS);
     this.memory.control.set(CONTROL.deviceThread, Number(this.transport === "threaded"));
     this.#views = Array.from({ length: vcpus }, (_, id) => vcpuView(this.memory.memory.buffer, id));
     if (config.deterministic) {

@@ -138,6 +138,8 @@ export const CONTROL = layOut({
   catches: ["u32", 2],
   /** IGNNE#: x87 errors that CR0.NE does not report are ignored (src/io/coprocessorError.ts). */
   ignne: ["u32"],
+  /** Of host milliseconds in which a running vCPU has not looked at the clock, so many are the guest's; 0: all of them. */
+  longestGap: ["f64"],
   /** 1: who reads the ring is on a thread of its own, which the doorbell wakes. */
   deviceThread: ["u32"],
   /** IDE channels as the core answers for them: IDE.WORDS each. */

@@ -7,6 +7,8 @@ export class GuestClock {
   readonly #control: StructView;
   /** Host time at which it was stopped. */
   #stoppedAt: number | undefined;
+  /** The latest time it has told. A vCPU that finds a gap (assembly/time.ts) takes some of it back: it then stands still. */
+  #told = 0n;
 
   /** @param stopped it stands at 0 until it is told to go */
   constructor(hostNow: () => number, control: StructView, stopped = false) {
@@ -35,6 +37,7 @@ export class GuestClock {
   /** Host milliseconds that have not been. */
   leaveOut(ms: number): void {
     this.#control.set(CONTROL.timeBase, this.#base + ms);
+    this.#told = 0n;
   }
 
   get #base(): number {
@@ -47,10 +50,13 @@ export class GuestClock {
 
   /** Guest nanoseconds. */
   now(): bigint {
-    return BigInt(Math.max(0, Math.floor(this.guestNs(this.#host))));
+    const now = BigInt(Math.max(0, Math.floor(this.guestNs(this.#host))));
+    if (now > this.#told) this.#told = now;
+    return this.#told;
   }
 
   set(now: bigint): void {
+    this.#told = now;
     // Half a nanosecond more, so that rounding gives this one again.
     this.#control.set(CONTROL.timeBase, this.#host - (Number(now) + 0.5) / 1e6);
   }

@@ -35,6 +35,8 @@ export interface GuestOptions {
   memory?: MachineMemory;
   /** CPU model, as MachineConfig.cpu has it. */
   cpu?: string;
+  /** The host's clock, in milliseconds. */
+  now?: () => number;
   /** What RDRAND and RDSEED get. */
   random?: () => bigint;
 }
@@ -71,10 +73,12 @@ export function runGuest(source: string, options: GuestOptions = {}): GuestResul
   view.set64(VCPU.gpr, 0x1000n, 4);
   options.setup?.(view);
   let ms = 0;
-  const now = (): number => {
-    ms += 0.001;
-    return ms;
-  };
+  const now =
+    options.now ??
+    ((): number => {
+      ms += 0.001;
+      return ms;
+    });
   const core: CoreExports = instantiateCore(module, memory.memory, now, options.random);
   const base = vcpuBase(0);
   core.init(base);
