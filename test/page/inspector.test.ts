@@ -279,6 +279,8 @@ describe.each(browsers)("the inspector in $name", { timeout: 120_000 }, ({ name:
     expect(lines.at(-2)).toMatch(/lidt /);
     expect(lines.at(-1)).toMatch(/int3/);
     await picture("narrow-autopsy");
+    const right = () => page.locator("#tab-autopsy").evaluate((tab) => tab.getBoundingClientRect().right);
+    await expect.poll(right).toBeLessThanOrEqual(390);
     expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
     await expectAccessible(page);
     await page.setViewportSize({ width: 1280, height: 800 });

@@ -208,6 +208,8 @@ export class InspectorUi {
     this.tab = tab;
     void this.refresh();
     this.app.changed();
+    // Not all of them are in view on a narrow screen.
+    requestAnimationFrame(() => document.getElementById(`tab-${tab}`)?.scrollIntoView({ block: "nearest" }));
   }
 
   choose(vcpu: number): void {
