@@ -51,6 +51,8 @@ export class GuestClock {
   /** Guest nanoseconds. */
   now(): bigint {
     const now = BigInt(Math.max(0, Math.floor(this.guestNs(this.#host))));
+    // No vCPU runs while it is stopped; a snapshot that cannot be put in sets it and puts it back.
+    if (this.stopped) return now;
     if (now > this.#told) this.#told = now;
     return this.#told;
   }
