@@ -29,7 +29,7 @@ import { walk, walkPage, NO_GPA, ACCESS_FETCH, ACCESS_QUIET, ACCESS_USER } from 
 import { bump } from "../stat";
 import { addToPage, allocate, arenaAt, arenaRoom, blockBucket, resetArena } from "./pages";
 import { attributes, decode, length, relative, tooLong } from "./decode";
-import { canonical } from "../mem/linear";
+import { canonical, nearCanonicalEnd } from "../mem/linear";
 
 /** Most instructions in a block, and room for one in the arena. */
 const MAX_INSTRUCTIONS: u32 = 64;
@@ -49,8 +49,9 @@ const MAX_BYTES: usize = 32 + (MAX_INSTRUCTIONS + 2) * 3 * 32 + 256;
 export const JUMP_FOLD: u32 = 13;
 export const JUMP_CONTEXT: u32 = 5;
 /** Place in the jump cache. Each context has its own, so that switches keep them. */
-@inline function jumpHash(linear: u32, codeCtx: u32): usize {
-  return (linear ^ (linear >> JUMP_FOLD) ^ (codeCtx >> <u32>MODE_BITS << JUMP_CONTEXT)) & <u32>(JUMP_ENTRIES - 1);
+@inline function jumpEntry(c: Vcpu, linear: u64): usize {
+  const low = <u32>linear, hash = low ^ (low >> JUMP_FOLD) ^ (c.codeCtx >> <u32>MODE_BITS << JUMP_CONTEXT);
+  return changetype<usize>(c) + AREA_JUMP + (hash & <u32>(JUMP_ENTRIES - 1)) * 16;
 }
 
 /**
@@ -59,7 +60,7 @@ export const JUMP_CONTEXT: u32 = 5;
  */
 export function enter(c: Vcpu): usize {
   const rip = c.rip, linear = linearRip(c, rip);
-  const e = changetype<usize>(c) + AREA_JUMP + jumpHash(<u32>linear, c.codeCtx) * 16;
+  let e = jumpEntry(c, linear);
   if (load<u64>(e) == linear && load<u32>(e, 8) == c.codeCtx) {
     c.ripPage = rip - (linear & 0xfff);
     return load<u32>(e, 12);
@@ -71,11 +72,14 @@ export function enter(c: Vcpu): usize {
   if (!host || !(c.mode & MODE_FLATCS)) return 0;
   const block = lookup(c, host, linear, false);
   if (!block) return 0;
+  c.ripPage = rip - (linear & 0xfff);
+  // Regions may not be entered there, and the jump cache is how one goes on to another.
+  if (c.mode & MODE_CODE64 && nearCanonicalEnd(linear)) return block;
+  noteEntered(c, linear);
+  e = jumpEntry(c, linear);
   store<u64>(e, linear);
   store<u32>(e, c.codeCtx, 8);
   store<u32>(e, <u32>block, 12);
-  noteEntered(c, linear);
-  c.ripPage = rip - (linear & 0xfff);
   return block;
 }
 

@@ -187,28 +187,28 @@ export const IDE_VALUE_STATUS_SHIFT: u32 = 16;
 export const IDE_VALUE_INTRQ: u32 = 16777216;
 export const IDE_VALUE_READY: u32 = 33554432;
 export const IDE_VALUE_DEV: u32 = 67108864;
-export const STAT_BLOCKS_BUILT: usize = 4768;
-export const STAT_BLOCKS_DROPPED: usize = 4776;
-export const STAT_LOOKUPS: usize = 4784;
-export const STAT_JUMP_MISSES: usize = 4792;
-export const STAT_TLB_FILLS_READ: usize = 4800;
-export const STAT_TLB_FILLS_WRITE: usize = 4808;
-export const STAT_TLB_FILLS_EXEC: usize = 4816;
-export const STAT_WALKS: usize = 4824;
-export const STAT_SLOW_STEPS: usize = 4832;
-export const STAT_EXCEPTIONS: usize = 4840;
-export const STAT_INTERRUPTS: usize = 4848;
-export const STAT_EXITS: usize = 4856;
-export const STAT_FLUSHES: usize = 4864;
-export const STAT_REGIONS: usize = 4872;
-export const STAT_JIT_INSTRUCTIONS: usize = 4880;
-export const STAT_CODE_WRITES: usize = 4888;
-export const STAT_MODULES: usize = 4896;
-export const STAT_REGIONS_EVICTED: usize = 4904;
-export const STAT_REGION_ENTRIES: usize = 4912;
-export const STAT_IPIS: usize = 4920;
-export const STAT_UNWRITES: usize = 4928;
-export const STAT_EXCLUSIVES: usize = 4936;
+export const STAT_BLOCKS_BUILT: usize = 4776;
+export const STAT_BLOCKS_DROPPED: usize = 4784;
+export const STAT_LOOKUPS: usize = 4792;
+export const STAT_JUMP_MISSES: usize = 4800;
+export const STAT_TLB_FILLS_READ: usize = 4808;
+export const STAT_TLB_FILLS_WRITE: usize = 4816;
+export const STAT_TLB_FILLS_EXEC: usize = 4824;
+export const STAT_WALKS: usize = 4832;
+export const STAT_SLOW_STEPS: usize = 4840;
+export const STAT_EXCEPTIONS: usize = 4848;
+export const STAT_INTERRUPTS: usize = 4856;
+export const STAT_EXITS: usize = 4864;
+export const STAT_FLUSHES: usize = 4872;
+export const STAT_REGIONS: usize = 4880;
+export const STAT_JIT_INSTRUCTIONS: usize = 4888;
+export const STAT_CODE_WRITES: usize = 4896;
+export const STAT_MODULES: usize = 4904;
+export const STAT_REGIONS_EVICTED: usize = 4912;
+export const STAT_REGION_ENTRIES: usize = 4920;
+export const STAT_IPIS: usize = 4928;
+export const STAT_UNWRITES: usize = 4936;
+export const STAT_EXCLUSIVES: usize = 4944;
 export const SEG_OFF_BASE: usize = 0;
 export const SEG_OFF_LIMIT: usize = 8;
 export const SEG_OFF_AR: usize = 12;
@@ -331,40 +331,42 @@ export const V_CONTEXTS: usize = 4432;
 export const V_CONTEXT: usize = 4688;
 export const V_TLB_GENERATION: usize = 4692;
 export const V_CODE_GENERATION: usize = 4696;
-export const V_GLOBAL_FLOOR: usize = 4700;
-export const V_WRAPPED: usize = 4704;
-export const V_GIGANTIC: usize = 4708;
-export const V_SHARED_COUNT: usize = 4712;
-export const V_OPENED_COUNT: usize = 4716;
-export const V_RUN_MS: usize = 4720;
-export const V_HEAT: usize = 4728;
-export const V_ARENA_EPOCH: usize = 4732;
-export const V_REGION_EPOCH: usize = 4736;
-export const V_REGION_FIRST: usize = 4740;
-export const V_REGION_LAST: usize = 4744;
-export const V_REGION_WAITING: usize = 4748;
-export const V_BATCH_COUNT: usize = 4752;
-export const V_BATCH_AT: usize = 4756;
-export const V_BATCH_SINCE: usize = 4760;
-export const V_STATS: usize = 4768;
-export const V_CAPS: usize = 5024;
-export const V_EXIT_LENGTH: usize = 5028;
-export const V_ENTRY_INFO: usize = 5032;
-export const V_UNDO: usize = 5040;
-export const V_CPUID_COUNT: usize = 5224;
-export const V_PROFILE: usize = 5228;
-export const V_SHADOW_RIP: usize = 5232;
-export const V_STOP_RIP: usize = 5240;
-export const V_STOP_COUNT: usize = 5248;
-export const V_STOP_ADDRESS: usize = 5256;
-export const V_STOP_ENTRY: usize = 5264;
-export const V_FAULT_COUNT: usize = 5268;
-export const V_TRACING: usize = 5272;
-export const V_TRACE_EVENTS: usize = 5276;
-export const V_TRACE_BLOCKS: usize = 5280;
-export const V_FAULTS: usize = 5288;
-export const V_FAULT_ADDRESS: usize = 5352;
-export const V_CAUGHT_COUNT: usize = 5416;
+export const V_SYSTEM_CODE: usize = 4700;
+export const V_SYSTEM_SHARED: usize = 4704;
+export const V_GLOBAL_FLOOR: usize = 4708;
+export const V_WRAPPED: usize = 4712;
+export const V_GIGANTIC: usize = 4716;
+export const V_SHARED_COUNT: usize = 4720;
+export const V_OPENED_COUNT: usize = 4724;
+export const V_RUN_MS: usize = 4728;
+export const V_HEAT: usize = 4736;
+export const V_ARENA_EPOCH: usize = 4740;
+export const V_REGION_EPOCH: usize = 4744;
+export const V_REGION_FIRST: usize = 4748;
+export const V_REGION_LAST: usize = 4752;
+export const V_REGION_WAITING: usize = 4756;
+export const V_BATCH_COUNT: usize = 4760;
+export const V_BATCH_AT: usize = 4764;
+export const V_BATCH_SINCE: usize = 4768;
+export const V_STATS: usize = 4776;
+export const V_CAPS: usize = 5032;
+export const V_EXIT_LENGTH: usize = 5036;
+export const V_ENTRY_INFO: usize = 5040;
+export const V_UNDO: usize = 5048;
+export const V_CPUID_COUNT: usize = 5232;
+export const V_PROFILE: usize = 5236;
+export const V_SHADOW_RIP: usize = 5240;
+export const V_STOP_RIP: usize = 5248;
+export const V_STOP_COUNT: usize = 5256;
+export const V_STOP_ADDRESS: usize = 5264;
+export const V_STOP_ENTRY: usize = 5272;
+export const V_FAULT_COUNT: usize = 5276;
+export const V_TRACING: usize = 5280;
+export const V_TRACE_EVENTS: usize = 5284;
+export const V_TRACE_BLOCKS: usize = 5288;
+export const V_FAULTS: usize = 5296;
+export const V_FAULT_ADDRESS: usize = 5360;
+export const V_CAUGHT_COUNT: usize = 5424;
 
 /** A pointer to a vCPU's page (src/shared/layout.ts). */
 @unmanaged export class Vcpu {
@@ -604,74 +606,78 @@ export const V_CAUGHT_COUNT: usize = 5416;
   @inline set tlbGeneration(value: u32) { store<u32>(changetype<usize>(this), value, 4692); }
   @inline get codeGeneration(): u32 { return load<u32>(changetype<usize>(this), 4696); }
   @inline set codeGeneration(value: u32) { store<u32>(changetype<usize>(this), value, 4696); }
-  @inline get globalFloor(): u32 { return load<u32>(changetype<usize>(this), 4700); }
-  @inline set globalFloor(value: u32) { store<u32>(changetype<usize>(this), value, 4700); }
-  @inline get wrapped(): u32 { return load<u32>(changetype<usize>(this), 4704); }
-  @inline set wrapped(value: u32) { store<u32>(changetype<usize>(this), value, 4704); }
-  @inline get gigantic(): u32 { return load<u32>(changetype<usize>(this), 4708); }
-  @inline set gigantic(value: u32) { store<u32>(changetype<usize>(this), value, 4708); }
-  @inline get sharedCount(): u32 { return load<u32>(changetype<usize>(this), 4712); }
-  @inline set sharedCount(value: u32) { store<u32>(changetype<usize>(this), value, 4712); }
-  @inline get openedCount(): u32 { return load<u32>(changetype<usize>(this), 4716); }
-  @inline set openedCount(value: u32) { store<u32>(changetype<usize>(this), value, 4716); }
-  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 4720); }
-  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 4720); }
-  @inline get heat(): u32 { return load<u32>(changetype<usize>(this), 4728); }
-  @inline set heat(value: u32) { store<u32>(changetype<usize>(this), value, 4728); }
-  @inline get arenaEpoch(): u32 { return load<u32>(changetype<usize>(this), 4732); }
-  @inline set arenaEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4732); }
-  @inline get regionEpoch(): u32 { return load<u32>(changetype<usize>(this), 4736); }
-  @inline set regionEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4736); }
-  @inline get regionFirst(): u32 { return load<u32>(changetype<usize>(this), 4740); }
-  @inline set regionFirst(value: u32) { store<u32>(changetype<usize>(this), value, 4740); }
-  @inline get regionLast(): u32 { return load<u32>(changetype<usize>(this), 4744); }
-  @inline set regionLast(value: u32) { store<u32>(changetype<usize>(this), value, 4744); }
-  @inline get regionWaiting(): u32 { return load<u32>(changetype<usize>(this), 4748); }
-  @inline set regionWaiting(value: u32) { store<u32>(changetype<usize>(this), value, 4748); }
-  @inline get batchCount(): u32 { return load<u32>(changetype<usize>(this), 4752); }
-  @inline set batchCount(value: u32) { store<u32>(changetype<usize>(this), value, 4752); }
-  @inline get batchAt(): u32 { return load<u32>(changetype<usize>(this), 4756); }
-  @inline set batchAt(value: u32) { store<u32>(changetype<usize>(this), value, 4756); }
-  @inline get batchSince(): u64 { return load<u64>(changetype<usize>(this), 4760); }
-  @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 4760); }
-  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4768); }
-  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4768); }
-  @inline get caps(): u32 { return load<u32>(changetype<usize>(this), 5024); }
-  @inline set caps(value: u32) { store<u32>(changetype<usize>(this), value, 5024); }
-  @inline get exitLength(): u32 { return load<u32>(changetype<usize>(this), 5028); }
-  @inline set exitLength(value: u32) { store<u32>(changetype<usize>(this), value, 5028); }
-  @inline get entryInfo(): u64 { return load<u64>(changetype<usize>(this), 5032); }
-  @inline set entryInfo(value: u64) { store<u64>(changetype<usize>(this), value, 5032); }
-  @inline undoAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 5040); }
-  @inline set_undo(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 5040); }
-  @inline get cpuidCount(): u32 { return load<u32>(changetype<usize>(this), 5224); }
-  @inline set cpuidCount(value: u32) { store<u32>(changetype<usize>(this), value, 5224); }
-  @inline get profile(): u32 { return load<u32>(changetype<usize>(this), 5228); }
-  @inline set profile(value: u32) { store<u32>(changetype<usize>(this), value, 5228); }
-  @inline get shadowRip(): u64 { return load<u64>(changetype<usize>(this), 5232); }
-  @inline set shadowRip(value: u64) { store<u64>(changetype<usize>(this), value, 5232); }
-  @inline get stopRip(): u64 { return load<u64>(changetype<usize>(this), 5240); }
-  @inline set stopRip(value: u64) { store<u64>(changetype<usize>(this), value, 5240); }
-  @inline get stopCount(): u64 { return load<u64>(changetype<usize>(this), 5248); }
-  @inline set stopCount(value: u64) { store<u64>(changetype<usize>(this), value, 5248); }
-  @inline get stopAddress(): u64 { return load<u64>(changetype<usize>(this), 5256); }
-  @inline set stopAddress(value: u64) { store<u64>(changetype<usize>(this), value, 5256); }
-  @inline get stopEntry(): u32 { return load<u32>(changetype<usize>(this), 5264); }
-  @inline set stopEntry(value: u32) { store<u32>(changetype<usize>(this), value, 5264); }
-  @inline get faultCount(): u32 { return load<u32>(changetype<usize>(this), 5268); }
-  @inline set faultCount(value: u32) { store<u32>(changetype<usize>(this), value, 5268); }
-  @inline get tracing(): u32 { return load<u32>(changetype<usize>(this), 5272); }
-  @inline set tracing(value: u32) { store<u32>(changetype<usize>(this), value, 5272); }
-  @inline get traceEvents(): u32 { return load<u32>(changetype<usize>(this), 5276); }
-  @inline set traceEvents(value: u32) { store<u32>(changetype<usize>(this), value, 5276); }
-  @inline get traceBlocks(): u32 { return load<u32>(changetype<usize>(this), 5280); }
-  @inline set traceBlocks(value: u32) { store<u32>(changetype<usize>(this), value, 5280); }
-  @inline faultsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 5288); }
-  @inline set_faults(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 5288); }
-  @inline faultAddressAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 5352); }
-  @inline set_faultAddress(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 5352); }
-  @inline get caughtCount(): u64 { return load<u64>(changetype<usize>(this), 5416); }
-  @inline set caughtCount(value: u64) { store<u64>(changetype<usize>(this), value, 5416); }
+  @inline get systemCode(): u32 { return load<u32>(changetype<usize>(this), 4700); }
+  @inline set systemCode(value: u32) { store<u32>(changetype<usize>(this), value, 4700); }
+  @inline get systemShared(): u32 { return load<u32>(changetype<usize>(this), 4704); }
+  @inline set systemShared(value: u32) { store<u32>(changetype<usize>(this), value, 4704); }
+  @inline get globalFloor(): u32 { return load<u32>(changetype<usize>(this), 4708); }
+  @inline set globalFloor(value: u32) { store<u32>(changetype<usize>(this), value, 4708); }
+  @inline get wrapped(): u32 { return load<u32>(changetype<usize>(this), 4712); }
+  @inline set wrapped(value: u32) { store<u32>(changetype<usize>(this), value, 4712); }
+  @inline get gigantic(): u32 { return load<u32>(changetype<usize>(this), 4716); }
+  @inline set gigantic(value: u32) { store<u32>(changetype<usize>(this), value, 4716); }
+  @inline get sharedCount(): u32 { return load<u32>(changetype<usize>(this), 4720); }
+  @inline set sharedCount(value: u32) { store<u32>(changetype<usize>(this), value, 4720); }
+  @inline get openedCount(): u32 { return load<u32>(changetype<usize>(this), 4724); }
+  @inline set openedCount(value: u32) { store<u32>(changetype<usize>(this), value, 4724); }
+  @inline get runMs(): f64 { return load<f64>(changetype<usize>(this), 4728); }
+  @inline set runMs(value: f64) { store<f64>(changetype<usize>(this), value, 4728); }
+  @inline get heat(): u32 { return load<u32>(changetype<usize>(this), 4736); }
+  @inline set heat(value: u32) { store<u32>(changetype<usize>(this), value, 4736); }
+  @inline get arenaEpoch(): u32 { return load<u32>(changetype<usize>(this), 4740); }
+  @inline set arenaEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4740); }
+  @inline get regionEpoch(): u32 { return load<u32>(changetype<usize>(this), 4744); }
+  @inline set regionEpoch(value: u32) { store<u32>(changetype<usize>(this), value, 4744); }
+  @inline get regionFirst(): u32 { return load<u32>(changetype<usize>(this), 4748); }
+  @inline set regionFirst(value: u32) { store<u32>(changetype<usize>(this), value, 4748); }
+  @inline get regionLast(): u32 { return load<u32>(changetype<usize>(this), 4752); }
+  @inline set regionLast(value: u32) { store<u32>(changetype<usize>(this), value, 4752); }
+  @inline get regionWaiting(): u32 { return load<u32>(changetype<usize>(this), 4756); }
+  @inline set regionWaiting(value: u32) { store<u32>(changetype<usize>(this), value, 4756); }
+  @inline get batchCount(): u32 { return load<u32>(changetype<usize>(this), 4760); }
+  @inline set batchCount(value: u32) { store<u32>(changetype<usize>(this), value, 4760); }
+  @inline get batchAt(): u32 { return load<u32>(changetype<usize>(this), 4764); }
+  @inline set batchAt(value: u32) { store<u32>(changetype<usize>(this), value, 4764); }
+  @inline get batchSince(): u64 { return load<u64>(changetype<usize>(this), 4768); }
+  @inline set batchSince(value: u64) { store<u64>(changetype<usize>(this), value, 4768); }
+  @inline statsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 4776); }
+  @inline set_stats(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 4776); }
+  @inline get caps(): u32 { return load<u32>(changetype<usize>(this), 5032); }
+  @inline set caps(value: u32) { store<u32>(changetype<usize>(this), value, 5032); }
+  @inline get exitLength(): u32 { return load<u32>(changetype<usize>(this), 5036); }
+  @inline set exitLength(value: u32) { store<u32>(changetype<usize>(this), value, 5036); }
+  @inline get entryInfo(): u64 { return load<u64>(changetype<usize>(this), 5040); }
+  @inline set entryInfo(value: u64) { store<u64>(changetype<usize>(this), value, 5040); }
+  @inline undoAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 5048); }
+  @inline set_undo(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 5048); }
+  @inline get cpuidCount(): u32 { return load<u32>(changetype<usize>(this), 5232); }
+  @inline set cpuidCount(value: u32) { store<u32>(changetype<usize>(this), value, 5232); }
+  @inline get profile(): u32 { return load<u32>(changetype<usize>(this), 5236); }
+  @inline set profile(value: u32) { store<u32>(changetype<usize>(this), value, 5236); }
+  @inline get shadowRip(): u64 { return load<u64>(changetype<usize>(this), 5240); }
+  @inline set shadowRip(value: u64) { store<u64>(changetype<usize>(this), value, 5240); }
+  @inline get stopRip(): u64 { return load<u64>(changetype<usize>(this), 5248); }
+  @inline set stopRip(value: u64) { store<u64>(changetype<usize>(this), value, 5248); }
+  @inline get stopCount(): u64 { return load<u64>(changetype<usize>(this), 5256); }
+  @inline set stopCount(value: u64) { store<u64>(changetype<usize>(this), value, 5256); }
+  @inline get stopAddress(): u64 { return load<u64>(changetype<usize>(this), 5264); }
+  @inline set stopAddress(value: u64) { store<u64>(changetype<usize>(this), value, 5264); }
+  @inline get stopEntry(): u32 { return load<u32>(changetype<usize>(this), 5272); }
+  @inline set stopEntry(value: u32) { store<u32>(changetype<usize>(this), value, 5272); }
+  @inline get faultCount(): u32 { return load<u32>(changetype<usize>(this), 5276); }
+  @inline set faultCount(value: u32) { store<u32>(changetype<usize>(this), value, 5276); }
+  @inline get tracing(): u32 { return load<u32>(changetype<usize>(this), 5280); }
+  @inline set tracing(value: u32) { store<u32>(changetype<usize>(this), value, 5280); }
+  @inline get traceEvents(): u32 { return load<u32>(changetype<usize>(this), 5284); }
+  @inline set traceEvents(value: u32) { store<u32>(changetype<usize>(this), value, 5284); }
+  @inline get traceBlocks(): u32 { return load<u32>(changetype<usize>(this), 5288); }
+  @inline set traceBlocks(value: u32) { store<u32>(changetype<usize>(this), value, 5288); }
+  @inline faultsAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 5296); }
+  @inline set_faults(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 5296); }
+  @inline faultAddressAt(i: usize): u64 { return load<u64>(changetype<usize>(this) + i * 8, 5360); }
+  @inline set_faultAddress(i: usize, value: u64): void { store<u64>(changetype<usize>(this) + i * 8, value, 5360); }
+  @inline get caughtCount(): u64 { return load<u64>(changetype<usize>(this), 5424); }
+  @inline set caughtCount(value: u64) { store<u64>(changetype<usize>(this), value, 5424); }
 }
 export const C_RING_HEAD: usize = 0;
 export const C_RING_TAIL: usize = 4;

@@ -130,9 +130,9 @@ export function findLast(end: u32): void {
 
 @inline function leaves(kind: u8): bool { return kind == TRANSLATE || kind == LEAVE || kind == X87_BEGIN; }
 
-/** How many labels departIf wants at most. */
-export function departures(): u32 {
-  let n: u32 = 0, redo: u32 = 0;
+/** How many labels departIf wants at most. `checked`: the block begins with one that has the interpreter run it. */
+export function departures(checked: bool): u32 {
+  let n: u32 = 0, redo: u32 = u32(checked);
   for (let v: u32 = 1; v < count; v++) {
     const kind = kindOf(v);
     if (kind != CHECK && (!leaves(kind) || follows(v))) continue;

@@ -19,8 +19,8 @@
  * and an addend (host address minus linear address). What is not aligned may cross the page's end and misses.
  */
 import {
-  AREA_TLB_READ, AREA_TLB_WRITE, STATUS_REDO, STATUS_RESUME, STATUS_SLOW, TLB_ENTRIES, UOP_SIZE, V_CTX, V_RIP,
-  V_RIP_PAGE, V_STATUS, V_UOP,
+  AREA_TLB_READ, AREA_TLB_WRITE, STATUS_BUDGET, STATUS_REDO, STATUS_RESUME, STATUS_SLOW, TLB_ENTRIES, UOP_SIZE, V_CTX, V_RIP,
+  V_RIP_PAGE, V_STATUS, V_UOP, Vcpu,
 } from "../gen/layout";
 import { H_CALL_HANDLER, H_EASEG, H_REGION_GO_ON, H_REGION_LEAVE, H_REGION_READ, H_REGION_WRITE } from "../gen/helpers";
 import { uOff, uRest } from "../decode/uop";
@@ -37,11 +37,12 @@ import {
 import { get, get32, inLocal, push } from "./lowerValue";
 import { beginVectors, forgetVectors, lowerVector, noteSpill, pushReload } from "./lowerVector";
 import { lowerX87, lowerX87State } from "./lowerX87";
-import { countCall } from "./profile";
+import { Block, checks } from "./plan";
+import { countBlock, countCall } from "./profile";
 import {
   br, brIf, byte, call, close, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_SHR_U, I32_STORE, I32_SUB, I32_WRAP,
   i32Const, I64_ADD, I64_AND, I64_EQ, I64_EXTEND32_S, I64_EXTEND_U, I64_LOAD, I64_STORE, I64_SUB, I64_NE, I64_OR,
-  I64_SHR_U, i64Const, IF, localGet, localSet, localTee, memory_, open, ELSE, RETURN,
+  I64_LT_S, I64_SHR_U, i64Const, IF, localGet, localSet, localTee, memory_, open, ELSE, RETURN,
 } from "./wasm";
 
 export const L_VCPU: u32 = 0;
@@ -108,8 +109,18 @@ export function note(i: u32, written: bool): void {
   store<u32>(p, load<u32>(p) | 1 << i);
 }
 
+/**
+ * The vCPU's area, which stays where it is: constant addresses, which become part of the host's machine instructions. As
+ * a pointer in a local it would be loaded before every use, because the first of the host's compilers keeps locals in memory.
+ */
+export let cpuBase: usize = 0;
+/** Pushes the address of an access to the area by `cpuMemory`. */
+export function pushCpu(): void { i32Const(0); }
+export function cpuMemory(op: u32, offset: usize): void { memory_(op, cpuBase + offset); }
+
 /** Begins the writing of a region of `blocks` blocks; `second`: the counts of the first time hold. */
-export function beginLowering(second: bool, blocks: u32): void {
+export function beginLowering(c: Vcpu, second: bool, blocks: u32): void {
+  cpuBase = changetype<usize>(c);
   again = second;
   let states: u32 = 0xfffff;
   if (again) {
@@ -155,14 +166,14 @@ export function emptyCaches(): void {
 export function loadStack(): void { loadState(RSP); }
 
 function loadState(i: u32): void {
-  localGet(L_VCPU);
-  memory_(i == FLAG_OP ? I32_LOAD : I64_LOAD, offsetOfState(i));
+  pushCpu();
+  cpuMemory(i == FLAG_OP ? I32_LOAD : I64_LOAD, offsetOfState(i));
   localSet(localOfState(i));
 }
 function storeState(i: u32): void {
-  localGet(L_VCPU);
+  pushCpu();
   localGet(localOfState(i));
-  memory_(i == FLAG_OP ? I32_STORE : I64_STORE, offsetOfState(i));
+  cpuMemory(i == FLAG_OP ? I32_STORE : I64_STORE, offsetOfState(i));
 }
 
 /** Brings the states of a group into their locals. */
@@ -218,9 +229,9 @@ export function commitMemory(s: i32): void {
   for (let i: u32 = 0; i < STATES; i++) {
     const v = s < 0 ? pendingAt(i) : snapshotAt(s, i);
     if (!v || i == RSP) continue;
-    localGet(L_VCPU);
-    if (i == FLAG_OP) { get32(v); memory_(I32_STORE, offsetOfState(i)); }
-    else { get(v); memory_(I64_STORE, offsetOfState(i)); }
+    pushCpu();
+    if (i == FLAG_OP) { get32(v); cpuMemory(I32_STORE, offsetOfState(i)); }
+    else { get(v); cpuMemory(I64_STORE, offsetOfState(i)); }
   }
 }
 
@@ -304,7 +315,7 @@ function goOn(u: usize): void {
     return;
   }
   setRipPage();
-  localGet(L_VCPU); localGet(L_VCPU); i32Const(placeOfUop(u)); byte(I32_ADD); memory_(I32_STORE, V_UOP);
+  pushCpu(); i32Const(<i32>u); cpuMemory(I32_STORE, V_UOP);
   leave(<u32>uOff(u), uRest(u), STATUS_REDO);
 }
 
@@ -334,7 +345,7 @@ let again_: i32 = -1;
 /** A repetition that is to go on counts as an instruction. */
 function giveBack(): void {
   localGet(L_BUDGET);
-  localGet(L_VCPU); memory_(I32_LOAD, V_STATUS); i32Const(STATUS_RESUME); byte(I32_EQ); byte(I64_EXTEND_U);
+  pushCpu(); cpuMemory(I32_LOAD, V_STATUS); i32Const(STATUS_RESUME); byte(I32_EQ); byte(I64_EXTEND_U);
   byte(I64_SUB); localSet(L_BUDGET);
 }
 
@@ -354,13 +365,12 @@ function cacheOf(key: u32): i32 {
 function pushProbe(linear: u32, size: u32, table: usize, compare: u32): void {
   // Address of the entry, but for the table's offset: page number * 16.
   localGet(linear); byte(I32_WRAP); i32Const(8); byte(I32_SHR_U); i32Const(<i32>(TLB_ENTRIES - 1) << 4); byte(I32_AND);
-  localGet(L_VCPU); byte(I32_ADD);
-  localTee(lEntry); memory_(I64_LOAD, table);
+  localTee(lEntry); cpuMemory(I64_LOAD, table);
   // The page of the last byte: another one if the access crosses its end.
   localGet(linear);
   if (size > 1) { i64Const(size - 1); byte(I64_ADD); }
   i64Const(-4096); byte(I64_AND);
-  localGet(L_VCPU); memory_(I64_LOAD, V_CTX); byte(I64_OR);
+  pushCpu(); cpuMemory(I64_LOAD, V_CTX); byte(I64_OR);
   byte(compare);
 }
 
@@ -385,7 +395,7 @@ function pushOther(linear: u32, size: u32, tag: u32): void {
 function writeFill(n: Node, linear: u32, table: usize, tag: u32, addend: u32): void {
   pushProbe(linear, sizeOf(n), table, I64_EQ);
   open(IF);
-  localGet(lEntry); memory_(I32_LOAD, table + 8); localSet(addend);
+  localGet(lEntry); cpuMemory(I32_LOAD, table + 8); localSet(addend);
   localGet(linear); i64Const(-4096); byte(I64_AND); localSet(tag);
   byte(ELSE);
   writeSlow(n, linear, addend);
@@ -402,7 +412,7 @@ function lowerTranslate(n: Node): void {
     const to = temp32();
     pushProbe(linear, size, table, I64_EQ);
     open(IF);
-    localGet(linear); byte(I32_WRAP); localGet(lEntry); memory_(I32_LOAD, table + 8); byte(I32_ADD); localSet(to);
+    localGet(linear); byte(I32_WRAP); localGet(lEntry); cpuMemory(I32_LOAD, table + 8); byte(I32_ADD); localSet(to);
     byte(ELSE);
     writeSlow(n, linear, to);
     close();
@@ -429,7 +439,7 @@ function lowerShared(n: Node): void {
   } else linear = inLocal(n.a);
   pushProbe(linear, span, table, I64_NE);
   departIf(n, GO_ON);
-  localGet(linear); byte(I32_WRAP); localGet(lEntry); memory_(I32_LOAD, table + 8); byte(I32_ADD); keep(n);
+  localGet(linear); byte(I32_WRAP); localGet(lEntry); cpuMemory(I32_LOAD, table + 8); byte(I32_ADD); keep(n);
 }
 
 /** Pushes the host address that a translation has found. What is returned is still to be added, as an access's offset. */
@@ -471,7 +481,7 @@ function lowerEffect(n: Node): void {
     case X87_BEGIN: case X87_GET: case X87_PUT: case X87_END: lowerX87(n); return;
     case CALL:
       setRipPage();
-      localGet(L_VCPU); localGet(L_VCPU); i32Const(n.d); byte(I32_ADD);
+      localGet(L_VCPU); i32Const(<i32>(cpuBase + n.d));
       if (!(n.b & CALL_ADDRESS)) countCall(load<u16>(uopOf(n)));
       call(n.b & CALL_ADDRESS ? H_EASEG : H_CALL_HANDLER);
       keep(n);
@@ -479,7 +489,7 @@ function lowerEffect(n: Node): void {
       if (n.b & CALL_CONTEXT) emptyCaches();
       return;
     case RELOAD:
-      if (n.type) { localGet(L_VCPU); memory_(I32_LOAD, <usize>n.imm); }
+      if (n.type) { pushCpu(); cpuMemory(I32_LOAD, <usize>n.imm); }
       else pushReload(<usize>n.imm);
       keep(n);
       return;
@@ -498,38 +508,57 @@ function lowerEffect(n: Node): void {
 /** Handlers make RIP of it. */
 export function setRipPage(): void {
   if (!severalPages) return;
-  localGet(L_VCPU);
+  pushCpu();
   localGet(lRipPage); i64Const(pageDelta); byte(I64_ADD);
-  memory_(I64_STORE, V_RIP_PAGE);
+  cpuMemory(I64_STORE, V_RIP_PAGE);
 }
 
 function lowerSpill(n: Node): void {
   // What a group never writes is in the vCPU page as it was.
   const v = node(n.a);
   if (group >= 0 && n.b && v.kind == STATE && v.a == n.b - 1 && !(everWritten >> v.a & 1)) return;
-  localGet(L_VCPU);
-  if (n.b - 1 == FLAG_OP) { get32(n.a); memory_(I32_STORE, <usize>n.imm); }
+  pushCpu();
+  if (n.b - 1 == FLAG_OP) { get32(n.a); cpuMemory(I32_STORE, <usize>n.imm); }
   else {
-    get(n.a); memory_(I64_STORE, <usize>n.imm);
+    get(n.a); cpuMemory(I64_STORE, <usize>n.imm);
     noteSpill(<usize>n.imm, n.a);
   }
 }
-/** Writes the block: its effects, then `end` (0: nothing) to local `endLocal`, then the registers and flags. */
-export function lowerBlock(end: u32, endLocal: u32): void {
+/** Takes what block b may cost from the budget; leaves if less than that is left. Its instructions are then the interpreter's. */
+function takeBudget(b: Block): void {
+  if (group >= 0 && checks(b)) {
+    localGet(L_BUDGET); i64Const(b.need); byte(I64_LT_S);
+    open(IF);
+    leave(b.off, 0, STATUS_BUDGET);
+    close();
+  }
+  localGet(L_BUDGET); i64Const(b.n); byte(I64_SUB); localSet(L_BUDGET);
+  if (group < 0 && checks(b)) {
+    localGet(L_BUDGET); i64Const(b.need - b.n); byte(I64_LT_S);
+    again_ = beginCold();
+    goOn(blockHead + UOP_SIZE);
+    endCold();
+  }
+  countBlock(b.head);
+}
+
+/** Writes block b: its effects, then `end` (0: nothing) to local `endLocal`, then the registers and flags. */
+export function lowerBlock(b: Block, end: u32, endLocal: u32): void {
   if (group < 0) shareTranslations();
   countUses(end);
   findLast(end);
   memory.fill(scratch + UNTIL64, 0, UNTIL32 - UNTIL64 + 0x800);
   again_ = -1;
   forgetVectors();
-  openCold(group < 0 ? departures() : 0);
+  openCold(group < 0 ? departures(checks(b)) : 0);
+  takeBudget(b);
   for (now = 1; now < count; now++) {
     const n = node(now);
     if (n.kind >= TRANSLATE) lowerEffect(n);
     else if (n.kind == STATE) {
       // Its home may get another value before the block's end: read it where it is first asked for.
       if (isLocal(n.a) || !load<u16>(lastAt(now))) continue;
-      localGet(L_VCPU); memory_(n.type ? I32_LOAD : I64_LOAD, offsetOfState(n.a));
+      pushCpu(); cpuMemory(n.type ? I32_LOAD : I64_LOAD, offsetOfState(n.a));
       keep(n);
     } else if (n.uses > 1 && n.kind >= UNARY && !n.local) {
       push(n);

@@ -3,7 +3,7 @@ import { H_ARITHMETIC_OF, H_CARRY_OF, H_CONDITION_OF } from "../gen/helpers";
 import {
   BINARY, CHOOSE, CONST, CPU, FLAG_OP, isLocal, kindOf, Node, node, PURE_CALL, RIP_PAGE, STATE, UNARY,
 } from "./ir";
-import { keep, L_VCPU, localOfState, lRipPage, note, temp64 } from "./lower";
+import { cpuMemory, keep, localOfState, lRipPage, note, pushCpu, temp64 } from "./lower";
 import { countFlags } from "./profile";
 import {
   byte, call, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_GE_U, I32_SHL, I32_WRAP, i32Const, I64_ADD, I64_AND,
@@ -58,7 +58,7 @@ export function push(n: Node): void {
     case CONST: i64Const(n.imm); return;
     case STATE: note(n.a, false); localGet(localOfState(n.a)); return;
     case RIP_PAGE: localGet(lRipPage); return;
-    case CPU: localGet(L_VCPU); memory_(I64_LOAD, <usize>n.imm); return;
+    case CPU: pushCpu(); cpuMemory(I64_LOAD, <usize>n.imm); return;
     case UNARY:
       if (n.op == I64_EXTEND_U) { get32(n.a); byte(I64_EXTEND_U); }
       else if (n.op == I64_EXTEND32_S) { get32(n.a); byte(I64_EXTEND_S); }

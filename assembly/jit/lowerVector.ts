@@ -11,7 +11,7 @@ import { SHAPE_XMM, SHAPE_YMM, uD, uLeft, uS, uShape } from "../decode/uop";
 import { inLocals, Node, snapshotAt, uopOf } from "./ir";
 import { countCall } from "./profile";
 import {
-  commitMemory, depart, firstFloat, keep, L_VCPU, lFast, pushHome, pushPointer, setRipPage, temp32, temp64,
+  commitMemory, cpuBase, cpuMemory, depart, firstFloat, keep, L_VCPU, pushCpu, lFast, pushHome, pushPointer, setRipPage, temp32, temp64,
 } from "./lower";
 import { get, get32 } from "./lowerValue";
 import {
@@ -60,7 +60,7 @@ export function noteSpill(offset: usize, v: u32): void {
 export function pushReload(offset: usize): void {
   const r = lowAt(offset);
   if (r >= 0 && lows >> r & 1) { localGet(lane(r)); byte(I64_REINTERPRET); }
-  else { localGet(L_VCPU); memory_(I64_LOAD, offset); }
+  else { pushCpu(); cpuMemory(I64_LOAD, offset); }
 }
 /** The register at an offset is written otherwise. */
 function forget(offset: usize): void {
@@ -71,13 +71,13 @@ function forget(offset: usize): void {
 function pushLow(offset: usize): void {
   const r = lowAt(offset);
   if (!(lows >> r & 1)) {
-    localGet(L_VCPU); memory_(F64_LOAD, offset); localSet(lane(r));
+    pushCpu(); cpuMemory(F64_LOAD, offset); localSet(lane(r));
     lows |= 1 << r;
   }
   localGet(lane(r));
 }
 /** The low lane of the destination becomes what is in its local. */
-function storeLow(): void { localGet(L_VCPU); localGet(lane(lowAt(uD(u)))); memory_(F64_STORE, uD(u)); }
+function storeLow(): void { pushCpu(); localGet(lane(lowAt(uD(u)))); cpuMemory(F64_STORE, uD(u)); }
 
 function vectorMemory(op: u32, offset: usize): void {
   simd(op);
@@ -86,10 +86,10 @@ function vectorMemory(op: u32, offset: usize): void {
 }
 
 /** Pushes a half (plus = 0 or 16) of the first source, and of operand 1. */
-function pushLeft(plus: usize): void { localGet(L_VCPU); vectorMemory(V128_LOAD, uLeft(u) + plus); }
+function pushLeft(plus: usize): void { pushCpu(); vectorMemory(V128_LOAD, cpuBase + uLeft(u) + plus); }
 function pushRight(plus: usize): void {
   if (pointer) vectorMemory(V128_LOAD, pushPointer(pointer) + plus);
-  else { localGet(L_VCPU); vectorMemory(V128_LOAD, uS(u) + plus); }
+  else { pushCpu(); vectorMemory(V128_LOAD, cpuBase + uS(u) + plus); }
 }
 function pushZero(): void { simd(V128_CONST); for (let i = 0; i < 16; i++) byte(0); }
 
@@ -150,9 +150,9 @@ function lowerHalf(kind: u32, op: u32, plus: usize): void {
 function lowerStore(): void {
   const wide = uShape(u) == SHAPE_YMM, d = uD(u), s = uS(u);
   for (let plus: usize = 0; plus <= (wide ? 16 : 0); plus += 16) {
-    let to = d;
-    if (pointer) to = pushPointer(pointer); else localGet(L_VCPU);
-    localGet(L_VCPU); vectorMemory(V128_LOAD, s + plus);
+    let to = cpuBase + d;
+    if (pointer) to = pushPointer(pointer); else pushCpu();
+    pushCpu(); vectorMemory(V128_LOAD, cpuBase + s + plus);
     vectorMemory(V128_STORE, to + plus);
   }
   if (!pointer && uShape(u) == SHAPE_XMM) clearUpper();
@@ -163,14 +163,14 @@ function lowerCopy(): bool {
   const d = lowAt(uD(u)), s = lowAt(uS(u));
   if (d < 0 || s < 0 || !(lows >> s & 1)) return false;
   localGet(lane(s)); localSet(lane(d)); storeLow();
-  localGet(L_VCPU);
-  localGet(L_VCPU); memory_(I64_LOAD, uS(u) + 8); memory_(I64_STORE, uD(u) + 8);
+  pushCpu();
+  pushCpu(); cpuMemory(I64_LOAD, uS(u) + 8); cpuMemory(I64_STORE, uD(u) + 8);
   lows |= 1 << d;
   if (uShape(u) == SHAPE_XMM) clearUpper();
   return true;
 }
 
-function clearUpper(): void { localGet(L_VCPU); pushZero(); vectorMemory(V128_STORE, uD(u) + 16); }
+function clearUpper(): void { pushCpu(); pushZero(); vectorMemory(V128_STORE, cpuBase + uD(u) + 16); }
 
 /** The handler does it after all; leaves if it does not complete. What it needs of the registers goes home before. */
 function lowerHandler(n: Node): void {
@@ -183,7 +183,7 @@ function lowerHandler(n: Node): void {
   }
   setRipPage();
   countCall(load<u16>(u));
-  localGet(L_VCPU); localGet(L_VCPU); i32Const(n.d); byte(I32_ADD);
+  localGet(L_VCPU); i32Const(<i32>(cpuBase + n.d));
   call(H_CALL_HANDLER);
   byte(I32_EQZ);
   open(IF);
@@ -193,9 +193,9 @@ function lowerHandler(n: Node): void {
 function sendHome(n: Node, off: usize): void {
   if (off < V_GPR || off >= V_GPR + 128) return;
   const i = <u32>(off - V_GPR) >> 3, v = snapshotAt(n.c, i);
-  localGet(L_VCPU);
+  pushCpu();
   if (v) get(v); else pushHome(i);
-  memory_(I64_STORE, off);
+  cpuMemory(I64_STORE, off);
 }
 
 function pushPlain32(x: u32, least: u32, range: u32): void {
@@ -208,9 +208,9 @@ function pushPlain32(x: u32, least: u32, range: u32): void {
 function lowerSingle(n: Node): void {
   const op = <u32>(n.imm >> 40), sum = op == 0x92 || op == 0x93, root = op == 0x91;
   const a = temp32(), b = temp32(), r = temp32();
-  if (pointer) memory_(I32_LOAD, pushPointer(pointer)); else { localGet(L_VCPU); memory_(I32_LOAD, uS(u)); }
+  if (pointer) memory_(I32_LOAD, pushPointer(pointer)); else { pushCpu(); cpuMemory(I32_LOAD, uS(u)); }
   localSet(b);
-  if (!root) { localGet(L_VCPU); memory_(I32_LOAD, uD(u)); localSet(a); }
+  if (!root) { pushCpu(); cpuMemory(I32_LOAD, uD(u)); localSet(a); }
   // f32.reinterpret_i32, i32.reinterpret_f32
   if (!root) { localGet(a); byte(0xbe); }
   localGet(b); byte(0xbe);
@@ -226,7 +226,7 @@ function lowerSingle(n: Node): void {
   pushPlain32(r, 0x01000000, 0x7e800000);
   byte(I32_AND);
   open(IF);
-  localGet(L_VCPU); localGet(r); memory_(I32_STORE, uD(u));
+  pushCpu(); localGet(r); cpuMemory(I32_STORE, uD(u));
   byte(ELSE);
   lowerHandler(n);
   close();
@@ -236,7 +236,7 @@ function lowerSingle(n: Node): void {
 /** Pushes whether MXCSR allows the host's arithmetic: what handlers of arithmetic do to it changes nothing in that. */
 function pushFast(): void {
   if (!knowsFast) {
-    localGet(L_VCPU); memory_(I32_LOAD, V_MXCSR); i32Const(FAST_MASK); byte(I32_AND); i32Const(FAST_VALUE); byte(I32_EQ);
+    pushCpu(); cpuMemory(I32_LOAD, V_MXCSR); i32Const(FAST_MASK); byte(I32_AND); i32Const(FAST_VALUE); byte(I32_EQ);
     localSet(lFast);
     knowsFast = true;
   }
@@ -278,7 +278,7 @@ function lowerDouble(n: Node): void {
   br(done);
   close();
   lowerHandler(n);
-  localGet(L_VCPU); memory_(F64_LOAD, uD(u)); localSet(lane(r));
+  pushCpu(); cpuMemory(F64_LOAD, uD(u)); localSet(lane(r));
   br(done);
   close();
   // A zero: of a sum it is exact, else if an operand is one.
@@ -292,7 +292,7 @@ function lowerDouble(n: Node): void {
   localGet(lane(RESULT)); localSet(lane(r)); storeLow();
   byte(ELSE);
   lowerHandler(n);
-  localGet(L_VCPU); memory_(F64_LOAD, uD(u)); localSet(lane(r));
+  pushCpu(); cpuMemory(F64_LOAD, uD(u)); localSet(lane(r));
   close();
   close();
   lows |= 1 << r;
@@ -315,7 +315,7 @@ function lowerCompare(n: Node, to: u32): void {
   br(done);
   close();
   lowerHandler(n);
-  localGet(L_VCPU); memory_(I64_LOAD, V_CC_A); localSet(to);
+  pushCpu(); cpuMemory(I64_LOAD, V_CC_A); localSet(to);
   close();
 }
 
@@ -324,7 +324,7 @@ function lowerTruncate(n: Node, to: u32): void {
   const x = temp64(), silent: u32 = 0x1020;
   if (pointer) memory_(I64_LOAD, pushPointer(pointer)); else pushReload(uS(u));
   localSet(x);
-  localGet(L_VCPU); memory_(I32_LOAD, V_MXCSR); i32Const(silent); byte(I32_AND); i32Const(silent); byte(I32_EQ);
+  pushCpu(); cpuMemory(I32_LOAD, V_MXCSR); i32Const(silent); byte(I32_AND); i32Const(silent); byte(I32_EQ);
   // |x| < 2^31, NaNs excluded: by the bits
   localGet(x); i64Const(0x7fffffffffffffff); byte(I64_AND); i64Const(0x41e0000000000000); byte(I64_LT_U);
   byte(I32_AND);
@@ -335,7 +335,7 @@ function lowerTruncate(n: Node, to: u32): void {
   localSet(to);
   byte(ELSE);
   lowerHandler(n);
-  localGet(L_VCPU); memory_(I64_LOAD, uD(u)); localSet(to);
+  pushCpu(); cpuMemory(I64_LOAD, uD(u)); localSet(to);
   close();
 }
 
@@ -366,9 +366,9 @@ export function lowerVector(n: Node): void {
       return;
     case VECTOR_MASK: {
       const wide = uShape(u) == SHAPE_YMM, s = uS(u), lanes: u32 = op == 0x64 ? 16 : op == 0xa4 ? 4 : 2;
-      localGet(L_VCPU); vectorMemory(V128_LOAD, s); simd(op);
+      pushCpu(); vectorMemory(V128_LOAD, cpuBase + s); simd(op);
       if (wide) {
-        localGet(L_VCPU); vectorMemory(V128_LOAD, s + 16); simd(op);
+        pushCpu(); vectorMemory(V128_LOAD, cpuBase + s + 16); simd(op);
         i32Const(lanes); byte(I32_SHL); byte(I32_OR);
       }
       byte(I64_EXTEND_U);
@@ -381,9 +381,9 @@ export function lowerVector(n: Node): void {
   if (!wide && !pointer && (kind == VECTOR_LOAD || kind == VECTOR_LOAD_ALIGNED) && lowerCopy()) return;
   forget(uD(u));
   for (let plus: usize = 0; plus <= (wide ? 16 : 0); plus += 16) {
-    localGet(L_VCPU);
+    pushCpu();
     lowerHalf(kind, op, plus);
-    vectorMemory(V128_STORE, uD(u) + plus);
+    vectorMemory(V128_STORE, cpuBase + uD(u) + plus);
   }
   if (uShape(u) == SHAPE_XMM) clearUpper();
 }

@@ -27,6 +27,8 @@ const EAGER: u32 = 2;
  * four times as long for a boot. The longest way from check to check must be well below the budget of a run, too.
  */
 const MAX_INSTRUCTIONS: u32 = 320;
+/** Instructions of a region at most: its last block may be as long as blocks get. */
+export const LONGEST: i64 = MAX_INSTRUCTIONS + 64;
 /** The same for what is compiled the first time: most of it is not hot enough for more, and regions go on to others. */
 const FIRST_INSTRUCTIONS: u32 = 96;
 /** Instructions of a group. */
@@ -64,6 +66,8 @@ const MAX_GROUP: u32 = 100;
   entry: bool;
   /** Reached through a dispatch. */
   marked: bool;
+  /** How many marked blocks there are before the one after it, less 1: of a marked block, what leads to it in a dispatch. */
+  number: u32;
   /** In postorder. */
   position: u32;
   /** Successors that the search has visited. */
@@ -75,7 +79,7 @@ export const NOWHERE: i32 = i32.MIN_VALUE;
 /** How far from its first page a region may go. */
 const REACH: i64 = 1 << 30;
 const MAX_PAGES: u32 = 6;
-const BLOCK_SIZE: usize = 72;
+const BLOCK_SIZE: usize = 76;
 const FOUND: usize = 0x40000;
 const ORDERED: usize = 0x42000;
 /** {delta i32, host page u32} of each page. */
@@ -349,6 +353,13 @@ function markTargets(): void {
     // The interpreter comes in at the start, at loops (after the budget is used up) and at return sites: in the first
     // page, whose address the region is told.
     if (k == 0 || (b.page == 0 && (b.loopEnd != NO_LOOP || b.isReturn))) { b.entry = true; b.marked = true; }
+  }
+  let number: u32 = 0;
+  for (let k: u32 = 0; k < blocks; k++) {
+    const b = block(k);
+    // The first one is marked.
+    if (k && b.marked) number++;
+    b.number = number;
   }
 }
 

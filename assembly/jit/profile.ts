@@ -3,7 +3,7 @@
  * is compiled without has none. Where they are: PROFILE in src/shared/layout.ts.
  */
 import { AREA_PROFILE, PROFILE_CALLS, PROFILE_FLAGS, UOP_COUNT } from "../gen/layout";
-import { L_VCPU } from "./lower";
+import { cpuMemory, pushCpu } from "./lower";
 import { byte, I32_ADD, I32_LOAD, I32_STORE, I64_ADD, I64_LOAD, I64_STORE, i32Const, i64Const, localGet, memory_ } from "./wasm";
 
 let counting: bool = false;
@@ -13,10 +13,10 @@ export function useProfile(on: bool): void { counting = on; }
 /** The counter at an offset of the profile. Neither takes from the stack nor leaves anything on it. */
 function count(offset: usize): void {
   if (!counting) return;
-  localGet(L_VCPU);
-  localGet(L_VCPU); memory_(I64_LOAD, AREA_PROFILE + offset);
+  pushCpu();
+  pushCpu(); cpuMemory(I64_LOAD, AREA_PROFILE + offset);
   i64Const(1); byte(I64_ADD);
-  memory_(I64_STORE, AREA_PROFILE + offset);
+  cpuMemory(I64_STORE, AREA_PROFILE + offset);
 }
 
 /** A call of the handler of micro-op `op`. */

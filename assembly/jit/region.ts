@@ -2,7 +2,7 @@
  * Regions: blocks compiled into one Wasm function, which the interpreter enters through the micro-op
  * REGION in place of a block's HEAD.
  *
- * writeRegion writes a function body; ./tier.ts says when, and what becomes of it. The function knows neither the vCPU's address nor linear addresses: it can be
+ * writeRegion writes a function body; ./tier.ts says when, and what becomes of it. The function knows where its vCPU's area is, but no linear addresses: it can be
  * entered wherever its page is mapped, and the blocks, which are found by backing page and mode, are what keeps that
  * right. When their page is dropped, REGION becomes NEXT as HEAD does, and nothing leads into the function any more.
  *
@@ -11,22 +11,22 @@
  * attention only when it is entered, because a budget is a few microseconds.
  */
 import {
-  AREA_JIT, AREA_TLB_EXEC, MODE_CODE32, MODE_CODE64, MODE_FLAT, MODE_FLATCS, MODE_STACK32, STATUS_BUDGET, STATUS_RESUME,
-  STATUS_SLOW, SEG_CS, SEG_OFF_BASE, SEG_STRIDE, TLB_ENTRIES, UOP_SIZE, V_CTX, V_RIP_PAGE, V_SEG, Vcpu,
+  AREA_JIT, AREA_TLB_EXEC, MODE_CODE32, MODE_CODE64, MODE_FLAT, MODE_FLATCS, MODE_STACK32, STATUS_RESUME,
+  SEG_CS, SEG_OFF_BASE, SEG_STRIDE, TLB_ENTRIES, UOP_SIZE, V_CTX, V_RIP_PAGE, V_SEG, Vcpu,
 } from "../gen/layout";
 import { OP_EASEG } from "../gen/decode";
 import { CALL_REGISTERS, emitMeaning, META, META_CALL, VECTORS } from "../gen/emit";
 import { uOff, uRest } from "../decode/uop";
 import { closeCold } from "./cold";
-import { countBlock, useProfile } from "./profile";
+import { useProfile } from "./profile";
 import { emitVector } from "./vector";
 import { beginIr, roomForInstruction, usePage, useScratch } from "./ir";
 import {
   beginBlock, BRANCH, Emit, emitAddress, emitCall, endKind, endValue, INDIRECT, JUMP, useMeta, useMode, useUop,
 } from "./emit";
 import {
-  beginLowering, emptyCaches, L_BUDGET, L_ENTRY, L_VCPU, lCond, leave, leaveTo, lEntry, loadStack, loadStates, locals32, locals64,
-  lowerBlock, lRip, lRipPage, lTarget, storeStates, useGroup, writeLeaving,
+  beginLowering, cpuMemory, emptyCaches, L_ENTRY, lCond, leave, leaveTo, lEntry, loadStack, loadStates, locals32, locals64,
+  lowerBlock, lRip, lRipPage, lTarget, pushCpu, storeStates, useGroup, writeLeaving,
 } from "./lower";
 import { FLOATS, usesFloats } from "./lowerVector";
 import {
@@ -34,8 +34,8 @@ import {
 } from "./plan";
 import {
   at, BLOCK, BR_TABLE, br, byte, close, depth, END, F64, I32, I32_ADD, I32_AND, I32_EQ, I32_LOAD, I32_SHR_U, I32_SUB,
-  I32_WRAP, i32Const, I64, I64_ADD, I64_AND, I64_EQ, I64_LOAD, I64_LT_S, I64_NE, I64_OR, I64_SHL, I64_SHR_S,
-  I64_SUB, i64Const, IF, localGet, localSet, localTee, LOOP, memory_, open, overflow, resetDepth, UNREACHABLE, unsigned, writeTo,
+  I32_WRAP, i32Const, I64, I64_ADD, I64_AND, I64_EQ, I64_LOAD, I64_OR, i64Const, IF, localGet, localSet, localTee,
+  LOOP, open, overflow, resetDepth, UNREACHABLE, unsigned, writeTo,
 } from "./wasm";
 
 const BODY: usize = 0x46000;
@@ -48,7 +48,7 @@ let cpu: Vcpu = changetype<Vcpu>(0);
 
 // --- going from block to block
 
-@inline function setEntry(t: u32): void { i32Const(t); localSet(L_ENTRY); }
+@inline function setEntry(t: u32): void { i32Const(block(t).number); localSet(L_ENTRY); }
 
 /** Jumps from block `from` to block t. */
 function goto(from: Block, t: u32): void {
@@ -75,23 +75,16 @@ function goto(from: Block, t: u32): void {
 }
 let topLoop: u32 = 0;
 
-/** Leaves the region for the instruction at RIP `off` bytes from the start of b's page, which is reached by `u`. */
-function gotoOutside(b: Block, off: i64, u: usize): void {
+/** Leaves the region for the instruction at RIP `off` bytes from the start of b's page. */
+function gotoOutside(b: Block, off: i64): void {
   localGet(lRipPage); i64Const(<i64>b.delta + off); byte(I64_ADD);
   if (!(cpu.mode & MODE_CODE64)) { i64Const(0xffffffff); byte(I64_AND); }
   localSet(lRip);
-  if (<u64>off >= 4096 && off != load<u16>(u, 2) && cpu.mode & MODE_CODE64) {
-    // A branch to where no code can be faults at the branch.
-    localGet(lRip); i64Const(16); byte(I64_SHL); i64Const(16); byte(I64_SHR_S); localGet(lRip); byte(I64_NE);
-    open(IF);
-    leave(<u32>uOff(u), uRest(u), STATUS_SLOW);
-    close();
-  }
   leaveTo(cpu.mode, lRip);
 }
 
 /** Goes to `off` bytes from the start of b's page. */
-function gotoOffset(b: Block, off: i64, u: usize): void {
+function gotoOffset(b: Block, off: i64): void {
   const t = indexOf(placeFrom(b, off));
   if (t >= 0) {
     if (block(t).page == b.page) { goto(b, t); return; }
@@ -99,7 +92,7 @@ function gotoOffset(b: Block, off: i64, u: usize): void {
     goto(b, t);
     close();
   }
-  gotoOutside(b, off, u);
+  gotoOutside(b, off);
 }
 
 /** Opens an `if` for the case that the page of block b is mapped where the region expects it: the TLB says so. */
@@ -107,16 +100,15 @@ function guard(b: Block): void {
   const host = <i32>hostPageOf(b.page);
   localGet(lRipPage); i64Const(b.delta); byte(I64_ADD);
   if (!(cpu.mode & MODE_CODE64)) {
-    localGet(L_VCPU); memory_(I64_LOAD, V_SEG + <usize>SEG_CS * SEG_STRIDE + SEG_OFF_BASE); byte(I64_ADD);
+    pushCpu(); cpuMemory(I64_LOAD, V_SEG + <usize>SEG_CS * SEG_STRIDE + SEG_OFF_BASE); byte(I64_ADD);
     i64Const(0xffffffff); byte(I64_AND);
   }
   localTee(lTarget);
   byte(I32_WRAP); i32Const(8); byte(I32_SHR_U); i32Const(<i32>(TLB_ENTRIES - 1) << 4); byte(I32_AND);
-  localGet(L_VCPU); byte(I32_ADD);
-  localTee(lEntry); memory_(I64_LOAD, AREA_TLB_EXEC);
-  localGet(lTarget); localGet(L_VCPU); memory_(I64_LOAD, V_CTX); byte(I64_OR);
+  localTee(lEntry); cpuMemory(I64_LOAD, AREA_TLB_EXEC);
+  localGet(lTarget); pushCpu(); cpuMemory(I64_LOAD, V_CTX); byte(I64_OR);
   byte(I64_EQ);
-  localGet(lEntry); memory_(I32_LOAD, AREA_TLB_EXEC + 8); localGet(lTarget); byte(I32_WRAP); byte(I32_ADD);
+  localGet(lEntry); cpuMemory(I32_LOAD, AREA_TLB_EXEC + 8); localGet(lTarget); byte(I32_WRAP); byte(I32_ADD);
   i32Const(host); byte(I32_EQ);
   byte(I32_AND);
   open(IF);
@@ -168,14 +160,6 @@ function writeBlock(k: u32): void {
   const b = block(k), e = changetype<Emit>(0);
   usePage(b.delta, pages > 1, (cpu.mode & MODE_CODE64) != 0);
   useGroup(b.group, b.group >= 0 ? block(b.group).leaving : 0);
-  if (checks(b)) {
-    localGet(L_BUDGET); i64Const(b.need); byte(I64_LT_S);
-    open(IF);
-    leave(b.off, 0, STATUS_BUDGET);
-    close();
-  }
-  localGet(L_BUDGET); i64Const(b.n); byte(I64_SUB); localSet(L_BUDGET);
-  countBlock(b.head);
   beginIr(b.group >= 0, b.head);
   beginBlock();
   let u = <usize>b.head + UOP_SIZE, cut: usize = b.cut;
@@ -202,21 +186,21 @@ function writeBlock(k: u32): void {
 function writeEnd(b: Block, u: usize, cut: usize): void {
   const last = u - UOP_SIZE;
   switch (endKind) {
-    case JUMP: lowerBlock(0, 0); gotoOffset(b, load<i64>(last, 16), last); return;
+    case JUMP: lowerBlock(b, 0, 0); gotoOffset(b, load<i64>(last, 16)); return;
     case BRANCH:
-      lowerBlock(endValue, lCond);
+      lowerBlock(b, endValue, lCond);
       localGet(lCond);
       open(IF);
-      gotoOffset(b, load<i64>(last, 16), last);
+      gotoOffset(b, load<i64>(last, 16));
       close();
-      gotoOffset(b, load<u16>(last, 2), last);
+      gotoOffset(b, load<u16>(last, 2));
       return;
-    case INDIRECT: lowerBlock(endValue, lTarget); writeIndirect(b); return;
+    case INDIRECT: lowerBlock(b, endValue, lTarget); writeIndirect(b); return;
     default: break;
   }
-  lowerBlock(0, 0);
-  if (b.next != NOWHERE && cut == b.cut) gotoOffset(b, load<u16>(u, 2), u);
-  else if (u == <usize>load<u32>(b.head - 20) - UOP_SIZE) gotoOutside(b, load<u16>(u, 2), u);
+  lowerBlock(b, 0, 0);
+  if (b.next != NOWHERE && cut == b.cut) gotoOffset(b, load<u16>(u, 2));
+  else if (u == <usize>load<u32>(b.head - 20) - UOP_SIZE) gotoOutside(b, load<u16>(u, 2));
   else leave(<u32>uOff(u), uRest(u), STATUS_RESUME);
 }
 /** Last block of the item (a loop or a block) that starts at k, inside a loop with header `around`. */
@@ -269,23 +253,23 @@ function writeRange(lo: u32, hi: u32, around: i32): void {
 /** Label before the first item of a loop with a dispatch. */
 let firstLabel: u32 = 0;
 
-/** At a loop's head: to the item that has block `entry`, if one has, else to the first. */
+/** At a loop's head: to the item that has the marked block with number `entry`, if one has, else to the first. */
 function writeDispatch(lo: u32, hi: u32, around: i32): void {
   const first: u32 = around < 0 ? block(lo).forward : firstLabel;
   localGet(L_ENTRY);
-  if (lo) { i32Const(lo); byte(I32_SUB); }
+  i32Const(block(lo).number + 1); byte(I32_SUB);
   byte(BR_TABLE);
-  unsigned(hi - lo + 1);
+  unsigned(block(hi).number - block(lo).number);
   let k = lo;
   while (k <= hi) {
     const end = itemEnd(k, around), label = k == lo ? first : <u32>block(k).forward;
-    for (; k <= end; k++) unsigned(depth - 1 - label);
+    for (; k <= end; k++) if (k != lo && block(k).marked) unsigned(depth - 1 - label);
   }
   unsigned(depth - 1 - first);
 }
 
 function writeBody(c: Vcpu, again: bool): void {
-  beginLowering(again, blocks);
+  beginLowering(c, again, blocks);
   writeTo(changetype<usize>(c) + AREA_JIT + BODY, changetype<usize>(c) + AREA_JIT + FUNCTION);
   resetDepth();
   topLoop = open(LOOP);
@@ -326,7 +310,7 @@ export function writeRegion(c: Vcpu, head: usize): usize {
   unsigned(locals64); byte(I64);
   unsigned(locals32); byte(I32);
   if (usesFloats) { unsigned(FLOATS); byte(F64); }
-  localGet(L_VCPU); memory_(I64_LOAD, V_RIP_PAGE); localSet(lRipPage);
+  pushCpu(); cpuMemory(I64_LOAD, V_RIP_PAGE); localSet(lRipPage);
   loadStack();
   loadEntered();
   emptyCaches();

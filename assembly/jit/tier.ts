@@ -135,7 +135,7 @@ function addToBatch(c: Vcpu, head: usize): bool {
     if (<u32>load<u16>(at) == OP_COLD) store<u32>(at, batch, 4);
     if (!block(k).entry) continue;
     store<u32>(e, block(k).head);
-    store<u32>(e, k, 4);
+    store<u32>(e, block(k).number, 4);
     e += 8;
   }
   for (let i: u32 = 0; i < pages; i++) addRegionToPage(c, hostPageOf(i), r);

@@ -15,3 +15,11 @@ import { CR4_LA57 } from "./walk";
 export function canonicalBase(c: Vcpu, linear: u64): bool {
   return extends48(linear) || hasFeature(c, CPU_LA57) && extends57(linear);
 }
+
+/** How far a region (assembly/jit/plan.ts) and a branch from there may reach together. */
+const REACH: u64 = 1 << 32;
+/**
+ * Whether code at `linear` might branch to an address that is not canonical. Regions do not look where their branches go, so they
+ * do not run there; nor beyond 48 bits, where next to no code is.
+ */
+export function nearCanonicalEnd(linear: u64): bool { return linear + (1 << 47) - REACH >= (1 << 48) - 2 * REACH; }

@@ -22,6 +22,10 @@
  * Going back to a context is putting its generation into ctx. Entries of global pages are good for every context: those
  * used lately are listed (SHARED) and get the new generation with the change; for the others a miss first looks whether
  * there is such an entry (tlbReuse), which saves the walk.
+ *
+ * The jump cache has generations of its own, in codeCtx. A supervisor's code in global pages is the same in every context:
+ * its entries have one generation (systemCode), which changes of context leave. Where a supervisor's code in other pages
+ * is met, that one is not used until the next change of context (systemShared).
  */
 import {
   Vcpu, AREA_TLB_READ, AREA_TLB_WRITE, AREA_TLB_EXEC, AREA_ENTERED, AREA_JUMP, AREA_LARGE, AREA_OPENED, AREA_SHARED,
@@ -29,7 +33,7 @@ import {
 } from "../gen/layout";
 import { bump } from "../stat";
 import {
-  CR0_WP, CR4_PCIDE, CR4_PKE, CR4_SMAP, EFER_LMA, PAGE_GIGANTIC, PAGE_GLOBAL, PAGE_LARGE, PAGE_SUPERVISOR, RFLAGS_AC,
+  CR0_WP, CR4_PCIDE, CR4_PGE, CR4_PKE, CR4_SMAP, EFER_LMA, PAGE_GIGANTIC, PAGE_GLOBAL, PAGE_LARGE, PAGE_SUPERVISOR, RFLAGS_AC,
 } from "./walk";
 import { ON_FETCH, pageArmed } from "./watch";
 
@@ -189,7 +193,7 @@ export function updateContext(c: Vcpu): void {
   const cls: u64 = c.cpl == 3 ? (c.mode & MODE_ALIGN ? 3 : 1) : 0;
   c.ctx = (c.ctx & ~3) | cls;
   updateWindow(c);
-  c.codeCtx = (c.codeCtx & ~MODE_MASK) | c.mode;
+  updateCode(c);
   // What compatibility mode has filled under sums beyond 4 GiB is another address in 64-bit mode.
   if (c.wrapped && c.mode & MODE_CODE64 && c.wrapped & wrappedBit(c)) flushAll(c);
 }
@@ -221,25 +225,46 @@ function renew(c: Vcpu): void {
   store<u64>(s, key);
   store<u32>(s, c.tlbGeneration, 8);
   c.ctx = (<u64>c.tlbGeneration << 2) | (c.ctx & 3);
-  renewCode(c);
+  store<u32>(s, 0, 12);
+  updateCode(c);
 }
 
-/** A new code generation for the current context. */
-function renewCode(c: Vcpu): void {
+// --- generations of the jump cache
+
+/** Nobody has a code generation any more. */
+function forgetCode(c: Vcpu): void {
+  for (let i: u32 = 0; i < CONTEXTS; i++) store<u32>(slot(c, i), 0, 12);
+  c.systemCode = 0;
+}
+
+function nextCode(c: Vcpu): u32 {
   if (++c.codeGeneration == CODE_GENERATIONS) {
     memory.fill(changetype<usize>(c) + AREA_JUMP, 0, JUMP_ENTRIES * 16);
-    for (let i: u32 = 0; i < CONTEXTS; i++) store<u32>(slot(c, i), 0, 12);
+    forgetCode(c);
     c.codeGeneration = 1;
   }
-  store<u32>(slot(c, c.context), c.codeGeneration, 12);
-  c.codeCtx = (c.codeGeneration << <u32>MODE_BITS) | c.mode;
+  return c.codeGeneration;
+}
+
+/** Brings codeCtx up to date with the context and CPL. */
+function updateCode(c: Vcpu): void {
+  let generation: u32;
+  if (c.systemShared && c.cpl < 3) {
+    generation = c.systemCode;
+    if (!generation) { generation = nextCode(c); c.systemCode = generation; }
+  } else {
+    const s = slot(c, c.context);
+    generation = load<u32>(s, 12);
+    if (!generation) { generation = nextCode(c); store<u32>(s, generation, 12); }
+  }
+  c.codeCtx = (generation << <u32>MODE_BITS) | c.mode;
 }
 
 /** Makes every jump cache entry stale, in every context. */
 export function newCodeGeneration(c: Vcpu): void {
   memory.fill(changetype<usize>(c) + AREA_ENTERED, 0, ENTERED_BITS >> 3);
-  for (let i: u32 = 0; i < CONTEXTS; i++) store<u32>(slot(c, i), 0, 12);
-  renewCode(c);
+  forgetCode(c);
+  updateCode(c);
 }
 
 /** Pages that ENTERED tells from each other. */
@@ -250,8 +275,15 @@ const ENTERED_BITS: usize = 4096;
 }
 @inline function enteredBit(linear: u64): u8 { return <u8>(<u32>1 << (<u32>(linear >> 12) & 7)); }
 
-/** The jump cache gets an address of the page at `linear`. */
+/** The jump cache gets an address of the page at `linear`: under codeCtx as it is afterwards. */
 export function noteEntered(c: Vcpu, linear: u64): void {
+  if (c.systemShared && c.cpl < 3) {
+    const e = tlbEntry(changetype<usize>(c) + AREA_TLB_EXEC, linear);
+    if ((load<u64>(e) ^ linear) >> 12 || (load<u32>(e, 12) & EVERYWHERE) != EVERYWHERE) {
+      c.systemShared = 0;
+      updateCode(c);
+    }
+  }
   const p = enteredByte(c, linear);
   store<u8>(p, load<u8>(p) | enteredBit(linear));
 }
@@ -270,6 +302,8 @@ export function flushAll(c: Vcpu): void {
   c.context = 0;
   c.wrapped = 0;
   c.gigantic = 0;
+  c.systemCode = 0;
+  c.systemShared = u32((c.cr4 & CR4_PGE) != 0);
   memory.fill(changetype<usize>(c) + AREA_LARGE, 0, 128);
   renew(c);
 }
@@ -304,17 +338,12 @@ export function selectContext(c: Vcpu, keep: bool): void {
     c.context = i;
   }
   const old = c.ctx;
-  if (!keep) {
-    renew(c);
-    takeShared(c, old);
-    return;
-  }
-  const s = slot(c, i);
-  c.ctx = (<u64>load<u32>(s, 8) << 2) | (c.ctx & 3);
+  c.systemShared = u32((c.cr4 & CR4_PGE) != 0);
+  if (keep) {
+    c.ctx = (<u64>load<u32>(slot(c, i), 8) << 2) | (c.ctx & 3);
+    updateCode(c);
+  } else renew(c);
   takeShared(c, old);
-  const code = load<u32>(s, 12);
-  if (code) c.codeCtx = (code << <u32>MODE_BITS) | c.mode;
-  else renewCode(c);
 }
 
 /** INVPCID of a single context: drops what was translated under `pcid`, but for global pages. */

@@ -458,6 +458,9 @@ export const VCPU = layOut({
   /** The last generations given out: of translations, and of the jump cache. */
   tlbGeneration: ["u32"],
   codeGeneration: ["u32"],
+  /** Code generation of a supervisor's code in global pages (0: none yet), and whether that is used. */
+  systemCode: ["u32"],
+  systemShared: ["u32"],
   /** TLB entries of global pages count in every context if their generation is above this one. */
   globalFloor: ["u32"],
   /** Compatibility mode has filled entries under addresses beyond 4 GiB: 1 = as user, 2 = as supervisor. */

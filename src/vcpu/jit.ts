@@ -1,8 +1,9 @@
 /**
  * Compiled regions, the host's part: from the function bodies that the core writes (assembly/jit) to functions in the
- * core's table. A module holds no address of a vCPU or of the core.
+ * core's table. A module holds the address of its vCPU's area and none of the core's.
  */
 import { JIT_HELPERS, REGION_TYPE, REGION_TYPES } from "../isa/jitHelpers.ts";
+import { VCPU_STRIDE } from "../shared/layout.ts";
 
 /** The core's exports that regions need. */
 export interface JitExports {
@@ -62,9 +63,9 @@ const TYPES = REGION_TYPES.flatMap((t) => {
 });
 const typeOf = (params: string, result: string): number => REGION_TYPES.indexOf(`${params}>${result}`);
 
-/** Magic, types and imports (Wasm core specification, 5.5): the memory and what else there is. */
-function head(shared: boolean, others: readonly number[][]): number[] {
-  const memory = [...name("core"), ...name("memory"), 2, shared ? 3 : 1, ...leb(1), ...leb(65536)];
+/** Magic, types and imports (Wasm core specification, 5.5): the memory, which has at least `pages`, and what else there is. */
+function head(shared: boolean, pages: number, others: readonly number[][]): number[] {
+  const memory = [...name("core"), ...name("memory"), 2, shared ? 3 : 1, ...leb(pages), ...leb(65536)];
   return [
     ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
     ...section(1, [REGION_TYPES.length, ...TYPES]),
@@ -73,7 +74,6 @@ function head(shared: boolean, others: readonly number[][]): number[] {
 }
 /** The same for every region's module. The host copies tables into each instance that imports them, so that none does. */
 const HELPERS = JIT_HELPERS.map(([n, params, result]) => [...name("core"), ...name(n), 0, typeOf(params, result)]);
-const HEADS = { shared: head(true, HELPERS), unshared: head(false, HELPERS) };
 const CHAINS = JIT_HELPERS.filter(([n]) => n.startsWith("chain"));
 
 /** Whether the host has tail calls: a module with a function that ends in one. */
@@ -86,16 +86,19 @@ function hasTailCalls(): boolean {
   }
 }
 
-/** A module around function bodies, which it exports as "0", "1" … */
-export function regionModule(bodies: readonly Uint8Array[], shared: boolean): Uint8Array {
-  const type = REGION_TYPES.indexOf(REGION_TYPE);
-  return moduleOf(shared ? HEADS.shared : HEADS.unshared, JIT_HELPERS.length, bodies, type);
+/**
+ * A module around function bodies of the vCPU whose area begins at `vcpu`, which it exports as "0", "1" … That the memory
+ * reaches to the area's end tells the host's compilers that accesses at constant addresses in it need no check.
+ */
+export function regionModule(bodies: readonly Uint8Array[], shared: boolean, vcpu: number): Uint8Array {
+  const start = head(shared, Math.ceil((vcpu + VCPU_STRIDE) / 65536), HELPERS);
+  return moduleOf(start, JIT_HELPERS.length, bodies, REGION_TYPES.indexOf(REGION_TYPE));
 }
 
 /** The module that takes regions to others, of which there is one for all of a core's. */
 function chainModule(bodies: readonly Uint8Array[], shared: boolean): Uint8Array {
   const table = [...name("core"), ...name("table"), 1, 0x70, 0, 0];
-  return moduleOf(head(shared, [table]), 0, bodies, typeOf(CHAINS[0][1], CHAINS[0][2]));
+  return moduleOf(head(shared, 1, [table]), 0, bodies, typeOf(CHAINS[0][1], CHAINS[0][2]));
 }
 
 function moduleOf(start: readonly number[], imported: number, bodies: readonly Uint8Array[], type: number): Uint8Array {
@@ -192,7 +195,7 @@ export class RegionCompiler implements JitImports {
       bodies.push(new Uint8Array(buffer, from + 4, length));
       from += 4 + length;
     }
-    const bytes = regionModule(bodies, !(buffer instanceof ArrayBuffer));
+    const bytes = regionModule(bodies, !(buffer instanceof ArrayBuffer), vcpu >>> 0);
     const live = this.#of(vcpu);
     let exports: Record<string, unknown>;
     let evicted = 0;

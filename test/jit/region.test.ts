@@ -8,7 +8,7 @@ import { assemble } from "../../src/isa/assemble.ts";
 import { RUN } from "../../src/shared/exit.ts";
 import { ATTENTION, STATS, VCPU } from "../../src/shared/layout.ts";
 import { postDrop } from "../../src/vcpu/drop.ts";
-import { CODE, DATA, HANDLERS, STACK, TestMachine } from "./machine.ts";
+import { CODE, DATA, HANDLERS, P, STACK, TestMachine, W } from "./machine.ts";
 
 let core: WebAssembly.Module;
 let m: TestMachine;
@@ -80,15 +80,19 @@ describe("a region", () => {
     expect(compiled).toBe(49 * 2);
   });
 
-  it("holds no address of a vCPU", () => {
+  it("is the own of the vCPU whose area it names", () => {
     const second = new TestMachine(core, 1);
     const { bytes } = assemble(`bits 64\norg ${CODE}\n${COUNT}`);
     const modules = [m, second].map((machine) => {
       machine.memory.write(CODE, bytes);
       return machine.compile(CODE);
     });
-    expect(modules[0]).toBeDefined();
-    expect(modules[0]).toEqual(modules[1]);
+    expect(modules[0]?.length).toBe(modules[1]?.length);
+    expect(modules[0]).not.toEqual(modules[1]);
+    m = second;
+    begin(CODE);
+    expect(finish()).toBe(2 + 3000 + 1);
+    expect(m.get().gpr[0]).toBe(500500n);
   });
 
   it("gives way to attention when it is entered, and to the budget in loops", () => {
@@ -311,6 +315,31 @@ describe("a region of several pages", () => {
     expect(m.get().gpr[3]).toBe(6n);
     const frame = new BigUint64Array(Uint8Array.from(Buffer.from(m.dump(STACK - 24 - 40, 16), "hex")).buffer);
     expect(frame).toContain(s.get("faults"));
+  });
+});
+
+describe("where linear addresses end", () => {
+  /** The last page of the lower half, which goes to the same page as CODE. */
+  const LAST = 0x7fff_ffff_f000n;
+
+  it("a branch to an address that is not canonical faults, though its region has run elsewhere", () => {
+    const s = start(`add rbx, 5\nleaves: jmp ${CODE + 0x1100}\n`);
+    m.memory.write(CODE + 0x1100, Uint8Array.of(0xf4));
+    compile(CODE);
+    expect(finish()).toBe(2);
+    for (const [at, to] of [
+      [0x1000 + 255 * 8, 0x6_0000],
+      [0x6_0000 + 511 * 8, 0x6_1000],
+      [0x6_1000 + 511 * 8, 0x6_2000],
+      [0x6_2000 + 511 * 8, CODE],
+    ])
+      m.put64(at, BigInt(to) | P | W);
+    begin(LAST, { 3: 1n });
+    expect(finish()).toBe(0);
+    expect(m.get()).toMatchObject({ rip: BigInt(HANDLERS + 13 * 16 + 1) });
+    expect(m.get().gpr[3]).toBe(6n);
+    const frame = new BigUint64Array(Uint8Array.from(Buffer.from(m.dump(STACK - 16 - 48, 16), "hex")).buffer);
+    expect([...frame]).toEqual([0n, LAST + (s.get("leaves") as bigint) - BigInt(CODE)]);
   });
 });
 

@@ -81,6 +81,42 @@ describe("MOV to CR3", () => {
   });
 });
 
+describe("code of supervisors", () => {
+  /** 20_0000h is code that gives ah in the first space, bh in the second. */
+  const code = `
+  mov dword [0x20000],0xab8
+  mov word [0x20004],0xc300
+  mov dword [0x21000],0xbb8
+  mov word [0x21004],0xc300
+`;
+  const go = "  mov eax,0x200000\n  call rax\n  call put\n";
+  const first = cr3(0x8000) + go;
+  const second = cr3(0x10000) + go;
+  test("is what each space has there", () => {
+    expect(run(code + GLOBAL + first + second + first + second)).toEqual(["a", "b", "a", "b"]);
+    expect(run(code + first + second + first)).toEqual(["a", "b", "a"]);
+    expect(run(code + GLOBAL + PCIDE + cr3(0x8001) + go + cr3(0x10002) + go + cr3(0x8001, KEEP) + go)).toEqual([
+      ..."aba",
+    ]);
+  });
+  test("in a global page stays through changes of CR3, until it is flushed", () => {
+    const page = `${code}${GLOBAL}  mov word [0x14000],0x103\n`;
+    expect(run(page + first + CHANGE + first)).toEqual(["a", "a"]);
+    expect(run(`${page}${first}${CHANGE}  invlpg [0x200000]\n${go}`)).toEqual(["a", "b"]);
+    const pge = "  mov rax,cr4\n  xor al,0x80\n  mov cr4,rax\n";
+    expect(run(page + first + CHANGE + pge + go)).toEqual(["a", "b"]);
+    // Code of this space's own in between.
+    const own = "  mov dword [0x1302c],0\n  mov dword [0x1402c],0\n  mov dword [0x14028],0x21007\n";
+    const elsewhere = "  mov eax,0x205000\n  call rax\n  call put\n";
+    expect(run(page + own + first + elsewhere + CHANGE + first)).toEqual(["a", "b", "a"]);
+  });
+  test("that is written to is the new code in every space", () => {
+    const write = "  mov byte [0x20001],0xc\n";
+    const page = `${code}${GLOBAL}  mov word [0x14000],0x103\n`;
+    expect(run(page + first + write + first)).toEqual(["a", "c"]);
+  });
+});
+
 describe("process-context identifiers", () => {
   test("keep the translations of several spaces", () => {
     const both = PCIDE + cr3(0x8001) + SEE + cr3(0x10002) + SEE_SECOND + CHANGE;

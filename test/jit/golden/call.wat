@@ -15,39 +15,30 @@
   (local $15 i32)
   (local $16 i32)
   (local.set $4
-   (i64.load offset=16 align=1
-    (local.get $0)
+   (i64.load offset=2097168 align=1
+    (i32.const 0)
    )
   )
   (local.set $3
-   (i64.load offset=104 align=1
-    (local.get $0)
+   (i64.load offset=2097256 align=1
+    (i32.const 0)
    )
   )
   (loop
    (block $block1
-    (if
-     (i64.lt_s
-      (local.get $1)
-      (i64.const 4)
-     )
-     (then
-      (return_call $fimport$28
-       (local.get $0)
+    (block $block
+     (local.set $1
+      (i64.sub
        (local.get $1)
-       (local.get $3)
-       (local.get $4)
-       (i64.const 281474976710656)
+       (i64.const 1)
       )
      )
-    )
-    (local.set $1
-     (i64.sub
-      (local.get $1)
-      (i64.const 1)
+     (br_if $block
+      (i64.lt_s
+       (local.get $1)
+       (i64.const 3)
+      )
      )
-    )
-    (block $block
      (local.set $8
       (i64.add
        (local.get $3)
@@ -56,19 +47,16 @@
      )
      (br_if $block
       (i64.ne
-       (i64.load offset=131072 align=1
+       (i64.load offset=2228224 align=1
         (local.tee $12
-         (i32.add
-          (i32.and
-           (i32.shr_u
-            (i32.wrap_i64
-             (local.get $8)
-            )
-            (i32.const 8)
+         (i32.and
+          (i32.shr_u
+           (i32.wrap_i64
+            (local.get $8)
            )
-           (i32.const 65520)
+           (i32.const 8)
           )
-          (local.get $0)
+          (i32.const 65520)
          )
         )
        )
@@ -80,8 +68,8 @@
          )
          (i64.const -4096)
         )
-        (i64.load offset=64 align=1
-         (local.get $0)
+        (i64.load offset=2097216 align=1
+         (i32.const 0)
         )
        )
       )
@@ -91,7 +79,7 @@
        (i32.wrap_i64
         (local.get $8)
        )
-       (i32.load offset=131080 align=1
+       (i32.load offset=2228232 align=1
         (local.get $12)
        )
       )
@@ -116,17 +104,17 @@
      (i32.const 1638912)
     )
    )
-   (local.set $1
-    (i64.sub
-     (local.get $1)
-     (i64.const 3)
-    )
-   )
    (block $block3
     (block $block2
+     (local.set $1
+      (i64.sub
+       (local.get $1)
+       (i64.const 3)
+      )
+     )
      (local.set $8
-      (i64.load offset=96 align=1
-       (local.get $0)
+      (i64.load offset=2097248 align=1
+       (i32.const 0)
       )
      )
      (local.set $9
@@ -137,19 +125,16 @@
      )
      (br_if $block2
       (i64.ne
-       (i64.load offset=131072 align=1
+       (i64.load offset=2228224 align=1
         (local.tee $12
-         (i32.add
-          (i32.and
-           (i32.shr_u
-            (i32.wrap_i64
-             (local.get $9)
-            )
-            (i32.const 8)
+         (i32.and
+          (i32.shr_u
+           (i32.wrap_i64
+            (local.get $9)
            )
-           (i32.const 65520)
+           (i32.const 8)
           )
-          (local.get $0)
+          (i32.const 65520)
          )
         )
        )
@@ -161,8 +146,8 @@
          )
          (i64.const -4096)
         )
-        (i64.load offset=64 align=1
-         (local.get $0)
+        (i64.load offset=2097216 align=1
+         (i32.const 0)
         )
        )
       )
@@ -172,7 +157,7 @@
        (i32.wrap_i64
         (local.get $9)
        )
-       (i32.load offset=131080 align=1
+       (i32.load offset=2228232 align=1
         (local.get $12)
        )
       )
@@ -206,8 +191,8 @@
      (local.set $7
       (local.get $9)
      )
-     (i64.store offset=96 align=1
-      (local.get $0)
+     (i64.store offset=2097248 align=1
+      (i32.const 0)
       (local.get $8)
      )
      (local.set $3
@@ -231,8 +216,8 @@
      (i32.const 1639088)
     )
    )
-   (i64.store offset=96 align=1
-    (local.get $0)
+   (i64.store offset=2097248 align=1
+    (i32.const 0)
     (local.get $8)
    )
    (local.set $3

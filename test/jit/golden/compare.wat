@@ -13,86 +13,86 @@
   (local $13 i32)
   (local $14 i32)
   (local.set $4
-   (i64.load offset=16 align=1
-    (local.get $0)
+   (i64.load offset=2097168 align=1
+    (i32.const 0)
    )
   )
   (local.set $3
-   (i64.load offset=104 align=1
-    (local.get $0)
+   (i64.load offset=2097256 align=1
+    (i32.const 0)
    )
   )
   (loop
-   (block $block
-    (block $block1
-     (if
-      (i64.lt_s
-       (local.get $1)
-       (i64.const 4)
-      )
-      (then
-       (return_call $fimport$28
-        (local.get $0)
+   (block $block1
+    (block $block2
+     (block $block
+      (local.set $1
+       (i64.sub
         (local.get $1)
-        (local.get $3)
-        (local.get $4)
-        (i64.const 281474976710656)
+        (i64.const 2)
        )
       )
-     )
-     (local.set $1
-      (i64.sub
-       (local.get $1)
-       (i64.const 2)
-      )
-     )
-     (local.set $8
-      (i64.load offset=72 align=1
-       (local.get $0)
-      )
-     )
-     (local.set $10
-      (i32.lt_u
-       (i32.wrap_i64
-        (local.get $8)
+      (br_if $block
+       (i64.lt_s
+        (local.get $1)
+        (i64.const 2)
        )
-       (i32.const 5)
       )
-     )
-     (i32.store offset=32 align=1
-      (local.get $0)
-      (i32.const 0)
-     )
-     (i64.store offset=40 align=1
-      (local.get $0)
-      (i64.extend_i32_s
-       (i32.add
+      (local.set $8
+       (i64.load offset=2097224 align=1
+        (i32.const 0)
+       )
+      )
+      (local.set $10
+       (i32.lt_u
         (i32.wrap_i64
          (local.get $8)
         )
-        (i32.const -5)
+        (i32.const 5)
        )
       )
-     )
-     (i64.store offset=48 align=1
-      (local.get $0)
-      (i64.extend_i32_s
-       (i32.wrap_i64
-        (local.get $8)
+      (i32.store offset=2097184 align=1
+       (i32.const 0)
+       (i32.const 0)
+      )
+      (i64.store offset=2097192 align=1
+       (i32.const 0)
+       (i64.extend_i32_s
+        (i32.add
+         (i32.wrap_i64
+          (local.get $8)
+         )
+         (i32.const -5)
+        )
        )
       )
-     )
-     (i64.store offset=56 align=1
-      (local.get $0)
-      (i64.const 5)
-     )
-     (if
-      (local.get $10)
-      (then
-       (br $block)
+      (i64.store offset=2097200 align=1
+       (i32.const 0)
+       (i64.extend_i32_s
+        (i32.wrap_i64
+         (local.get $8)
+        )
+       )
       )
+      (i64.store offset=2097208 align=1
+       (i32.const 0)
+       (i64.const 5)
+      )
+      (if
+       (local.get $10)
+       (then
+        (br $block1)
+       )
+      )
+      (br $block2)
      )
-     (br $block1)
+     (return_call $fimport$29
+      (local.get $0)
+      (local.get $1)
+      (local.get $3)
+      (local.get $4)
+      (i32.const 1638912)
+     )
     )
     (local.set $1
      (i64.sub
@@ -100,8 +100,8 @@
       (i64.const 2)
      )
     )
-    (i64.store offset=80 align=1
-     (local.get $0)
+    (i64.store offset=2097232 align=1
+     (i32.const 0)
      (i64.const 1)
     )
     (return_call $fimport$28
@@ -118,8 +118,8 @@
      (i64.const 2)
     )
    )
-   (i64.store offset=80 align=1
-    (local.get $0)
+   (i64.store offset=2097232 align=1
+    (i32.const 0)
     (i64.const 2)
    )
    (return_call $fimport$28

@@ -14,46 +14,37 @@
   (local $14 i32)
   (local $15 i32)
   (local.set $4
-   (i64.load offset=16 align=1
-    (local.get $0)
+   (i64.load offset=2097168 align=1
+    (i32.const 0)
    )
   )
   (local.set $3
-   (i64.load offset=104 align=1
-    (local.get $0)
+   (i64.load offset=2097256 align=1
+    (i32.const 0)
    )
   )
   (loop
-   (if
-    (i64.lt_s
-     (local.get $1)
-     (i64.const 3)
-    )
-    (then
-     (return_call $fimport$28
-      (local.get $0)
+   (block $block
+    (local.set $1
+     (i64.sub
       (local.get $1)
-      (local.get $3)
-      (local.get $4)
-      (i64.const 281474976710656)
+      (i64.const 3)
      )
     )
-   )
-   (local.set $1
-    (i64.sub
-     (local.get $1)
-     (i64.const 3)
+    (br_if $block
+     (i64.lt_s
+      (local.get $1)
+      (i64.const 0)
+     )
     )
-   )
-   (block $block
     (local.set $8
-     (i64.load offset=80 align=1
-      (local.get $0)
+     (i64.load offset=2097232 align=1
+      (i32.const 0)
      )
     )
     (local.set $9
-     (i64.load offset=72 align=1
-      (local.get $0)
+     (i64.load offset=2097224 align=1
+      (i32.const 0)
      )
     )
     (br_if $block
@@ -62,28 +53,28 @@
       (i64.const 0)
      )
     )
-    (i64.store offset=72 align=1
-     (local.get $0)
+    (i64.store offset=2097224 align=1
+     (i32.const 0)
      (call $fimport$7
       (i64.const 0)
       (local.get $9)
       (local.get $8)
      )
     )
-    (i64.store offset=88 align=1
-     (local.get $0)
+    (i64.store offset=2097240 align=1
+     (i32.const 0)
      (call $fimport$8
       (i64.const 0)
       (local.get $9)
       (local.get $8)
      )
     )
-    (i32.store offset=32 align=1
-     (local.get $0)
+    (i32.store offset=2097184 align=1
+     (i32.const 0)
      (i32.const 2)
     )
-    (i64.store offset=40 align=1
-     (local.get $0)
+    (i64.store offset=2097192 align=1
+     (i32.const 0)
      (i64.const 0)
     )
     (return_call $fimport$28

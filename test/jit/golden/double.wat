@@ -34,58 +34,46 @@
   (local $34 f64)
   (local $35 f64)
   (local.set $4
-   (i64.load offset=16 align=1
-    (local.get $0)
+   (i64.load offset=2097168 align=1
+    (i32.const 0)
    )
   )
   (local.set $3
-   (i64.load offset=104 align=1
-    (local.get $0)
+   (i64.load offset=2097256 align=1
+    (i32.const 0)
    )
   )
   (loop
-   (if
-    (i64.lt_s
-     (local.get $1)
-     (i64.const 4)
-    )
-    (then
-     (return_call $fimport$28
-      (local.get $0)
+   (block $block
+    (local.set $1
+     (i64.sub
       (local.get $1)
-      (local.get $3)
-      (local.get $4)
-      (i64.const 281474976710656)
+      (i64.const 4)
      )
     )
-   )
-   (local.set $1
-    (i64.sub
-     (local.get $1)
-     (i64.const 4)
+    (br_if $block
+     (i64.lt_s
+      (local.get $1)
+      (i64.const 0)
+     )
     )
-   )
-   (block $block
     (local.set $8
-     (i64.load offset=120 align=1
-      (local.get $0)
+     (i64.load offset=2097272 align=1
+      (i32.const 0)
      )
     )
     (br_if $block
      (i64.ne
-      (i64.load offset=65536 align=1
+      (i64.load offset=2162688 align=1
        (local.tee $13
-        (i32.add
-         (i32.and
-          (i32.shr_u
-           (i32.wrap_i64
-            (local.get $8)
-           )
-           (i32.const 8)
+        (i32.and
+         (i32.shr_u
+          (i32.wrap_i64
+           (local.get $8)
           )
-          (i32.const 65520)
+          (i32.const 8)
          )
-         (local.get $0)
+         (i32.const 65520)
         )
        )
       )
@@ -97,8 +85,8 @@
         )
         (i64.const -4096)
        )
-       (i64.load offset=64 align=1
-        (local.get $0)
+       (i64.load offset=2097216 align=1
+        (i32.const 0)
        )
       )
      )
@@ -108,7 +96,7 @@
       (i32.wrap_i64
        (local.get $8)
       )
-      (i32.load offset=65544 align=1
+      (i32.load offset=2162696 align=1
        (local.get $13)
       )
      )
@@ -118,8 +106,8 @@
       (local.get $17)
      )
     )
-    (i64.store offset=3744 align=1
-     (local.get $0)
+    (i64.store offset=2100896 align=1
+     (i32.const 0)
      (local.get $8)
     )
     (local.set $18
@@ -127,8 +115,8 @@
       (local.get $8)
      )
     )
-    (i64.store offset=3752 align=1
-     (local.get $0)
+    (i64.store offset=2100904 align=1
+     (i32.const 0)
      (i64.const 0)
     )
     (local.set $35
@@ -143,8 +131,8 @@
      )
     )
     (local.set $19
-     (f64.load offset=3776 align=1
-      (local.get $0)
+     (f64.load offset=2100928 align=1
+      (i32.const 0)
      )
     )
     (local.set $34
@@ -178,8 +166,8 @@
        (local.set $16
         (i32.eq
          (i32.and
-          (i32.load offset=3740 align=1
-           (local.get $0)
+          (i32.load offset=2100892 align=1
+           (i32.const 0)
           )
           (i32.const 32672)
          )
@@ -221,8 +209,8 @@
        (local.set $18
         (local.get $35)
        )
-       (f64.store offset=3744 align=1
-        (local.get $0)
+       (f64.store offset=2100896 align=1
+        (i32.const 0)
         (local.get $18)
        )
        (br $block3)
@@ -231,10 +219,7 @@
        (i32.eqz
         (call $fimport$17
          (local.get $0)
-         (i32.add
-          (local.get $0)
-          (i32.const 1638944)
-         )
+         (i32.const 3736096)
         )
        )
        (then
@@ -248,8 +233,8 @@
        )
       )
       (local.set $18
-       (f64.load offset=3744 align=1
-        (local.get $0)
+       (f64.load offset=2100896 align=1
+        (i32.const 0)
        )
       )
       (br $block3)
@@ -272,8 +257,8 @@
        (local.set $18
         (local.get $35)
        )
-       (f64.store offset=3744 align=1
-        (local.get $0)
+       (f64.store offset=2100896 align=1
+        (i32.const 0)
         (local.get $18)
        )
       )
@@ -282,10 +267,7 @@
         (i32.eqz
          (call $fimport$17
           (local.get $0)
-          (i32.add
-           (local.get $0)
-           (i32.const 1638944)
-          )
+          (i32.const 3736096)
          )
         )
         (then
@@ -299,8 +281,8 @@
         )
        )
        (local.set $18
-        (f64.load offset=3744 align=1
-         (local.get $0)
+        (f64.load offset=2100896 align=1
+         (i32.const 0)
         )
        )
       )
@@ -382,8 +364,8 @@
        (local.set $18
         (local.get $35)
        )
-       (f64.store offset=3744 align=1
-        (local.get $0)
+       (f64.store offset=2100896 align=1
+        (i32.const 0)
         (local.get $18)
        )
        (br $block6)
@@ -392,10 +374,7 @@
        (i32.eqz
         (call $fimport$17
          (local.get $0)
-         (i32.add
-          (local.get $0)
-          (i32.const 1638976)
-         )
+         (i32.const 3736128)
         )
        )
        (then
@@ -409,8 +388,8 @@
        )
       )
       (local.set $18
-       (f64.load offset=3744 align=1
-        (local.get $0)
+       (f64.load offset=2100896 align=1
+        (i32.const 0)
        )
       )
       (br $block6)
@@ -423,8 +402,8 @@
        (local.set $18
         (local.get $35)
        )
-       (f64.store offset=3744 align=1
-        (local.get $0)
+       (f64.store offset=2100896 align=1
+        (i32.const 0)
         (local.get $18)
        )
       )
@@ -433,10 +412,7 @@
         (i32.eqz
          (call $fimport$17
           (local.get $0)
-          (i32.add
-           (local.get $0)
-           (i32.const 1638976)
-          )
+          (i32.const 3736128)
          )
         )
         (then
@@ -450,8 +426,8 @@
         )
        )
        (local.set $18
-        (f64.load offset=3744 align=1
-         (local.get $0)
+        (f64.load offset=2100896 align=1
+         (i32.const 0)
         )
        )
       )

@@ -17,150 +17,150 @@
   (local $17 i32)
   (local $18 i32)
   (local.set $4
-   (i64.load offset=16 align=1
-    (local.get $0)
+   (i64.load offset=2097168 align=1
+    (i32.const 0)
    )
   )
   (local.set $3
-   (i64.load offset=104 align=1
-    (local.get $0)
+   (i64.load offset=2097256 align=1
+    (i32.const 0)
    )
   )
   (loop
-   (if
-    (i64.lt_s
-     (local.get $1)
-     (i64.const 4)
-    )
-    (then
-     (return_call $fimport$28
-      (local.get $0)
+   (block $block
+    (local.set $1
+     (i64.sub
       (local.get $1)
-      (local.get $3)
-      (local.get $4)
-      (i64.const 281474976710656)
+      (i64.const 4)
      )
     )
-   )
-   (local.set $1
-    (i64.sub
-     (local.get $1)
-     (i64.const 4)
+    (br_if $block
+     (i64.lt_s
+      (local.get $1)
+      (i64.const 0)
+     )
     )
-   )
-   (local.set $8
-    (i64.load offset=72 align=1
-     (local.get $0)
+    (local.set $8
+     (i64.load offset=2097224 align=1
+      (i32.const 0)
+     )
     )
-   )
-   (local.set $9
-    (i64.load offset=96 align=1
-     (local.get $0)
+    (local.set $9
+     (i64.load offset=2097248 align=1
+      (i32.const 0)
+     )
     )
-   )
-   (local.set $10
-    (i64.add
-     (local.get $8)
-     (local.get $9)
-    )
-   )
-   (local.set $9
-    (i64.load offset=88 align=1
-     (local.get $0)
-    )
-   )
-   (local.set $11
-    (i64.extend_i32_s
-     (i32.wrap_i64
+    (local.set $10
+     (i64.add
+      (local.get $8)
       (local.get $9)
      )
     )
-   )
-   (local.set $12
-    (i64.add
-     (local.get $9)
-     (i64.extend_i32_u
-      (i32.lt_u
-       (i32.wrap_i64
-        (local.get $10)
-       )
-       (i32.wrap_i64
-        (local.get $8)
+    (local.set $9
+     (i64.load offset=2097240 align=1
+      (i32.const 0)
+     )
+    )
+    (local.set $11
+     (i64.extend_i32_s
+      (i32.wrap_i64
+       (local.get $9)
+      )
+     )
+    )
+    (local.set $12
+     (i64.add
+      (local.get $9)
+      (i64.extend_i32_u
+       (i32.lt_u
+        (i32.wrap_i64
+         (local.get $10)
+        )
+        (i32.wrap_i64
+         (local.get $8)
+        )
        )
       )
      )
     )
-   )
-   (local.set $8
-    (i64.extend_i32_s
-     (i32.wrap_i64
-      (local.get $12)
+    (local.set $8
+     (i64.extend_i32_s
+      (i32.wrap_i64
+       (local.get $12)
+      )
      )
     )
-   )
-   (local.set $9
-    (i64.load offset=80 align=1
-     (local.get $0)
-    )
-   )
-   (i64.store offset=72 align=1
-    (local.get $0)
-    (i64.extend_i32_u
-     (i32.wrap_i64
-      (local.get $10)
+    (local.set $9
+     (i64.load offset=2097232 align=1
+      (i32.const 0)
      )
     )
-   )
-   (i64.store offset=80 align=1
-    (local.get $0)
-    (i64.or
-     (i64.and
-      (local.get $9)
-      (i64.const -256)
-     )
+    (i64.store offset=2097224 align=1
+     (i32.const 0)
      (i64.extend_i32_u
-      (i64.ne
-       (call $fimport$3
-        (i32.const 6)
-        (local.get $8)
-        (local.get $11)
+      (i32.wrap_i64
+       (local.get $10)
+      )
+     )
+    )
+    (i64.store offset=2097232 align=1
+     (i32.const 0)
+     (i64.or
+      (i64.and
+       (local.get $9)
+       (i64.const -256)
+      )
+      (i64.extend_i32_u
+       (i64.ne
+        (call $fimport$3
+         (i32.const 6)
+         (local.get $8)
+         (local.get $11)
+         (i64.const 0)
+        )
         (i64.const 0)
        )
-       (i64.const 0)
       )
      )
     )
-   )
-   (i64.store offset=88 align=1
-    (local.get $0)
-    (i64.extend_i32_u
-     (i32.wrap_i64
-      (local.get $12)
+    (i64.store offset=2097240 align=1
+     (i32.const 0)
+     (i64.extend_i32_u
+      (i32.wrap_i64
+       (local.get $12)
+      )
      )
     )
+    (i32.store offset=2097184 align=1
+     (i32.const 0)
+     (i32.const 6)
+    )
+    (i64.store offset=2097192 align=1
+     (i32.const 0)
+     (local.get $8)
+    )
+    (i64.store offset=2097200 align=1
+     (i32.const 0)
+     (local.get $11)
+    )
+    (i64.store offset=2097208 align=1
+     (i32.const 0)
+     (i64.const 0)
+    )
+    (return_call $fimport$28
+     (local.get $0)
+     (local.get $1)
+     (local.get $3)
+     (local.get $4)
+     (i64.const 1407379178520584)
+    )
    )
-   (i32.store offset=32 align=1
-    (local.get $0)
-    (i32.const 6)
-   )
-   (i64.store offset=40 align=1
-    (local.get $0)
-    (local.get $8)
-   )
-   (i64.store offset=48 align=1
-    (local.get $0)
-    (local.get $11)
-   )
-   (i64.store offset=56 align=1
-    (local.get $0)
-    (i64.const 0)
-   )
-   (return_call $fimport$28
+   (return_call $fimport$29
     (local.get $0)
     (local.get $1)
     (local.get $3)
     (local.get $4)
-    (i64.const 1407379178520584)
+    (i32.const 1638912)
    )
   )
   (unreachable)

@@ -16,46 +16,37 @@
   (local $16 i32)
   (local $17 i32)
   (local.set $4
-   (i64.load offset=16 align=1
-    (local.get $0)
+   (i64.load offset=2097168 align=1
+    (i32.const 0)
    )
   )
   (local.set $3
-   (i64.load offset=104 align=1
-    (local.get $0)
+   (i64.load offset=2097256 align=1
+    (i32.const 0)
    )
   )
   (loop
-   (if
-    (i64.lt_s
-     (local.get $1)
-     (i64.const 1)
-    )
-    (then
-     (return_call $fimport$28
-      (local.get $0)
+   (block $block
+    (local.set $1
+     (i64.sub
       (local.get $1)
-      (local.get $3)
-      (local.get $4)
-      (i64.const 281474976710656)
+      (i64.const 1)
      )
     )
-   )
-   (local.set $1
-    (i64.sub
-     (local.get $1)
-     (i64.const 1)
+    (br_if $block
+     (i64.lt_s
+      (local.get $1)
+      (i64.const 0)
+     )
     )
-   )
-   (block $block
     (local.set $8
-     (i64.load offset=96 align=1
-      (local.get $0)
+     (i64.load offset=2097248 align=1
+      (i32.const 0)
      )
     )
     (local.set $9
-     (i64.load offset=72 align=1
-      (local.get $0)
+     (i64.load offset=2097224 align=1
+      (i32.const 0)
      )
     )
     (local.set $10
@@ -69,19 +60,16 @@
     )
     (br_if $block
      (i64.ne
-      (i64.load offset=65536 align=1
+      (i64.load offset=2162688 align=1
        (local.tee $13
-        (i32.add
-         (i32.and
-          (i32.shr_u
-           (i32.wrap_i64
-            (local.get $10)
-           )
-           (i32.const 8)
+        (i32.and
+         (i32.shr_u
+          (i32.wrap_i64
+           (local.get $10)
           )
-          (i32.const 65520)
+          (i32.const 8)
          )
-         (local.get $0)
+         (i32.const 65520)
         )
        )
       )
@@ -93,8 +81,8 @@
         )
         (i64.const -4096)
        )
-       (i64.load offset=64 align=1
-        (local.get $0)
+       (i64.load offset=2097216 align=1
+        (i32.const 0)
        )
       )
      )
@@ -104,7 +92,7 @@
       (i32.wrap_i64
        (local.get $10)
       )
-      (i32.load offset=65544 align=1
+      (i32.load offset=2162696 align=1
        (local.get $13)
       )
      )

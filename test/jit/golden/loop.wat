@@ -30,53 +30,53 @@
   (local $scratch_30 i64)
   (local $scratch_31 i64)
   (local.set $11
-   (i64.load offset=16 align=1
-    (local.get $0)
+   (i64.load offset=2097168 align=1
+    (i32.const 0)
    )
   )
   (local.set $6
-   (i64.load offset=104 align=1
-    (local.get $0)
+   (i64.load offset=2097256 align=1
+    (i32.const 0)
    )
   )
   (local.set $3
-   (i64.load offset=72 align=1
-    (local.get $0)
+   (i64.load offset=2097224 align=1
+    (i32.const 0)
    )
   )
   (local.set $4
-   (i64.load offset=80 align=1
-    (local.get $0)
+   (i64.load offset=2097232 align=1
+    (i32.const 0)
    )
   )
   (local.set $5
-   (i64.load offset=88 align=1
-    (local.get $0)
+   (i64.load offset=2097240 align=1
+    (i32.const 0)
    )
   )
   (local.set $7
-   (i64.load offset=120 align=1
-    (local.get $0)
+   (i64.load offset=2097272 align=1
+    (i32.const 0)
    )
   )
   (local.set $18
-   (i32.load offset=32 align=1
-    (local.get $0)
+   (i32.load offset=2097184 align=1
+    (i32.const 0)
    )
   )
   (local.set $8
-   (i64.load offset=40 align=1
-    (local.get $0)
+   (i64.load offset=2097192 align=1
+    (i32.const 0)
    )
   )
   (local.set $9
-   (i64.load offset=48 align=1
-    (local.get $0)
+   (i64.load offset=2097200 align=1
+    (i32.const 0)
    )
   )
   (local.set $10
-   (i64.load offset=56 align=1
-    (local.get $0)
+   (i64.load offset=2097208 align=1
+    (i32.const 0)
    )
   )
   (local.set $15
@@ -114,19 +114,16 @@
       (then
        (if
         (i64.eq
-         (i64.load offset=65536 align=1
+         (i64.load offset=2162688 align=1
           (local.tee $20
-           (i32.add
-            (i32.and
-             (i32.shr_u
-              (i32.wrap_i64
-               (local.get $7)
-              )
-              (i32.const 8)
+           (i32.and
+            (i32.shr_u
+             (i32.wrap_i64
+              (local.get $7)
              )
-             (i32.const 65520)
+             (i32.const 8)
             )
-            (local.get $0)
+            (i32.const 65520)
            )
           )
          )
@@ -135,14 +132,14 @@
            (local.get $7)
            (i64.const -4096)
           )
-          (i64.load offset=64 align=1
-           (local.get $0)
+          (i64.load offset=2097216 align=1
+           (i32.const 0)
           )
          )
         )
         (then
          (local.set $24
-          (i32.load offset=65544 align=1
+          (i32.load offset=2162696 align=1
            (local.get $20)
           )
          )
@@ -165,12 +162,9 @@
            )
           )
           (then
-           (i32.store offset=220 align=1
-            (local.get $0)
-            (i32.add
-             (local.get $0)
-             (i32.const 1638912)
-            )
+           (i32.store offset=2097372 align=1
+            (i32.const 0)
+            (i32.const 3736064)
            )
            (local.set $13
             (i64.const 2251821288521728)
@@ -305,32 +299,32 @@
      (br $block)
     )
    )
-   (i64.store offset=72 align=1
-    (local.get $0)
+   (i64.store offset=2097224 align=1
+    (i32.const 0)
     (local.get $3)
    )
-   (i64.store offset=80 align=1
-    (local.get $0)
+   (i64.store offset=2097232 align=1
+    (i32.const 0)
     (local.get $4)
    )
-   (i64.store offset=120 align=1
-    (local.get $0)
+   (i64.store offset=2097272 align=1
+    (i32.const 0)
     (local.get $7)
    )
-   (i32.store offset=32 align=1
-    (local.get $0)
+   (i32.store offset=2097184 align=1
+    (i32.const 0)
     (local.get $18)
    )
-   (i64.store offset=40 align=1
-    (local.get $0)
+   (i64.store offset=2097192 align=1
+    (i32.const 0)
     (local.get $8)
    )
-   (i64.store offset=48 align=1
-    (local.get $0)
+   (i64.store offset=2097200 align=1
+    (i32.const 0)
     (local.get $9)
    )
-   (i64.store offset=56 align=1
-    (local.get $0)
+   (i64.store offset=2097208 align=1
+    (i32.const 0)
     (local.get $10)
    )
    (if

@@ -15,58 +15,46 @@
   (local $15 i32)
   (local $16 i32)
   (local.set $4
-   (i64.load offset=16 align=1
-    (local.get $0)
+   (i64.load offset=2097168 align=1
+    (i32.const 0)
    )
   )
   (local.set $3
-   (i64.load offset=104 align=1
-    (local.get $0)
+   (i64.load offset=2097256 align=1
+    (i32.const 0)
    )
   )
   (loop
-   (if
-    (i64.lt_s
-     (local.get $1)
-     (i64.const 2)
-    )
-    (then
-     (return_call $fimport$28
-      (local.get $0)
+   (block $block
+    (local.set $1
+     (i64.sub
       (local.get $1)
-      (local.get $3)
-      (local.get $4)
-      (i64.const 281474976710656)
+      (i64.const 2)
      )
     )
-   )
-   (local.set $1
-    (i64.sub
-     (local.get $1)
-     (i64.const 2)
+    (br_if $block
+     (i64.lt_s
+      (local.get $1)
+      (i64.const 0)
+     )
     )
-   )
-   (block $block
     (local.set $8
-     (i64.load offset=96 align=1
-      (local.get $0)
+     (i64.load offset=2097248 align=1
+      (i32.const 0)
      )
     )
     (br_if $block
      (i64.ne
-      (i64.load offset=131072 align=1
+      (i64.load offset=2228224 align=1
        (local.tee $12
-        (i32.add
-         (i32.and
-          (i32.shr_u
-           (i32.wrap_i64
-            (local.get $8)
-           )
-           (i32.const 8)
+        (i32.and
+         (i32.shr_u
+          (i32.wrap_i64
+           (local.get $8)
           )
-          (i32.const 65520)
+          (i32.const 8)
          )
-         (local.get $0)
+         (i32.const 65520)
         )
        )
       )
@@ -78,8 +66,8 @@
         )
         (i64.const -4096)
        )
-       (i64.load offset=64 align=1
-        (local.get $0)
+       (i64.load offset=2097216 align=1
+        (i32.const 0)
        )
       )
      )
@@ -89,7 +77,7 @@
       (i32.wrap_i64
        (local.get $8)
       )
-      (i32.load offset=131080 align=1
+      (i32.load offset=2228232 align=1
        (local.get $12)
       )
      )
@@ -109,20 +97,20 @@
      (local.get $16)
      (local.get $9)
     )
-    (i32.store offset=32 align=1
-     (local.get $0)
+    (i32.store offset=2097184 align=1
+     (i32.const 0)
      (i32.const 1)
     )
-    (i64.store offset=40 align=1
-     (local.get $0)
+    (i64.store offset=2097192 align=1
+     (i32.const 0)
      (local.get $9)
     )
-    (i64.store offset=48 align=1
-     (local.get $0)
+    (i64.store offset=2097200 align=1
+     (i32.const 0)
      (local.get $8)
     )
-    (i64.store offset=56 align=1
-     (local.get $0)
+    (i64.store offset=2097208 align=1
+     (i32.const 0)
      (i64.const 1)
     )
     (return_call $fimport$28

@@ -16,42 +16,33 @@
   (local $16 i32)
   (local $17 i32)
   (local.set $4
-   (i64.load offset=16 align=1
-    (local.get $0)
+   (i64.load offset=2097168 align=1
+    (i32.const 0)
    )
   )
   (local.set $3
-   (i64.load offset=104 align=1
-    (local.get $0)
+   (i64.load offset=2097256 align=1
+    (i32.const 0)
    )
   )
   (loop
-   (if
-    (i64.lt_s
-     (local.get $1)
-     (i64.const 5)
-    )
-    (then
-     (return_call $fimport$28
-      (local.get $0)
-      (local.get $1)
-      (local.get $3)
-      (local.get $4)
-      (i64.const 281474976710656)
-     )
-    )
-   )
-   (local.set $1
-    (i64.sub
-     (local.get $1)
-     (i64.const 5)
-    )
-   )
    (block $block1
     (block $block
+     (local.set $1
+      (i64.sub
+       (local.get $1)
+       (i64.const 5)
+      )
+     )
+     (br_if $block
+      (i64.lt_s
+       (local.get $1)
+       (i64.const 0)
+      )
+     )
      (local.set $8
-      (i64.load offset=88 align=1
-       (local.get $0)
+      (i64.load offset=2097240 align=1
+       (i32.const 0)
       )
      )
      (local.set $9
@@ -61,25 +52,22 @@
       )
      )
      (local.set $10
-      (i64.load offset=96 align=1
-       (local.get $0)
+      (i64.load offset=2097248 align=1
+       (i32.const 0)
       )
      )
      (br_if $block
       (i64.ne
-       (i64.load offset=131072 align=1
+       (i64.load offset=2228224 align=1
         (local.tee $13
-         (i32.add
-          (i32.and
-           (i32.shr_u
-            (i32.wrap_i64
-             (local.get $10)
-            )
-            (i32.const 8)
+         (i32.and
+          (i32.shr_u
+           (i32.wrap_i64
+            (local.get $10)
            )
-           (i32.const 65520)
+           (i32.const 8)
           )
-          (local.get $0)
+          (i32.const 65520)
          )
         )
        )
@@ -91,8 +79,8 @@
          )
          (i64.const -4096)
         )
-        (i64.load offset=64 align=1
-         (local.get $0)
+        (i64.load offset=2097216 align=1
+         (i32.const 0)
         )
        )
       )
@@ -102,7 +90,7 @@
        (i32.wrap_i64
         (local.get $10)
        )
-       (i32.load offset=131080 align=1
+       (i32.load offset=2228232 align=1
         (local.get $13)
        )
       )
@@ -118,25 +106,22 @@
       )
      )
      (local.set $8
-      (i64.load offset=120 align=1
-       (local.get $0)
+      (i64.load offset=2097272 align=1
+       (i32.const 0)
       )
      )
      (br_if $block1
       (i64.ne
-       (i64.load offset=65536 align=1
+       (i64.load offset=2162688 align=1
         (local.tee $13
-         (i32.add
-          (i32.and
-           (i32.shr_u
-            (i32.wrap_i64
-             (local.get $8)
-            )
-            (i32.const 8)
+         (i32.and
+          (i32.shr_u
+           (i32.wrap_i64
+            (local.get $8)
            )
-           (i32.const 65520)
+           (i32.const 8)
           )
-          (local.get $0)
+          (i32.const 65520)
          )
         )
        )
@@ -148,8 +133,8 @@
          )
          (i64.const -4096)
         )
-        (i64.load offset=64 align=1
-         (local.get $0)
+        (i64.load offset=2097216 align=1
+         (i32.const 0)
         )
        )
       )
@@ -159,7 +144,7 @@
        (i32.wrap_i64
         (local.get $8)
        )
-       (i32.load offset=65544 align=1
+       (i32.load offset=2162696 align=1
         (local.get $13)
        )
       )
@@ -169,28 +154,28 @@
        (local.get $17)
       )
      )
-     (i64.store offset=80 align=1
-      (local.get $0)
+     (i64.store offset=2097232 align=1
+      (i32.const 0)
       (local.get $8)
      )
-     (i64.store offset=88 align=1
-      (local.get $0)
+     (i64.store offset=2097240 align=1
+      (i32.const 0)
       (local.get $10)
      )
-     (i32.store offset=32 align=1
-      (local.get $0)
+     (i32.store offset=2097184 align=1
+      (i32.const 0)
       (i32.const 1)
      )
-     (i64.store offset=40 align=1
-      (local.get $0)
+     (i64.store offset=2097192 align=1
+      (i32.const 0)
       (local.get $10)
      )
-     (i64.store offset=48 align=1
-      (local.get $0)
+     (i64.store offset=2097200 align=1
+      (i32.const 0)
       (local.get $9)
      )
-     (i64.store offset=56 align=1
-      (local.get $0)
+     (i64.store offset=2097208 align=1
+      (i32.const 0)
       (i64.const 1)
      )
      (return_call $fimport$28
@@ -209,24 +194,24 @@
      (i32.const 1638912)
     )
    )
-   (i64.store offset=88 align=1
-    (local.get $0)
+   (i64.store offset=2097240 align=1
+    (i32.const 0)
     (local.get $10)
    )
-   (i32.store offset=32 align=1
-    (local.get $0)
+   (i32.store offset=2097184 align=1
+    (i32.const 0)
     (i32.const 1)
    )
-   (i64.store offset=40 align=1
-    (local.get $0)
+   (i64.store offset=2097192 align=1
+    (i32.const 0)
     (local.get $10)
    )
-   (i64.store offset=48 align=1
-    (local.get $0)
+   (i64.store offset=2097200 align=1
+    (i32.const 0)
     (local.get $9)
    )
-   (i64.store offset=56 align=1
-    (local.get $0)
+   (i64.store offset=2097208 align=1
+    (i32.const 0)
     (i64.const 1)
    )
    (return_call $fimport$29

@@ -14,58 +14,46 @@
   (local $14 i32)
   (local $15 i32)
   (local.set $4
-   (i64.load offset=16 align=1
-    (local.get $0)
+   (i64.load offset=2097168 align=1
+    (i32.const 0)
    )
   )
   (local.set $3
-   (i64.load offset=104 align=1
-    (local.get $0)
+   (i64.load offset=2097256 align=1
+    (i32.const 0)
    )
   )
   (loop
-   (if
-    (i64.lt_s
-     (local.get $1)
-     (i64.const 5)
-    )
-    (then
-     (return_call $fimport$28
-      (local.get $0)
+   (block $block
+    (local.set $1
+     (i64.sub
       (local.get $1)
-      (local.get $3)
-      (local.get $4)
-      (i64.const 281474976710656)
+      (i64.const 5)
      )
     )
-   )
-   (local.set $1
-    (i64.sub
-     (local.get $1)
-     (i64.const 5)
+    (br_if $block
+     (i64.lt_s
+      (local.get $1)
+      (i64.const 0)
+     )
     )
-   )
-   (block $block
     (local.set $8
-     (i64.load offset=120 align=1
-      (local.get $0)
+     (i64.load offset=2097272 align=1
+      (i32.const 0)
      )
     )
     (br_if $block
      (i64.ne
-      (i64.load offset=65536 align=1
+      (i64.load offset=2162688 align=1
        (local.tee $11
-        (i32.add
-         (i32.and
-          (i32.shr_u
-           (i32.wrap_i64
-            (local.get $8)
-           )
-           (i32.const 8)
+        (i32.and
+         (i32.shr_u
+          (i32.wrap_i64
+           (local.get $8)
           )
-          (i32.const 65520)
+          (i32.const 8)
          )
-         (local.get $0)
+         (i32.const 65520)
         )
        )
       )
@@ -77,8 +65,8 @@
         )
         (i64.const -4096)
        )
-       (i64.load offset=64 align=1
-        (local.get $0)
+       (i64.load offset=2097216 align=1
+        (i32.const 0)
        )
       )
      )
@@ -88,44 +76,44 @@
       (i32.wrap_i64
        (local.get $8)
       )
-      (i32.load offset=65544 align=1
+      (i32.load offset=2162696 align=1
        (local.get $11)
       )
      )
     )
-    (v128.store offset=3744 align=1
-     (local.get $0)
+    (v128.store offset=2100896 align=1
+     (i32.const 0)
      (v128.load align=1
       (local.get $15)
      )
     )
-    (v128.store offset=3744 align=1
-     (local.get $0)
+    (v128.store offset=2100896 align=1
+     (i32.const 0)
      (v128.xor
-      (v128.load offset=3744 align=1
-       (local.get $0)
+      (v128.load offset=2100896 align=1
+       (i32.const 0)
       )
-      (v128.load offset=3776 align=1
-       (local.get $0)
+      (v128.load offset=2100928 align=1
+       (i32.const 0)
       )
      )
     )
-    (v128.store offset=3744 align=1
-     (local.get $0)
+    (v128.store offset=2100896 align=1
+     (i32.const 0)
      (i32x4.shr_u
-      (v128.load offset=3744 align=1
-       (local.get $0)
+      (v128.load offset=2100896 align=1
+       (i32.const 0)
       )
       (i32.const 3)
      )
     )
     (local.set $8
-     (i64.load offset=3744 align=1
-      (local.get $0)
+     (i64.load offset=2100896 align=1
+      (i32.const 0)
      )
     )
-    (i64.store offset=72 align=1
-     (local.get $0)
+    (i64.store offset=2097224 align=1
+     (i32.const 0)
      (i64.extend_i32_u
       (i32.wrap_i64
        (local.get $8)
