@@ -4,7 +4,7 @@
  */
 import { READ } from "../sem/kinds";
 import {
-  BINARY, CALL, CALL_CONTEXT, CHECK, CHOOSE, count, currentAt, HELPED, isConst, kindOf, LEAVE, Node, node, placeRedo, PURE_CALL, RELOAD,
+  BINARY, CALL, CALL_CONTEXT, CHECK, CHOOSE, count, currentAt, HELPED, isConst, kindOf, LEAVE, LOAD, Node, node, placeRedo, PURE_CALL, REDO, RELOAD,
   scratch, sizeOf, snapshotAt, STATE, STATES, STORE, TRANSLATE, UNARY, useOf, VECTOR, X87_BEGIN, X87_PUT,
 } from "./ir";
 import { I64_ADD, I64_AND } from "./wasm";
@@ -63,6 +63,37 @@ export function shareTranslations(): void {
     }
   }
 }
+
+/**
+ * The node before which the block has done nothing that can be seen from outside; there the translations can be made that
+ * need nothing from behind it. If one of them fails, the interpreter runs the block, and there is no departure from its
+ * middle, which would be many times the size of the access. 0: there are none such.
+ */
+export let firstWrite: u32 = 0;
+
+/** Has leaders from behind the block's first write translate before it: they become departures of the block's start. */
+export function hoistTranslations(): void {
+  let v: u32 = 1;
+  while (v < count && (kindOf(v) <= LOAD || kindOf(v) == LEAVE)) v++;
+  const write = v;
+  firstWrite = 0;
+  // A handler may be why the block never comes to what is behind it.
+  for (; v < count && kindOf(v) != CALL; v++) {
+    const n = node(v);
+    if (n.kind != TRANSLATE || n.d != v || placeRedo(n.imm) || !known(n.a, write, DEEP)) continue;
+    firstWrite = write;
+    n.imm |= REDO;
+  }
+}
+
+/** Whether node v is known before node `before`: `deep`: how far that is looked into. */
+function known(v: u32, before: u32, deep: u32): bool {
+  if (!v || v < before) return true;
+  const n = node(v), kind = n.kind;
+  if (kind < UNARY) return true;
+  return deep && kind <= BINARY && known(n.a, before, deep - 1) && (kind == UNARY || known(n.b, before, deep - 1));
+}
+const DEEP: u32 = 4;
 
 /** Whether a node is a translation that another one does. */
 @inline function follows(v: u32): bool { return node(v).kind == TRANSLATE && node(v).d != 0 && node(v).d != v; }

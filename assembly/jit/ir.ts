@@ -364,7 +364,7 @@ export function pureCall(helper: u32, type: u8, a: u32, b: u32, c: u32, d: u32, 
 @inline export function placeOff(imm: u64): u32 { return <u32>imm & 0xffff; }
 @inline export function placeRest(imm: u64): u32 { return <u32>imm >> 16; }
 
-const REDO: u64 = 1 << 38;
+export const REDO: u64 = 1 << 38;
 /** Whether a departure is the block's start again; such have no snapshot. */
 @inline export function placeRedo(imm: u64): bool { return (imm & REDO) != 0; }
 /** Of a translation: bytes, and what for. */

@@ -25,11 +25,11 @@ import {
 import { H_CALL_HANDLER, H_EASEG, H_REGION_GO_ON, H_REGION_LEAVE, H_REGION_READ, H_REGION_WRITE } from "../gen/helpers";
 import { uOff, uRest } from "../decode/uop";
 import { READ } from "../sem/kinds";
-import { countUses, departures, findLast, lastAt, shareTranslations } from "./analyse";
+import { countUses, departures, findLast, firstWrite, hoistTranslations, lastAt, shareTranslations } from "./analyse";
 import { writeChain, writeLast } from "./chain";
 import { beginCold, endCold, openCold } from "./cold";
 import {
-  blockHead, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, count, currentAt, FLAG_OP, HELPED, inLocals, isLocal,
+  BINARY, blockHead, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, count, currentAt, FLAG_OP, HELPED, inLocals, isLocal,
   LEAVE, LOAD, Node, node, offsetOfState, pageDelta, pendingAt, placeOff, placeOfUop, placeRedo, placeRest, RELOAD,
   RSP, scratch, severalPages, sizeOf, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY, uopOf, useOf, VECTOR, X87_BEGIN,
   X87_END, X87_GET, X87_PUT, x87Off, x87State,
@@ -272,10 +272,9 @@ export function leave(off: u32, rest: u32, status: i32): void {
   localSet(lLeave);
   br(leaveLabel);
 }
-/** Leaves for the instruction at the RIP in a local. */
-export function leaveTo(mode: u32, rip: u32): void {
-  if (group < 0) { writeChain(mode, localOfState(RSP), rip); return; }
-  if (rip != lRip) { localGet(rip); localSet(lRip); }
+/** Leaves for the instruction at the RIP in lRip. */
+export function leaveTo(mode: u32): void {
+  if (group < 0) { writeChain(mode, localOfState(RSP), lRip); return; }
   i64Const(0); localSet(lLeave);
   br(leaveLabel);
 }
@@ -524,6 +523,32 @@ function lowerSpill(n: Node): void {
     noteSpill(<usize>n.imm, n.a);
   }
 }
+function readState(n: Node): void {
+  if (isLocal(n.a) || n.local) return;
+  pushCpu(); cpuMemory(n.type ? I32_LOAD : I64_LOAD, offsetOfState(n.a));
+  keep(n);
+}
+
+/** Translations of leaders from behind the block's first write, which is next. */
+function lowerHoisted(): void {
+  for (let v = now; v < count; v++) {
+    const n = node(v);
+    if (n.kind != TRANSLATE || n.d != v || !placeRedo(n.imm)) continue;
+    readStates(n.a);
+    lowerShared(n);
+  }
+}
+/** Reads the states that v is made of, whose turn may still come. */
+function readStates(v: u32): void {
+  if (!v || v < now) return;
+  const n = node(v);
+  if (n.kind == STATE) readState(n);
+  else if (n.kind == UNARY || n.kind == BINARY) {
+    readStates(n.a);
+    if (n.kind == BINARY) readStates(n.b);
+  }
+}
+
 /** Takes what block b may cost from the budget; leaves if less than that is left. Its instructions are then the interpreter's. */
 function takeBudget(b: Block): void {
   if (group >= 0 && checks(b)) {
@@ -544,7 +569,10 @@ function takeBudget(b: Block): void {
 
 /** Writes block b: its effects, then `end` (0: nothing) to local `endLocal`, then the registers and flags. */
 export function lowerBlock(b: Block, end: u32, endLocal: u32): void {
-  if (group < 0) shareTranslations();
+  if (group < 0) {
+    shareTranslations();
+    hoistTranslations();
+  }
   countUses(end);
   findLast(end);
   memory.fill(scratch + UNTIL64, 0, UNTIL32 - UNTIL64 + 0x800);
@@ -554,12 +582,12 @@ export function lowerBlock(b: Block, end: u32, endLocal: u32): void {
   takeBudget(b);
   for (now = 1; now < count; now++) {
     const n = node(now);
-    if (n.kind >= TRANSLATE) lowerEffect(n);
-    else if (n.kind == STATE) {
+    if (group < 0 && now == firstWrite) lowerHoisted();
+    if (n.kind >= TRANSLATE) {
+      if (n.kind != TRANSLATE || !n.local) lowerEffect(n);
+    } else if (n.kind == STATE) {
       // Its home may get another value before the block's end: read it where it is first asked for.
-      if (isLocal(n.a) || !load<u16>(lastAt(now))) continue;
-      pushCpu(); cpuMemory(n.type ? I32_LOAD : I64_LOAD, offsetOfState(n.a));
-      keep(n);
+      if (load<u16>(lastAt(now))) readState(n);
     } else if (n.uses > 1 && n.kind >= UNARY && !n.local) {
       push(n);
       keep(n);

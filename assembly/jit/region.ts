@@ -80,7 +80,7 @@ function gotoOutside(b: Block, off: i64): void {
   localGet(lRipPage); i64Const(<i64>b.delta + off); byte(I64_ADD);
   if (!(cpu.mode & MODE_CODE64)) { i64Const(0xffffffff); byte(I64_AND); }
   localSet(lRip);
-  leaveTo(cpu.mode, lRip);
+  leaveTo(cpu.mode);
 }
 
 /** Goes to `off` bytes from the start of b's page. */
@@ -114,6 +114,7 @@ function guard(b: Block): void {
   open(IF);
 }
 
+/** Goes to the RIP in lRip. */
 function writeIndirect(from: Block): void {
   const n = ways(cpu, from);
   for (let i: u32 = 0; i < n; i++) {
@@ -127,7 +128,7 @@ function writeIndirect(from: Block): void {
     compares++;
     writeCompare(from, r);
   }
-  leaveTo(cpu.mode, lTarget);
+  leaveTo(cpu.mode);
 }
 
 /** Whether block r is one of the n places that the trail knows for the branch of `from`. */
@@ -136,20 +137,18 @@ function isWay(from: Block, r: u32, n: u32): bool {
   return false;
 }
 
-/** Goes to block r if that is the target of the indirect branch of `from`. */
+/** Goes to block r if that is the RIP in lRip. */
 function writeCompare(from: Block, r: u32): void {
   const b = block(r);
-  localGet(lTarget); localGet(lRipPage); i64Const(<i64>b.delta + b.off); byte(I64_ADD);
+  localGet(lRip); localGet(lRipPage); i64Const(<i64>b.delta + b.off); byte(I64_ADD);
   if (!(cpu.mode & MODE_CODE64)) { i64Const(0xffffffff); byte(I64_AND); }
   byte(I64_EQ);
   open(IF);
   if (b.page == from.page) goto(from, r);
   else {
-    localGet(lTarget); localSet(lRip);
     guard(b);
     goto(from, r);
     close();
-    leaveTo(cpu.mode, lRip);
   }
   close();
 }
@@ -195,7 +194,7 @@ function writeEnd(b: Block, u: usize, cut: usize): void {
       close();
       gotoOffset(b, load<u16>(last, 2));
       return;
-    case INDIRECT: lowerBlock(b, endValue, lTarget); writeIndirect(b); return;
+    case INDIRECT: lowerBlock(b, endValue, lRip); writeIndirect(b); return;
     default: break;
   }
   lowerBlock(b, 0, 0);

@@ -188,7 +188,7 @@
        (local.get $9)
       )
      )
-     (local.set $7
+     (local.set $5
       (local.get $9)
      )
      (i64.store offset=2097248 align=1
@@ -205,7 +205,7 @@
       (local.get $0)
       (local.get $1)
       (local.get $3)
-      (local.get $7)
+      (local.get $5)
      )
     )
     (return_call $fimport$29

@@ -114,14 +114,14 @@
       (local.get $8)
      )
     )
-    (local.set $7
+    (local.set $5
      (local.get $8)
     )
     (return_call $fimport$30
      (local.get $0)
      (local.get $1)
      (local.get $3)
-     (local.get $7)
+     (local.get $5)
     )
    )
    (return_call $fimport$29

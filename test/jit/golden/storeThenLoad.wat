@@ -8,13 +8,15 @@
   (local $8 i64)
   (local $9 i64)
   (local $10 i64)
-  (local $11 i32)
+  (local $11 i64)
   (local $12 i32)
   (local $13 i32)
   (local $14 i32)
   (local $15 i32)
   (local $16 i32)
   (local $17 i32)
+  (local $18 i32)
+  (local $19 i32)
   (local.set $4
    (i64.load offset=2097168 align=1
     (i32.const 0)
@@ -26,200 +28,171 @@
    )
   )
   (loop
-   (block $block1
-    (block $block
-     (local.set $1
-      (i64.sub
-       (local.get $1)
-       (i64.const 5)
-      )
-     )
-     (br_if $block
-      (i64.lt_s
-       (local.get $1)
-       (i64.const 0)
-      )
-     )
-     (local.set $8
-      (i64.load offset=2097240 align=1
-       (i32.const 0)
-      )
-     )
-     (local.set $9
-      (i64.add
-       (local.get $8)
-       (i64.const 1)
-      )
-     )
-     (local.set $10
-      (i64.load offset=2097248 align=1
-       (i32.const 0)
-      )
-     )
-     (br_if $block
-      (i64.ne
-       (i64.load offset=2228224 align=1
-        (local.tee $13
-         (i32.and
-          (i32.shr_u
-           (i32.wrap_i64
-            (local.get $10)
-           )
-           (i32.const 8)
-          )
-          (i32.const 65520)
-         )
-        )
-       )
-       (i64.or
-        (i64.and
-         (i64.add
-          (local.get $10)
-          (i64.const 7)
-         )
-         (i64.const -4096)
-        )
-        (i64.load offset=2097216 align=1
-         (i32.const 0)
-        )
-       )
-      )
-     )
-     (local.set $17
-      (i32.add
-       (i32.wrap_i64
-        (local.get $10)
-       )
-       (i32.load offset=2228232 align=1
-        (local.get $13)
-       )
-      )
-     )
-     (i64.store align=1
-      (local.get $17)
-      (local.get $9)
-     )
-     (local.set $10
-      (i64.add
-       (local.get $8)
-       (i64.const 2)
-      )
-     )
-     (local.set $8
-      (i64.load offset=2097272 align=1
-       (i32.const 0)
-      )
-     )
-     (br_if $block1
-      (i64.ne
-       (i64.load offset=2162688 align=1
-        (local.tee $13
-         (i32.and
-          (i32.shr_u
-           (i32.wrap_i64
-            (local.get $8)
-           )
-           (i32.const 8)
-          )
-          (i32.const 65520)
-         )
-        )
-       )
-       (i64.or
-        (i64.and
-         (i64.add
-          (local.get $8)
-          (i64.const 7)
-         )
-         (i64.const -4096)
-        )
-        (i64.load offset=2097216 align=1
-         (i32.const 0)
-        )
-       )
-      )
-     )
-     (local.set $17
-      (i32.add
-       (i32.wrap_i64
-        (local.get $8)
-       )
-       (i32.load offset=2162696 align=1
-        (local.get $13)
-       )
-      )
-     )
-     (local.set $8
-      (i64.load align=1
-       (local.get $17)
-      )
-     )
-     (i64.store offset=2097232 align=1
-      (i32.const 0)
-      (local.get $8)
-     )
-     (i64.store offset=2097240 align=1
-      (i32.const 0)
-      (local.get $10)
-     )
-     (i32.store offset=2097184 align=1
-      (i32.const 0)
-      (i32.const 1)
-     )
-     (i64.store offset=2097192 align=1
-      (i32.const 0)
-      (local.get $10)
-     )
-     (i64.store offset=2097200 align=1
-      (i32.const 0)
-      (local.get $9)
-     )
-     (i64.store offset=2097208 align=1
-      (i32.const 0)
-      (i64.const 1)
-     )
-     (return_call $fimport$28
-      (local.get $0)
+   (block $block
+    (local.set $1
+     (i64.sub
       (local.get $1)
-      (local.get $3)
-      (local.get $4)
-      (i64.const 1407379178520590)
+      (i64.const 5)
      )
     )
-    (return_call $fimport$29
+    (br_if $block
+     (i64.lt_s
+      (local.get $1)
+      (i64.const 0)
+     )
+    )
+    (local.set $8
+     (i64.load offset=2097240 align=1
+      (i32.const 0)
+     )
+    )
+    (local.set $9
+     (i64.add
+      (local.get $8)
+      (i64.const 1)
+     )
+    )
+    (local.set $10
+     (i64.load offset=2097248 align=1
+      (i32.const 0)
+     )
+    )
+    (br_if $block
+     (i64.ne
+      (i64.load offset=2228224 align=1
+       (local.tee $14
+        (i32.and
+         (i32.shr_u
+          (i32.wrap_i64
+           (local.get $10)
+          )
+          (i32.const 8)
+         )
+         (i32.const 65520)
+        )
+       )
+      )
+      (i64.or
+       (i64.and
+        (i64.add
+         (local.get $10)
+         (i64.const 7)
+        )
+        (i64.const -4096)
+       )
+       (i64.load offset=2097216 align=1
+        (i32.const 0)
+       )
+      )
+     )
+    )
+    (local.set $18
+     (i32.add
+      (i32.wrap_i64
+       (local.get $10)
+      )
+      (i32.load offset=2228232 align=1
+       (local.get $14)
+      )
+     )
+    )
+    (local.set $10
+     (i64.load offset=2097272 align=1
+      (i32.const 0)
+     )
+    )
+    (br_if $block
+     (i64.ne
+      (i64.load offset=2162688 align=1
+       (local.tee $14
+        (i32.and
+         (i32.shr_u
+          (i32.wrap_i64
+           (local.get $10)
+          )
+          (i32.const 8)
+         )
+         (i32.const 65520)
+        )
+       )
+      )
+      (i64.or
+       (i64.and
+        (i64.add
+         (local.get $10)
+         (i64.const 7)
+        )
+        (i64.const -4096)
+       )
+       (i64.load offset=2097216 align=1
+        (i32.const 0)
+       )
+      )
+     )
+    )
+    (local.set $19
+     (i32.add
+      (i32.wrap_i64
+       (local.get $10)
+      )
+      (i32.load offset=2162696 align=1
+       (local.get $14)
+      )
+     )
+    )
+    (i64.store align=1
+     (local.get $18)
+     (local.get $9)
+    )
+    (local.set $11
+     (i64.add
+      (local.get $8)
+      (i64.const 2)
+     )
+    )
+    (local.set $8
+     (i64.load align=1
+      (local.get $19)
+     )
+    )
+    (i64.store offset=2097232 align=1
+     (i32.const 0)
+     (local.get $8)
+    )
+    (i64.store offset=2097240 align=1
+     (i32.const 0)
+     (local.get $11)
+    )
+    (i32.store offset=2097184 align=1
+     (i32.const 0)
+     (i32.const 1)
+    )
+    (i64.store offset=2097192 align=1
+     (i32.const 0)
+     (local.get $11)
+    )
+    (i64.store offset=2097200 align=1
+     (i32.const 0)
+     (local.get $9)
+    )
+    (i64.store offset=2097208 align=1
+     (i32.const 0)
+     (i64.const 1)
+    )
+    (return_call $fimport$28
      (local.get $0)
      (local.get $1)
      (local.get $3)
      (local.get $4)
-     (i32.const 1638912)
+     (i64.const 1407379178520590)
     )
-   )
-   (i64.store offset=2097240 align=1
-    (i32.const 0)
-    (local.get $10)
-   )
-   (i32.store offset=2097184 align=1
-    (i32.const 0)
-    (i32.const 1)
-   )
-   (i64.store offset=2097192 align=1
-    (i32.const 0)
-    (local.get $10)
-   )
-   (i64.store offset=2097200 align=1
-    (i32.const 0)
-    (local.get $9)
-   )
-   (i64.store offset=2097208 align=1
-    (i32.const 0)
-    (i64.const 1)
    )
    (return_call $fimport$29
     (local.get $0)
     (local.get $1)
     (local.get $3)
     (local.get $4)
-    (i32.const 1639008)
+    (i32.const 1638912)
    )
   )
   (unreachable)
