@@ -262,18 +262,51 @@ function updateCode(c: Vcpu): void {
 
 /** Makes every jump cache entry stale, in every context. */
 export function newCodeGeneration(c: Vcpu): void {
-  memory.fill(changetype<usize>(c) + AREA_ENTERED, 0, ENTERED_BITS >> 3);
+  memory.fill(entered(c, false), 0, ENTERED_SIZE);
+  memory.fill(entered(c, true), 0, ENTERED_SIZE);
   forgetCode(c);
   updateCode(c);
 }
 
-/** Pages that ENTERED tells from each other. */
-const ENTERED_BITS: usize = 4096;
+/**
+ * The pages that the jump cache may know an address of, a bit each, hashed: those of contexts, and those of systemCode. One
+ * half of the bits is for where kernels are, so that what goes on in user space leaves them alone.
+ */
+const ENTERED_SIZE: usize = 512;
+const ENTERED_HALF: usize = 256;
 
-@inline function enteredByte(c: Vcpu, linear: u64): usize {
-  return changetype<usize>(c) + AREA_ENTERED + ((<usize>(linear >> 12) & (ENTERED_BITS - 1)) >> 3);
+@inline function entered(c: Vcpu, system: bool): usize {
+  return changetype<usize>(c) + AREA_ENTERED + (system ? ENTERED_SIZE : 0);
+}
+@inline function enteredHalf(linear: u64): usize { return linear >> 63 || linear >> 30 == 3 ? ENTERED_HALF : 0; }
+@inline function enteredByte(linear: u64): usize {
+  return enteredHalf(linear) + ((<usize>(linear >> 12) >> 3) & (ENTERED_HALF - 1));
 }
 @inline function enteredBit(linear: u64): u8 { return <u8>(<u32>1 << (<u32>(linear >> 12) & 7)); }
+
+/** Whether a table has a page of the 2^shift bytes at `linear`. */
+function hasEntered(table: usize, linear: u64, shift: u64): bool {
+  const first = enteredByte(linear);
+  if (shift == 12) return (load<u8>(table + first) & enteredBit(linear)) != 0;
+  const half = enteredHalf(linear), bytes = <usize>1 << <usize>(shift - 15);
+  for (let i: usize = 0; i < min(bytes, ENTERED_HALF); i++) {
+    if (load<u8>(table + half + ((first - half + i) & (ENTERED_HALF - 1)))) return true;
+  }
+  return false;
+}
+
+/** The translations of 2^shift bytes at `linear` are gone: jump cache entries that may be of them become stale. */
+function dropEntered(c: Vcpu, linear: u64, shift: u64): void {
+  if (hasEntered(entered(c, true), linear, shift)) {
+    memory.fill(entered(c, true), 0, ENTERED_SIZE);
+    c.systemCode = 0;
+  }
+  if (hasEntered(entered(c, false), linear, shift)) {
+    memory.fill(entered(c, false), 0, ENTERED_SIZE);
+    for (let i: u32 = 0; i < CONTEXTS; i++) store<u32>(slot(c, i), 0, 12);
+  }
+  updateCode(c);
+}
 
 /** The jump cache gets an address of the page at `linear`: under codeCtx as it is afterwards. */
 export function noteEntered(c: Vcpu, linear: u64): void {
@@ -284,7 +317,7 @@ export function noteEntered(c: Vcpu, linear: u64): void {
       updateCode(c);
     }
   }
-  const p = enteredByte(c, linear);
+  const p = entered(c, c.systemShared && c.cpl < 3) + enteredByte(linear);
   store<u8>(p, load<u8>(p) | enteredBit(linear));
 }
 
@@ -358,18 +391,20 @@ export function flushPcid(c: Vcpu, pcid: u64): void {
  */
 export function flushPage(c: Vcpu, linear: u64): void {
   const h = largeBit(linear);
-  let code = c.gigantic != 0 || (load<u8>(enteredByte(c, linear)) & enteredBit(linear)) != 0;
-  if (c.gigantic) flushRegion(c, linear >> 30 << 30, TLB_ENTRIES, PAGE_GIGANTIC, 30);
+  if (c.gigantic) {
+    flushRegion(c, linear >> 30 << 30, TLB_ENTRIES, PAGE_GIGANTIC, 30);
+    dropEntered(c, linear >> 30 << 30, 30);
+  }
   if (load<u8>(changetype<usize>(c) + AREA_LARGE + (h >> 3)) & (1 << (h & 7))) {
     const shift: u64 = c.mode & MODE_LONG ? 21 : 22;
     flushRegion(c, linear >> shift << shift, <usize>1 << <usize>(shift - 12), PAGE_LARGE, shift);
-    code = true;
+    dropEntered(c, linear >> shift << shift, shift);
   }
   const base = changetype<usize>(c);
   store<u64>(tlbEntry(base + AREA_TLB_READ, linear), 0);
   store<u64>(tlbEntry(base + AREA_TLB_WRITE, linear), 0);
   store<u64>(tlbEntry(base + AREA_TLB_EXEC, linear), 0);
-  if (code) newCodeGeneration(c);
+  dropEntered(c, linear, 12);
 }
 
 /** Drops entries that came from a page of 2^shift bytes at `start`; they lie in `entries` places of each table. */

@@ -592,9 +592,9 @@ export const AREA = {
   LARGE: 0x8000,
   /** TLB entries that count in every context, and those that a window of RFLAGS.AC opened: see assembly/mem/tlb.ts. */
   SHARED: 0x8400,
-  OPENED: 0x8c00,
-  /** One bit for each hashed page that the jump cache may know an address of: see assembly/mem/tlb.ts. */
-  ENTERED: 0x8e00,
+  OPENED: 0x8800,
+  /** Bits for hashed pages that the jump cache may know an address of, twice 512 bytes: see assembly/mem/tlb.ts. */
+  ENTERED: 0x8880,
   /** CPUID table of Vcpu.cpuidCount entries, 32 bytes each: see assembly/sys/cpuid.ts. */
   CPUID: 0x9000,
   /** Elements of INS or OUTS that an exit moves at once: a page at most. */
