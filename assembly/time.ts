@@ -16,31 +16,43 @@ declare function now(): f64;
 /** A gap of this many milliseconds is the host's sleep: the guest's clock goes with the host's then, as when it is halted. */
 const ASLEEP: f64 = 1000;
 
-/** Host time when it was last looked at since the vCPU has begun to run; 0: it does not. */
+/** So much faster than the host's goes a clock that has something to catch up: what the guest measures stays about right. */
+const CATCHING_UP: f64 = 0.1;
+
+/** Host time when it was last looked at, and whether the vCPU has run since then. */
 let looked: f64 = 0;
+let running: bool = false;
+/** Milliseconds that have been left out and not been made up for. */
+let behind: f64 = 0;
 
 /** The vCPU begins to run, or has ended. */
 export function clockRuns(on: bool): void {
-  looked = on ? now() : 0;
+  if (on) adjust(now());
+  running = on;
 }
 
 /**
  * A vCPU looks at the clock every few microseconds. If it has not for longer than `longestGap`, the host had no core for it, or
- * stood still, and that time was the guest's no more than a pause is. Linux gives 160 ms by the TSC to five ticks of the timer,
+ * stood still, and the guest gets that time little by little. Linux gives 160 ms by the TSC to five ticks of the timer,
  * and panics if they have not come; two such gaps were enough for that, though every tick followed.
  */
-function leaveOutGap(host: f64): void {
+function adjust(host: f64): void {
   const longest = load<f64>(CONTROL_BASE, C_LONGEST_GAP);
-  if (!longest || !looked) return;
+  if (!longest) return;
   const gap = host - looked;
   looked = host;
-  if (gap > longest && gap < ASLEEP) store<f64>(CONTROL_BASE, load<f64>(CONTROL_BASE, C_TIME_BASE) + gap - longest, C_TIME_BASE);
+  let out: f64 = 0;
+  if (running && gap > longest && gap < ASLEEP) out = gap - longest;
+  else if (behind > 0) out = -min(behind, gap * CATCHING_UP);
+  if (!out) return;
+  behind += out;
+  store<f64>(CONTROL_BASE, load<f64>(CONTROL_BASE, C_TIME_BASE) + out, C_TIME_BASE);
 }
 
 /** Guest nanoseconds since power-on. Never backwards on one vCPU. */
 export function guestNs(c: Vcpu): u64 {
   const host = now();
-  leaveOutGap(host);
+  adjust(host);
   const ms = host - load<f64>(CONTROL_BASE, C_TIME_BASE);
   const ns: u64 = ms <= 0 ? 0 : <u64>(ms * 1e6);
   if (ns > c.lastNow) c.lastNow = ns;

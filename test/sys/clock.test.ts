@@ -43,3 +43,18 @@ test("a clock that has been taken back stands still for who has read it", () => 
   let n = 0;
   expect(passed("  rdtsc\n".repeat(8), () => (n++ % 4 ? 0 : 50), 20)).toBeLessThanOrEqual(3 * 20 * MS + 9);
 });
+
+test("what was left out comes back little by little", () => {
+  const missing = (looks: number): number => {
+    const [all, left] = [0, 20].map((longestGap) => {
+      let n = 0;
+      return passed("  rdtsc\n".repeat(looks), () => (n++ === 20 ? 100 : 1), longestGap) / MS;
+    });
+    return all - left;
+  };
+  // 80 ms are left out, and 10 % faster is 80 ms in 800.
+  expect(missing(30)).toBeGreaterThan(75);
+  expect(missing(400)).toBeGreaterThan(35);
+  expect(missing(400)).toBeLessThan(50);
+  expect(missing(900)).toBeCloseTo(0, 3);
+});
