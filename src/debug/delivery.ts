@@ -165,7 +165,7 @@ class Teller {
         GP,
         about,
         "a gate of IA-32e mode has 16 bytes, and bits 12:8 of the last four must be 0; two gates of 8 bytes, as 32-bit code has them, are none",
-        "6.14.1",
+        "5.8.3.1, of gates; 6.14.1 calls them reserved",
       );
     }
     if (type === "software interrupt") {
