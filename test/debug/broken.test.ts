@@ -42,7 +42,7 @@ describe("a kernel with one mistake", () => {
     const found = await examined("badIdt64");
     expect(found.mode).toBe("64-bit mode");
     expect(found.summary).toMatch(
-      /^It began with INT3 at RIP 0x1000\w\w\. Its handler was not reached: a gate of IA-32e mode has 16 bytes, and bits 12:8 of the last four must be 0; two gates of 8 bytes, as 32-bit code has them, are none \(SDM vol\. 3, 6\.14\.1\)\.$/,
+      /^It began with INT3 at RIP 0x1000\w\w\. Its handler was not reached: a gate of IA-32e mode has 16 bytes, and bits 12:8 of the last four must be 0; two gates of 8 bytes, as 32-bit code has them, are none \(SDM vol\. 3, 5\.8\.3\.1, of gates; 6\.14\.1 calls them reserved\)\.$/,
     );
     expect(chain(found)).toEqual(["INT3 -> #GP(0x1a)", "#GP(0x1a) -> #GP(0x6b)", "#DF(0) -> #GP(0x43)"]);
     expect(bad(found)).toBe("IDT entry 0x3, upper half: bits 12:8 of its last four bytes are 0xe");
