@@ -48,6 +48,8 @@ const NO_BATCHES: u32 = 2;
 const AGAIN: u32 = 30_000;
 /** How often a block comes back that found another one's trail being followed. */
 const LATER: u32 = 50;
+/** The least that COLD may have to count down, when what is asked for cannot be had yet: its next execution takes 1. */
+const SOON: u32 = 2;
 
 /** Number of the batch that is waiting; a COLD block has at +4 that of the last one it became part of. */
 let batch: u32 = 1;
@@ -69,7 +71,7 @@ export function tierUp(c: Vcpu, u: usize): void {
     // A region that waits for its module has this block, too: it must prove that it is entered from elsewhere.
     const waits = load<u32>(u, 4) == batch;
     if (waits || following()) {
-      store<u32>(u, waits ? c.heat >> 2 : LATER, 16);
+      store<u32>(u, waits ? max<u32>(c.heat >> 2, SOON) : LATER, 16);
       return;
     }
     beginTrail(c, u);

@@ -52,6 +52,13 @@ describe("a block is compiled", () => {
     expect(m.compiled).toBe(3 * 8 + 1);
   });
 
+  it.each([3, 4, 7])("and goes on while it waits for its batch, with heat %i", (heat) => {
+    const m = new TestMachine(core, 0, { heat });
+    load(m, "mov ecx, 1000\nagain: test ecx, 1\nje even\nadd rax, rcx\neven: sub ecx, 1\njne again\nret\n");
+    expect(m.run()).toBe(RUN.HALT);
+    expect(m.get().gpr[0]).toBe(250_000n);
+  });
+
   it("in a batch, once it is hot", () => {
     const m = new TestMachine(core, 0, { heat: 1000 });
     load(m, LOOP(1_000_000));
