@@ -6,7 +6,7 @@
  * RSP has a local over the whole region.
  *
  *     0 vcpu   1 budget   2 entry
- *     i64: registers of groups, flag operands, RIP page, RIP, how it leaves, target of an indirect branch, page cache
+ *     i64: registers of groups, flag operands, RIP page, RIP, how it leaves, linear page of a guard, page cache
  *          tags, temporaries
  *     i32: flag operation, condition, TLB entry, TOP, MXCSR, page cache addends, temporaries
  *
@@ -74,7 +74,7 @@ export let lRipPage: u32 = 0;
 export let lRip: u32 = 0;
 /** How the region is left: see leave(). */
 let lLeave: u32 = 0;
-export let lTarget: u32 = 0;
+export let lLinear: u32 = 0;
 export let lCond: u32 = 0;
 export let lEntry: u32 = 0;
 let lOp: u32 = 0;
@@ -133,7 +133,7 @@ export function beginLowering(c: Vcpu, second: bool, blocks: u32): void {
     store<u8>(scratch + STATE_LOCALS + i, <u8>next);
     next++;
   }
-  lRipPage = next++; lRip = next++; lLeave = next++; lTarget = next++;
+  lRipPage = next++; lRip = next++; lLeave = next++; lLinear = next++;
   firstTag = next;
   next += again ? caches : MAX_CACHES;
   first64 = next;

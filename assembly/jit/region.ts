@@ -2,9 +2,10 @@
  * Regions: blocks compiled into one Wasm function, which the interpreter enters through the micro-op
  * REGION in place of a block's HEAD.
  *
- * writeRegion writes a function body; ./tier.ts says when, and what becomes of it. The function knows where its vCPU's area is, but no linear addresses: it can be
- * entered wherever its page is mapped, and the blocks, which are found by backing page and mode, are what keeps that
- * right. When their page is dropped, REGION becomes NEXT as HEAD does, and nothing leads into the function any more.
+ * writeRegion writes a function body; ./tier.ts says when, and what becomes of it. The function knows where its vCPU's area
+ * is, but no linear addresses: it can be entered wherever its page is mapped, and the blocks, which are found by backing page
+ * and mode, are what keeps that right. When their page is dropped, REGION becomes NEXT as HEAD does, and nothing leads into
+ * the function any more.
  *
  * It counts instructions as HEAD does: budget is taken at a block's start and given back where the block is left
  * early. It looks at the budget at loops and entries only, with enough left for the longest way to the next look; at
@@ -26,7 +27,7 @@ import {
 } from "./emit";
 import {
   beginLowering, cpuMemory, emptyCaches, L_ENTRY, lCond, leave, leaveTo, lEntry, loadStack, loadStates, locals32, locals64,
-  lowerBlock, lRip, lRipPage, lTarget, pushCpu, storeStates, useGroup, writeLeaving,
+  lowerBlock, lRip, lRipPage, lLinear, pushCpu, storeStates, useGroup, writeLeaving,
 } from "./lower";
 import { FLOATS, usesFloats } from "./lowerVector";
 import {
@@ -103,12 +104,12 @@ function guard(b: Block): void {
     pushCpu(); cpuMemory(I64_LOAD, V_SEG + <usize>SEG_CS * SEG_STRIDE + SEG_OFF_BASE); byte(I64_ADD);
     i64Const(0xffffffff); byte(I64_AND);
   }
-  localTee(lTarget);
+  localTee(lLinear);
   byte(I32_WRAP); i32Const(8); byte(I32_SHR_U); i32Const(<i32>(TLB_ENTRIES - 1) << 4); byte(I32_AND);
   localTee(lEntry); cpuMemory(I64_LOAD, AREA_TLB_EXEC);
-  localGet(lTarget); pushCpu(); cpuMemory(I64_LOAD, V_CTX); byte(I64_OR);
+  localGet(lLinear); pushCpu(); cpuMemory(I64_LOAD, V_CTX); byte(I64_OR);
   byte(I64_EQ);
-  localGet(lEntry); cpuMemory(I32_LOAD, AREA_TLB_EXEC + 8); localGet(lTarget); byte(I32_WRAP); byte(I32_ADD);
+  localGet(lEntry); cpuMemory(I32_LOAD, AREA_TLB_EXEC + 8); localGet(lLinear); byte(I32_WRAP); byte(I32_ADD);
   i32Const(host); byte(I32_EQ);
   byte(I32_AND);
   open(IF);
