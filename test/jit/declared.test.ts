@@ -2,23 +2,19 @@
  * Handlers that regions call touch no general register or flag but their operands and what their rows declare
  * (src/isa/jitCalls.ts): each runs again with all other registers changed, and the result may not show it.
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import { buildCore } from "../../scripts/build-core.mjs";
 import { jitCalls } from "../../src/isa/jitCalls.ts";
 import { ADDRESS, STRUCTURE, specialise } from "../../src/isa/specialise.ts";
 import { ROWS } from "../../src/isa/table/index.ts";
 import { AREA, UOP_SIZE, VCPU } from "../../src/shared/layout.ts";
+import { coreModule } from "../core.ts";
 import { samples } from "../isa/samples.ts";
 import { CODE, STACK, TestMachine } from "./machine.ts";
 
 let m: TestMachine;
 
 beforeAll(async () => {
-  if (!process.env.TABHYVE_CORE) await buildCore();
-  const path = process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm");
-  m = new TestMachine(new WebAssembly.Module(readFileSync(path)));
+  m = new TestMachine(await coreModule());
 }, 300_000);
 
 /** Values with which most memory operands, sums of one register and a multiple of another, are in RAM. */

@@ -1,13 +1,11 @@
 /** The same programs through both engines: registers, flags, memory, RIP, instruction counts and faults must agree. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { buildCore } from "../../scripts/build-core.mjs";
 import { assemble } from "../../src/isa/assemble.ts";
 import { SEMANTICS } from "../../src/isa/semantics.ts";
 import { RUN } from "../../src/shared/exit.ts";
 import { VCPU } from "../../src/shared/layout.ts";
 import { setSegment } from "../../src/vcpu/view.ts";
+import { coreModule } from "../core.ts";
 import { CODE, DATA, STACK, TestMachine } from "./machine.ts";
 import { MODE32, MODE64, Random, registers, straight, structured } from "./program.ts";
 
@@ -15,9 +13,7 @@ let interp: TestMachine;
 let jit: TestMachine;
 
 beforeAll(async () => {
-  if (!process.env.TABHYVE_CORE) await buildCore();
-  const path = process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm");
-  const core = new WebAssembly.Module(readFileSync(path));
+  const core = await coreModule();
   interp = new TestMachine(core);
   jit = new TestMachine(core);
   for (const m of [interp, jit])

@@ -1,21 +1,16 @@
 /** What the jump cache knows, and for how long: by the lookups that had to be made because it did not. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { buildCore } from "../../scripts/build-core.mjs";
 import { assemble } from "../../src/isa/assemble.ts";
 import { RUN } from "../../src/shared/exit.ts";
 import { STATS, VCPU } from "../../src/shared/layout.ts";
+import { coreModule } from "../core.ts";
 import { CODE, HANDLERS, P, STACK, TestMachine, W } from "./machine.ts";
 
 let core: WebAssembly.Module;
 let m: TestMachine;
 
 beforeAll(async () => {
-  if (!process.env.TABHYVE_CORE) await buildCore();
-  core = new WebAssembly.Module(
-    readFileSync(process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm")),
-  );
+  core = await coreModule();
 }, 300_000);
 beforeEach(() => {
   m = new TestMachine(core);

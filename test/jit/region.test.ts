@@ -1,23 +1,18 @@
 /** Regions as things: what they are made of, what ends them, and what must make them invalid. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import binaryen from "binaryen";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { buildCore } from "../../scripts/build-core.mjs";
 import { assemble } from "../../src/isa/assemble.ts";
 import { RUN } from "../../src/shared/exit.ts";
 import { ATTENTION, STATS, VCPU } from "../../src/shared/layout.ts";
 import { postDrop } from "../../src/vcpu/drop.ts";
+import { coreModule } from "../core.ts";
 import { CODE, DATA, HANDLERS, P, STACK, TestMachine, W } from "./machine.ts";
 
 let core: WebAssembly.Module;
 let m: TestMachine;
 
 beforeAll(async () => {
-  if (!process.env.TABHYVE_CORE) await buildCore();
-  core = new WebAssembly.Module(
-    readFileSync(process.env.TABHYVE_CORE ?? join(import.meta.dirname, "../../dist/core/core.wasm")),
-  );
+  core = await coreModule();
 }, 300_000);
 beforeEach(() => {
   m = new TestMachine(core);

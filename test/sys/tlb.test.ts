@@ -40,6 +40,9 @@ begin:
 `;
 const PCIDE = "  mov rax,cr4\n  or eax,0x20000\n  mov cr4,rax\n";
 const GLOBAL = "  mov rax,cr4\n  or al,0x80\n  mov cr4,rax\n";
+const TOGGLE_PGE = "  mov rax,cr4\n  xor al,0x80\n  mov cr4,rax\n";
+/** The first space's page is a supervisor's, in every context. */
+const GLOBAL_PAGE = `${GLOBAL}  mov word [0x14000],0x103\n`;
 /** MOV to CR3; `keep` sets bit 63. */
 const cr3 = (value: number, keep = false): string =>
   `  mov eax,${value}\n${keep ? "  mov rbx,0x8000000000000000\n  or rax,rbx\n" : ""}  mov cr3,rax\n`;
@@ -67,11 +70,10 @@ describe("MOV to CR3", () => {
     expect(run(SEE + cr3(0x10000) + SEE + cr3(0x8000) + SEE)).toEqual(["a", "b", "a"]);
   });
   test("keeps those of global pages of supervisors, which other changes drop", () => {
-    const page = `${GLOBAL}  mov word [0x14000],0x103\n`;
+    const page = GLOBAL_PAGE;
     expect(run(page + SEE + CHANGE + cr3(0x8000) + SEE)).toEqual(["a", "a"]);
     expect(run(`${page}${SEE}${CHANGE}  invlpg [0x200000]\n${SEE}`)).toEqual(["a", "b"]);
-    const pge = "  mov rax,cr4\n  xor al,0x80\n  mov cr4,rax\n";
-    expect(run(page + SEE + CHANGE + pge + SEE)).toEqual(["a", "b"]);
+    expect(run(page + SEE + CHANGE + TOGGLE_PGE + SEE)).toEqual(["a", "b"]);
     // Without CR4.PGE, G means nothing.
     expect(run(`  mov word [0x14000],0x103\n${SEE}${CHANGE}${cr3(0x8000)}${SEE}`)).toEqual(["a", "b"]);
   });
@@ -100,11 +102,10 @@ describe("code of supervisors", () => {
     ]);
   });
   test("in a global page stays through changes of CR3, until it is flushed", () => {
-    const page = `${code}${GLOBAL}  mov word [0x14000],0x103\n`;
+    const page = code + GLOBAL_PAGE;
     expect(run(page + first + CHANGE + first)).toEqual(["a", "a"]);
     expect(run(`${page}${first}${CHANGE}  invlpg [0x200000]\n${go}`)).toEqual(["a", "b"]);
-    const pge = "  mov rax,cr4\n  xor al,0x80\n  mov cr4,rax\n";
-    expect(run(page + first + CHANGE + pge + go)).toEqual(["a", "b"]);
+    expect(run(page + first + CHANGE + TOGGLE_PGE + go)).toEqual(["a", "b"]);
     // Code of this space's own in between.
     const own = "  mov dword [0x1302c],0\n  mov dword [0x1402c],0\n  mov dword [0x14028],0x21007\n";
     const elsewhere = "  mov eax,0x205000\n  call rax\n  call put\n";
@@ -112,7 +113,7 @@ describe("code of supervisors", () => {
   });
   test("that is written to is the new code in every space", () => {
     const write = "  mov byte [0x20001],0xc\n";
-    const page = `${code}${GLOBAL}  mov word [0x14000],0x103\n`;
+    const page = code + GLOBAL_PAGE;
     expect(run(page + first + write + first)).toEqual(["a", "c"]);
   });
 });
@@ -165,7 +166,7 @@ describe("INVPCID", () => {
     expect(run(both + invpcid(1, 2, 0) + back)).toEqual(["a", "b", "a"]);
   });
   test("global pages go with type 2 only", () => {
-    const page = `${GLOBAL}  mov word [0x14000],0x103\n${SEE}${CHANGE}`;
+    const page = GLOBAL_PAGE + SEE + CHANGE;
     expect(run(page + invpcid(3, 0, 0) + SEE)).toEqual(["a", "a"]);
     expect(run(page + invpcid(1, 0, 0) + SEE)).toEqual(["a", "a"]);
     expect(run(page + invpcid(2, 0, 0) + SEE)).toEqual(["a", "b"]);
