@@ -32,7 +32,7 @@ import { attributes, decode, length, relative, tooLong } from "./decode";
 import { canonical, nearCanonicalEnd } from "../mem/linear";
 
 /** Most instructions in a block, and room for one in the arena. */
-const MAX_INSTRUCTIONS: u32 = 64;
+export const MAX_INSTRUCTIONS: u32 = 64;
 const MAX_BYTES: usize = 32 + (MAX_INSTRUCTIONS + 2) * 3 * 32 + 256;
 
 /** Bits of RIP that the mode has. */

@@ -19,7 +19,7 @@
  * and an addend (host address minus linear address). What is not aligned may cross the page's end and misses.
  */
 import {
-  AREA_TLB_READ, AREA_TLB_WRITE, STATUS_BUDGET, STATUS_REDO, STATUS_RESUME, STATUS_SLOW, TLB_ENTRIES, UOP_SIZE, V_CTX, V_RIP,
+  AREA_TLB_READ, AREA_TLB_WRITE, STATUS_BUDGET, STATUS_REDO, STATUS_RESUME, STATUS_SLOW, TLB_ENTRIES, UOP_SIZE, V_CTX,
   V_RIP_PAGE, V_STATUS, V_UOP, Vcpu,
 } from "../gen/layout";
 import { H_CALL_HANDLER, H_EASEG, H_REGION_GO_ON, H_REGION_LEAVE, H_REGION_READ, H_REGION_WRITE } from "../gen/helpers";
@@ -41,8 +41,8 @@ import { Block, checks } from "./plan";
 import { countBlock, countCall } from "./profile";
 import {
   br, brIf, byte, call, close, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_SHR_U, I32_STORE, I32_SUB, I32_WRAP,
-  i32Const, I64_ADD, I64_AND, I64_EQ, I64_EXTEND32_S, I64_EXTEND_U, I64_LOAD, I64_STORE, I64_SUB, I64_NE, I64_OR,
-  I64_LT_S, I64_SHR_U, i64Const, IF, localGet, localSet, localTee, memory_, open, ELSE, RETURN,
+  i32Const, I64_ADD, I64_AND, I64_EQ, I64_EXTEND_U, I64_LOAD, I64_STORE, I64_SUB, I64_NE, I64_OR,
+  I64_LT_S, i64Const, IF, localGet, localSet, localTee, memory_, open, ELSE,
 } from "./wasm";
 
 export const L_VCPU: u32 = 0;

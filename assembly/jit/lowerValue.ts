@@ -7,8 +7,7 @@ import { cpuMemory, keep, localOfState, lRipPage, note, pushCpu, temp64 } from "
 import { countFlags } from "./profile";
 import {
   byte, call, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_GE_U, I32_SHL, I32_WRAP, i32Const, I64_ADD, I64_AND,
-  I64_EXTEND32_S, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD, I64_MUL, I64_SHL, I64_XOR, i64Const, localGet, localSet,
-  memory_, SELECT,
+  I64_EXTEND32_S, I64_EXTEND_S, I64_EXTEND_U, I64_LOAD, I64_MUL, I64_SHL, I64_XOR, i64Const, localGet, localSet, SELECT,
 } from "./wasm";
 
 /** Pushes an i64. */

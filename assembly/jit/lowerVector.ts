@@ -15,7 +15,7 @@ import {
 } from "./lower";
 import { get, get32 } from "./lowerValue";
 import {
-  BLOCK, br, brIf, byte, call, close, ELSE, F64_EQ, F64_GE, F64_LOAD, F64_LT, F64_REINTERPRET, F64_STORE, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_LT_U, I32_OR, I32_SHL, I32_STORE, I32_SUB,
+  BLOCK, br, brIf, byte, call, close, ELSE, F64_EQ, F64_GE, F64_LOAD, F64_LT, F64_REINTERPRET, F64_STORE, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_LT_U, I32_OR, I32_SHL, I32_STORE, I32_SUB,
   i32Const, I64_AND, I64_EQZ, I64_EXTEND_S, I64_EXTEND_U, I64_GE_U, I64_LOAD, I64_LT_U, I64_REINTERPRET, I64_SHL, I64_STORE, I64_SUB,
   i64Const, IF, localGet, localSet, memory_, open, simd, unsigned,
 } from "./wasm";

@@ -15,7 +15,7 @@
 import { AREA_JIT, MODE_CODE64, UOP_SIZE, Vcpu } from "../gen/layout";
 import { OP_COLD, OP_EASEG, OP_HEAD, OP_NEXT, OP_REGION } from "../gen/decode";
 import { META, META_CALL, META_CONTROL, META_SEMANTIC, SEM_CALL, SEM_CALL_E, SEM_JCC, SEM_JMP } from "../gen/emit";
-import { fetchHost, findBlock, linearRip, lookupInPage } from "../decode/block";
+import { fetchHost, findBlock, linearRip, lookupInPage, MAX_INSTRUCTIONS as BLOCK_INSTRUCTIONS } from "../decode/block";
 import { uOff, uSize } from "../decode/uop";
 import { edgeAt, edges, onTrail } from "./trail";
 
@@ -28,7 +28,7 @@ const EAGER: u32 = 2;
  */
 const MAX_INSTRUCTIONS: u32 = 320;
 /** Instructions of a region at most: its last block may be as long as blocks get. */
-export const LONGEST: i64 = MAX_INSTRUCTIONS + 64;
+export const LONGEST: i64 = MAX_INSTRUCTIONS + BLOCK_INSTRUCTIONS;
 /** The same for what is compiled the first time: most of it is not hot enough for more, and regions go on to others. */
 const FIRST_INSTRUCTIONS: u32 = 96;
 /** Instructions of a group. */

@@ -4,7 +4,7 @@
  */
 import { AREA_PROFILE, PROFILE_CALLS, PROFILE_FLAGS, UOP_COUNT } from "../gen/layout";
 import { cpuMemory, pushCpu } from "./lower";
-import { byte, I32_ADD, I32_LOAD, I32_STORE, I64_ADD, I64_LOAD, I64_STORE, i32Const, i64Const, localGet, memory_ } from "./wasm";
+import { byte, I32_ADD, I32_LOAD, I32_STORE, I64_ADD, I64_LOAD, I64_STORE, i32Const, i64Const, memory_ } from "./wasm";
 
 let counting: bool = false;
 

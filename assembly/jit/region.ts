@@ -31,7 +31,7 @@ import {
 } from "./lower";
 import { FLOATS, usesFloats } from "./lowerVector";
 import {
-  Block, block, blocks, checks, collect, dispatches, hostPageOf, indexOf, NO_LOOP, NOWHERE, pages, placeFrom, wayOf, ways,
+  Block, block, blocks, collect, dispatches, hostPageOf, indexOf, NO_LOOP, NOWHERE, pages, placeFrom, wayOf, ways,
 } from "./plan";
 import {
   at, BLOCK, BR_TABLE, br, byte, close, depth, END, F64, I32, I32_ADD, I32_AND, I32_EQ, I32_LOAD, I32_SHR_U, I32_SUB,

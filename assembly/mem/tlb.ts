@@ -43,7 +43,6 @@ const GENERATIONS: u32 = 1023;
 const GENERATION: u64 = 0xffc;
 /** Vcpu.codeCtx is {code generation, mode}. */
 const CODE_GENERATIONS: u32 = 1 << (32 - <u32>MODE_BITS);
-const MODE_MASK: u32 = (1 << <u32>MODE_BITS) - 1;
 
 @inline export function tlbEntry(table: usize, linear: u64): usize {
   return table + (<usize>(linear >> 12) & (TLB_ENTRIES - 1)) * 16;
