@@ -310,6 +310,7 @@ export class Machine implements DeviceSide {
     try {
       return await this.#save(packed, progress, whileStill);
     } catch (error) {
+      // What has been let go of may be nowhere now.
       packed.forget();
       throw error;
     }

@@ -107,13 +107,7 @@ export async function packMemory(copy: PageCopy, progress?: (share: number) => v
       progress?.(++done / chunks.length);
     }
   };
-  try {
-    await Promise.all(Array.from({ length: AT_A_TIME }, work));
-  } catch (error) {
-    // What has been let go of is nowhere now.
-    packed.forget();
-    throw error;
-  }
+  await Promise.all(Array.from({ length: AT_A_TIME }, work));
   if (!chunks.length) progress?.(1);
   packed.add(copy.pages, places, all.length, chunks);
   return section(packed.contents, packed.runs(), packed.chunks);
