@@ -15,36 +15,27 @@
  * and must not depend on when the ring was drained.
  */
 import {
-  Vcpu, CONTROL_BASE, C_DEVICE_THREAD, C_IDE, IDE_COMMAND, IDE_CONTROL, IDE_MASTER, IDE_VALUES, IDE_POSTED, IDE_TAKEN, IDE_CLEAR,
-  IDE_SET, IDE_LOOKS, IDE_WORDS, IDE_VALUE_COMMAND_SHIFT, IDE_VALUE_STATUS_SHIFT, IDE_VALUE_INTRQ, IDE_VALUE_READY,
-  IDE_VALUE_DEV,
+  ATA_STATUS_BSY, ATA_STATUS_DRQ, BUS_MASTER_ACTIVE, BUS_MASTER_DRIVES, BUS_MASTER_ERROR, BUS_MASTER_INTERRUPT,
+  BUS_MASTER_START, BUS_MASTER_TO_MEMORY, CONTROL_BASE, C_DEVICE_THREAD, C_IDE, DEVICE_DEV, IDE_CLEAR, IDE_COMMAND, IDE_CONTROL,
+  IDE_LOOKS, IDE_MASTER, IDE_POSTED, IDE_REGISTER_COMMAND, IDE_REGISTER_DEVICE, IDE_REGISTER_HIGH, IDE_SET, IDE_TAKEN,
+  IDE_VALUES, IDE_VALUE_COMMAND_SHIFT, IDE_VALUE_DEV, IDE_VALUE_INTRQ, IDE_VALUE_READY, IDE_VALUE_STATUS_SHIFT, IDE_WORDS, Vcpu,
 } from "./gen/layout";
 import { ringDoorbell, ringHasRoom, ringPutQuietly, RING_IDE, RING_PORT } from "./ring";
 
 const CHANNELS: u32 = 2;
 
-/** Offsets of registers: of the command block, the alternate status, then those of the bus master. */
-const HIGH: u32 = 5;
-const DEVICE: u32 = 6;
-const STATUS: u32 = 7;
+/** Behind the command block's registers: the alternate status, then those of the bus master. */
 const ALT_STATUS: u32 = 8;
 const BM_COMMAND: u32 = 16;
 const BM_STATUS: u32 = 18;
 const BM_TABLE: u32 = 20;
 const NONE: u32 = 32;
 
-const DEVICE_DEV: u32 = 0x10;
-const BSY: u32 = 0x80;
-const DRQ: u32 = 0x08;
-
-const BM_START: u32 = 1;
-const BM_TO_MEMORY: u32 = 8;
-const START: u32 = BM_START << IDE_VALUE_COMMAND_SHIFT;
-const ACTIVE: u32 = 1 << IDE_VALUE_STATUS_SHIFT;
-const INT: u32 = 4 << IDE_VALUE_STATUS_SHIFT;
-/** Bits of the bus master's status that writing 1 clears, and that are what is written. */
-const BM_CLEARED: u32 = 0x06;
-const BM_KEPT: u32 = 0x60;
+const START: u32 = BUS_MASTER_START << IDE_VALUE_COMMAND_SHIFT;
+const ACTIVE: u32 = BUS_MASTER_ACTIVE << IDE_VALUE_STATUS_SHIFT;
+const INT: u32 = BUS_MASTER_INTERRUPT << IDE_VALUE_STATUS_SHIFT;
+/** Bits of the bus master's status that writing 1 clears. */
+const BM_CLEARED: u32 = BUS_MASTER_INTERRUPT | BUS_MASTER_ERROR;
 
 /** So often a guest reads what has not been carried out yet: one that polls waits for the device thread. */
 const MOST_LOOKS: u32 = 8;
@@ -110,22 +101,22 @@ export function ideWrite(c: Vcpu, port: u32, size: u32, value: u32): bool {
   if (size != 1) return false;
   value &= 0xff;
   // A drive does nothing with the task file until the command is written.
-  if (register > 0 && register <= HIGH) return postPlain(c, port, size, value);
+  if (register > 0 && register <= IDE_REGISTER_HIGH) return postPlain(c, port, size, value);
   const v = values();
-  if (register == DEVICE) {
+  if (register == IDE_REGISTER_DEVICE) {
     // It selects whose status is read.
     const selected = v & IDE_VALUE_DEV ? DEVICE_DEV : 0;
     return (value & DEVICE_DEV) == selected && postPlain(c, port, size, value);
   }
-  if (register == STATUS) {
-    if (!(v & IDE_VALUE_READY) || v & (BSY | DRQ) || !isDma(value)) return false;
-    if (!post(c, port, size, value, 0xff | IDE_VALUE_INTRQ, BSY)) return false;
+  if (register == IDE_REGISTER_COMMAND) {
+    if (!(v & IDE_VALUE_READY) || v & (ATA_STATUS_BSY | ATA_STATUS_DRQ) || !isDma(value)) return false;
+    if (!post(c, port, size, value, 0xff | IDE_VALUE_INTRQ, ATA_STATUS_BSY)) return false;
     // Otherwise it waits for the bus master.
     if (v & START) ringDoorbell();
     return true;
   }
   if (register == BM_COMMAND) {
-    const command = (value & (BM_START | BM_TO_MEMORY)) << IDE_VALUE_COMMAND_SHIFT;
+    const command = (value & (BUS_MASTER_START | BUS_MASTER_TO_MEMORY)) << IDE_VALUE_COMMAND_SHIFT;
     const mask: u32 = 0xff << IDE_VALUE_COMMAND_SHIFT;
     // Drivers write the direction before each transfer.
     if (command == (v & mask)) return postPlain(c, port, size, value);
@@ -141,8 +132,8 @@ export function ideWrite(c: Vcpu, port: u32, size: u32, value: u32): bool {
   }
   if (register == BM_STATUS) {
     if (!(v & INT)) return false;
-    const clear = ((value & BM_CLEARED) | BM_KEPT) << IDE_VALUE_STATUS_SHIFT;
-    return post(c, port, size, value, clear, (value & BM_KEPT) << IDE_VALUE_STATUS_SHIFT);
+    const clear = ((value & BM_CLEARED) | BUS_MASTER_DRIVES) << IDE_VALUE_STATUS_SHIFT;
+    return post(c, port, size, value, clear, (value & BUS_MASTER_DRIVES) << IDE_VALUE_STATUS_SHIFT);
   }
   return false;
 }
@@ -150,7 +141,7 @@ export function ideWrite(c: Vcpu, port: u32, size: u32, value: u32): bool {
 /** Reads a byte of a register; -1: it must be asked for. */
 export function ideRead(c: Vcpu, port: u32): i32 {
   const register = find(port);
-  if (register != STATUS && register != ALT_STATUS && register != BM_COMMAND && register != BM_STATUS) return -1;
+  if (register != IDE_REGISTER_COMMAND && register != ALT_STATUS && register != BM_COMMAND && register != BM_STATUS) return -1;
   const v = values();
   if (underWay) {
     const looks = word(IDE_LOOKS) + 1;
@@ -159,6 +150,6 @@ export function ideRead(c: Vcpu, port: u32): i32 {
   }
   if (register == BM_COMMAND) return (v >> IDE_VALUE_COMMAND_SHIFT) & 0xff;
   if (register == BM_STATUS) return (v >> IDE_VALUE_STATUS_SHIFT) & 0xff;
-  if (register == STATUS && v & IDE_VALUE_INTRQ && !post(c, port, 0, 0, IDE_VALUE_INTRQ, 0)) return -1;
+  if (register == IDE_REGISTER_COMMAND && v & IDE_VALUE_INTRQ && !post(c, port, 0, 0, IDE_VALUE_INTRQ, 0)) return -1;
   return v & 0xff;
 }

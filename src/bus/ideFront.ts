@@ -1,5 +1,6 @@
 /** The device thread's end of what the core does for IDE channels by itself; the protocol: assembly/ide.ts. */
-import { CONTROL, IDE } from "../shared/layout.ts";
+import { IDE } from "../shared/ide.ts";
+import { CONTROL } from "../shared/layout.ts";
 import { ringDoorbell } from "../vcpu/exitWord.ts";
 import type { StructView } from "../vcpu/view.ts";
 

@@ -8,18 +8,8 @@
 import type { BlockContentsV1, BlockSource } from "../block/block.ts";
 import { checkContents } from "../block/contents.ts";
 import type { Log } from "../shared/device.ts";
-import {
-  ABRT,
-  BUFFER_SIZE,
-  DF,
-  IDNF,
-  IdeDrive,
-  type IdeDriveV1,
-  LBA_MODE,
-  REGISTER,
-  type Transfer,
-  UNC,
-} from "./ideDrive.ts";
+import { REGISTER } from "../shared/ide.ts";
+import { ABRT, BUFFER_SIZE, DF, IDNF, IdeDrive, type IdeDriveV1, LBA_MODE, type Transfer, UNC } from "./ideDrive.ts";
 import { geometry, identifyDisk } from "./ideIdentify.ts";
 import type { SnapshotFields } from "./snapshotFields.ts";
 

@@ -8,8 +8,9 @@
  */
 import type { BlockContentsV1, BlockSource } from "../block/block.ts";
 import type { Log } from "../shared/device.ts";
+import { REGISTER } from "../shared/ide.ts";
 import * as mmc from "./atapiReplies.ts";
-import { ABRT, BUFFER_SIZE, IdeDrive, type IdeDriveV1, REGISTER } from "./ideDrive.ts";
+import { ABRT, BUFFER_SIZE, IdeDrive, type IdeDriveV1 } from "./ideDrive.ts";
 import { identifyCd } from "./ideIdentify.ts";
 import type { SnapshotFields } from "./snapshotFields.ts";
 

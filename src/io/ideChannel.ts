@@ -15,26 +15,17 @@
  * Channel timing registers mean nothing here: transfers take no time but their source's.
  */
 import type { GuestMemory, InterruptPin, IoHandler, Log, Width } from "../shared/device.ts";
-import { IDE_VALUE } from "../shared/layout.ts";
+import { BUS_MASTER, DEVICE_DEV, IDE_VALUE, REGISTER } from "../shared/ide.ts";
 import type { AtaDisk, AtaDiskV1 } from "./ataDisk.ts";
 import type { AtapiCd, AtapiCdV1 } from "./atapiCd.ts";
 import { allOnes } from "./byteAccess.ts";
-import { BSY, type IdeCable, type IdeDrive, REGISTER } from "./ideDrive.ts";
+import { BSY, type IdeCable, type IdeDrive } from "./ideDrive.ts";
 import { resetResult } from "./ideIdentify.ts";
 import type { SnapshotFields } from "./snapshotFields.ts";
 
 const CONTROL_NIEN = 0x02;
 const CONTROL_SRST = 0x04;
 const CONTROL_HOB = 0x80;
-/** Of the device register: drive 1 answers. */
-export const DEVICE_DEV = 0x10;
-
-const BM_START = 0x01;
-const BM_TO_MEMORY = 0x08;
-const BM_ACTIVE = 0x01;
-const BM_ERROR = 0x02;
-const BM_INTERRUPT = 0x04;
-const BM_DRIVES = 0x60;
 const PRD_EOT = 0x8000_0000;
 
 export type IdeDevice = AtaDisk | AtapiCd;
@@ -136,7 +127,7 @@ export class IdeChannel implements IdeCable {
   interrupt(drive: IdeDrive, asserted: boolean): void {
     const n = this.#options.drives.indexOf(drive as IdeDevice);
     this.#interrupts[n] = asserted;
-    if (asserted && n === this.#selected) this.#bmStatus |= BM_INTERRUPT;
+    if (asserted && n === this.#selected) this.#bmStatus |= BUS_MASTER.INTERRUPT;
     // Before the guest hears of it: its handler looks at them first. Else the access that has done it is not over.
     if (asserted) this.#publish();
     this.#wire();
@@ -157,7 +148,7 @@ export class IdeChannel implements IdeCable {
   }
 
   dmaRequest(drive: IdeDrive): void {
-    if (!(this.#bmCommand & BM_START) || drive !== this.#drive) return;
+    if (!(this.#bmCommand & BUS_MASTER.START) || drive !== this.#drive) return;
     this.#transfer();
     // It may have come to the end of the table, without an interrupt.
     this.#publish();
@@ -271,25 +262,25 @@ export class IdeChannel implements IdeCable {
       const byte = (value >>> (8 * i)) & 0xff;
       if (offset + i === 0) this.#writeCommand(byte);
       else if (offset + i === 2) {
-        this.#bmStatus &= ~(byte & (BM_INTERRUPT | BM_ERROR)) & ~BM_DRIVES;
-        this.#bmStatus |= byte & BM_DRIVES;
+        this.#bmStatus &= ~(byte & (BUS_MASTER.INTERRUPT | BUS_MASTER.ERROR)) & ~BUS_MASTER.DRIVES;
+        this.#bmStatus |= byte & BUS_MASTER.DRIVES;
       }
     }
   }
 
   #writeCommand(value: number): void {
-    const started = this.#bmCommand & BM_START;
-    this.#bmCommand = value & (BM_START | BM_TO_MEMORY);
-    if (!(value & BM_START)) {
+    const started = this.#bmCommand & BUS_MASTER.START;
+    this.#bmCommand = value & (BUS_MASTER.START | BUS_MASTER.TO_MEMORY);
+    if (!(value & BUS_MASTER.START)) {
       // Stopping forgets how far the table was read.
-      this.#bmStatus &= ~BM_ACTIVE;
+      this.#bmStatus &= ~BUS_MASTER.ACTIVE;
       return;
     }
     if (started) return;
     this.#next = this.#table;
     this.#left = 0;
     this.#last = false;
-    this.#bmStatus |= BM_ACTIVE;
+    this.#bmStatus |= BUS_MASTER.ACTIVE;
     if (this.#drive?.dma()) this.#transfer();
   }
 
@@ -300,7 +291,7 @@ export class IdeChannel implements IdeCable {
     let data = drive?.dma();
     if (!drive || !data || !mayMaster()) return;
     const toMemory = drive.transfer === "dma-in";
-    if (toMemory !== ((this.#bmCommand & BM_TO_MEMORY) !== 0)) {
+    if (toMemory !== ((this.#bmCommand & BUS_MASTER.TO_MEMORY) !== 0)) {
       log("ide: bus master and drive disagree about the direction");
       return;
     }
@@ -308,7 +299,7 @@ export class IdeChannel implements IdeCable {
       if (!this.#left && !this.#descriptor()) {
         // The drive still has data: it waits, with DRQ, until the host resets it or starts again.
         log(`ide: the descriptor table ends ${data.length} bytes early`);
-        this.#bmStatus &= ~BM_ACTIVE;
+        this.#bmStatus &= ~BUS_MASTER.ACTIVE;
         return;
       }
       const piece = data.subarray(0, this.#left);
@@ -317,7 +308,7 @@ export class IdeChannel implements IdeCable {
       this.#address += piece.length;
       this.#left -= piece.length;
       data = data.subarray(piece.length);
-      if (!this.#left && this.#last && !data.length) this.#bmStatus &= ~BM_ACTIVE;
+      if (!this.#left && this.#last && !data.length) this.#bmStatus &= ~BUS_MASTER.ACTIVE;
       // The drive goes on, or ends, and then may ask again.
       if (!data.length) {
         drive.took(drive.dma()?.length ?? 0);

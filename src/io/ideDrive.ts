@@ -10,20 +10,14 @@
  * A command that must wait for its medium leaves BSY set; the guest runs on meanwhile.
  */
 import { whenDone } from "../block/block.ts";
+import { ATA_STATUS, REGISTER } from "../shared/ide.ts";
 import type { SnapshotFields } from "./snapshotFields.ts";
 
-export const BSY = 0x80;
-export const DRDY = 0x40;
-export const DF = 0x20;
-export const DSC = 0x10;
-export const DRQ = 0x08;
-export const ERR = 0x01;
+export const { BSY, DRDY, DF, DSC, DRQ, ERR } = ATA_STATUS;
 export const ABRT = 0x04;
 export const IDNF = 0x10;
 export const UNC = 0x40;
 
-/** Offsets of the command block registers. */
-export const REGISTER = { data: 0, feature: 1, count: 2, low: 3, mid: 4, high: 5, device: 6, command: 7 } as const;
 export const LBA_MODE = 0x40;
 
 /** How bytes get from a drive to memory or back. */

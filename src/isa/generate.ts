@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { EXIT, RUN } from "../shared/exit.ts";
+import * as ide from "../shared/ide.ts";
 import * as layout from "../shared/layout.ts";
 import { featuresText } from "./features.ts";
 import { decodeText } from "./generateDecode.ts";
@@ -76,10 +77,14 @@ function layoutText(): string {
     TRACE_KIND: layout.TRACE_KIND,
     VGA: layout.VGA,
     VGA_CHAIN: layout.VGA_CHAIN,
-    IDE: layout.IDE,
-    IDE_VALUE: layout.IDE_VALUE,
+    IDE: ide.IDE,
+    IDE_VALUE: ide.IDE_VALUE,
+    IDE_REGISTER: Object.fromEntries(Object.entries(ide.REGISTER).map(([name, at]) => [upper(name), at])),
+    ATA_STATUS: ide.ATA_STATUS,
+    BUS_MASTER: ide.BUS_MASTER,
   };
   for (const [name, value] of Object.entries(consts)) out.push(`export const ${name}: usize = ${value};`);
+  out.push(`export const DEVICE_DEV: u32 = ${ide.DEVICE_DEV};`);
   out.push(`export const GPA_LIMIT: u64 = ${layout.GPA_LIMIT};`);
   for (const [group, values] of Object.entries(groups)) {
     const type = group === "AREA" ? "usize" : SIGNED.has(group) ? "i32" : "u32";

@@ -15,6 +15,7 @@
  *      …        page words: one u32 per 4 KiB page of backing memory
  *      …        guest memory segments, 64 KiB aligned
  */
+import { IDE } from "./ide.ts";
 
 /** Scalar types a field may have. */
 export type FieldType = "u8" | "u16" | "u32" | "i32" | "u64" | "f64";
@@ -143,42 +144,8 @@ export const CONTROL = layOut({
   /** 1: who reads the ring is on a thread of its own, which the doorbell wakes. */
   deviceThread: ["u32"],
   /** IDE channels as the core answers for them: IDE.WORDS each. */
-  ide: ["u32", 18],
+  ide: ["u32", 2 * IDE.WORDS],
 });
-
-/** Indices of a channel's words in `Control.ide`; what they are for: assembly/ide.ts. */
-export const IDE = {
-  /** First port of the command block, of the control block and of the bus master; 0: not there. */
-  COMMAND: 0,
-  CONTROL: 1,
-  MASTER: 2,
-  /** Registers as the device thread last published them: see IDE_VALUE. */
-  VALUES: 3,
-  /** Entries of the ring that change registers: put there, and carried out. */
-  POSTED: 4,
-  TAKEN: 5,
-  /** What those that are under way change of VALUES. */
-  CLEAR: 6,
-  SET: 7,
-  /** Reads since the last of them. */
-  LOOKS: 8,
-  WORDS: 9,
-} as const;
-
-/**
- * A channel's registers in one word:
- *
- *     | . . . . . DEV READY INTRQ | bus master status | bus master command | status |
- *
- * INTRQ: of the selected drive, so that reading the status takes it back. READY: that drive is there and takes commands.
- */
-export const IDE_VALUE = {
-  COMMAND_SHIFT: 8,
-  STATUS_SHIFT: 16,
-  INTRQ: 0x100_0000,
-  READY: 0x200_0000,
-  DEV: 0x400_0000,
-} as const;
 
 /**
  * What is known of a page of backing memory. DIRTY: written since the host last asked. TOUCHED: written at all; any other

@@ -6,7 +6,7 @@ import { AtapiCd } from "../../src/io/atapiCd.ts";
 import { IdeChannel, type IdeChannelV1, type IdeDevice } from "../../src/io/ideChannel.ts";
 import { SnapshotFields } from "../../src/io/snapshotFields.ts";
 import { noLog } from "../../src/shared/device.ts";
-import { IDE_VALUE } from "../../src/shared/layout.ts";
+import { IDE_VALUE } from "../../src/shared/ide.ts";
 import { FakeMemory, FakePin, Random } from "./fakes.ts";
 
 const SECTORS = 20_000;

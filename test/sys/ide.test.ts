@@ -1,7 +1,8 @@
 /** The front of IDE channels (assembly/ide.ts): which accesses go through the ring, and what is read meanwhile. */
 import { beforeAll, expect, test } from "vitest";
 import { IdeFront } from "../../src/bus/ideFront.ts";
-import { CONTROL, IDE_VALUE } from "../../src/shared/layout.ts";
+import { IDE_VALUE } from "../../src/shared/ide.ts";
+import { CONTROL } from "../../src/shared/layout.ts";
 import { drainRing, RING_IDE, RING_PORT } from "../../src/vcpu/ring.ts";
 import { guestMemory, loadCore, runGuest } from "./guest.ts";
 import { realGuest } from "./realGuest.ts";
