@@ -18,31 +18,26 @@
  * the last page that accesses of one kind (same base and index register, read or write) went to, as a tag (linear page)
  * and an addend (host address minus linear address). What is not aligned may cross the page's end and misses.
  */
-import {
-  AREA_TLB_READ, AREA_TLB_WRITE, STATUS_BUDGET, STATUS_REDO, STATUS_RESUME, STATUS_SLOW, TLB_ENTRIES, UOP_SIZE, V_CTX,
-  V_RIP_PAGE, V_STATUS, V_UOP, Vcpu,
-} from "../gen/layout";
-import { H_CALL_HANDLER, H_EASEG, H_REGION_GO_ON, H_REGION_LEAVE, H_REGION_READ, H_REGION_WRITE } from "../gen/helpers";
-import { uOff, uRest } from "../decode/uop";
+import { AREA_TLB_READ, AREA_TLB_WRITE, STATUS_SLOW, TLB_ENTRIES, V_CTX, V_RIP_PAGE, Vcpu } from "../gen/layout";
+import { H_CALL_HANDLER, H_EASEG, H_REGION_READ, H_REGION_WRITE } from "../gen/helpers";
 import { READ } from "../sem/kinds";
 import { countUses, departures, findLast, firstWrite, hoistTranslations, lastAt, shareTranslations } from "./analyse";
-import { writeChain, writeLast } from "./chain";
-import { beginCold, endCold, openCold } from "./cold";
 import {
-  BINARY, blockHead, CALL, CALL_ADDRESS, CALL_CONTEXT, CALL_REPEATS, CHECK, count, currentAt, FLAG_OP, HELPED, inLocals, isLocal,
-  LEAVE, LOAD, Node, node, offsetOfState, pageDelta, pendingAt, placeOff, placeOfUop, placeRedo, placeRest, RELOAD,
-  RSP, scratch, severalPages, sizeOf, snapshotAt, SPILL, STATE, STATES, STORE, TRANSLATE, UNARY, uopOf, useOf, VECTOR, X87_BEGIN,
-  X87_END, X87_GET, X87_PUT, x87Off, x87State,
+  BINARY, CALL, CALL_ADDRESS, CALL_CONTEXT, CHECK, count, currentAt, FLAG_OP, HELPED, inLocals, isLocal, LEAVE, LOAD,
+  Node, node, offsetOfState, pageDelta, pendingAt, placeRedo, RELOAD, RSP, scratch, severalPages, sizeOf, snapshotAt,
+  SPILL, STATE, STATES, STORE, TRANSLATE, UNARY, uopOf, useOf, VECTOR, X87_BEGIN, X87_END, X87_GET, X87_PUT, x87Off,
+  x87State,
 } from "./ir";
+import { beginDepartures, depart, GO_ON, leaveIfSo, takeBudget } from "./depart";
 import { get, get32, inLocal, push } from "./lowerValue";
 import { beginVectors, forgetVectors, lowerVector, noteSpill, pushReload } from "./lowerVector";
 import { lowerX87, lowerX87State } from "./lowerX87";
 import { Block, checks } from "./plan";
-import { countBlock, countCall } from "./profile";
+import { countCall } from "./profile";
 import {
-  br, brIf, byte, call, close, I32_ADD, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_SHR_U, I32_STORE, I32_SUB, I32_WRAP,
-  i32Const, I64_ADD, I64_AND, I64_EQ, I64_EXTEND_U, I64_LOAD, I64_STORE, I64_SUB, I64_NE, I64_OR,
-  I64_LT_S, i64Const, IF, localGet, localSet, localTee, memory_, open, ELSE,
+  byte, call, close, I32_ADD, I32_AND, I32_EQZ, I32_LOAD, I32_SHR_U, I32_STORE, I32_SUB, I32_WRAP, i32Const, I64_ADD,
+  I64_AND, I64_EQ, I64_LOAD, I64_STORE, I64_NE, I64_OR, i64Const, IF, localGet, localSet, localTee, memory_, open,
+  ELSE,
 } from "./wasm";
 
 export const L_VCPU: u32 = 0;
@@ -57,10 +52,10 @@ const GROUPS: usize = 0x3f100;
 /** No access looks for this page. */
 const NO_PAGE: i64 = 0x800;
 
-/** Where departures go: the end of the group, which stores its states, or of the region. */
-let leaveLabel: u32 = 0;
+/** Where departures from a group go: its end, which stores its states. */
+export let leaveLabel: u32 = 0;
 /** The group (index of its header) of the block that is being written, or -1. */
-let group: i32 = -1;
+export let group: i32 = -1;
 /** States that any block of the group writes, as far as is known. */
 let everWritten: u32 = 0;
 let again: bool = false;
@@ -73,7 +68,7 @@ export function useGroup(g: i32, label: u32): void {
 export let lRipPage: u32 = 0;
 export let lRip: u32 = 0;
 /** How the region is left: see leave(). */
-let lLeave: u32 = 0;
+export let lLeave: u32 = 0;
 export let lLinear: u32 = 0;
 export let lCond: u32 = 0;
 export let lEntry: u32 = 0;
@@ -221,7 +216,7 @@ const UNTIL32: usize = 0x79800;
 /** The node that is being written; `count`: what comes after them. */
 let now: u32 = 0;
 
-// --- leaving
+// --- states go home
 
 /** Writes states that are at home in the vCPU page: see commit. */
 export function commitMemory(s: i32): void {
@@ -255,97 +250,6 @@ export function commit(s: i32): void {
   commitMemory(s);
   const stack = s < 0 ? pendingAt(RSP) : snapshotAt(s, RSP);
   if (stack) { get(stack); localSet(localOfState(RSP)); }
-}
-
-/** Pushes what every end of a region takes first. */
-function pushLast(): void { localGet(L_VCPU); localGet(L_BUDGET); localGet(localOfState(RSP)); }
-
-/**
- * Leaves the region: RIP = page + off, `rest` instructions are given back, status unless it is set already (-1). A group
- * does it when its states are stored.
- */
-export function leave(off: u32, rest: u32, status: i32): void {
-  const how = <u64>rest | (<u64>(status + 1) << 16);
-  if (group < 0) { pushLast(); localGet(lRipPage); }
-  i64Const((how << 32) | <u64><u32>(<i32>pageDelta + <i32>off));
-  if (group < 0) { writeLast(H_REGION_LEAVE); return; }
-  localSet(lLeave);
-  br(leaveLabel);
-}
-/** Leaves for the instruction at the RIP in lRip. */
-export function leaveTo(mode: u32): void {
-  if (group < 0) { writeChain(mode, localOfState(RSP), lRip); return; }
-  i64Const(0); localSet(lLeave);
-  br(leaveLabel);
-}
-/** Behind a group: stores its states and does what leave and leaveTo want. */
-export function writeLeaving(mode: u32, g: u32): void {
-  storeStates(g);
-  localGet(lLeave); i64Const(0); byte(I64_NE);
-  open(IF);
-  pushLast(); localGet(lRipPage); localGet(lLeave);
-  writeLast(H_REGION_LEAVE);
-  close();
-  writeChain(mode, localOfState(RSP), lRip);
-}
-
-/** Leaves because of effect n. */
-export function depart(n: Node, status: i32): void {
-  const imm = n.imm;
-  if (placeRedo(imm)) { goOn(blockHead + UOP_SIZE); return; }
-  commit(n.c);
-  if (status == GO_ON) {
-    let u = blockHead + UOP_SIZE;
-    while (uOff(u) != placeOff(imm)) u += UOP_SIZE;
-    goOn(u);
-    return;
-  }
-  leave(placeOff(imm), placeRest(imm), status);
-}
-
-/** Leaves for the interpreter, which goes on with the block's micro-op u. */
-function goOn(u: usize): void {
-  if (group < 0) {
-    pushLast();
-    localGet(lRipPage);
-    if (pageDelta) { i64Const(pageDelta); byte(I64_ADD); }
-    i32Const(placeOfUop(u));
-    writeLast(H_REGION_GO_ON);
-    return;
-  }
-  setRipPage();
-  pushCpu(); i32Const(<i32>u); cpuMemory(I32_STORE, V_UOP);
-  leave(<u32>uOff(u), uRest(u), STATUS_REDO);
-}
-
-/** With a condition on the stack: leaves because of effect n if it holds. */
-export function leaveIfSo(n: Node, status: i32): void {
-  if (group < 0) { departIf(n, status); return; }
-  open(IF);
-  depart(n, status);
-  close();
-}
-
-/** The same outside of groups. */
-function departIf(n: Node, status: i32): void {
-  const redo = placeRedo(n.imm);
-  if (redo && again_ >= 0) { brIf(again_); return; }
-  const label = beginCold();
-  if (redo) again_ = label;
-  if (n.b & CALL_REPEATS && n.kind == CHECK) giveBack();
-  depart(n, status);
-  endCold();
-}
-/** Of depart: the interpreter goes on with the micro-op. */
-export const GO_ON: i32 = -2;
-/** Label of the departure that has the interpreter run the block, -1: there is none yet. */
-let again_: i32 = -1;
-
-/** A repetition that is to go on counts as an instruction. */
-function giveBack(): void {
-  localGet(L_BUDGET);
-  pushCpu(); cpuMemory(I32_LOAD, V_STATUS); i32Const(STATUS_RESUME); byte(I32_EQ); byte(I64_EXTEND_U);
-  byte(I64_SUB); localSet(L_BUDGET);
 }
 
 // --- effects
@@ -437,7 +341,7 @@ function lowerShared(n: Node): void {
     localSet(linear);
   } else linear = inLocal(n.a);
   pushProbe(linear, span, table, I64_NE);
-  departIf(n, GO_ON);
+  leaveIfSo(n, GO_ON);
   localGet(linear); byte(I32_WRAP); localGet(lEntry); cpuMemory(I32_LOAD, table + 8); byte(I32_ADD); keep(n);
 }
 
@@ -494,11 +398,7 @@ function lowerEffect(n: Node): void {
       return;
     case CHECK:
       get32(n.a); byte(I32_EQZ);
-      if (group < 0) { departIf(n, -1); return; }
-      open(IF);
-      if (n.b & CALL_REPEATS) giveBack();
-      depart(n, -1);
-      close();
+      leaveIfSo(n, -1);
       return;
     default: unreachable();
   }
@@ -549,24 +449,6 @@ function readStates(v: u32): void {
   }
 }
 
-/** Takes what block b may cost from the budget; leaves if less than that is left. Its instructions are then the interpreter's. */
-function takeBudget(b: Block): void {
-  if (group >= 0 && checks(b)) {
-    localGet(L_BUDGET); i64Const(b.need); byte(I64_LT_S);
-    open(IF);
-    leave(b.off, 0, STATUS_BUDGET);
-    close();
-  }
-  localGet(L_BUDGET); i64Const(b.n); byte(I64_SUB); localSet(L_BUDGET);
-  if (group < 0 && checks(b)) {
-    localGet(L_BUDGET); i64Const(b.need - b.n); byte(I64_LT_S);
-    again_ = beginCold();
-    goOn(blockHead + UOP_SIZE);
-    endCold();
-  }
-  countBlock(b.head);
-}
-
 /** Writes block b: its effects, then `end` (0: nothing) to local `endLocal`, then the registers and flags. */
 export function lowerBlock(b: Block, end: u32, endLocal: u32): void {
   if (group < 0) {
@@ -576,9 +458,8 @@ export function lowerBlock(b: Block, end: u32, endLocal: u32): void {
   countUses(end);
   findLast(end);
   memory.fill(scratch + UNTIL64, 0, UNTIL32 - UNTIL64 + 0x800);
-  again_ = -1;
   forgetVectors();
-  openCold(group < 0 ? departures(checks(b)) : 0);
+  beginDepartures(group < 0 ? departures(checks(b)) : 0);
   takeBudget(b);
   for (now = 1; now < count; now++) {
     const n = node(now);

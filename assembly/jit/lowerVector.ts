@@ -11,8 +11,9 @@ import { SHAPE_XMM, SHAPE_YMM, uD, uLeft, uS, uShape } from "../decode/uop";
 import { inLocals, Node, snapshotAt, uopOf } from "./ir";
 import { countCall } from "./profile";
 import {
-  commitMemory, cpuBase, cpuMemory, depart, firstFloat, keep, L_VCPU, pushCpu, lFast, pushHome, pushPointer, setRipPage, temp32, temp64,
+  commitMemory, cpuBase, cpuMemory, firstFloat, keep, L_VCPU, pushCpu, lFast, pushHome, pushPointer, setRipPage, temp32, temp64,
 } from "./lower";
+import { depart } from "./depart";
 import { get, get32 } from "./lowerValue";
 import {
   BLOCK, br, brIf, byte, call, close, ELSE, F64_EQ, F64_GE, F64_LOAD, F64_LT, F64_REINTERPRET, F64_STORE, I32_AND, I32_EQ, I32_EQZ, I32_LOAD, I32_LT_U, I32_OR, I32_SHL, I32_STORE, I32_SUB,

@@ -3,7 +3,8 @@ import { V_FCW, V_FIP, V_FSW, V_FTW, V_ST } from "../gen/layout";
 import { FP_C1 } from "../fp/flags";
 import { FSW_TOP } from "../x87/state";
 import { long, Node, pageDelta, X87_BEGIN, X87_GET, X87_PUT } from "./ir";
-import { cpuMemory, GO_ON, keep, leaveIfSo, pushCpu, lRipPage, lTop, temp32, temp64 } from "./lower";
+import { cpuMemory, keep, pushCpu, lRipPage, lTop, temp32, temp64 } from "./lower";
+import { GO_ON, leaveIfSo } from "./depart";
 import { get } from "./lowerValue";
 import {
   byte, I32_ADD, I32_AND, I32_LOAD16_U, I32_OR, I32_SHL, I32_SHR_U, I32_STORE16, I32_WRAP, I32_XOR, i32Const, I64_ADD, I64_AND,

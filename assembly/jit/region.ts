@@ -26,9 +26,10 @@ import {
   beginBlock, BRANCH, Emit, emitAddress, emitCall, endKind, endValue, INDIRECT, JUMP, useMeta, useMode, useUop,
 } from "./emit";
 import {
-  beginLowering, cpuMemory, emptyCaches, L_ENTRY, lCond, leave, leaveTo, lEntry, loadStack, loadStates, locals32, locals64,
-  lowerBlock, lRip, lRipPage, lLinear, pushCpu, storeStates, useGroup, writeLeaving,
+  beginLowering, cpuMemory, emptyCaches, L_ENTRY, lCond, lEntry, loadStack, loadStates, locals32, locals64,
+  lowerBlock, lRip, lRipPage, lLinear, pushCpu, storeStates, useGroup,
 } from "./lower";
+import { leave, leaveTo, writeLeaving } from "./depart";
 import { FLOATS, usesFloats } from "./lowerVector";
 import {
   Block, block, blocks, collect, dispatches, hostPageOf, indexOf, NO_LOOP, NOWHERE, pages, placeFrom, wayOf, ways,
