@@ -47,6 +47,7 @@ async function storm({ operations, seed, say }, run) {
   let longest = 0;
   let what = "";
   let done = 0;
+  const from = performance.now();
   for (let round = seed; done < operations; round++) {
     let result;
     try {
@@ -60,5 +61,9 @@ async function storm({ operations, seed, say }, run) {
     say(`${done} operations, the longest ${longest.toFixed(0)} ms ${what}`.trimEnd());
   }
   const each = Object.entries(totals).map(([name, n]) => `${name} ${n}`);
-  return { ok: true, lines: [`${done} operations from seed ${seed} on, nothing wrong: ${each.join(", ")}`] };
+  const rate = Math.round((1000 * done) / (performance.now() - from));
+  return {
+    ok: true,
+    lines: [`${done} operations from seed ${seed} on, ${rate} a second, nothing wrong: ${each.join(", ")}`],
+  };
 }

@@ -17,13 +17,11 @@ import { PostCode } from "../io/postCode.ts";
 import { ResetControl } from "../io/resetControl.ts";
 import { Uart16550 } from "../io/uart16550.ts";
 import type { Vlapic } from "../io/vlapic.ts";
-import type { Device, InterruptPin, Log, Timers } from "../shared/device.ts";
+import type { Device, GuestMemory, InterruptPin, Log, Timers } from "../shared/device.ts";
 import { CONTROL } from "../shared/layout.ts";
 import { Chipset } from "../vmm/chipset.ts";
 import type { MachineMemory } from "../vmm/memory.ts";
-import { acpiOf } from "./acpi.ts";
-import { firmwareTables } from "./firmwareTables.ts";
-import { FwCfg } from "./fwCfg.ts";
+import { FW_CFG_PORTS, FwCfg } from "./fwCfg.ts";
 import { e820Map, firmwareE820 } from "./loader/e820.ts";
 import * as map from "./memoryMap.ts";
 import type { Parts } from "./parts.ts";
@@ -152,11 +150,12 @@ export class Board {
     hooks.coalesce(map.COM_PORTS[0]);
     const fwCfg = new FwCfg(
       {
+        memory: memory.bus,
         cpus: options.vcpus,
         ramSize: options.ramSize,
         nographic: parts.pc === undefined,
         e820: parts.pc ? firmwareE820(options.ramSize) : e820Map(options.ramSize),
-        ...(parts.pc && { files: { ...firmwareTables(acpiOf(options.vcpus, true)), ...options.firmwareFiles } }),
+        ...(options.firmwareFiles && { files: options.firmwareFiles }),
       },
       log("fwcfg"),
     );
@@ -207,12 +206,12 @@ export class Board {
     pci.add(map.PCI_SLOT_ISA, map.PCI_FUNCTION_ACPI, piix4);
 
     this.cards = parts.cards?.({
-      memory,
+      memory: memory.bus,
       timers,
       pci,
       vcpus: options.vcpus,
       random: options.random,
-      message: (address, data) => this.#message(memory, address, data),
+      message: (address, data) => this.#message(memory.bus, address, data),
       log,
     });
 
@@ -226,7 +225,7 @@ export class Board {
     for (const chip of [i8042, reset, post, this.coprocessorError]) attach(chip.handlers);
     this.ports.attach(map.COM_PORTS[0], 8, this.com1);
     this.ports.attach(map.PCI_CONFIG_PORT, 8, pci);
-    this.ports.attach(map.FW_CFG_PORT, 2, fwCfg);
+    this.ports.attach(map.FW_CFG_PORT, FW_CFG_PORTS, fwCfg);
     this.ports.attach(map.SMI_CMD_PORT, 2, this.acpi.smi);
     this.ports.attach(map.DEBUG_CONSOLE_PORT, 1, new DebugPort(options.debugPort));
     this.ports.attach(map.BOCHS_CONSOLE_PORT, 1, new DebugPort(options.debugPort));
@@ -268,7 +267,7 @@ export class Board {
   private readonly resetChipset: () => void;
 
   /** A card's write of a double word that means an interrupt, if it goes to where interrupts go. */
-  #message(memory: MachineMemory, address: number, data: number): void {
+  #message(memory: GuestMemory, address: number, data: number): void {
     if (this.chips.apicBus.deliverMsi(address, data)) return;
     const word = new Uint8Array(4);
     new DataView(word.buffer).setUint32(0, data, true);

@@ -7,13 +7,15 @@ import { oneSocket } from "../vmm/topology.ts";
 import { acpiOf, acpiTables } from "./acpi.ts";
 import type { Board } from "./board.ts";
 import { applyCpuState, CPU_SIGNATURE, setFirmwareMtrrs } from "./cpuReset.ts";
+import { firmwareTables } from "./firmwareTables.ts";
 import { BIOS_PORT_WRITES, placeBiosData } from "./loader/bios.ts";
 import { loadKernel } from "./loader/load.ts";
 import { placeRom } from "./loader/rom.ts";
 import type { LoadedKernel } from "./loader/types.ts";
 import type { MachineConfig } from "./machineConfig.ts";
-import { COM_PORTS, PCI_HOLE_BASE } from "./memoryMap.ts";
-import { mpTables } from "./mpTable.ts";
+import { COM_PORTS, PCI_HOLE_BASE, PCI_SLOT_CARDS, PCI_SLOT_ISA } from "./memoryMap.ts";
+import { type MpConfig, mpTables } from "./mpTable.ts";
+import { cardCount } from "./parts.ts";
 import { smbiosFiles } from "./smbios.ts";
 
 /** Feature word of CPUID leaf 1 EDX (src/isa/features.ts). */
@@ -24,9 +26,16 @@ const PHYSICAL_BITS = 40;
 /** CPUID leaf 1, EDX, of a model. */
 const leaf1Edx = (cpuToggles: readonly number[]): number => (DEFAULT[WORD_1_EDX] ^ cpuToggles[WORD_1_EDX]) >>> 0;
 
+/** The MP table's processors. */
+const processors = (vcpus: number, cpuToggles: readonly number[]): MpConfig => ({
+  apicIds: Array.from({ length: vcpus }, (_, id) => id),
+  cpuSignature: CPU_SIGNATURE,
+  cpuFeatures: leaf1Edx(cpuToggles),
+});
+
 /** What firmware gets by fw_cfg, by name, besides what the board says of itself. */
 export function firmwareFiles(
-  { firmwareFiles, topology, vcpus = 1, memoryBytes }: MachineConfig,
+  { firmwareFiles, topology, vcpus = 1, memoryBytes, cards = {} }: MachineConfig,
   cpuToggles: readonly number[],
 ): Record<string, Uint8Array> {
   const smbios = smbiosFiles({
@@ -34,7 +43,10 @@ export function firmwareFiles(
     cpuFeatures: leaf1Edx(cpuToggles),
     ramSize: memoryBytes,
   });
-  return { ...smbios, ...firmwareFiles };
+  // Firmware has a kilobyte for all tables that lie where guests search.
+  const slots = [PCI_SLOT_ISA, ...Array.from({ length: cardCount(cards) }, (_, n) => PCI_SLOT_CARDS + n)];
+  const tables = firmwareTables(acpiOf(vcpus, true), { ...processors(vcpus, cpuToggles), slots });
+  return { ...tables, ...smbios, ...firmwareFiles };
 }
 
 export interface BootOptions {
@@ -58,16 +70,11 @@ export function boot({ config, memory, board, views, cpuToggles }: BootOptions):
     return undefined;
   }
   if (!config.kernel) throw new TypeError("a machine needs a kernel or firmware");
-  const apicIds = views.map((_, id) => id);
   placeBiosData(memory, [COM_PORTS[0]]);
   for (const [port, value] of BIOS_PORT_WRITES) board.ports.write(port, 1, value);
   board.apics[0].enterVirtualWireMode();
   const acpi = acpiTables(acpiOf(views.length, false));
-  const mp = mpTables({
-    apicIds,
-    cpuSignature: CPU_SIGNATURE,
-    cpuFeatures: leaf1Edx(cpuToggles),
-  });
+  const mp = mpTables(processors(views.length, cpuToggles));
   for (const table of [...acpi, ...mp]) memory.write(table.gpa, table.bytes);
   const loaded = loadKernel(memory, {
     kernel: config.kernel,

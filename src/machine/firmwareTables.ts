@@ -1,5 +1,5 @@
 /**
- * Our ACPI tables for firmware, which places them and mends the pointers between them by a script (QEMU documentation,
+ * Our ACPI and MP tables for firmware, which places them and mends the pointers between them by a script (QEMU documentation,
  * "fw_cfg: etc/table-loader"; SeaBIOS romfile_loader.h). Commands of 128 bytes:
  *
  *     1 allocate   file 56 · alignment u32 · zone u8 (1 high, 2 below 1 MiB)
@@ -7,12 +7,14 @@
  *     3 checksum   file 56 · offset of the sum u32 · start u32 · length u32
  */
 import { type AcpiConfig, acpiTables } from "./acpi.ts";
+import { type MpConfig, mpTables } from "./mpTable.ts";
 
 /** The name by which SeaBIOS looks for the ROM of our VGA. */
 export const VGA_ROM = "pci1234,1111.rom";
 
 const TABLES = "etc/acpi/tables";
 const RSDP = "etc/acpi/rsdp";
+const MP = "etc/mptable";
 const COMMAND_SIZE = 128;
 const NAME = 56;
 const ZONE_HIGH = 1;
@@ -25,6 +27,8 @@ const FADT_DSDT = 40;
 const FADT_X_DSDT = 140;
 const HEADER = 36;
 const CHECKSUM = 9;
+/** The MP floating pointer (MP Specification 1.4, 4.1): its size, and where it has the table's address and its checksum. */
+const MP_POINTER = { size: 16, table: 4, checksum: 10 } as const;
 
 class Script {
   readonly #commands: Uint8Array[] = [];
@@ -90,7 +94,7 @@ class Script {
 }
 
 /** Files for fw_cfg, by name. */
-export function firmwareTables(config: AcpiConfig): Record<string, Uint8Array> {
+export function firmwareTables(config: AcpiConfig, mp: MpConfig): Record<string, Uint8Array> {
   // Placed so that the tables' addresses are offsets in their file; the RSDP, a file of its own, would lie before it.
   const [rsdp, ...tables] = acpiTables(config, -64);
   const end = tables.at(-1);
@@ -117,5 +121,21 @@ export function firmwareTables(config: AcpiConfig): Record<string, Uint8Array> {
   script.pointer(RSDP, TABLES, RSDP_XSDT, 8);
   script.checksum(RSDP, 8, 0, 20);
   script.checksum(RSDP, 32, 0, 36);
-  return { [TABLES]: file, [RSDP]: root, "etc/table-loader": script.finish() };
+  return { [TABLES]: file, [RSDP]: root, [MP]: mpFile(mp, script), "etc/table-loader": script.finish() };
+}
+
+/**
+ * The MP table. SeaBIOS has one of its own, with the first CPU of each socket alone and PCI interrupts at the inputs that they
+ * have in a PIIX3; guests find ours, which lies below it, before that.
+ */
+function mpFile(config: MpConfig, script: Script): Uint8Array {
+  const [pointer, table] = mpTables(config, 0);
+  const file = new Uint8Array(table.gpa + table.bytes.length);
+  file.set(pointer.bytes);
+  file[MP_POINTER.checksum] = 0;
+  file.set(table.bytes, table.gpa);
+  script.allocate(MP, 16, ZONE_F);
+  script.pointer(MP, MP, MP_POINTER.table, 4);
+  script.checksum(MP, MP_POINTER.checksum, 0, MP_POINTER.size);
+  return file;
 }

@@ -12,6 +12,7 @@ import {
   MP_TABLE_BASE,
   MP_TABLE_SIZE,
   PCI_SLOT_ISA,
+  PCI_SLOTS,
   PIRQ_GSI_BASE,
   PIT_GSI,
   pciPirq,
@@ -27,6 +28,8 @@ export interface MpConfig {
   readonly cpuFeatures: number;
   /** ID register of the IOAPIC; default 0. */
   readonly ioapicId?: number;
+  /** Where only some PCI interrupts are to be listed: those of these slots' pin INTA#. */
+  readonly slots?: readonly number[];
 }
 
 const SPEC_REVISION = 4;
@@ -88,8 +91,9 @@ function configurationTable(config: MpConfig): Uint8Array {
     // IRQ2 is the cascade; its input carries the timer.
     if (irq !== 2) interrupt(irq === SCI_IRQ ? LEVEL_LOW : CONFORMS, ISA_BUS, irq, irq === 0 ? PIT_GSI : irq);
   }
-  for (let slot = 1; slot < 32; slot++) {
-    for (let pin = 0; pin < 4; pin++) {
+  const slots = config.slots ?? Array.from({ length: PCI_SLOTS - 1 }, (_, i) => i + 1);
+  for (const slot of slots) {
+    for (let pin = 0; pin < (config.slots ? 1 : 4); pin++) {
       const input = slot === PCI_SLOT_ISA && pin === 0 ? SCI_IRQ : PIRQ_GSI_BASE + pciPirq(slot, pin);
       interrupt(LEVEL_LOW, PCI_BUS, (slot << 2) | pin, input);
     }

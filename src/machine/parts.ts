@@ -4,7 +4,7 @@
  */
 import { VGA_ROM } from "./firmwareTables.ts";
 import type { MachineConfig } from "./machineConfig.ts";
-import type { CardBoard, PciCards } from "./pciCards.ts";
+import type { CardBoard, Cards, PciCards } from "./pciCards.ts";
 import type { PcBoard, PcParts } from "./pcParts.ts";
 
 /** Each puts its parts on a board. */
@@ -13,11 +13,15 @@ export interface Parts {
   readonly cards?: (board: CardBoard) => PciCards;
 }
 
+/** How many cards there are, one in a slot each. */
+export const cardCount = ({ balloon, ...cards }: Cards): number =>
+  Object.values(cards).reduce((sum: number, card) => sum + (Array.isArray(card) ? card.length : card ? 1 : 0), 0) +
+  (balloon === undefined ? 0 : 1);
+
 export async function loadParts({ bios, drives = {}, firmwareFiles, cards = {} }: MachineConfig): Promise<Parts> {
-  const some = Object.values(cards).some((card) => (Array.isArray(card) ? card.length > 0 : card));
   return {
     ...(bios && { pc: await pcParts({ romSize: bios.length, drives, vgaRom: firmwareFiles?.[VGA_ROM] }) }),
-    ...((some || cards.balloon !== undefined) && { cards: await pciCards(cards) }),
+    ...(cardCount(cards) > 0 && { cards: await pciCards(cards) }),
   };
 }
 

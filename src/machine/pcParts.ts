@@ -135,7 +135,7 @@ export class PcParts {
       new IdeChannel({
         drives: [devices[2 * n], devices[2 * n + 1]],
         irq: board.isa(IDE_PORTS[n].irq),
-        memory,
+        memory: memory.bus,
         mayMaster: () => this.ide.busMaster,
         log: log("ide"),
       });
@@ -147,7 +147,7 @@ export class PcParts {
     pci.add(map.PCI_SLOT_HOST, 0, this.host);
     pci.add(map.PCI_SLOT_ISA, map.PCI_FUNCTION_IDE, this.ide);
 
-    const dma = new Dma8237(memory);
+    const dma = new Dma8237(memory.bus);
     const floppy =
       drives.floppy === undefined
         ? undefined

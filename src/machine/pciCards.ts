@@ -7,8 +7,7 @@ import { VirtioBlk } from "../io/virtio/virtioBlk.ts";
 import { VirtioConsole } from "../io/virtio/virtioConsole.ts";
 import type { VirtioDevice, VirtioOptions } from "../io/virtio/virtioDevice.ts";
 import { VirtioRng } from "../io/virtio/virtioRng.ts";
-import type { Device, Log, Timers } from "../shared/device.ts";
-import type { MachineMemory } from "../vmm/memory.ts";
+import type { Device, GuestMemory, Log, Timers } from "../shared/device.ts";
 import { PCI_SLOT_CARDS, PCI_SLOTS } from "./memoryMap.ts";
 import type { PciHost } from "./pci.ts";
 import type { PciFunction } from "./pciFunction.ts";
@@ -37,7 +36,7 @@ export interface SharedFolder {
 }
 
 export interface CardBoard {
-  readonly memory: MachineMemory;
+  readonly memory: GuestMemory;
   readonly timers: Timers;
   readonly pci: PciHost;
   readonly vcpus: number;

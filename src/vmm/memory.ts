@@ -67,6 +67,11 @@ export class MachineMemory implements GuestMemory {
   onCodeWrite: (hostPage: number) => void = () => {};
   /** Called with a place in a page that is absent (PAGE_BYTE), which is there afterwards. */
   fetchPage: (host: number) => void = () => {};
+  /** Memory for devices that move data by themselves: what the guest may not write, they do not write for it. */
+  readonly bus: GuestMemory = {
+    read: (gpa, into) => this.read(gpa, into),
+    write: (gpa, from) => this.#write(gpa, from, false),
+  };
   readonly #granules: Uint32Array;
   readonly #fine: Uint32Array;
   readonly #fineFree = Array.from({ length: FINE_TABLES }, (_, i) => i);
@@ -272,8 +277,12 @@ export class MachineMemory implements GuestMemory {
 
   /** Writes RAM and ROM alike (it is the host that writes); code in the pages is dropped. */
   write(gpa: number, from: Uint8Array): void {
+    this.#write(gpa, from, true);
+  }
+
+  #write(gpa: number, from: Uint8Array, rom: boolean): void {
     this.#pieces(gpa, from.length, (host, at, n) => {
-      if (host < 0) return;
+      if (host < 0 || !(rom || this.writable(gpa + at))) return;
       this.bytes.set(from.subarray(at, at + n), host);
       this.hostWritten(host);
     });

@@ -6,6 +6,7 @@ import { MemoryBlocks } from "../../src/block/memory.ts";
 import { assemble } from "../../src/isa/assemble.ts";
 import { VGA_ROM } from "../../src/machine/firmwareTables.ts";
 import { Machine } from "../../src/machine/machine.ts";
+import type { Cards } from "../../src/machine/pciCards.ts";
 import type { Drives } from "../../src/machine/pcParts.ts";
 import { built, Scratch, tabhyve } from "../cli/command.ts";
 import { corePath } from "../core.ts";
@@ -28,13 +29,14 @@ afterEach(async () => {
   for (const machine of machines.splice(0)) await machine.destroy();
 });
 
-async function start(drives: Drives, vcpus = 1) {
+async function start(drives: Drives, vcpus = 1, cards: Cards = {}) {
   const [bios, rom] = firmware!.map((path) => new Uint8Array(readFileSync(path)));
   const log: string[] = [];
   const machine = await Machine.create({
     core,
     bios,
     drives,
+    cards,
     firmwareFiles: { [VGA_ROM]: rom },
     memoryBytes: 32 * 2 ** 20,
     vcpus,
@@ -50,7 +52,7 @@ async function start(drives: Drives, vcpus = 1) {
     for (let text = "", until = Date.now() + PATIENCE; ; ) {
       text = machine.board.pc?.display.text()?.join("\n") ?? "";
       if (pattern.test(text)) return text;
-      if (Date.now() > until) throw new Error(`no ${pattern} on the screen:\n${text}`);
+      if (Date.now() > until) throw new Error(`no ${pattern} on the screen:\n${text}${log.join("\n")}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   };
@@ -107,19 +109,50 @@ describe.skipIf(!firmware)("SeaBIOS", { timeout: 90_000 }, () => {
     expect(String.fromCharCode(floppy[512])).toBe("!");
   });
 
-  it("places our SMBIOS tables, with one of its own", async () => {
-    const { machine, screen } = await start({ floppy: new MemoryBlocks(image(1_474_560)) });
+  it("takes our memory map, SMBIOS, ACPI and MP tables by fw_cfg's requests", async () => {
+    const { machine, screen, log } = await start({ floppy: new MemoryBlocks(image(1_474_560)) }, 2);
     await screen(/type:$/m);
+    const said = log.join("\n");
+    expect(said).toContain("QEMU fw_cfg DMA interface supported");
+    // What INT 15h, AX=E820h answers: RAM up to the EBDA, and from 1 MiB on up to what the firmware keeps.
+    expect(said).toMatch(/: 0{16} - 000000000009fc00 = 1 RAM$/m);
+    expect(said).toMatch(/: 0000000000100000 - 0000000001f[0-9a-f]{5} = 1 RAM$/m);
     const read = (gpa: number, length: number): Buffer => {
       const out = Buffer.alloc(length);
       machine.memory.read(gpa, out);
       return out;
     };
+    const sum = (bytes: Buffer): number => bytes.reduce((a, b) => (a + b) & 0xff, 0);
     const high = read(0xf_0000, 0x1_0000);
-    const at = high.indexOf("_SM_");
-    const tables = read(high.readUInt32LE(at + 0x18), high.readUInt16LE(at + 0x16)).toString("latin1");
+    const smbios = high.indexOf("_SM_");
+    const tables = read(high.readUInt32LE(smbios + 0x18), high.readUInt16LE(smbios + 0x16)).toString("latin1");
     expect(tables).toContain("SeaBIOS");
     expect(tables).toContain("Tabhyve\0PC\0");
+
+    const table = (gpa: number): Buffer => read(gpa, read(gpa + 4, 4).readUInt32LE());
+    const rsdp = high.indexOf("RSD PTR ");
+    const rsdt = table(high.readUInt32LE(rsdp + 16));
+    const listed = Array.from({ length: (rsdt.length - 36) / 4 }, (_, i) => table(rsdt.readUInt32LE(36 + 4 * i)));
+    expect([high.subarray(rsdp, rsdp + 20), rsdt, ...listed].map(sum)).toEqual([0, 0, 0, 0, 0]);
+    expect(listed.map((bytes) => bytes.toString("latin1", 0, 4))).toEqual(["FACP", "APIC", "HPET"]);
+
+    // The MP table that is found first is ours: an entry of type 0 and 20 bytes for each CPU, of whatever socket.
+    const mp = high.readUInt32LE(high.indexOf("_MP_") + 4);
+    const config = read(mp, read(mp + 4, 2).readUInt16LE());
+    expect([config.toString("latin1", 8, 15), sum(config)]).toEqual(["TABHYVE", 0]);
+    expect([44, 64, 84].map((at) => config[at])).toEqual([0, 0, 1]);
+    expect([config[45], config[65]]).toEqual([0, 1]);
+  });
+
+  it("has room for the tables of 16 vCPUs and for every drive that there can be", async () => {
+    const disk = () => new MemoryBlocks(new Uint8Array(512 * 100));
+    const disks = [new MemoryBlocks(image(512 * 1000)), disk(), disk()];
+    const cards = { nvme: [disk(), disk()], virtioBlk: [disk(), disk()], rng: true, balloon: 0 };
+    const { screen, log } = await start({ disks, cdrom: null, floppy: null }, 16, cards);
+    await screen(/booted from 80, second sector; .*\ntype:$/m);
+    const said = log.join("\n");
+    expect(said).toContain("Found 16 cpu(s)");
+    expect(said).not.toContain("Unable to allocate");
   });
 
   it("writes to the floppy disk that was put in meanwhile", async () => {

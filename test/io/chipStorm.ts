@@ -21,6 +21,9 @@ import { PlanarGuest } from "./planarGuest.ts";
 import { sometime } from "./sometime.ts";
 
 const RAM = 2 ** 21;
+/** Firmware, at the end of the first 4 GiB and below 1 MiB. */
+const ROM = { gpa: 0xffff_0000, length: 0x1_0000, readOnly: true };
+const LOW_ROM = 0xf_0000;
 const CANARY = 0x5a;
 const CANARY_BYTES = 2 ** 16;
 /** Memory is given away in multiples of this. */
@@ -112,7 +115,8 @@ export class ChipStorm {
   constructor(seed: number, core: WebAssembly.Module) {
     this.#random = new Random(seed);
     const reserve = VGA_MEMORY_SIZE + 2 * GRANULE;
-    this.#memory = new MachineMemory({ regions: [{ gpa: 0, length: RAM }], vcpus: 1, shared: false, reserve });
+    this.#memory = new MachineMemory({ regions: [{ gpa: 0, length: RAM }, ROM], vcpus: 1, shared: false, reserve });
+    this.#memory.write(ROM.gpa, new Uint8Array(ROM.length).fill(CANARY));
     this.#guard();
     this.#memory.unmap(VGA_BASE, VGA_END - VGA_BASE);
     this.#timers = new MachineTimers(() => this.#now);
@@ -137,7 +141,7 @@ export class ChipStorm {
         onMoved: () => this.#guest?.moved(),
       },
       random: () => {},
-      parts: { pc: (board) => new PcParts({ romSize: 0x1_0000, drives }, board) },
+      parts: { pc: (board) => new PcParts({ romSize: ROM.length, drives }, board) },
       log: () => () => {},
     });
     this.#pc = this.#board.pc as PcParts;
@@ -295,14 +299,14 @@ export class ChipStorm {
         const table = new DataView(new ArrayBuffer(24));
         const at = r.below(RAM / 4) * 4;
         for (let i = 0; i < 24; i += 8) {
-          table.setUint32(i, r.pick([r.below(RAM), RAM - 512, r.u32(), 0xa_0000, 0xffff_fffe]), true);
+          table.setUint32(i, r.pick([r.below(RAM), RAM - 512, r.u32(), 0xa_0000, LOW_ROM, ROM.gpa, 0xffff_fffe]), true);
           table.setUint32(
             i + 4,
             r.pick([0, 512, 0x1_0000 - 2, r.below(0x1_0000)]) | (r.percent(40) ? 0x8000_0000 : 0),
             true,
           );
         }
-        this.#memory.write(at, new Uint8Array(table.buffer));
+        this.#memory.bus.write(at, new Uint8Array(table.buffer));
         this.#out(master + 4, at, 4);
         return;
       }
@@ -441,7 +445,7 @@ export class ChipStorm {
   /** The guest writes to its memory, the VGA's included. */
   #fill(): void {
     const r = this.#random;
-    this.#memory.write(r.percent(50) ? r.below(RAM) : 0xa_0000 + r.below(0x2_0000), r.bytes(1 + r.below(64)));
+    this.#memory.bus.write(r.percent(50) ? r.below(RAM) : 0xa_0000 + r.below(0x2_0000), r.bytes(1 + r.below(64)));
   }
 
   #pass(): void {
@@ -548,6 +552,9 @@ export class ChipStorm {
         throw new StormError("memory beside the VGA's has changed");
       }
     }
+    const rom = new Uint8Array(ROM.length);
+    this.#memory.read(ROM.gpa, rom);
+    if (rom.some((byte) => byte !== CANARY)) throw new StormError("the firmware's ROM has changed");
     this.#board.reset();
     this.#configure();
     this.#out(0x1f6, 0xa0);

@@ -3,6 +3,8 @@ import { firmwareTables } from "../../src/machine/firmwareTables.ts";
 
 const config = { apicIds: [0, 1], comPorts: 1, pmTimerBits: 32, hpetTimers: 3, i8042: true, vga: true } as const;
 
+const mp = { apicIds: [0, 1], cpuSignature: 0x506e3, cpuFeatures: 0x0789_fbff };
+
 /** What firmware does with the script: places files, adds addresses to pointers, mends checksums. */
 function load(files: Record<string, Uint8Array>, places: Record<string, number>) {
   const memory = new Uint8Array(0x2_0000);
@@ -42,14 +44,18 @@ function load(files: Record<string, Uint8Array>, places: Record<string, number>)
   return { memory, view };
 }
 
-describe("ACPI tables for firmware", () => {
+describe("tables for firmware", () => {
   it("are whole wherever firmware puts them", () => {
-    const files = firmwareTables(config);
-    for (const [tables, rsdp] of [
-      [0x8000, 0x400],
-      [0x1_0040, 0x1_f010],
+    const files = firmwareTables(config, mp);
+    for (const [tables, rsdp, mptable] of [
+      [0x8000, 0x400, 0x1000],
+      [0x1_0040, 0x1_f010, 0x1_e000],
     ]) {
-      const { memory, view } = load(files, { "etc/acpi/tables": tables, "etc/acpi/rsdp": rsdp });
+      const { memory, view } = load(files, {
+        "etc/acpi/tables": tables,
+        "etc/acpi/rsdp": rsdp,
+        "etc/mptable": mptable,
+      });
       const sum = (at: number, length: number) => memory.subarray(at, at + length).reduce((a, b) => (a + b) & 0xff, 0);
       const name = (at: number) => String.fromCharCode(...memory.subarray(at, at + 4));
       const whole = (at: number, what: string) => {
@@ -71,6 +77,9 @@ describe("ACPI tables for firmware", () => {
         expect(Number(view.getBigUint64(at + 140, true))).toBe(dsdt);
       }
       expect(listed).toEqual(["FACP", "APIC", "HPET"]);
+      const pcmp = view.getUint32(mptable + 4, true);
+      expect([name(mptable), sum(mptable, 16)]).toEqual(["_MP_", 0]);
+      expect([name(pcmp), sum(pcmp, view.getUint16(pcmp + 4, true))]).toEqual(["PCMP", 0]);
     }
   });
 });

@@ -62,6 +62,19 @@ describe("segments", () => {
     expect(at(0x40_1000)).toBe(at(0x10_0000) + 4 * MiB + 0x1000);
   });
 
+  it("are written by devices on the bus where the guest may write, and by the host everywhere", async () => {
+    const vm = await makeVm("inline", { memoryBytes: 0x1_0000, reserveBytes: 0x2000 });
+    const { segments, memory } = vm;
+    segments.alloc(1, 0x2000, false);
+    segments.mmap(0xf_f000, 1, 0, 0x1000, PROT.READ);
+    segments.mmap(0x10_0000, 1, 0x1000, 0x1000, PROT_ALL);
+    memory.write(0xf_fffc, new Uint8Array(8).fill(1));
+    memory.bus.write(0xf_fffc, new Uint8Array(8).fill(2));
+    const into = new Uint8Array(8);
+    memory.bus.read(0xf_fffc, into);
+    expect([...into]).toEqual([1, 1, 1, 1, 2, 2, 2, 2]);
+  });
+
   it("refuses what cannot be", async () => {
     const vm = await makeVm("inline", { memoryBytes: 0x1_0000, reserveBytes: 0x8000 });
     const { segments } = vm;
