@@ -1,6 +1,7 @@
 /** An image that ends early: what is behind its end reads as zeros, and cannot be written. */
 import { floppyFormat } from "../io/floppyFormat.ts";
 import { BlockError, type BlockSource } from "./block.ts";
+import { fatSize } from "./cutOff.ts";
 
 export class PaddedBlocks implements BlockSource {
   readonly size: number;
@@ -36,11 +37,14 @@ export class PaddedBlocks implements BlockSource {
 const FLOPPY_SIZES = [360, 720, 1440, 2880] as const;
 
 /**
- * A floppy disk of a size that there is: images are often cut off behind their last file.
+ * A floppy disk of a size that there is: images are often cut off behind their last file. What size they had is what their
+ * file system says, if they have one.
  *
- * @throws BlockError if it is larger than any floppy disk
+ * @throws BlockError, in the promise, if it is larger than any floppy disk
  */
-export function floppyMedium(image: BlockSource): BlockSource {
+export async function floppyMedium(image: BlockSource): Promise<BlockSource> {
+  const whole = await fatSize(image);
+  if (whole > image.size && floppyFormat(whole)) return new PaddedBlocks(image, whole);
   if (floppyFormat(image.size)) return image;
   const size = FLOPPY_SIZES.map((kib) => kib * 1024).find((bytes) => bytes > image.size);
   if (size === undefined) throw new BlockError(`${image.size} bytes are more than a floppy disk has, 2880 KiB`);

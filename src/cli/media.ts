@@ -93,11 +93,9 @@ export async function openMedium(kind: MediumKind, text: string, options: Medium
   if (observe) source = observe(source);
   let medium = source;
   try {
-    if (kind === "floppy") medium = floppyMedium(source);
-    else {
-      const missing = await cutOff(source, kind);
-      if (missing) tell(`--${kind} ${name}: ${missing}`);
-    }
+    if (kind === "floppy") medium = await floppyMedium(source);
+    const missing = await cutOff(source, kind);
+    if (missing) tell(`--${kind} ${name}: ${missing}`);
   } catch (error) {
     return fail((error as Error).message);
   }

@@ -7,7 +7,7 @@ import { cutOff, wrongSize } from "../../src/block/cutOff.ts";
 import { HttpBlocks } from "../../src/block/http.ts";
 import { MemoryBlocks } from "../../src/block/memory.ts";
 import { OverlayBlocks } from "../../src/block/overlay.ts";
-import { PaddedBlocks } from "../../src/block/padded.ts";
+import { floppyMedium, PaddedBlocks } from "../../src/block/padded.ts";
 import { ToldBlocks } from "../../src/block/told.ts";
 import { SnapshotError } from "../../src/shared/device.ts";
 import { Random } from "../io/fakes.ts";
@@ -222,6 +222,36 @@ describe("an image whose end is missing", () => {
     expect(await cd()).toBeUndefined();
     view.setUint32(0x8000 + 80, 31, true);
     expect(await cd()).toBe("is cut off: its volume ends at byte 63488, the image at 61440");
-    expect(await cutOff(new MemoryBlocks(bytes.subarray(0, 0x8000)), "cdrom")).toBeUndefined();
+    expect(await cutOff(new MemoryBlocks(bytes.subarray(0, 0x8000)), "cdrom")).toBe(
+      "is cut off: a CD's volume descriptor ends at byte 34816, the image at 32768",
+    );
+  });
+
+  it("is found by a GPT's first header", async () => {
+    const bytes = partitioned([0xee], 2000);
+    bytes.set(new TextEncoder().encode("EFI PART"), 512);
+    const view = new DataView(bytes.buffer);
+    view.setBigUint64(512 + 32, 99n, true);
+    expect(await disk(bytes)).toBeUndefined();
+    view.setBigUint64(512 + 32, 199n, true);
+    expect(await disk(bytes)).toBe("is cut off: its second partition table ends at byte 102400, the image at 51200");
+  });
+
+  it("is found by a floppy disk's file system, which says what size the disk has", async () => {
+    const bytes = new Uint8Array(700 * 1024);
+    const view = new DataView(bytes.buffer);
+    const floppy = () => new MemoryBlocks(bytes);
+    const sizes = async () => [(await floppyMedium(floppy())).size / 1024, await cutOff(floppy(), "floppy")];
+    expect(await sizes()).toEqual([720, undefined]);
+    view.setUint16(510, 0xaa55, true);
+    view.setUint16(11, 512, true);
+    view.setUint16(19, 2880, true);
+    expect(await sizes()).toEqual([1440, "is cut off: its file system ends at byte 1474560, the image at 716800"]);
+    // No size of a floppy disk, and one that the image has.
+    view.setUint16(19, 2881, true);
+    expect(await sizes()).toEqual([720, undefined]);
+    view.setUint16(19, 720, true);
+    expect(await sizes()).toEqual([720, undefined]);
+    await expect(floppyMedium(new MemoryBlocks(new Uint8Array(2881 * 1024)))).rejects.toThrow("2880 KiB");
   });
 });

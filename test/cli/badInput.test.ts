@@ -211,6 +211,32 @@ describe("an option", () => {
       server.close();
     }
   }, 60_000);
+  it("images whose end is missing", async () => {
+    const cd = new Uint8Array(512 * 1000);
+    cd.set(new TextEncoder().encode("\x01CD001\x01"), 0x8000);
+    new DataView(cd.buffer).setUint32(0x8000 + 80, 300, true);
+    new DataView(cd.buffer).setUint16(0x8000 + 128, 2048, true);
+    const floppy = new Uint8Array(1024);
+    floppy.set([0, 2], 11);
+    floppy.set([0x40, 0x0b], 19);
+    floppy.set([0x55, 0xaa], 510);
+    for (const [kind, bytes, why] of [
+      ["cdrom", cd, "its volume ends at byte 614400, the image at 512000"],
+      ["cdrom", cd.subarray(0, 1000), "a CD's volume descriptor ends at byte 34816, the image at 1000"],
+      ["floppy", floppy, "its file system ends at byte 1474560, the image at 1024"],
+    ] as const) {
+      const file = scratch.file("short", bytes);
+      const told: string[] = [];
+      await openMedium(kind, file, { tell: (line) => told.push(line) });
+      expect(told).toEqual([`--${kind} ${file}: is cut off: ${why}`]);
+    }
+    // The command tells, and goes on with what is there.
+    const bios = scratch.file("nothing", new Uint8Array(4096));
+    const file = scratch.file("short.iso", cd);
+    const { status, stderr } = await tabhyve(["run", "--bios", bios, "--cdrom", file, "--timeout", "0.3"]);
+    expect(status).toBe(124);
+    expect(stderr).toMatch(/^tabhyve: --cdrom \S+short\.iso: is cut off: its volume ends at byte 614400/m);
+  }, 60_000);
   it("a file that changes under the machine", async () => {
     const file = scratch.file("changes", new Uint8Array(1024));
     const told: string[] = [];

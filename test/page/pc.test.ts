@@ -118,12 +118,18 @@ describe.skipIf(!chromium || !there)("a PC in the page", { timeout: 180_000 }, (
   test.each([
     ["disk.img", "partition 1 ends at byte 1024000, the image at 512000"],
     ["volume.iso", "its volume ends at byte 614400, the image at 512000"],
+    ["floppy.img", "its file system ends at byte 1474560, the image at 512000"],
   ])("says that the end of %s is missing, and boots what is there", async (name, missing) => {
     const cut = image(512 * 1000, ", not whole; ");
     if (name === "disk.img") {
       cut[446 + 4] = 0x83;
       cut.writeUInt32LE(1000, 446 + 8);
       cut.writeUInt32LE(1000, 446 + 12);
+    } else if (name === "floppy.img") {
+      // INT 18h, the next drive, and how large a disk of 1440 KB is (BIOS parameter block).
+      cut.set([0xcd, 0x18]);
+      cut.writeUInt16LE(512, 11);
+      cut.writeUInt16LE(2880, 19);
     } else {
       // A primary volume descriptor (ECMA-119, 8.4): 300 blocks of 2048 bytes.
       cut.write("\x01CD001\x01", 0x8000, "latin1");

@@ -40,12 +40,12 @@ export async function openImage(
   const wrong = wrongSize(disk.size, kind);
   if (wrong) throw new BlockError(`${name}: ${wrong}`);
   const told = new ToldBlocks(disk, tell);
-  if (kind === "floppy") return { blocks: floppyMedium(told), version };
+  const blocks = kind === "floppy" ? await floppyMedium(told) : told;
   void cutOff(told, kind).then(
     (missing) => missing && tell(`${name} ${missing}`),
     () => {}, // has been told
   );
-  return { blocks: told, version };
+  return { blocks, version };
 }
 
 async function onServer({ url, sha256 }: RemoteMedium, waiting: Waiting): Promise<OpenImage> {
