@@ -71,6 +71,9 @@ describe("ps2Keyboard", () => {
     expect(ask(0xf0, 1)).toEqual([0xfa, 0xfa]);
     expect(keyboard.key("KeyA", true)).toBe(true);
     expect(drain(keyboard)).toEqual([0x1e]);
+    // A set that it does not have is a byte to be sent again; the set stays, and the next byte is a command.
+    for (const set of [3, 4, 0xec]) expect(ask(0xf0, set)).toEqual([0xfa, 0xfe]);
+    expect(ask(0xf0, 0)).toEqual([0xfa, 0xfa, 1]);
     expect(ask(0x01)).toEqual([0xfe]);
     expect(ask(0xfe)).toEqual([0xfe]);
   });
