@@ -10,8 +10,8 @@
  * Without a list: GRUB's floppy and CD to their prompt, Memtest86+ from a CD to its fourth test, Debian from its disk to a
  * shell, all from Debian's packages (scripts/pc/images.mjs). The list is JSON: [{ "name", "floppy" | "cdrom" | "disk": PATH
  * (disks: several), "memory": MB, "cpus": N, "seconds": N, "keys": [["PATTERN", "TEXT"]…], "until": "PATTERN" }…]; patterns
- * look at new lines of the text screen, as those of --keys do. The page has two disks at most. --screens keeps the last sight
- * of the page for each, as a picture. Status: 0 all came to their end, 1 some did not.
+ * look at new lines of the text screen, without the spaces at their ends, as those of --keys do. The page has two disks at most.
+ * --screens keeps the last sight of the page for each, as a picture. Status: 0 all came to their end, 1 some did not.
  */
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
