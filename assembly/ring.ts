@@ -20,6 +20,9 @@ export const RING_FERR: u32 = 3;
  */
 export const RING_IDE: u32 = 4;
 
+/** A write to memory-mapped registers that nobody waits for (assembly/posted.ts): its bytes in bits 15:8, value = address << 32 | what is written. */
+export const RING_MMIO: u32 = 5;
+
 const ENTRIES: u32 = <u32>(RING_SIZE / 16);
 
 /** Entries left free: without a reader on another thread the ring is emptied only when the vCPU comes back. */

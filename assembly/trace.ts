@@ -3,7 +3,7 @@
  * blocks have run. Nothing of it happens while Vcpu.tracing is 0.
  */
 import {
-  AREA_TRACE, MODE_CODE32, MODE_CODE64, TRACE_CODE, TRACE_CODE_AT, TRACE_CODE_ENTRIES, TRACE_ENTRIES, TRACE_EVENTS, TRACE_KIND_ANSWER,
+  AREA_TRACE, EXIT_INST_EMUL, MODE_CODE32, MODE_CODE64, TRACE_CODE, TRACE_CODE_AT, TRACE_CODE_ENTRIES, TRACE_ENTRIES, TRACE_EVENTS, TRACE_KIND_ANSWER,
   TRACE_KIND_EXCEPTION, TRACE_KIND_EXIT, TRACE_KIND_HALT, TRACE_KIND_INTERRUPT, TRACE_KIND_QUICK, TRACE_KIND_SHUTDOWN,
   TRACE_KIND_SOFTWARE, TRACE_KIND_WAKE, Vcpu,
 } from "./gen/layout";
@@ -65,6 +65,11 @@ export function traceShutDown(c: Vcpu): void {
 /** An access to a port that went through the ring, or was published. */
 @inline export function traceQuick(c: Vcpu, port: u32, size: u64, write: u64, value: u64): void {
   if (c.tracing & TRACE_EVENTS) record(c, c.rip, value, <u64>TRACE_KIND_QUICK << 56 | access(size << 8 | write) | port);
+}
+
+/** A write to a device's memory that went through the ring: as if it were an exit. */
+@inline export function tracePosted(c: Vcpu, gpa: u64, size: u64, value: u64): void {
+  if (c.tracing & TRACE_EVENTS) record(c, c.undoAt(0), value, <u64>TRACE_KIND_EXIT << 56 | <u64>EXIT_INST_EMUL << 48 | access(size << 8 | 1) | gpa & 0xffffffffff);
 }
 
 /** The block at `u` is about to run, for so many instructions. */

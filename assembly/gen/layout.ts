@@ -183,6 +183,11 @@ export const IDE_CLEAR: u32 = 6;
 export const IDE_SET: u32 = 7;
 export const IDE_LOOKS: u32 = 8;
 export const IDE_WORDS: u32 = 9;
+export const POSTED_BASE: u32 = 0;
+export const POSTED_LENGTH: u32 = 1;
+export const POSTED_QUIET: u32 = 2;
+export const POSTED_WORDS: u32 = 3;
+export const POSTED_RANGES: u32 = 32;
 export const IDE_VALUE_COMMAND_SHIFT: u32 = 8;
 export const IDE_VALUE_STATUS_SHIFT: u32 = 16;
 export const IDE_VALUE_INTRQ: u32 = 16777216;
@@ -727,6 +732,7 @@ export const C_IGNNE: usize = 260;
 export const C_LONGEST_GAP: usize = 264;
 export const C_DEVICE_THREAD: usize = 272;
 export const C_IDE: usize = 276;
+export const C_POSTED: usize = 348;
 
 /** A pointer to the VM control page (src/shared/layout.ts). */
 @unmanaged export class Control {
@@ -784,4 +790,6 @@ export const C_IDE: usize = 276;
   @inline set deviceThread(value: u32) { store<u32>(changetype<usize>(this), value, 272); }
   @inline ideAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 276); }
   @inline set_ide(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 276); }
+  @inline postedAt(i: usize): u32 { return load<u32>(changetype<usize>(this) + i * 4, 348); }
+  @inline set_posted(i: usize, value: u32): void { store<u32>(changetype<usize>(this) + i * 4, value, 348); }
 }

@@ -19,7 +19,8 @@ import { hideTlb } from "./tlb";
 import { dropBytes } from "../decode/pages";
 import { apicEnabled, apicRead, apicWrite, apicValue, APIC_SELF_IPI, APICBASE_X2APIC } from "../apic";
 import { portRead } from "../ports";
-import { traceQuick } from "../trace";
+import { postWrite } from "../posted";
+import { tracePosted, traceQuick } from "../trace";
 import { vgaHas, vgaRead, vgaWrite } from "../vga";
 import { bump } from "../stat";
 
@@ -137,6 +138,10 @@ export function commitStage(c: Vcpu): bool {
       else shorten(e, n);
       if (vgaHas(gpa)) {
         vgaWrite(gpa, n, value);
+        continue;
+      }
+      if (postWrite(c, gpa, n, <u32>value)) {
+        tracePosted(c, gpa, n, value);
         continue;
       }
       exitAccess(c, EXIT_INST_EMUL, gpa, n, true, n == 8 ? value : value & ((<u64>1 << (n << 3)) - 1));

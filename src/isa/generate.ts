@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { EXIT, RUN } from "../shared/exit.ts";
 import * as ide from "../shared/ide.ts";
 import * as layout from "../shared/layout.ts";
+import { POSTED } from "../shared/postedWrites.ts";
 import { featuresText } from "./features.ts";
 import { decodeText } from "./generateDecode.ts";
 import { dispatchText } from "./generateDispatch.ts";
@@ -78,6 +79,7 @@ function layoutText(): string {
     VGA: layout.VGA,
     VGA_CHAIN: layout.VGA_CHAIN,
     IDE: ide.IDE,
+    POSTED,
     IDE_VALUE: ide.IDE_VALUE,
     IDE_REGISTER: Object.fromEntries(Object.entries(ide.REGISTER).map(([name, at]) => [upper(name), at])),
     ATA_STATUS: ide.ATA_STATUS,

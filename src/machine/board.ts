@@ -7,6 +7,7 @@ import { IdeFront } from "../bus/ideFront.ts";
 import { MmioBus } from "../bus/mmio.ts";
 import { PortBus } from "../bus/pio.ts";
 import { PortHooks } from "../bus/portHooks.ts";
+import { PostedRanges } from "../bus/postedRanges.ts";
 import { AcpiPm } from "../io/acpiPm.ts";
 import { CoprocessorError } from "../io/coprocessorError.ts";
 import { DebugExit, Testdev } from "../io/debugExit.ts";
@@ -160,12 +161,17 @@ export class Board {
       log("fwcfg"),
     );
 
+    const postedRanges = new PostedRanges(memory.control);
     const space: PciSpace = {
-      map: (kind, base, size, handler, backing) => {
+      map: (kind, base, size, { handler, backing, posted }) => {
         if (kind === "io") return this.ports.attach(base, size, handler);
-        return backing === undefined
-          ? this.mmio.attach(base, size, handler)
-          : mapMemory(memory, base, size, backing, options.onMoved);
+        if (backing !== undefined) return mapMemory(memory, base, size, backing, options.onMoved);
+        const detach = this.mmio.attach(base, size, handler);
+        const detachPosted = posted && postedRanges.attach(base, posted);
+        return () => {
+          detachPosted?.();
+          detach();
+        };
       },
     };
     const resetPorts = reset.handlers.find((r) => r.base === map.RESET_CONTROL_PORT);

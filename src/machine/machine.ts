@@ -21,7 +21,7 @@ import type { CoreExports } from "../vcpu/core.ts";
 import type { DeviceSide, Engine } from "../vcpu/engine.ts";
 import { hostOrder } from "../vcpu/hostOrder.ts";
 import { PageLoader } from "../vcpu/pages.ts";
-import { drainRing, RING_EOI, RING_FERR, RING_IDE, RING_PORT } from "../vcpu/ring.ts";
+import { drainRing, RING_EOI, RING_FERR, RING_IDE, RING_MMIO, RING_PORT } from "../vcpu/ring.ts";
 import { postInit, postSipi } from "../vcpu/startup.ts";
 import { type StructView, vcpuView } from "../vcpu/view.ts";
 import { VirtualClock } from "../vcpu/virtualClock.ts";
@@ -516,6 +516,7 @@ export class Machine implements DeviceSide {
       else if (kind === RING_PORT) this.board.ports.write(high & 0xffff, (high >>> 16) as 1 | 4, low);
       else if (kind === RING_IDE) this.#idePort(high >>> 24, high & 0xffff, (high >>> 16) & 0xff, low);
       else if (kind === RING_FERR) this.board.coprocessorError.ferr();
+      else if ((kind & 0xff) === RING_MMIO) this.board.mmio.write(high, (kind >>> 8) as 2 | 4, BigInt(low));
     });
     this.#line.flush();
     return all;
@@ -569,10 +570,11 @@ export class Machine implements DeviceSide {
    */
   async #halt(patience = Number.POSITIVE_INFINITY): Promise<void> {
     await this.#engine.stop();
+    // Some of it begins work of drives.
+    this.drain();
     const until = performance.now() + patience;
     while (this.board.busy && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 1));
     if (!this.#time.stopped) this.#time.stop();
-    this.drain();
   }
 
   /**

@@ -18,6 +18,7 @@
 
 import { SnapshotFields } from "../io/snapshotFields.ts";
 import type { InterruptPin, IoHandler, Width } from "../shared/device.ts";
+import type { PostedWrites } from "../shared/postedWrites.ts";
 
 export const COMMAND = 0x04;
 export const COMMAND_IO = 0x01;
@@ -42,12 +43,18 @@ const INTERRUPT_PIN = 0x3d;
 const FIRST_CAPABILITY = 0x40;
 export const CONFIG_SIZE = 256;
 
-/**
- * Where base address registers put their ranges. `map` returns what takes the range away again. With `backing`, the range is
- * memory at that place of the machine's memory, and the handler answers where it cannot be mapped.
- */
+/** What a range is besides registers. */
+export interface PciRange {
+  readonly handler: IoHandler;
+  /** It is memory at that place of the machine's, and the handler answers where it cannot be mapped. */
+  readonly backing?: number;
+  /** No vCPU waits for writes to this part of it. */
+  readonly posted?: PostedWrites;
+}
+
+/** Where base address registers put their ranges. `map` returns what takes the range away again. */
 export interface PciSpace {
-  map(kind: "io" | "memory", base: number, size: number, handler: IoHandler, backing?: number): () => void;
+  map(kind: "io" | "memory", base: number, size: number, range: PciRange): () => void;
 }
 
 export interface PciIdentity {
@@ -63,13 +70,10 @@ export interface PciIdentity {
 }
 
 /** A range of registers the guest places. `size` is a power of two: at least 4 ports or 16 bytes. */
-export interface PciBar {
+export interface PciBar extends PciRange {
   readonly kind: "io" | "memory32" | "memory64";
   readonly size: number;
   readonly prefetchable?: boolean;
-  readonly handler: IoHandler;
-  /** The range is memory: where it lies in the machine's. */
-  readonly backing?: number;
 }
 
 interface PlacedBar extends PciBar {
@@ -290,7 +294,7 @@ export class PciFunction {
     bar.unmap?.();
     bar.base = base;
     const kind = bar.kind === "io" ? "io" : "memory";
-    bar.unmap = base === undefined ? undefined : this.space.map(kind, base, bar.size, bar.handler, bar.backing);
+    bar.unmap = base === undefined ? undefined : this.space.map(kind, base, bar.size, bar);
   }
 
   private wantedBase(register: number, bar: PciBar): number | undefined {

@@ -33,7 +33,7 @@ export class PciNvme extends PciMsixFunction implements Device<PciNvmeV1> {
     const nvme = new Nvme({ ...options, msix: this.msix, intx: this.intx, mayMaster: () => this.busMaster });
     this.#nvme = nvme;
     this.#source = options.source;
-    this.defineBar(0, { kind: "memory64", size: NVME_REGISTERS, handler: nvme });
+    this.defineBar(0, { kind: "memory64", size: NVME_REGISTERS, handler: nvme, posted: nvme.doorbells });
   }
 
   /** The medium has not answered yet. */

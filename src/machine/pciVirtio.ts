@@ -9,6 +9,7 @@ import type { MsixV1 } from "../io/msix.ts";
 import { SnapshotFields } from "../io/snapshotFields.ts";
 import type { VirtioDevice, VirtioTransport, VirtioV1 } from "../io/virtio/virtioDevice.ts";
 import type { Deadline, Device, IoHandler, Timers, Width } from "../shared/device.ts";
+import { PostedWrites } from "../shared/postedWrites.ts";
 import type { PciConfigV1 } from "./pciFunction.ts";
 import { type MsixOptions, PciMsixFunction } from "./pciMsix.ts";
 
@@ -24,13 +25,14 @@ const ISR_QUEUE = 1;
 const ISR_CONFIG = 2;
 
 const CAPABILITY_VENDOR = 0x09;
+const NOTIFY_AREA = 3 * AREA_SIZE;
 /** cfg_type of the capabilities (4.1.4); the areas lie in their order. */
 const CFG = { common: 1, notify: 2, isr: 3, device: 4, pci: 5 } as const;
 const AREAS: readonly { readonly type: number; readonly offset: number }[] = [
   { type: CFG.common, offset: 0 },
   { type: CFG.isr, offset: AREA_SIZE },
   { type: CFG.device, offset: 2 * AREA_SIZE },
-  { type: CFG.notify, offset: 3 * AREA_SIZE },
+  { type: CFG.notify, offset: NOTIFY_AREA },
 ];
 
 /** Offsets in the common configuration (4.1.4.3). */
@@ -103,7 +105,8 @@ export class PciVirtio extends PciMsixFunction implements Device<PciVirtioV1>, V
       for (const work of this.#work.splice(0)) work();
     });
     this.#vectors = device.queues.map(() => NO_VECTOR);
-    this.defineBar(BAR, { kind: "memory32", size: BAR_SIZE, handler: this.#areas });
+    const posted = new PostedWrites(NOTIFY_AREA, NOTIFY_MULTIPLIER * device.queues.length);
+    this.defineBar(BAR, { kind: "memory32", size: BAR_SIZE, handler: this.#areas, posted });
     const lengths: Record<number, number> = {
       [CFG.common]: COMMON_SIZE,
       [CFG.isr]: 1,

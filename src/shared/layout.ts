@@ -16,6 +16,7 @@
  *      …        guest memory segments, 64 KiB aligned
  */
 import { IDE } from "./ide.ts";
+import { POSTED } from "./postedWrites.ts";
 
 /** Scalar types a field may have. */
 export type FieldType = "u8" | "u16" | "u32" | "i32" | "u64" | "f64";
@@ -145,6 +146,8 @@ export const CONTROL = layOut({
   deviceThread: ["u32"],
   /** IDE channels as the core answers for them: IDE.WORDS each. */
   ide: ["u32", 2 * IDE.WORDS],
+  /** Memory-mapped registers whose writes no vCPU waits for: POSTED.WORDS for each range. */
+  posted: ["u32", POSTED.RANGES * POSTED.WORDS],
 });
 
 /**

@@ -17,6 +17,7 @@ export const RING_EOI = 1;
 export const RING_PORT = 2;
 export const RING_FERR = 3;
 export const RING_IDE = 4;
+export const RING_MMIO = 5;
 
 const ENTRIES = RING_SIZE / 16;
 

@@ -246,6 +246,24 @@ describe("an NVMe controller", () => {
     expect(host.take(1).length).toBe(10);
   });
 
+  it("need not hear of what was taken from a completion queue, but while one is full", () => {
+    const host = running();
+    const { doorbells } = host;
+    expect([doorbells?.offset, doorbells?.length, doorbells?.quiet]).toEqual([0x1000, 0x1000, 4]);
+    for (let n = 0; n < ENTRIES - 1; n++) host.submit(1, READ, { nsid: 1, prp1: DATA }, n === ENTRIES - 2);
+    expect(doorbells?.quiet).toBe(4);
+    host.take(1, false);
+    host.submit(1, READ, { nsid: 1, prp1: DATA });
+    expect(doorbells?.quiet).toBe(0);
+    const clone = new NvmeHost(new MemoryBlocks(image()));
+    clone.card.import(host.card.export());
+    expect(clone.doorbells?.quiet).toBe(0);
+    host.write(0x100c, ENTRIES - 1);
+    expect(doorbells?.quiet).toBe(4);
+    clone.write(0x14, 0);
+    expect(clone.doorbells?.quiet).toBe(4);
+  });
+
   it("interrupts by its pin until the queue is empty, and by messages as soon as they are on", () => {
     const host = running();
     host.submit(1, FLUSH, { nsid: 1 });

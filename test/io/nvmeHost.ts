@@ -3,6 +3,7 @@ import type { BlockSource } from "../../src/block/block.ts";
 import type { PciSpace } from "../../src/machine/pciFunction.ts";
 import { PciNvme } from "../../src/machine/pciNvme.ts";
 import type { IoHandler } from "../../src/shared/device.ts";
+import type { PostedWrites } from "../../src/shared/postedWrites.ts";
 import { FakeMemory, FakePin, FakeTimers, fakeLog } from "./fakes.ts";
 
 export const SQ = 0x1000;
@@ -45,6 +46,7 @@ export class NvmeHost {
   readonly messages: [number, number][] = [];
   readonly card: PciNvme;
   readonly ranges = new Map<number, IoHandler>();
+  doorbells: PostedWrites | undefined;
   #tails = [0, 0, 0, 0];
   #heads = [0, 0, 0, 0];
   #phases = [1, 1, 1, 1];
@@ -62,8 +64,9 @@ export class NvmeHost {
       log: this.log,
     });
     const space: PciSpace = {
-      map: (_kind, base, _size, handler) => {
+      map: (_kind, base, _size, { handler, posted }) => {
         this.ranges.set(base, handler);
+        if (posted) this.doorbells = posted;
         return () => this.ranges.delete(base);
       },
     };

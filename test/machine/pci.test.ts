@@ -356,7 +356,7 @@ describe("an expansion ROM", () => {
   it("is as large as its register says, and is there while both enable bits are set", () => {
     const ranges: { base: number; size: number; handler: IoHandler }[] = [];
     const card = new RomCard(Uint8Array.from({ length: 3000 }, (_, i) => i & 0xff));
-    const map: PciSpace["map"] = (_, base, size, handler) => {
+    const map: PciSpace["map"] = (_, base, size, { handler }) => {
       const range = { base, size, handler };
       ranges.push(range);
       return () => void ranges.splice(ranges.indexOf(range), 1);

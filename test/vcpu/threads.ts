@@ -80,6 +80,7 @@ export type Settings = Partial<
     | "hostOrder"
     | "hostCores"
     | "topology"
+    | "cards"
   >
 >;
 

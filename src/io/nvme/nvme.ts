@@ -14,6 +14,7 @@
 import type { BlockSource } from "../../block/block.ts";
 import { whenDone } from "../../block/block.ts";
 import type { Deadline, GuestMemory, InterruptPin, IoHandler, Log, Timers, Width } from "../../shared/device.ts";
+import { PostedWrites } from "../../shared/postedWrites.ts";
 import { allOnes } from "../byteAccess.ts";
 import type { Msix } from "../msix.ts";
 import type { SnapshotFields } from "../snapshotFields.ts";
@@ -47,6 +48,8 @@ export const NVME_REGISTERS = 0x2000;
 /** Commands at work at a time. */
 const MAX_IN_FLIGHT = 256;
 const SLICE = 4 << 20;
+/** Address bit of a doorbell: it is a completion queue's. */
+const OF_COMPLETION = 4;
 
 export interface NvmeOptions {
   readonly source: BlockSource;
@@ -76,6 +79,8 @@ export interface NvmeStateV1 {
 }
 
 export class Nvme implements IoHandler {
+  /** What a guest has taken from a completion queue is of interest only while something waits for room. */
+  readonly doorbells = new PostedWrites(REG.doorbells, NVME_REGISTERS - REG.doorbells, OF_COMPLETION);
   readonly #options: NvmeOptions;
   readonly #nvm: NvmCommands;
   readonly #admin: AdminCommands;
@@ -220,6 +225,7 @@ export class Nvme implements IoHandler {
     this.#admin.reset();
     this.#later.cancel();
     this.#mask = this.#csts = 0;
+    this.#hear();
     this.#wire();
   }
 
@@ -312,7 +318,14 @@ export class Nvme implements IoHandler {
   #post(queue: CompletionQueue): void {
     const wrote = queue.flush(this.#options.memory);
     if (wrote && queue.interrupts) this.#options.msix.raise(queue.vector);
+    this.#hear();
     this.#wire();
+  }
+
+  #hear(): void {
+    let waiting = false;
+    for (const queue of this.#completion.values()) if (queue.waiting.length) waiting = true;
+    this.doorbells.quiet = waiting ? 0 : OF_COMPLETION;
   }
 
   /** The INTx pin, which MSI-X replaces. */
@@ -372,6 +385,7 @@ export class Nvme implements IoHandler {
       for (const queue of completion.values()) this.#completion.set(queue.id, queue);
       for (const queue of submission) this.#submission.set(queue.id, queue);
       admin();
+      this.#hear();
       this.#wire();
       if (csts & CSTS_RDY) this.#later.arm(this.#options.timers.now());
     };

@@ -224,7 +224,7 @@ export class Driver {
       message: (_address, data) => this.messages.push(data),
     });
     const space: PciSpace = {
-      map: (_kind, base, _size, handler) => {
+      map: (_kind, base, _size, { handler }) => {
         if (base === BAR) this.#bar = handler;
         else this.#table = handler;
         return () => {};
