@@ -1,6 +1,6 @@
 /**
  * The default guest as it is when it has booted, for the built site: a page that goes on from there has a prompt at once. The
- * page tells it its terminal and the time (src/ui/prepared.ts), for which it waits (scripts/guest/init).
+ * page tells it its terminal and the time (src/ui/prepared.ts), for which it waits (scripts/guest/profile).
  */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { Console, prepare } from "../soak/console.mjs";
 import { DEFAULT } from "./recipes.mjs";
 
-/** What scripts/guest/init says when it waits. */
+/** What scripts/guest/profile says when it waits. */
 const READY = "\x1b]tabhyve;prepared\x07";
 
 /** Bytes of "256M". */

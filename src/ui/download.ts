@@ -1,7 +1,16 @@
 import { triggerYield } from "../machine/yield.ts";
 import { hex } from "../shared/bytes.ts";
 import type { SiteFile } from "./guests.ts";
-import { DownloadError } from "./problems.ts";
+
+/** A file of a guest could not be fetched, or is not the file the manifest promised. */
+export class DownloadError extends Error {
+  readonly kind: "network" | "hash";
+  constructor(kind: "network" | "hash", message: string) {
+    super(message);
+    this.name = "DownloadError";
+    this.kind = kind;
+  }
+}
 
 export interface DownloadProgress {
   /** Bytes of this file that have arrived. */
@@ -22,15 +31,17 @@ export function guestFileUrl(base: URL, file: SiteFile): URL {
 /** For addresses that a stranger has named: nothing of the person's goes along, and no redirection leads elsewhere. */
 export const FOREIGN = { credentials: "omit", redirect: "error", referrerPolicy: "no-referrer" } as const;
 
-/** Milliseconds of reading before the page gets its turn. */
+/** Milliseconds of reading before the thread's other work gets its turn. */
 const SLICE_MS = 8;
+/** Between two tellings of how much has come. */
+const PROGRESS_MS = 100;
 
 /** Addresses that gave wrong bytes: the next attempt goes past every cache and replaces what they hold. */
 const bad = new Set<string>();
 
 /**
  * Fetches one file into memory and checks its size and SHA-256.
- * @param progress called at most once per chunk; the last call has phase "done"
+ * @param progress told of each phase, and now and then how much has come; the last call has phase "done"
  * @throws DownloadError, or the signal's AbortError
  */
 export async function download(
@@ -41,7 +52,15 @@ export async function download(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const url = file.url === undefined ? guestFileUrl(base, file) : new URL(file.url);
   progress({ received: 0, phase: "fetching" });
-  const data = await fetchBytes(url, file, (received) => progress({ received, phase: "fetching" }), signal);
+  let told = performance.now();
+  // A chunk comes every millisecond, and each time the page would be drawn.
+  const received = (bytes: number): void => {
+    const now = performance.now();
+    if (now - told < PROGRESS_MS) return;
+    told = now;
+    progress({ received: bytes, phase: "fetching" });
+  };
+  const data = await fetchBytes(url, file, received, signal);
   progress({ received: data.length, phase: "checking" });
   const found = await sha256(data);
   if (data.length !== file.bytes || (found !== undefined && found !== file.sha256)) {

@@ -6,6 +6,8 @@
 import type { Inspector } from "../debug/inspector.ts";
 
 import type { MemoryPiece, Registers } from "../machine/debug.ts";
+import type { DownloadProgress } from "./download.ts";
+import type { SiteFile } from "./guests.ts";
 
 export type { MemoryPiece, Registers };
 
@@ -80,7 +82,7 @@ export interface MachineConfig {
    */
   consoleSize?: { cols: number; rows: number };
   /** Goes on from this instead of booting; the rest of the configuration is what it was saved with. */
-  resume?: SavedState;
+  resume?: SavedState | SiteState;
 }
 
 /** What the console is, for guests that ask or are told. */
@@ -91,6 +93,14 @@ export interface SavedState {
   /** The snapshot file (src/snapshot/container.ts). */
   snapshot: Uint8Array;
   /** What was kept of each disk at that moment (JournalStore.stamp): with other contents the guest would wreck it. */
+  stamps: Stamps;
+}
+
+/** A machine as the site has it. Whoever makes the machine fetches it, so that the page need not touch so many bytes. */
+export interface SiteState {
+  /** Address of the site. */
+  site: string;
+  file: SiteFile;
   stamps: Stamps;
 }
 
@@ -138,6 +148,8 @@ export interface MachineCallbacks {
   screen?(lines: ScreenLines): void | Promise<void>;
   /** The PC speaker's tone has changed: Hz, 0 = silent. */
   tone?(hz: number): void;
+  /** How much of a SiteState has come. */
+  fetched?(progress: DownloadProgress): void;
   /** Something a person should know; `stays`: it is true until the next one. */
   notice?(text: string, stays?: boolean): void;
   /** The state changed, or the guest reset itself and runs again (`running` with reason `reset`). */
@@ -217,6 +229,8 @@ export type MachineErrorCode =
   | "disk"
   /** A medium on a web server cannot be read. */
   | "medium"
+  /** What it goes on from could not be fetched. */
+  | "network"
   /** Guest RAM could not be allocated. */
   | "out-of-memory"
   /** `threaded` was asked for where SharedArrayBuffer is not available. */
@@ -238,5 +252,13 @@ export class MachineError extends Error {
   }
 }
 
-/** Allocates memory, starts workers, loads the image; resolves in state `ready`. Rejects with a MachineError. */
-export type CreateMachine = (config: MachineConfig, callbacks: MachineCallbacks) => Promise<MachineHandle>;
+/**
+ * Allocates memory, starts workers, loads the image; resolves in state `ready`. Rejects with a MachineError.
+ *
+ * @param signal gives it up: it ends at once, and rejects with the signal's reason
+ */
+export type CreateMachine = (
+  config: MachineConfig,
+  callbacks: MachineCallbacks,
+  signal: AbortSignal,
+) => Promise<MachineHandle>;

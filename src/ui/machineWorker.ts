@@ -1,6 +1,7 @@
 /** Entry of the worker that holds a whole machine (inline transport). */
 import { expose, transfer } from "comlink";
 import { joinBytes } from "../shared/bytes.ts";
+import type { DownloadProgress } from "./download.ts";
 import { helpersBy } from "./helperPort.ts";
 import type { HelperKind } from "./helpers.ts";
 import type {
@@ -32,6 +33,7 @@ export class MachineWorker {
     screen: (lines: ScreenLines) => void | Promise<void>,
     tone: (hz: number) => void,
     notice: (text: string, stays?: boolean) => void,
+    fetched: (progress: DownloadProgress) => void,
     helper: (kind: HelperKind, port: MessagePort) => void,
   ): Promise<{ code: MachineErrorCode; message: string; remedy?: string } | undefined> {
     try {
@@ -41,6 +43,7 @@ export class MachineWorker {
         screen: (lines) => screen(transfer(lines, [lines.pixels.buffer as ArrayBuffer])),
         tone,
         notice,
+        fetched,
         startHelper: helpersBy((kind, port) => helper(kind, transfer(port, [port]))),
       });
       return undefined;

@@ -27,7 +27,7 @@ export const filesOf = (plan: Plan): SiteFile[] => {
   return snapshot ? [snapshot] : plan.guest.files;
 };
 
-/** The line that such a guest waits for (scripts/guest/init). */
+/** The line that such a guest waits for (scripts/guest/profile). */
 export function greeting({ cols, rows }: { cols: number; rows: number }): Uint8Array {
   const seed = hex(crypto.getRandomValues(new Uint8Array(SEED_BYTES)));
   const now = Math.round(Date.now() / 1000);

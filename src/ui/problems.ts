@@ -1,3 +1,4 @@
+import { DownloadError } from "./download.ts";
 import { ManifestError } from "./guests.ts";
 import { LinkError } from "./link/bootLink.ts";
 import type { MachineError, StopDetail } from "./machineHandle.ts";
@@ -30,16 +31,6 @@ export interface Problem {
 /** What a button on the problem panel does. The page maps these to its own methods. */
 export type ProblemAction = "retry" | "reset" | "smaller" | "settings" | "inline" | "files" | "reload" | "inspect";
 
-/** A file of a guest could not be fetched, or is not the file the manifest promised. */
-export class DownloadError extends Error {
-  readonly kind: "network" | "hash";
-  constructor(kind: "network" | "hash", message: string) {
-    super(message);
-    this.name = "DownloadError";
-    this.kind = kind;
-  }
-}
-
 /** Turns whatever stopped a start into a Problem. Unknown errors become "engine" with their message. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof DownloadError) {
@@ -53,18 +44,14 @@ export function problemOf(error: unknown): Problem {
             "or prepare the guests again with “npm run guests”.",
           actions: ["retry"],
         }
-      : {
-          kind: "network",
-          title: "A guest file could not be fetched",
-          cause: error.message,
-          remedy: "Check the connection, then try again. What was fetched before is not fetched twice.",
-          actions: ["retry"],
-        };
+      : problemOfNetwork(error.message);
   }
   if (error instanceof LinkError) return problemOfLink(error.message);
   if (error instanceof ManifestError) return problemOfManifest(error.message);
   const { code, message, remedy } = asMachineError(error);
   switch (code) {
+    case "network":
+      return problemOfNetwork(message);
     case "bad-image":
       return {
         kind: "bad-image",
@@ -125,6 +112,14 @@ export function problemOf(error: unknown): Problem {
       };
   }
 }
+
+const problemOfNetwork = (cause: string): Problem => ({
+  kind: "network",
+  title: "A guest file could not be fetched",
+  cause,
+  remedy: "Check the connection, then try again. What was fetched before is not fetched twice.",
+  actions: ["retry"],
+});
 
 /** A machine that was running and cannot go on. */
 export function problemOfStop(stop: StopDetail): Problem {

@@ -11,9 +11,10 @@ import { VGA_ROM } from "../machine/firmwareTables.ts";
 import { LoaderError } from "../machine/loader/types.ts";
 import { Machine, type StopReason } from "../machine/machine.ts";
 import { SnapshotError } from "../shared/device.ts";
-import { unpack } from "../snapshot/container.ts";
+import { type Snapshot, unpack, unpackSound } from "../snapshot/container.ts";
 import { PackedPages } from "../snapshot/packed.ts";
 import { OutOfMemoryError } from "../vmm/memory.ts";
+import { DownloadError, download } from "./download.ts";
 import type { StartHelper } from "./helpers.ts";
 import {
   type Core,
@@ -25,6 +26,7 @@ import {
   type MachineHandle,
   type MediumFile,
   type SavedState,
+  type SiteState,
   type StopDetail,
   TERM,
 } from "./machineHandle.ts";
@@ -79,6 +81,10 @@ export function describeError(error: unknown): { code: MachineErrorCode; message
     return { code: error.code, message: error.message, ...(error.remedy !== undefined && { remedy: error.remedy }) };
   }
   if (error instanceof SnapshotError) return { code: "snapshot", message: error.message };
+  // What is not the file that was promised is of no use; the guest may boot.
+  if (error instanceof DownloadError) {
+    return { code: error.kind === "hash" ? "snapshot" : "network", message: error.message };
+  }
   if (error instanceof LoaderError) return { code: "bad-image", message: error.message };
   if (error instanceof OutOfMemoryError) {
     return {
@@ -88,6 +94,18 @@ export function describeError(error: unknown): { code: MachineErrorCode; message
     };
   }
   return { code: "engine", message: error instanceof Error ? error.message : String(error) };
+}
+
+async function snapshotOf(resume: SavedState | SiteState, { fetched }: MachineCallbacks): Promise<Snapshot> {
+  if ("snapshot" in resume) return unpack(resume.snapshot);
+  const { signal } = new AbortController(); // Who gives it up ends the worker.
+  const get = () => download(new URL(resume.site), resume.file, (progress) => fetched?.(progress), signal);
+  return unpackSound(
+    await get().catch((error: unknown) => {
+      if (!(error instanceof DownloadError) || error.kind !== "hash") throw error;
+      return get(); // A cache has something else: this time past it.
+    }),
+  );
 }
 
 /** What a machine here needs of its page. */
@@ -103,8 +121,8 @@ export async function createHere(
 ): Promise<MachineHandle> {
   const spawn = config.transport === "threaded" ? () => callbacks.startHelper("vcpu") : undefined;
   let { kernel, initrd } = config;
-  // Its checksum is taken by another thread, while the machine is made.
-  const resumed = config.resume && unpack(config.resume.snapshot);
+  // It comes, and its checksum is taken by another thread, while the machine is made.
+  const resumed = config.resume && snapshotOf(config.resume, callbacks);
   resumed?.catch(() => {}); // It is waited for below.
   // A machine that goes on needs a kernel only to boot again, and it may not be at hand any more.
   let unbootable = config.resume !== undefined && !kernel && !config.bios && !config.embedded;

@@ -1,15 +1,9 @@
 /** The page's machines: each in a worker, behind the page's handle, so that the page stays responsive. */
 import { proxy, type Remote, transfer, wrap } from "comlink";
 import coreUrl from "../../dist/core/core.wasm?url";
+import type { DownloadProgress } from "./download.ts";
 import { type HelperKind, Helpers } from "./helpers.ts";
-import {
-  type Core,
-  type CreateMachine,
-  type MachineCallbacks,
-  type MachineConfig,
-  MachineError,
-  type MachineHandle,
-} from "./machineHandle.ts";
+import { type Core, type CreateMachine, MachineError } from "./machineHandle.ts";
 import type { MachineWorker } from "./machineWorker.ts";
 import machineWorkerUrl from "./machineWorker.ts?worker&url";
 import { startWorker } from "./startWorker.ts";
@@ -58,25 +52,31 @@ class Workers {
 let early: Workers | undefined = new Workers(globalThis.crossOriginIsolated);
 
 /** A whole machine in one worker, behind the same handle. */
-async function createInWorker(config: MachineConfig, callbacks: MachineCallbacks): Promise<MachineHandle> {
+const createInWorker: CreateMachine = async (config, callbacks, signal) => {
   const workers = early ?? new Workers(config.transport === "threaded");
   early = undefined;
   const { machine: worker, helpers } = workers;
   const end = (): void => workers.end();
   const remote: Remote<MachineWorker> = wrap<MachineWorker>(worker);
-  const failed = await remote.create(
-    await theCore().catch((error: unknown) => {
-      end();
-      throw error;
-    }),
-    config,
-    proxy((bytes: Uint8Array) => callbacks.serial(bytes)),
-    proxy((state, detail) => callbacks.state(state, detail)),
-    proxy((lines) => callbacks.screen?.(lines)),
-    proxy((hz) => callbacks.tone?.(hz)),
-    proxy((text, stays) => callbacks.notice?.(text, stays)),
-    proxy((kind: HelperKind, port: MessagePort) => helpers.give(kind, port)),
-  );
+  const givenUp = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  const creating = async () =>
+    remote.create(
+      await theCore(),
+      config,
+      proxy((bytes: Uint8Array) => callbacks.serial(bytes)),
+      proxy((state, detail) => callbacks.state(state, detail)),
+      proxy((lines) => callbacks.screen?.(lines)),
+      proxy((hz) => callbacks.tone?.(hz)),
+      proxy((text, stays) => callbacks.notice?.(text, stays)),
+      proxy((progress: DownloadProgress) => callbacks.fetched?.(progress)),
+      proxy((kind: HelperKind, port: MessagePort) => helpers.give(kind, port)),
+    );
+  const failed = await Promise.race([creating(), givenUp]).catch((error: unknown) => {
+    end();
+    throw error;
+  });
   if (failed) {
     end();
     throw new MachineError(failed.code, failed.message, failed.remedy);
@@ -108,9 +108,9 @@ async function createInWorker(config: MachineConfig, callbacks: MachineCallbacks
     setConsoleSize: (cols, rows) => void remote.setConsoleSize(cols, rows),
     stats: () => remote.stats(),
   };
-}
+};
 
-export const createMachine: CreateMachine = async (config, callbacks) => {
+export const createMachine: CreateMachine = async (config, callbacks, signal) => {
   try {
     if (config.transport === "threaded" && !globalThis.crossOriginIsolated) {
       throw new MachineError(
@@ -119,7 +119,7 @@ export const createMachine: CreateMachine = async (config, callbacks) => {
         "Use the transport on one thread, or serve the page with COOP and COEP headers.",
       );
     }
-    return await createInWorker(config, callbacks);
+    return await createInWorker(config, callbacks, signal);
   } catch (error) {
     if (error instanceof MachineError) throw error;
     throw new MachineError("engine", error instanceof Error ? error.message : String(error));

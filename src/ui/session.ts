@@ -4,6 +4,7 @@ import { loadEngine } from "./engine.ts";
 import { type Guest, isPc, type SiteFile } from "./guests.ts";
 import { type ImageRole, MEDIA, type MediumRole } from "./images.ts";
 import type {
+  MachineCallbacks,
   MachineConfig,
   MachineError,
   MachineHandle,
@@ -81,8 +82,6 @@ export interface Meter {
 
 const MB = 2 ** 20;
 const POLL_MS = 500;
-/** Between two looks at how far a download is. */
-const PROGRESS_MS = 100;
 export const NO_METER: Meter = { instructionsPerSecond: 0, busy: 0, seconds: 0, instructions: 0, exits: 0 };
 
 export class Session {
@@ -162,7 +161,7 @@ export class Session {
     const create = await loading;
     this.#throwIfGone();
     try {
-      return await create(config, {
+      const callbacks: MachineCallbacks = {
         serial: (bytes) => this.#onSerial(bytes),
         state: (state, detail) => this.#onState(state, detail),
         screen: (lines) => this.#onScreen(lines),
@@ -172,7 +171,9 @@ export class Session {
         notice: (text, stays) => {
           if (!this.gone) this.#events.notice(text, stays);
         },
-      });
+        fetched: this.#progress(this.steps?.[0] ?? {}),
+      };
+      return await create(config, callbacks, this.#abort.signal);
     } catch (error) {
       if (!this.#snapshot || (error as MachineError).code !== "snapshot") throw error;
       // One that this build cannot take: the guest boots.
@@ -253,10 +254,7 @@ export class Session {
     const size = this.#events.consoleSize();
     // Only for guests of ours: what is on another kernel's command line is its owner's business.
     if (size && !isPc(guest) && guest.kind !== "linked") config.consoleSize = size;
-    if (this.#snapshot) {
-      const snapshot = await this.#file(this.#snapshot, this.steps![0]);
-      return { ...config, resume: { snapshot, stamps: {} } };
-    }
+    if (this.#snapshot) return { ...config, resume: { site: this.#site.href, file: this.#snapshot, stamps: {} } };
     const loaded = await Promise.all(guest.files.map((file, i) => this.#file(file, this.steps![i])));
     for (const [i, { role, name }] of guest.files.entries()) {
       if (!isMedium(role)) config[role] = loaded[i]!;
@@ -273,22 +271,20 @@ export class Session {
     if (data) {
       Object.assign(step, { done: file.bytes, state: "done", ...(!file.data && { verified: true }) });
     } else {
-      let told = 0;
-      const progress = (p: DownloadProgress): void => {
-        step.done = p.received;
-        const state = p.phase === "fetching" ? "busy" : p.phase;
-        if (p.verified !== undefined) step.verified = p.verified;
-        // A chunk comes every millisecond, and each time the page would be drawn.
-        const now = performance.now();
-        if (step.state === state && now - told < PROGRESS_MS) return;
-        told = now;
-        step.state = state;
-        this.#events.changed();
-      };
-      data = await download(this.#site, file, progress, this.#abort.signal);
+      data = await download(this.#site, file, this.#progress(step), this.#abort.signal);
       this.#files.set(file.sha256, data);
     }
     return data;
+  }
+
+  /** Shows how far a file is. */
+  #progress(step: Partial<Step>): (p: DownloadProgress) => void {
+    return ({ received, phase, verified }) => {
+      step.done = received;
+      step.state = phase === "fetching" ? "busy" : phase;
+      if (verified !== undefined) step.verified = verified;
+      this.#events.changed();
+    };
   }
 
   #throwIfGone(): void {

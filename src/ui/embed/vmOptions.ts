@@ -1,8 +1,8 @@
 /** What an embedded machine is to be, and the plan that this makes. */
+import { DownloadError } from "../download.ts";
 import { embeddedGuest, fetchGuests, type Guest, ManifestError, ownGuest, parseMemory } from "../guests.ts";
 import { MachineError } from "../machineHandle.ts";
 import { sortFiles } from "../ownFiles.ts";
-import { DownloadError } from "../problems.ts";
 import type { Plan } from "../session.ts";
 import { chooseTransport, MEMORY_MAX_MB, type TransportChoice, VCPUS_MAX } from "../settings.ts";
 
