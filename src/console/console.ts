@@ -10,8 +10,8 @@ import { darkTheme, lightTheme } from "./themes.ts";
 import webglWorkerUrl from "./webglWorker.ts?worker&url";
 
 /**
- * The serial console: an xterm in an element, with the pumps before and behind it. Knows no machine; whoever
- * owns it wires `input`, `resized` and `hold` to one, and brings xterm's style sheet to where the element is.
+ * The serial console: an xterm in an element, with the pumps before and behind it. Making one and opening it are tasks of tens
+ * of milliseconds each, so that whoever does it may let the page have a turn between. Knows no machine; whoever owns it wires `input`, `resized` and `hold` to one, and brings xterm's style sheet to where the element is.
  */
 
 export interface ConsoleEvents {
@@ -59,7 +59,7 @@ export class Console {
   readonly #input: InputPump;
   readonly #events: ConsoleEvents;
   readonly #element: HTMLElement;
-  readonly #observer: ResizeObserver;
+  readonly #observer = new ResizeObserver(() => this.fit());
   /** Whether guests expect input now; a powered-off console takes keys for scrolling and copying only. */
   #live = false;
 
@@ -90,14 +90,17 @@ export class Console {
     this.#terminal.onData((data) => this.#input.key(data));
     this.#terminal.onBinary((data) => this.#input.key(Uint8Array.from(data, (ch) => ch.charCodeAt(0))));
     this.#terminal.onResize(({ cols, rows }) => events.resized(cols, rows));
+  }
+
+  /** Shows it, once. */
+  open(): void {
+    const element = this.#element;
     this.#terminal.open(element);
     this.#terminal.textarea?.setAttribute("aria-label", `Serial console. ${RELEASE_CHORD} releases the keyboard.`);
     // Before xterm's own listener: its paste neither filters control characters nor paces.
     element.addEventListener("paste", (event) => this.#onPaste(event), { capture: true });
     void this.#useWebgl();
-    this.#observer = new ResizeObserver(() => this.fit());
     this.#observer.observe(element);
-    this.fit();
   }
 
   get cols(): number {

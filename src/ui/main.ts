@@ -9,6 +9,7 @@ import "./styles/narrow.css"; // last: it overrides
 import { render } from "lit";
 import { RELEASE_CHORD } from "../console/keys.ts";
 import { Screen } from "../console/screen.ts";
+import { triggerYield } from "../machine/yield.ts";
 import { App } from "./app.ts";
 import { loadEngine } from "./engine.ts";
 import { isLessonLink } from "./lesson/index.ts";
@@ -87,25 +88,31 @@ const followFragment = (): void => {
   else void app.links.open();
 };
 addEventListener("hashchange", followFragment);
+/** Lets input, drawing and other events have their turn: what follows is a task of its own. */
+const turn = (): Promise<void> => new Promise(triggerYield);
 /** Most of the page's code is the terminal's: it comes while a person reads, and no machine is made before. */
 async function loadConsole(): Promise<void> {
   const { Console } = await import("../console/console.ts");
-  app.attachConsole(
-    new Console(
-      root.querySelector<HTMLElement>("#console")!,
-      { dark: app.dark, fontSize: app.settings.fontSize, screenReader: app.settings.screenReader },
-      {
-        input: (bytes) => app.session?.handle?.serialInput(bytes),
-        resized: (cols, rows) => app.session?.handle?.setConsoleSize(cols, rows),
-        hold: (held) => app.session?.handle?.holdSerial?.(held),
-        released: () => {
-          root.querySelector<HTMLElement>("#main-control")?.focus();
-          app.say(`Keyboard released (${RELEASE_CHORD}).`);
-        },
-        notice: (text) => app.say(text),
+  await turn();
+  const console = new Console(
+    root.querySelector<HTMLElement>("#console")!,
+    { dark: app.dark, fontSize: app.settings.fontSize, screenReader: app.settings.screenReader },
+    {
+      input: (bytes) => app.session?.handle?.serialInput(bytes),
+      resized: (cols, rows) => app.session?.handle?.setConsoleSize(cols, rows),
+      hold: (held) => app.session?.handle?.holdSerial?.(held),
+      released: () => {
+        root.querySelector<HTMLElement>("#main-control")?.focus();
+        app.say(`Keyboard released (${RELEASE_CHORD}).`);
       },
-    ),
+      notice: (text) => app.say(text),
+    },
   );
+  await turn();
+  console.open();
+  await turn();
+  console.fit();
+  app.attachConsole(console);
 }
 
 loadEngine().catch(() => {}); // A start says so.

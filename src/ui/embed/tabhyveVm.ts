@@ -156,6 +156,8 @@ export class TabhyveVm extends HTMLElement {
         notice: (text) => this.#say(text),
       },
     );
+    this.#console.open();
+    this.#console.fit();
     this.#screen = new Screen(this.#root.querySelector<HTMLElement>("#screen")!, {
       key: (code, pressed) => input()?.key?.(code, pressed),
       type: (text) => input()?.type?.(text),
