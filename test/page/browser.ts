@@ -1,21 +1,50 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { build } from "vite";
-import { expect } from "vitest";
+import { expect, inject } from "vitest";
 import type { Verdict } from "../../src/lessons/grade.ts";
 
 /** What the browser tests share: a Chromium from the path, a page with canned guests, axe. */
 
 export const root = fileURLToPath(new URL("../../", import.meta.url));
 
-/** Builds the page into a folder of its own: with FakeMachine and without guests, or as `npm run build` does. */
+/** The page in a folder of its own: with FakeMachine and without guests, or as `npm run build` makes it. */
 export async function buildSite(mode: "fake" | "production" = "fake"): Promise<{ folder: string; remove(): void }> {
   const folder = mkdtempSync(join(tmpdir(), "tabhyve-page-"));
   const outDir = join(folder, "site");
+  if (mode === "production") cpSync(await sharedSite(), outDir, { recursive: true });
+  else await makeSite(mode, outDir);
+  return { folder: outDir, remove: () => rmSync(folder, { recursive: true }) };
+}
+
+/** The site that all test files copy. The first that needs it builds it; others, in other processes, wait for that. */
+async function sharedSite(): Promise<string> {
+  const built = join(inject("shared"), "site");
+  const lock = `${built}.lock`;
+  while (!existsSync(built)) {
+    try {
+      mkdirSync(lock);
+    } catch {
+      await new Promise((settle) => setTimeout(settle, 50));
+      continue;
+    }
+    try {
+      // Another may have built it since this one has looked.
+      if (existsSync(built)) break;
+      await makeSite("production", `${built}.new`);
+      renameSync(`${built}.new`, built);
+    } finally {
+      rmSync(lock, { recursive: true });
+    }
+  }
+  return built;
+}
+
+async function makeSite(mode: "fake" | "production", outDir: string): Promise<void> {
   const { NODE_ENV } = process.env;
   if (mode === "production") process.env.NODE_ENV = mode; // vitest's own value makes a development build
   try {
@@ -23,7 +52,6 @@ export async function buildSite(mode: "fake" | "production" = "fake"): Promise<{
   } finally {
     process.env.NODE_ENV = NODE_ENV;
   }
-  return { folder: outDir, remove: () => rmSync(folder, { recursive: true }) };
 }
 
 /** Two files and their hashes as a manifest lists them; the kernel has a bzImage's magic and nothing else. */

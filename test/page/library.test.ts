@@ -13,6 +13,15 @@ import { type Host, host } from "./chromium.ts";
 
 const linux = guest("cloud");
 
+/** In the page: how many files there are of saved machines. */
+async function savedFiles(): Promise<number> {
+  type Folder = FileSystemDirectoryHandle & AsyncIterable<[string, FileSystemDirectoryHandle]>;
+  const machines = (await (await navigator.storage.getDirectory()).getDirectoryHandle("machines")) as Folder;
+  let files = 0;
+  for await (const [, folder] of machines) for await (const _ of folder as Folder) files++;
+  return files;
+}
+
 describe("the page's library", { timeout: 120_000 }, () => {
   let site: Awaited<ReturnType<typeof buildSite>>;
   let isolated: Host;
@@ -161,6 +170,35 @@ describe("the page's library", { timeout: 120_000 }, () => {
       await untilState(next, "running");
       await untilConsole(next, /he$/);
       await next.keyboard.type("lp\r");
+      await untilConsole(next, /help\s[\s\S]*pagefault/);
+      await close();
+    });
+
+    // Playwright has every tab of a Chromium believe that it is seen.
+    test("saves the machine of a tab that is covered by another, where it runs on", async () => {
+      const { page, close } = await open(isolated.base);
+      await start(page, /Embedded guest/);
+      await untilConsole(page, /tabhyve> ?$/, 30_000);
+      // It is not to save by itself because time has passed.
+      await page.evaluate(() => {
+        const at = performance.now();
+        performance.now = () => at;
+      });
+      const opened = page.context().waitForEvent("page");
+      await page.evaluate(() => void globalThis.open("about:blank"));
+      await (await opened).bringToFront();
+      await expect.poll(() => page.evaluate(() => document.visibilityState)).toBe("hidden");
+      await expect.poll(() => page.evaluate(savedFiles)).toBe(2);
+      await page.evaluate(() => {
+        globalThis.tabhyve!.app.session!.handle!.serialInput(new TextEncoder().encode("machine\r"));
+      });
+      await untilConsole(page, /tabhyve> machine\n[\s\S]*KiB of RAM/, 30_000);
+      killFirefoxTabs();
+      const next = await page.context().newPage();
+      await next.goto(isolated.base);
+      await next.locator("#continue").click();
+      await untilState(next, "running");
+      await next.keyboard.type("help\r");
       await untilConsole(next, /help\s[\s\S]*pagefault/);
       await close();
     });
