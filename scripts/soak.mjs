@@ -7,7 +7,7 @@
  *   churn       processes, modules and patched code that come and go, at flat memory
  *   litmus      the litmus programs of test/litmus
  *   chips       random operations on the chips of a PC, with resets and changes of media in flight (test/io/chipStorm.ts)
- *   kills       the command killed in the middle of a guest's writes, the file system and what was fsynced checked
+ *   kills       the command or a tab killed in the middle of a guest's writes, the file system and what was fsynced checked
  *   virtio      the same on virtio devices and NVMe, with hostile queues, and 9p requests that want out of a shared folder
  */
 import { loadavg } from "node:os";
@@ -34,7 +34,7 @@ const USAGE = `npm run soak -- ${Object.keys(WHAT).join("|")} [OPTIONS]
   --cycles N            of snapshots (default: 100) and kills (default: 50)
   --processes N         of churn (default: 10000)
   --threshold N         of churn: executions of code before it is compiled (default: the engine's)
-  --browser             churn or load in Chromium (CHROMIUM, or /usr/bin/chromium)
+  --browser             churn, load or kills in Chromium (CHROMIUM, or /usr/bin/chromium)
   --minutes N           of load and litmus (default: 20)
   --cpus N              vCPUs (default: 2 for snapshots, 4 for load)
   --transport KIND      of load and litmus: threaded (default) or inline

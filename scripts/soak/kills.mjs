@@ -1,7 +1,8 @@
 /**
- * The command is killed in the middle of a guest's writes, again and again, on one overlay that is kept in a folder. After
- * each time the disk as it is kept is checked: e2fsck replays the file system's journal and finds nothing else, and every file
- * that the guest said was safe (after fsync) is there as it was. NVMe and virtio by turns.
+ * The command is killed in the middle of a guest's writes, again and again, on one overlay that is kept in a folder; or a tab of
+ * Chromium is, on one that the browser keeps. After each time the disk as it is kept is checked: e2fsck replays the file system's
+ * journal and finds nothing else, and every file that the guest said was safe (after fsync) is there as it was. NVMe and, by the
+ * command, virtio by turns.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -17,7 +18,10 @@ import { Command } from "./command.mjs";
 import { PROMPT } from "./console.mjs";
 
 const SIZE = 64 << 20;
+/** Where firmware looks whether a disk can be booted; the page asks that of one that is dropped on it. Ext4 begins behind it. */
+const BOOT_SIGNATURE = { at: 510, bytes: Uint8Array.of(0x55, 0xaa) };
 const PIECE = 1 << 20;
+/** By turns; the page puts disks behind the first. */
 const BUSES = [
   { bus: "nvme", guest: "cloud", device: "/dev/nvme0n1" },
   { bus: "virtio", guest: "virtio", device: "/dev/vda" },
@@ -37,37 +41,53 @@ const must = (program, args) => {
   return { status, text: `${stdout}${stderr}` };
 };
 
-export async function kills({ cycles, seed, say }) {
+/** The command, killed as a crash of the host's would end it. */
+async function commands(image, folder) {
   await buildCore();
   await buildNode();
   const { FileBlocks } = await load("cli/fileBlocks.ts");
   const { keptBlocks } = await load("cli/keptBlocks.ts");
   const { OverlayBlocks } = await load("block/overlay.ts");
+  const kept = join(folder, "kept");
+  return {
+    boot: async ({ kernel, initrd, append, memory }, bus) =>
+      new Command([
+        ...["--kernel", kernel, "--initrd", initrd, "--append", append, "--memory", memory],
+        ...["--disk", `${image},${bus},overlay=${kept}`, "--timeout", "600"],
+      ]),
+    copyOut: async (raw) => {
+      const source = new OverlayBlocks(new FileBlocks(image, { readOnly: true }), keptBlocks(kept, SIZE));
+      const out = openSync(raw, "w");
+      const piece = new Uint8Array(PIECE);
+      for (let at = 0; at < SIZE; at += PIECE) {
+        await source.read(at, piece);
+        writeSync(out, piece, 0, PIECE, at);
+      }
+      closeSync(out);
+      rmSync(join(kept, "lock"));
+    },
+    close: () => {},
+  };
+}
+
+export async function kills({ cycles, seed, browser, say }) {
   const { Random } = await load("cli/fuzz/random.ts");
   // Each look at the kept disk has its lock end with the process.
   process.setMaxListeners(cycles + 10);
   const random = new Random(seed);
   const folder = mkdtempSync(join(tmpdir(), "tabhyve-kills-"));
   const image = join(folder, "disk.img");
-  const kept = join(folder, "kept");
   const raw = join(folder, "raw.img");
   const disk = openSync(image, "w");
   ftruncateSync(disk, SIZE);
   closeSync(disk);
   const made = must("mke2fs", ["-q", "-F", "-t", "ext4", image]);
   if (made.status !== 0) throw new Error(`mke2fs: ${made.text}`);
-  /** What the overlay's disk is, as a raw image. */
-  const copyOut = async () => {
-    const source = new OverlayBlocks(new FileBlocks(image, { readOnly: true }), keptBlocks(kept, SIZE));
-    const out = openSync(raw, "w");
-    const piece = new Uint8Array(PIECE);
-    for (let at = 0; at < SIZE; at += PIECE) {
-      await source.read(at, piece);
-      writeSync(out, piece, 0, PIECE, at);
-    }
-    closeSync(out);
-    rmSync(join(kept, "lock"));
-  };
+  const signed = openSync(image, "r+");
+  writeSync(signed, BOOT_SIGNATURE.bytes, 0, BOOT_SIGNATURE.bytes.length, BOOT_SIGNATURE.at);
+  closeSync(signed);
+  const buses = browser ? BUSES.slice(0, 1) : BUSES;
+  const machines = browser ? await (await import("./killsPage.mjs")).tabs(image) : await commands(image, folder);
   /** Checksums of files by their numbers, as the guest said. */
   const safe = new Map();
   let replayed = 0;
@@ -75,27 +95,26 @@ export async function kills({ cycles, seed, say }) {
   let next = 0;
   try {
     for (let cycle = 1; cycle <= cycles; cycle++) {
-      const { bus, guest, device } = BUSES[cycle % BUSES.length];
-      const { kernel, initrd, append, memory } = preparedGuest(guest);
-      const vm = new Command([
-        ...["--kernel", kernel, "--initrd", initrd, "--append", append, "--memory", memory],
-        ...["--disk", `${image},${bus},overlay=${kept}`, "--timeout", "600"],
-      ]);
+      const { bus, guest, device } = buses[cycle % buses.length];
+      const linux = preparedGuest(guest);
+      const vm = await machines.boot(linux, bus);
+      let said = "";
       try {
         await vm.upTo(PROMPT);
         const mounted = await vm.command(`mkdir /m; mount -t ext4 ${device} /m && echo mounted`);
         if (!mounted.includes("\nmounted")) throw new Error(`cycle ${cycle}: ${mounted}`);
         await vm.command("rm -f /m/junk* /m/moved*");
         for (const line of [SAFE, BUSY]) await vm.command(line);
-        vm.type(`busy & safe ${next}\r`);
+        await vm.type(`busy & safe ${next}\r`);
         await vm.upTo(`SAFE ${next} `, 120);
         await new Promise((resolve) => setTimeout(resolve, random.below(3000)));
+        said = await vm.log;
       } finally {
         await vm.kill();
       }
-      for (const [, n, sum] of vm.log.matchAll(/^SAFE (\d+) ([0-9a-f]{32}) {2}-\r\n/gm)) safe.set(Number(n), sum);
+      for (const [, n, sum] of said.matchAll(/^SAFE (\d+) ([0-9a-f]{32}) {2}-\r?\n/gm)) safe.set(Number(n), sum);
       next = Math.max(...safe.keys()) + 100;
-      await copyOut();
+      await machines.copyOut(raw, linux);
       // First what mounting would do: the journal. Then there must be nothing to mend.
       const replay = must("e2fsck", ["-E", "journal_only", "-y", raw]);
       if (/recovering journal/.test(replay.text)) replayed++;
@@ -119,15 +138,16 @@ export async function kills({ cycles, seed, say }) {
       if (lines.length) return { ok: false, lines };
       // The disk has room for the last ones.
       if (safe.size > 300) safe.clear();
-      if (cycle % 5 === 0) say(`${cycle} kills, ${compared} files compared`);
+      if (cycle === 1 || cycle % 5 === 0) say(`${cycle} kills, ${compared} files compared`);
     }
   } finally {
+    await machines.close();
     rmSync(folder, { recursive: true, force: true });
   }
   return {
     ok: true,
     lines: [
-      `${cycles} kills in the middle of writes, NVMe and virtio by turns: e2fsck clean in all (${replayed} journals replayed),`,
+      `${cycles} kills ${browser ? "of a tab " : ""}in the middle of writes, ${buses.map(({ bus }) => bus).join(" and ")}: e2fsck clean in all (${replayed} journals replayed),`,
       `every file that was safe is there as it was (${compared} comparisons)`,
     ],
   };
