@@ -21,6 +21,7 @@ import { ARMED_CODE, armedBy, HIT_STOP } from "./mem/watch";
 import { caught, codeBreakpoint, DR6_BS, hostStop, raiseDebug, shown, standsHere } from "./sys/debug";
 import { deliver, escalate, KIND_ICEBP, noteEvent } from "./sys/deliver";
 import { IF, RF, TF, updateMode } from "./sys/mode";
+import { forgetPauses, pauses } from "./sys/string";
 import { finishTask, taskException } from "./sys/task";
 import { takeStartup } from "./startup";
 import { getRflags, setArithmeticFlags } from "./sem/flags";
@@ -201,8 +202,10 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
     const rest = go(c, u, budget);
     if (c.shadow && c.rip != c.shadowRip) c.shadow = 0;
     if (rest) breakTrail();
-    c.icount += budget - rest;
-    left -= budget - rest;
+    const run = budget - rest - pauses;
+    forgetPauses();
+    c.icount += run;
+    left -= run;
     if (c.batchCount) compileWaiting(c);
     const status = c.status;
     if (status == STATUS_BUDGET) {
@@ -487,8 +490,10 @@ function step(c: Vcpu, careful: bool): i32 {
     c.replayCount = 0;
     return -1;
   }
-  c.icount += 1 - refund;
-  left -= 1 - refund;
+  const run = 1 - refund - pauses;
+  forgetPauses();
+  c.icount += run;
+  left -= run;
   // MOV SS is not followed by a single-step trap; the shadow of STI or MOV SS covers the instruction after it.
   c.debug |= c.hits;
   if (c.single && (c.shadow != 2 || shadow == 2)) c.debug |= DR6_BS;

@@ -6,6 +6,7 @@
  * The decoder leaves the segment of the rSI operand in that operand's slot (d or s).
  */
 import { Vcpu, MODE_ALIGN, MODE_CODE64, SEG_ES, STATUS_RESUME, V_GPR } from "../gen/layout";
+import { fetchHost, linearRip } from "../decode/block";
 import { uAddr, uD, uFlags, uS, uSize, UF_REP, UF_REPNE } from "../decode/uop";
 import { readPtr, writePtr, rdz, value, wrz } from "../mem/access";
 import { segmentLinear } from "../mem/segment";
@@ -15,8 +16,12 @@ import { WRITE } from "../sem/kinds";
 import { DF, RF, TF } from "./mode";
 import { getGpr, putGpr, thisRip } from "./operand";
 
-/** Bytes after which a repeated instruction lets the outer loop look at the clock: some 10 µs. */
+/**
+ * Bytes (MOVS, STOS) and elements after which a repeated instruction lets the outer loop look at the clock: some 10 µs. Where
+ * that is depends on the count that is left and nothing else; see pause.
+ */
 const SLICE: u64 = 1 << 17;
+const TURNS: u64 = 4096;
 
 @inline export function addressMask(u: usize): u64 {
   const a = uAddr(u);
@@ -65,6 +70,31 @@ export function again(c: Vcpu, u: usize): bool {
   return false;
 }
 
+/** Times that a repeated instruction has left without counting as an instruction, since the outer loop has asked. */
+export let pauses: u32 = 0;
+export function forgetPauses(): void { pauses = 0; }
+
+/**
+ * The same in the middle of a slice, for attention or because the careful path does one element: whether that happens
+ * depends on what has been decoded and on other threads, and counts of instructions must not. Who debugs sees each part
+ * as one.
+ */
+function pause(c: Vcpu, u: usize): bool {
+  if (!(c.rflags & TF) && !c.armed) pauses++;
+  return again(c, u);
+}
+
+/**
+ * Host page of the instruction at `u` if it runs outside of blocks, where nothing says that its page is code; else 0. A
+ * repetition that writes there does one element at a time, as it does in blocks: the next one may be another instruction.
+ */
+function ownPage(c: Vcpu, u: usize): usize {
+  return c.stepping ? fetchHost(c, linearRip(c, thisRip(c, u)), false) & ~0xfff : 0;
+}
+
+/** Elements up to the end of a slice of `all` (a power of 2) when `count` are left: 1 to `all`. */
+@inline function inSlice(count: u64, all: u64): u64 { return ((count - 1) & (all - 1)) + 1; }
+
 /** Whether a repeated instruction must do one element and come back: careful path, single-stepping. */
 @inline export function oneByOne(c: Vcpu): bool { return c.slow != 0 || (c.rflags & TF) != 0; }
 
@@ -106,17 +136,17 @@ export function movs(c: Vcpu, u: usize): bool {
   if (rep) extendIndexes(c, a, true);
   if (!count) return true;
   const step = stride(c, u), single = oneByOne(c), bulk = rep && !single && inRuns(c);
-  let budget: u64 = SLICE;
+  const slice = SLICE >> z, own = rep ? ownPage(c, u) : 0;
   while (true) {
     const si = getGpr(c, 6, a), di = getGpr(c, 7, a);
     // The source is read before the destination is looked at: it decides which of two faults is seen.
     if (!element(c, s, si, size, false)) return false;
     const src = elementAt, from = readPtr(c, src, size);
     if (!from) return false;
-    let n: u64 = 1;
+    let n: u64 = 1, here = false;
     if (bulk && count > 1) {
       if (!element(c, SEG_ES, di, size, true)) return false;
-      n = min<u64>(count, min<u64>(inPage(si, src, z, mask), inPage(di, elementAt, z, mask)));
+      n = min<u64>(inSlice(count, slice), min<u64>(inPage(si, src, z, mask), inPage(di, elementAt, z, mask)));
       if (c.armed & ARMED_DATA && (pageArmed(c, ON_READ, src) || pageArmed(c, ON_WRITE, elementAt))) n = 1;
     }
     // A part that a segment's limit cuts is done element by element, up to the fault.
@@ -125,6 +155,8 @@ export function movs(c: Vcpu, u: usize): bool {
       if (!element(c, SEG_ES, di, size, true)) return false;
       const to = writePtr(c, elementAt, <u32>n << z, WRITE);
       if (!to) return false;
+      here = (to & ~0xfff) == own;
+      if (here) n = 1;
       if (n == 1) memory.copy(to, from, size);
       else copyUp(to, from, <usize>n << z, z);
     } else {
@@ -139,8 +171,8 @@ export function movs(c: Vcpu, u: usize): bool {
     count -= n;
     putGpr(c, 1, a, count);
     if (!count) return true;
-    if (single || c.attention || (n << z) >= budget) return again(c, u);
-    budget -= n << z;
+    if (!(count & (slice - 1))) return again(c, u);
+    if (single || c.attention || here) return pause(c, u);
   }
 }
 
@@ -157,22 +189,24 @@ export function stos(c: Vcpu, u: usize): bool {
   if (rep) extendIndexes(c, a, false);
   if (!count) return true;
   const step = stride(c, u), single = oneByOne(c), bulk = rep && !single && inRuns(c);
-  let budget: u64 = SLICE;
+  const slice = SLICE >> z, own = rep ? ownPage(c, u) : 0;
   while (true) {
     const di = getGpr(c, 7, a);
     if (!element(c, SEG_ES, di, size, true)) return false;
     const linear = elementAt;
-    let n: u64 = 1;
+    let n: u64 = 1, here = false;
     if (bulk && count > 1) {
-      n = min<u64>(count, inPage(di, linear, z, mask));
+      n = min<u64>(inSlice(count, slice), inPage(di, linear, z, mask));
       if (c.armed & ARMED_DATA && pageArmed(c, ON_WRITE, linear)) n = 1;
       if (n > 1 && !(c.mode & MODE_CODE64) && !fits(c, SEG_ES, di, n << z, true)) n = 1;
     }
-    if (n == 1) {
+    if (n == 1 && (own == 0 || (<u32>linear & 0xfff) + size > 4096)) {
       if (!wrz(c, linear, z, v)) return false;
     } else {
       const to = writePtr(c, linear, <u32>n << z, WRITE);
       if (!to) return false;
+      here = (to & ~0xfff) == own;
+      if (here) n = 1;
       fill(to, z, v, <usize>n << z);
     }
     advance(c, 7, u, step * n);
@@ -180,8 +214,8 @@ export function stos(c: Vcpu, u: usize): bool {
     count -= n;
     putGpr(c, 1, a, count);
     if (!count) return true;
-    if (single || c.attention || (n << z) >= budget) return again(c, u);
-    budget -= n << z;
+    if (!(count & (slice - 1))) return again(c, u);
+    if (single || c.attention || here) return pause(c, u);
   }
 }
 
@@ -197,7 +231,6 @@ export function lods(c: Vcpu, u: usize): bool {
   const z = uSize(u), a = addressSize(u), rep = repeats(u);
   let count: u64 = rep ? getCount(c, a) : 1;
   if (!count) return true;
-  let turns = 4096;
   while (true) {
     if (!element(c, <u32>uS(u), getGpr(c, 6, a), <u32>1 << z, false)) return false;
     if (!rdz(c, elementAt, z)) return false;
@@ -206,7 +239,8 @@ export function lods(c: Vcpu, u: usize): bool {
     if (!rep) return true;
     putGpr(c, 1, a, --count);
     if (!count) return true;
-    if (oneByOne(c) || c.attention || --turns == 0) return again(c, u);
+    if (!(count & (TURNS - 1))) return again(c, u);
+    if (oneByOne(c) || c.attention) return pause(c, u);
   }
 }
 
@@ -231,7 +265,6 @@ export function cmps(c: Vcpu, u: usize): bool {
   const z = uSize(u), size = <u32>1 << z, a = addressSize(u), rep = repeats(u), untilEqual = (uFlags(u) & UF_REP) == 0;
   let count: u64 = rep ? getCount(c, a) : 1;
   if (!count) return true;
-  let turns = 4096;
   while (true) {
     // rDI first, as Intel CPUs do: it decides which of two faults is seen.
     if (!element(c, SEG_ES, getGpr(c, 7, a), size, false)) return false;
@@ -244,7 +277,8 @@ export function cmps(c: Vcpu, u: usize): bool {
     advance(c, 7, u, step);
     if (rep) putGpr(c, 1, a, --count);
     if (!rep || !count || (x == y) == untilEqual) { compare(c, x, y, z); return true; }
-    if (oneByOne(c) || c.attention || --turns == 0) return again(c, u);
+    if (!(count & (TURNS - 1))) return again(c, u);
+    if (oneByOne(c) || c.attention) return pause(c, u);
   }
 }
 
@@ -253,7 +287,6 @@ export function scas(c: Vcpu, u: usize): bool {
   let count: u64 = rep ? getCount(c, a) : 1;
   if (!count) return true;
   const x = getGpr(c, 0, z);
-  let turns = 4096;
   while (true) {
     if (!element(c, SEG_ES, getGpr(c, 7, a), size, false)) return false;
     if (!rdz(c, elementAt, z)) return false;
@@ -261,7 +294,8 @@ export function scas(c: Vcpu, u: usize): bool {
     advance(c, 7, u, stride(c, u));
     if (rep) putGpr(c, 1, a, --count);
     if (!rep || !count || (x == y) == untilEqual) { compare(c, x, y, z); return true; }
-    if (oneByOne(c) || c.attention || --turns == 0) return again(c, u);
+    if (!(count & (TURNS - 1))) return again(c, u);
+    if (oneByOne(c) || c.attention) return pause(c, u);
   }
 }
 
