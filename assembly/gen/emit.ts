@@ -271,29 +271,32 @@ export const VECTOR_SHIFT_SIGN: u32 = 9;
 export const VECTOR_SHIFT_BYTES_RIGHT: u32 = 10;
 export const VECTOR_SHIFT_BYTES_LEFT: u32 = 11;
 export const VECTOR_PSHUFD: u32 = 12;
-export const VECTOR_SHUFPS: u32 = 13;
-export const VECTOR_SHUFPD: u32 = 14;
-export const VECTOR_LOAD_LOW: u32 = 15;
-export const VECTOR_LOAD_LOW_CLEAR: u32 = 16;
-export const VECTOR_STORE_LOW: u32 = 17;
-export const VECTOR_LOAD_HIGH: u32 = 18;
-export const VECTOR_STORE_HIGH: u32 = 19;
-export const VECTOR_HIGH_TO_LOW: u32 = 20;
-export const VECTOR_FROM_GENERAL: u32 = 21;
-export const VECTOR_TO_GENERAL: u32 = 22;
-export const VECTOR_MASK: u32 = 23;
-export const VECTOR_DOUBLE: u32 = 24;
-export const VECTOR_SINGLE: u32 = 25;
-export const VECTOR_TRUNCATE_DOUBLE: u32 = 26;
-export const VECTOR_FROM_INTEGER: u32 = 27;
-export const VECTOR_COMPARE_DOUBLE: u32 = 28;
-export const VECTOR_X87_ARITH: u32 = 29;
-export const VECTOR_X87_LOAD: u32 = 30;
-export const VECTOR_X87_STORE: u32 = 31;
-export const VECTOR_X87_UNARY: u32 = 32;
-export const VECTOR_X87_EXCHANGE: u32 = 33;
-export const VECTOR_X87_COMPARE: u32 = 34;
-export const VECTOR_X87_WORD: u32 = 35;
+export const VECTOR_PSHUFB: u32 = 13;
+export const VECTOR_SHUFPS: u32 = 14;
+export const VECTOR_SHUFPD: u32 = 15;
+export const VECTOR_LOAD_LOW: u32 = 16;
+export const VECTOR_LOAD_LOW_CLEAR: u32 = 17;
+export const VECTOR_STORE_LOW: u32 = 18;
+export const VECTOR_LOAD_HIGH: u32 = 19;
+export const VECTOR_STORE_HIGH: u32 = 20;
+export const VECTOR_HIGH_TO_LOW: u32 = 21;
+export const VECTOR_FROM_GENERAL: u32 = 22;
+export const VECTOR_TO_GENERAL: u32 = 23;
+export const VECTOR_MASK: u32 = 24;
+export const VECTOR_DOUBLE: u32 = 25;
+export const VECTOR_SINGLE: u32 = 26;
+export const VECTOR_TRUNCATE_DOUBLE: u32 = 27;
+export const VECTOR_FROM_INTEGER: u32 = 28;
+export const VECTOR_COMPARE_DOUBLE: u32 = 29;
+export const VECTOR_BROADCAST: u32 = 30;
+export const VECTOR_COUNT: u32 = 31;
+export const VECTOR_X87_ARITH: u32 = 32;
+export const VECTOR_X87_LOAD: u32 = 33;
+export const VECTOR_X87_STORE: u32 = 34;
+export const VECTOR_X87_UNARY: u32 = 35;
+export const VECTOR_X87_EXCHANGE: u32 = 36;
+export const VECTOR_X87_COMPARE: u32 = 37;
+export const VECTOR_X87_WORD: u32 = 38;
 
 /** By micro-op of a handler that regions can do without: kind 7:0 and opcode (src/isa/jitVectors.ts), or 0. */
 export const VECTORS: StaticArray<u16> = [
@@ -348,34 +351,34 @@ export const VECTORS: StaticArray<u16> = [
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 5, 527, 529,
-  783, 785, 1295, 788, 786, 787, 4, 6, 0, 0, 0, 21, 0, 22, 0, 784,
-  1041, 0, 0, 42007, 50199, 0, 25623, 28161, 36353, 44545, 52737, 28417, 36609, 28673, 36865, 28929,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 5, 528, 530,
+  784, 786, 1296, 789, 787, 788, 4, 6, 0, 0, 0, 22, 0, 23, 0, 785,
+  1042, 0, 0, 42008, 50200, 0, 25624, 28161, 36353, 44545, 52737, 28417, 36609, 28673, 36865, 28929,
   37121, 45313, 53505, 29185, 37377, 29441, 37633, 31489, 39681, 30465, 38401, 30977, 38913, 8961, 11521, 14081,
   9985, 12545, 15105, 19969, 20226, 20481, 20737, 38145, 0, 0, 47617, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 36104, 35849, 35592, 44296, 44041, 43784, 52488, 51976, 10, 11, 7,
-  263, 519, 1031, 1287, 1543, 775, 1799, 25857, 26113, 34049, 0, 12, 0, 0, 13, 14,
-  0, 0, 0, 0, 0, 37145, 40728, 0, 0, 37401, 40984, 0, 0, 37913, 41496, 0,
-  0, 37657, 41240, 0, 0, 0, 0, 0, 0, 38169, 41752, 0, 0, 0, 0, 0,
-  0, 0, 0, 0, 0, 0, 0, 0, 28, 0, 28, 0, 0, 0, 27, 0,
-  0, 0, 26, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  263, 519, 1031, 1287, 1543, 775, 1799, 25857, 26113, 34049, 0, 12, 0, 0, 14, 15,
+  0, 0, 0, 0, 0, 37146, 40729, 0, 0, 37402, 40985, 0, 0, 37914, 41497, 0,
+  0, 37658, 41241, 0, 0, 0, 0, 0, 0, 38170, 41753, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 29, 0, 29, 0, 0, 0, 28, 0,
+  0, 0, 27, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 13, 0, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 0, 0, 0, 30209, 46593, 38657, 46849, 30721, 47105, 39169, 47361,
   46337, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 54785, 34305, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-  0, 0, 0, 0, 0, 0, 55553, 0, 0, 0, 0, 0, 0, 0, 30, 286,
-  0, 1310, 542, 798, 1054, 0, 31, 287, 1311, 2079, 2335, 0, 3359, 0, 543, 799,
-  2591, 2847, 3103, 6687, 6943, 7199, 0, 33, 0, 0, 0, 0, 0, 0, 0, 0,
-  29, 285, 797, 541, 1309, 1565, 17949, 2077, 2333, 2845, 2589, 3357, 3613, 19997, 8221, 8477,
-  8989, 8733, 9501, 9757, 26141, 10269, 10525, 11037, 10781, 11549, 11805, 28189, 12317, 12573, 13085, 12829,
-  13597, 13853, 30237, 14365, 14621, 15133, 14877, 15645, 15901, 32285, 34, 290, 802, 546, 1314, 2082,
-  2338, 2850, 2594, 3362, 9506, 11554, 25890, 17698, 27938, 19746, 5410, 13602, 32, 288, 0, 0,
-  1566, 0, 0, 0, 0, 0, 1822, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-  0, 544, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 35,
-  291, 547, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 55553, 0, 0, 0, 0, 0, 0, 543, 33, 289,
+  0, 1313, 545, 801, 1057, 0, 34, 290, 1314, 2082, 2338, 0, 3362, 0, 546, 802,
+  2594, 2850, 3106, 6690, 6946, 7202, 0, 36, 0, 0, 0, 0, 0, 0, 0, 0,
+  32, 288, 800, 544, 1312, 1568, 17952, 2080, 2336, 2848, 2592, 3360, 3616, 20000, 8224, 8480,
+  8992, 8736, 9504, 9760, 26144, 10272, 10528, 11040, 10784, 11552, 11808, 28192, 12320, 12576, 13088, 12832,
+  13600, 13856, 30240, 14368, 14624, 15136, 14880, 15648, 15904, 32288, 37, 293, 805, 549, 1317, 2085,
+  2341, 2853, 2597, 3365, 9509, 11557, 25893, 17701, 27941, 19749, 5413, 13605, 35, 291, 0, 0,
+  1569, 0, 0, 0, 0, 0, 1825, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 547, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 38,
+  294, 550, 0, 0, 0, 0, 31, 287, 0, 0, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,

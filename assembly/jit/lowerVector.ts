@@ -2,7 +2,7 @@
 import { V_CC_A, V_GPR, V_MXCSR, V_YMM } from "../gen/layout";
 import { H_CALL_HANDLER } from "../gen/helpers";
 import {
-  VECTOR_BINARY, VECTOR_COMPARE_DOUBLE, VECTOR_DOUBLE, VECTOR_FROM_INTEGER, VECTOR_LOAD, VECTOR_LOAD_ALIGNED, VECTOR_MASK, VECTOR_PSHUFD,
+  VECTOR_BINARY, VECTOR_BROADCAST, VECTOR_COMPARE_DOUBLE, VECTOR_DOUBLE, VECTOR_FROM_INTEGER, VECTOR_LOAD, VECTOR_LOAD_ALIGNED, VECTOR_MASK, VECTOR_PSHUFB, VECTOR_PSHUFD,
   VECTOR_SHIFT, VECTOR_SHIFT_BYTES_LEFT, VECTOR_SHIFT_BYTES_RIGHT, VECTOR_SHIFT_SIGN, VECTOR_SHUFPD, VECTOR_SHUFPS,
   VECTOR_SINGLE, VECTOR_STORE, VECTOR_STORE_ALIGNED, VECTOR_SWAPPED, VECTOR_TRUNCATE_DOUBLE, VECTOR_UNPACK,
 } from "../gen/emit";
@@ -25,6 +25,10 @@ const V128_LOAD: u32 = 0;
 const V128_STORE: u32 = 11;
 const V128_CONST: u32 = 12;
 const SHUFFLE: u32 = 13;
+const SWIZZLE: u32 = 14;
+/** v128.load8_splat; 16, 32 and 64 follow. */
+const V128_LOAD8_SPLAT: u32 = 7;
+const V128_AND: u32 = 0x4e;
 
 let u: usize = 0;
 let pointer: u32 = 0;
@@ -131,6 +135,18 @@ function lowerHalf(kind: u32, op: u32, plus: usize): void {
       simd(SHUFFLE);
       for (let i: u32 = 0; i < 4; i++) shuffleLane((imm >> (2 * i)) & 3, 4);
       return;
+    case VECTOR_PSHUFB:
+      // What bit 7 clears is beyond the vector for the host.
+      pushLeft(plus); pushRight(plus);
+      simd(V128_CONST); for (let i = 0; i < 16; i++) byte(0x8f);
+      simd(V128_AND); simd(SWIZZLE);
+      return;
+    case VECTOR_BROADCAST: {
+      const load_ = imm == 4 ? V128_LOAD : V128_LOAD8_SPLAT + imm;
+      if (pointer) vectorMemory(load_, pushPointer(pointer));
+      else { pushCpu(); vectorMemory(load_, cpuBase + uS(u)); }
+      return;
+    }
     case VECTOR_SHUFPS:
       pushLeft(plus); pushRight(plus);
       simd(SHUFFLE);

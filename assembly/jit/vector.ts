@@ -1,5 +1,5 @@
 /**
- * MMX, SSE and AVX instructions that regions carry out themselves (src/isa/jitVectors.ts has the list). XMM registers are at
+ * MMX, SSE and AVX instructions, and some that count bits, that regions carry out themselves (src/isa/jitVectors.ts has the list). XMM registers are at
  * home in the vCPU page everywhere: each instruction reads and writes them there. MMX forms, rare shapes and addresses
  * with segment limits are left to the handlers.
  *
@@ -8,22 +8,23 @@
  */
 import { MODE_CODE64, V_EA, V_YMM, Vcpu } from "../gen/layout";
 import {
-  VECTOR_BINARY, VECTOR_COMPARE_DOUBLE, VECTOR_DOUBLE, VECTOR_FROM_GENERAL, VECTOR_FROM_INTEGER, VECTOR_HIGH_TO_LOW, VECTOR_LOAD,
-  VECTOR_LOAD_ALIGNED, VECTOR_LOAD_HIGH, VECTOR_LOAD_LOW, VECTOR_LOAD_LOW_CLEAR, VECTOR_MASK, VECTOR_PSHUFD,
+  VECTOR_BINARY, VECTOR_BROADCAST, VECTOR_COMPARE_DOUBLE, VECTOR_COUNT, VECTOR_DOUBLE, VECTOR_FROM_GENERAL, VECTOR_FROM_INTEGER, VECTOR_HIGH_TO_LOW, VECTOR_LOAD,
+  VECTOR_LOAD_ALIGNED, VECTOR_LOAD_HIGH, VECTOR_LOAD_LOW, VECTOR_LOAD_LOW_CLEAR, VECTOR_MASK, VECTOR_PSHUFB, VECTOR_PSHUFD,
   VECTOR_SHIFT, VECTOR_SHIFT_BYTES_LEFT, VECTOR_SHIFT_BYTES_RIGHT, VECTOR_SHIFT_SIGN, VECTOR_SHUFPD, VECTOR_SHUFPS,
   VECTOR_SINGLE, VECTOR_STORE, VECTOR_STORE_ALIGNED, VECTOR_STORE_HIGH, VECTOR_STORE_LOW, VECTOR_SWAPPED,
   VECTOR_TO_GENERAL, VECTOR_TRUNCATE_DOUBLE, VECTOR_UNPACK, VECTOR_X87_ARITH,
 } from "../gen/emit";
-import { SHAPE_LEGACY, SHAPE_YMM, uD, uFlags, uS, uShape, uSize, UF_STACK } from "../decode/uop";
+import { SHAPE_LEGACY, SHAPE_YMM, uD, uFlags, uImm, uS, uShape, uSize, UF_STACK } from "../decode/uop";
 import { F_RAW } from "../sem/flags";
 import { READ, WRITE } from "../sem/kinds";
 import {
-  binary, constant, FLAG_A, FLAG_OP, leaveIf, loadFrom, reload, setState, spill, storeTo, translate, vector,
+  binary, choose, constant, FLAG_A, FLAG_OP, leaveIf, loadFrom, reload, setState, spill, storeTo, translate, unary, vector, widen,
 } from "./ir";
 import { addressNode, keyOf, linearOf, readReg, writeReg } from "./emit";
 import { emitX87 } from "./x87";
 import {
-  I64_AND, I64_LOAD, I64_LOAD32_U, I64_NE, I64_OR, I64_STORE, I64_STORE32,
+  I64_AND, I64_CLZ, I64_CTZ, I64_EQ, I64_LOAD, I64_LOAD16_U, I64_LOAD32_U, I64_NE, I64_OR, I64_POPCNT, I64_SHL, I64_STORE, I64_STORE32,
+  I64_SUB,
 } from "./wasm";
 
 let at: usize = 0;
@@ -109,6 +110,7 @@ export function emitVector(c: Vcpu, u: usize, how: u32): bool {
     case VECTOR_TRUNCATE_DOUBLE:
       writeReg(<u32>d, 3, vector(c, kind, source(3, false), 0, op, u, calls));
       return true;
+    case VECTOR_COUNT: count(op); return true;
     default: break;
   }
   if (!isXmm(d)) return false;
@@ -119,8 +121,11 @@ export function emitVector(c: Vcpu, u: usize, how: u32): bool {
       setState(FLAG_A, flags);
       return true;
     }
-    case VECTOR_BINARY: case VECTOR_SWAPPED: case VECTOR_UNPACK: case VECTOR_PSHUFD: case VECTOR_SHUFPS: case VECTOR_SHUFPD:
+    case VECTOR_BINARY: case VECTOR_SWAPPED: case VECTOR_UNPACK: case VECTOR_PSHUFB: case VECTOR_PSHUFD: case VECTOR_SHUFPS: case VECTOR_SHUFPD:
       vector(c, kind, source(z, legacy), 0, op, u, calls);
+      return true;
+    case VECTOR_BROADCAST:
+      vector(c, kind, source(<u32>uImm(u), false), 0, op, u, calls);
       return true;
     case VECTOR_LOAD: case VECTOR_LOAD_ALIGNED:
       vector(c, kind, source(z, kind == VECTOR_LOAD_ALIGNED), 0, op, u, calls);
@@ -172,4 +177,22 @@ function merge(z: u32, v: u32): void {
     v = binary(I64_OR, binary(I64_AND, reload(d), constant(0xffffffff00000000)), binary(I64_AND, v, constant(0xffffffff)));
   }
   spill(d, v);
+}
+
+/** TZCNT, LZCNT and POPCNT: the flags that are undefined are clear. */
+function count(which: u32): void {
+  const z = uSize(at), bits: u64 = 8 << z, mask: u64 = ~0 >> (64 - bits), s = uS(at);
+  const p = s ? 0 : memory_(z, READ, false);
+  const v = p
+    ? loadFrom(p, z == 3 ? I64_LOAD : z == 2 ? I64_LOAD32_U : I64_LOAD16_U)
+    : binary(I64_AND, readReg(<u32>s, z), constant(mask));
+  const none = binary(I64_EQ, v, constant(0));
+  let n: u32;
+  if (which == 0) n = choose(none, constant(bits), unary(I64_CTZ, v));
+  else if (which == 1) n = binary(I64_SUB, unary(I64_CLZ, v), constant(64 - bits));
+  else n = unary(I64_POPCNT, v);
+  writeReg(<u32>uD(at), z, n);
+  const zero = binary(I64_SHL, widen(binary(I64_EQ, n, constant(0))), constant(6));
+  setState(FLAG_OP, constant(F_RAW));
+  setState(FLAG_A, which == 2 ? zero : binary(I64_OR, zero, widen(none)));
 }

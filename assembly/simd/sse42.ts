@@ -16,67 +16,77 @@ const EQUAL_EACH: u32 = 2;
 
 @inline function imm8(u: usize): u32 { return <u32>uImm(u) & 0xff; }
 
-function element(p: usize, i: i32, imm: u32): i32 {
+@inline function elements(imm: u32): i32 { return imm & 1 ? 8 : 16; }
+/** A bit for each of the first n elements. */
+@inline function first(n: i32): u32 { return (<u32>1 << n) - 1; }
+
+/** A bit for each element of x that is equal to y's. */
+@inline function equal(x: v128, y: v128, imm: u32): u32 {
+  return imm & 1 ? i16x8.bitmask(i16x8.eq(x, y)) : i8x16.bitmask(i8x16.eq(x, y));
+}
+/** Element i of the vector at p everywhere. */
+@inline function splat(p: usize, i: i32, imm: u32): v128 {
+  return imm & 1 ? i16x8.splat(load<i16>(p + (i << 1))) : i8x16.splat(load<i8>(p + i));
+}
+/** A bit for each element of x that is not below y's. */
+function notBelow(x: v128, y: v128, imm: u32): u32 {
   switch (imm & 3) {
-    case 0: return load<u8>(p + i);
-    case 1: return load<u16>(p + (i << 1));
-    case 2: return load<i8>(p + i);
-    default: return load<i16>(p + (i << 1));
+    case 0: return i8x16.bitmask(i8x16.ge_u(x, y));
+    case 1: return i16x8.bitmask(i16x8.ge_u(x, y));
+    case 2: return i8x16.bitmask(i8x16.ge_s(x, y));
+    default: return i16x8.bitmask(i16x8.ge_s(x, y));
   }
 }
 
 /** Elements before the first that is zero. */
 function implicitLength(p: usize, imm: u32): i32 {
-  const n = imm & 1 ? 8 : 16;
-  let i = 0;
-  while (i < n && element(p, i, imm) != 0) i++;
-  return i;
+  return ctz<u32>(equal(v128.load(p), i64x2.splat(0), imm) | <u32>1 << elements(imm));
 }
 
 /** Magnitude of EAX or EDX (RAX or RDX with REX.W), at most the number of elements. */
 function explicitLength(c: Vcpu, u: usize, number: usize, imm: u32): i32 {
   const v = load<i64>(changetype<usize>(c) + V_GPR + (number << 3));
   const length = uSize(u) == 3 ? v : <i64><i32>v;
-  const n: u64 = imm & 1 ? 8 : 16;
+  const n: u64 = elements(imm);
   return <i32>min<u64>(length < 0 ? 0 - <u64>length : <u64>length, n);
 }
 
 /** IntRes1, one bit for each element of b. la, lb: valid elements of operand 0 (a) and operand 1 (b). */
 function compare(a: usize, la: i32, b: usize, lb: i32, imm: u32): u32 {
-  const n = imm & 1 ? 8 : 16, how = (imm >> 2) & 3;
+  const all = first(elements(imm)), how = (imm >> 2) & 3, right = v128.load(b), valid = first(lb);
   let result: u32 = 0;
-  for (let j = 0; j < n; j++) {
-    let hit = false;
-    if (how == EQUAL_ANY) {
-      for (let i = 0; i < la && j < lb; i++) hit = hit || element(a, i, imm) == element(b, j, imm);
-    } else if (how == RANGES) {
-      for (let i = 0; i + 1 < la && j < lb; i += 2) {
-        hit = hit || (element(b, j, imm) >= element(a, i, imm) && element(b, j, imm) <= element(a, i + 1, imm));
-      }
-    } else if (how == EQUAL_EACH) {
-      // Two elements beyond their strings' ends are equal.
-      hit = j < la && j < lb ? element(a, j, imm) == element(b, j, imm) : j >= la && j >= lb;
-    } else {
-      // Operand 0 begins at element j of operand 1, as far as the register shows.
-      hit = true;
-      for (let i = 0; i < la && i + j < n; i++) hit = hit && i + j < lb && element(a, i, imm) == element(b, i + j, imm);
-    }
-    result |= u32(hit) << j;
+  if (how == EQUAL_ANY) {
+    for (let i = 0; i < la; i++) result |= equal(right, splat(a, i, imm), imm);
+    return result & valid;
   }
+  if (how == RANGES) {
+    for (let i = 0; i + 1 < la; i += 2) {
+      result |= notBelow(right, splat(a, i, imm), imm) & notBelow(splat(a, i + 1, imm), right, imm);
+    }
+    return result & valid;
+  }
+  if (how == EQUAL_EACH) {
+    // Two elements beyond their strings' ends are equal.
+    const both = first(la) & valid;
+    return (equal(v128.load(a), right, imm) & both) | (all & ~(first(la) | valid));
+  }
+  // Operand 0 begins at element j of operand 1, as far as the register shows.
+  result = all;
+  for (let i = 0; i < la; i++) result &= ((equal(right, splat(a, i, imm), imm) & valid) >> i) | (all & ~(all >> i));
   return result;
 }
 
 /** IntRes2 and the flags: CF some hit, ZF and SF operand 1 and operand 0 end within, OF bit 0. */
 function finish(c: Vcpu, found: u32, la: i32, lb: i32, imm: u32): u32 {
-  const n = imm & 1 ? 8 : 16, all: u32 = (<u32>1 << n) - 1;
+  const n = elements(imm);
   let result = found;
-  if (imm & 0x10) result ^= imm & 0x20 ? (<u32>1 << lb) - 1 : all;
+  if (imm & 0x10) result ^= first(imm & 0x20 ? lb : n);
   setArithmeticFlags(c, (result ? CF : 0) | (lb < n ? ZF : 0) | (la < n ? SF : 0) | (result & 1 ? OF : 0));
   return result;
 }
 
 function index(c: Vcpu, result: u32, imm: u32): bool {
-  const n: u32 = imm & 1 ? 8 : 16;
+  const n: u32 = elements(imm);
   const at = !result ? n : imm & 0x40 ? 31 - clz<u32>(result) : ctz<u32>(result);
   store<u64>(changetype<usize>(c) + V_GPR + 8, at);
   return true;

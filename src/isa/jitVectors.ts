@@ -1,5 +1,5 @@
 /**
- * How compiled regions do what frequent MMX/SSE/AVX handlers do (assembly/jit/vector.ts), by the handler's name: a kind and,
+ * How compiled regions do what frequent handlers do, most of them of MMX/SSE/AVX (assembly/jit/vector.ts), by the handler's name: a kind and,
  * for most, an opcode of Wasm's vector instructions (prefix FD). The handlers of assembly/simd stay what these instructions
  * mean; test/jit holds one against the other.
  */
@@ -25,6 +25,8 @@ export const VECTOR_KINDS = [
   "SHIFT_BYTES_LEFT",
   /** Lanes chosen by imm8. */
   "PSHUFD",
+  /** By bytes of the other operand. */
+  "PSHUFB",
   "SHUFPS",
   "SHUFPD",
   /** Scalars; op: log2 of bytes. */
@@ -46,6 +48,10 @@ export const VECTOR_KINDS = [
   "FROM_INTEGER",
   /** Of the lowest lanes, to EFLAGS. */
   "COMPARE_DOUBLE",
+  /** The lowest 1 << imm8 bytes of operand 1 everywhere. */
+  "BROADCAST",
+  /** Zeros below (0) or above (1) the lowest or highest 1 of a general register, and ones in it (2). */
+  "COUNT",
   /** x87 from here on (assembly/jit/x87.ts); bits 2:0 of the opcode are the operand's form. */
   "X87_ARITH",
   "X87_LOAD",
@@ -154,6 +160,11 @@ export const JIT_VECTORS: ReadonlyMap<string, readonly [VectorKind, number]> = n
   ["psrldq", ["SHIFT_BYTES_RIGHT", 0]],
   ["pslldq", ["SHIFT_BYTES_LEFT", 0]],
   ["pshufd", ["PSHUFD", 0]],
+  ["pshufb", ["PSHUFB", 0]],
+  ["broadcast", ["BROADCAST", 0]],
+  ["tzcnt", ["COUNT", 0]],
+  ["lzcnt", ["COUNT", 1]],
+  ["popcntV", ["COUNT", 2]],
   ["shufps", ["SHUFPS", 0]],
   ["shufpd", ["SHUFPD", 0]],
   ["movss", ["LOAD_LOW", 2]],
