@@ -351,7 +351,8 @@ describe("the Wasm of a region", () => {
     divide: "xor edx, edx\ndiv rcx\nhlt\n",
     call: "call function\nhlt\nfunction: push rbx\npop rbx\nret\n",
     indirect: "jmp [rbx + rax * 8]\n",
-    handler: "bswap eax\npopcnt rax, rax\nrdtsc\nhlt\n",
+    handler: "bswap eax\nblsi rax, rax\nrdtsc\nhlt\n",
+    count: "tzcnt eax, [rsi]\njz done\nadd eax, 1\ndone: hlt\n",
     vector: "movdqu xmm0, [rsi]\npxor xmm0, xmm1\npsrld xmm0, 3\nmovd eax, xmm0\nhlt\n",
     double: "movsd xmm0, [rsi]\nmulsd xmm0, xmm1\naddsd xmm0, [rsi + 8]\nhlt\n",
   };
