@@ -4,9 +4,9 @@
  * lie in the vCPU's virtual-APIC page at their xAPIC offsets; every other register is src/io/vlapic.ts, which hears of a
  * write after it has been stored (a trap-like exit) and answers reads of the current count.
  */
-import { Vcpu, AREA_APIC, AREA_PIR, ATTENTION_POSTED, V_ATTENTION } from "./gen/layout";
+import { Vcpu, AREA_APIC, AREA_PIR, ATTENTION_POSTED, RING_EOI, V_ATTENTION } from "./gen/layout";
 import { sendIpi } from "./ipi";
-import { ringPut, RING_EOI } from "./ring";
+import { ringPut } from "./ring";
 
 export const APIC_ID: usize = 0x20;
 export const APIC_TPR: usize = 0x80;

@@ -202,10 +202,7 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
     const rest = go(c, u, budget);
     if (c.shadow && c.rip != c.shadowRip) c.shadow = 0;
     if (rest) breakTrail();
-    const run = budget - rest - pauses;
-    forgetPauses();
-    c.icount += run;
-    left -= run;
+    retire(c, budget - rest);
     if (c.batchCount) compileWaiting(c);
     const status = c.status;
     if (status == STATUS_BUDGET) {
@@ -223,6 +220,14 @@ function runInGuest(c: Vcpu, slice: i64): i32 {
       if (r >= 0) return r;
     }
   }
+}
+
+/** Counts n instructions as done, but for what of them was a part of a repetition. */
+function retire(c: Vcpu, n: i64): void {
+  n -= pauses;
+  forgetPauses();
+  c.icount += n;
+  left -= n;
 }
 
 /** NMIs that have come: one is latched while another is being handled, two while none is (SDM vol. 3, 6.7.1). */
@@ -490,10 +495,7 @@ function step(c: Vcpu, careful: bool): i32 {
     c.replayCount = 0;
     return -1;
   }
-  const run = 1 - refund - pauses;
-  forgetPauses();
-  c.icount += run;
-  left -= run;
+  retire(c, 1 - refund);
   // MOV SS is not followed by a single-step trap; the shadow of STI or MOV SS covers the instruction after it.
   c.debug |= c.hits;
   if (c.single && (c.shadow != 2 || shadow == 2)) c.debug |= DR6_BS;

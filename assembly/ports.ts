@@ -7,9 +7,9 @@
  *
  * Both are of bytes. No published value may change by such a write; IDE's registers, where they do, have assembly/ide.ts.
  */
-import { CONTROL_BASE, C_PORT_HOOKS, PORT_HOOK_SLOTS, Vcpu } from "./gen/layout";
+import { CONTROL_BASE, C_PORT_HOOKS, PORT_HOOK_SLOTS, RING_PORT, Vcpu } from "./gen/layout";
 import { ideRead, ideWrite } from "./ide";
-import { ringHasRoom, ringPut, RING_PORT } from "./ring";
+import { ringHasRoom, ringPut } from "./ring";
 
 const WRITE: u32 = 0x10000;
 const READ: u32 = 0x20000;

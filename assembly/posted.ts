@@ -12,9 +12,10 @@
  * ring was drained.
  */
 import {
-  CONTROL_BASE, C_DEVICE_THREAD, C_POSTED, POSTED_BASE, POSTED_LENGTH, POSTED_QUIET, POSTED_RANGES, POSTED_WORDS, Vcpu,
+  CONTROL_BASE, C_DEVICE_THREAD, C_POSTED, POSTED_BASE, POSTED_LENGTH, POSTED_QUIET, POSTED_RANGES, POSTED_WORDS, RING_MMIO,
+  Vcpu,
 } from "./gen/layout";
-import { ringDoorbell, ringHasRoom, ringPutQuietly, RING_MMIO } from "./ring";
+import { ringDoorbell, ringHasRoom, ringPutQuietly } from "./ring";
 
 /** Puts a write of `size` bytes into the ring; false: somebody waits for it. */
 export function postWrite(c: Vcpu, gpa: u64, size: u32, value: u32): bool {

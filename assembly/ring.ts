@@ -1,27 +1,11 @@
 /**
  * The VM-wide ring of coalesced writes: things the device thread must hear of, in order, but that no vCPU waits for.
  * Entries are 16 bytes {kind u32, vcpu u32, value u64}; a writer takes a ticket, fills the entry and publishes it by
- * writing the kind last. The reader (src/vcpu/ring.ts) clears the kind as it goes.
+ * writing the kind (src/shared/ring.ts) last. The reader (src/vcpu/ring.ts) clears the kind as it goes.
  */
 import {
   Vcpu, CONTROL_BASE, C_RING_HEAD, C_RING_TAIL, C_DOORBELL, C_EXIT_POSTED, RING_BASE, RING_SIZE,
 } from "./gen/layout";
-
-/** EOI of a level-triggered vector. */
-export const RING_EOI: u32 = 1;
-/** A port write that nobody waits for: value = bytes << 48 | port << 32 | what is written (assembly/ports.ts). */
-export const RING_PORT: u32 = 2;
-
-/** FERR#: an x87 error that CR0.NE does not report. */
-export const RING_FERR: u32 = 3;
-/**
- * An access to an IDE channel's registers that changes what it has published (assembly/ide.ts): as RING_PORT, with the
- * channel's number in bits 63:56; of 0 bytes: a read of one.
- */
-export const RING_IDE: u32 = 4;
-
-/** A write to memory-mapped registers that nobody waits for (assembly/posted.ts): its bytes in bits 15:8, value = address << 32 | what is written. */
-export const RING_MMIO: u32 = 5;
 
 const ENTRIES: u32 = <u32>(RING_SIZE / 16);
 

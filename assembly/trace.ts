@@ -50,16 +50,21 @@ export function traceShutDown(c: Vcpu): void {
 
 @inline function access(how: u64): u64 { return (how >> 8 & 15) << 41 | (how & 1) << 40; }
 
+/** An exit, or its answer; `how` and `place` as exitB and exitA have them. */
+function recordExit(c: Vcpu, kind: u32, value: u64, code: u32, how: u64, place: u64): void {
+  record(c, c.undoAt(0), value, <u64>kind << 56 | <u64>code << 48 | access(how) | place & 0xffffffffff);
+}
+
 /** An exit, with what an access writes. */
 @inline export function traceExit(c: Vcpu): void {
   if (!(c.tracing & TRACE_EVENTS)) return;
-  record(c, c.undoAt(0), c.exitDataAt(0), <u64>TRACE_KIND_EXIT << 56 | <u64>c.exitCode << 48 | access(c.exitB) | c.exitA & 0xffffffffff);
+  recordExit(c, TRACE_KIND_EXIT, c.exitDataAt(0), c.exitCode, c.exitB, c.exitA);
 }
 
 /** It was answered: with what was read. */
 @inline export function traceAnswer(c: Vcpu): void {
   if (!(c.tracing & TRACE_EVENTS)) return;
-  record(c, c.undoAt(0), c.exitDataAt(0), <u64>TRACE_KIND_ANSWER << 56 | <u64>c.exitCode << 48 | access(c.exitB) | c.exitA & 0xffffffffff);
+  recordExit(c, TRACE_KIND_ANSWER, c.exitDataAt(0), c.exitCode, c.exitB, c.exitA);
 }
 
 /** An access to a port that went through the ring, or was published. */
@@ -69,7 +74,7 @@ export function traceShutDown(c: Vcpu): void {
 
 /** A write to a device's memory that went through the ring: as if it were an exit. */
 @inline export function tracePosted(c: Vcpu, gpa: u64, size: u64, value: u64): void {
-  if (c.tracing & TRACE_EVENTS) record(c, c.undoAt(0), value, <u64>TRACE_KIND_EXIT << 56 | <u64>EXIT_INST_EMUL << 48 | access(size << 8 | 1) | gpa & 0xffffffffff);
+  if (c.tracing & TRACE_EVENTS) recordExit(c, TRACE_KIND_EXIT, value, EXIT_INST_EMUL, size << 8 | 1, gpa);
 }
 
 /** The block at `u` is about to run, for so many instructions. */

@@ -1,7 +1,7 @@
 /**
- * MMX, SSE and AVX instructions, and some that count bits, that regions carry out themselves (src/isa/jitVectors.ts has the list). XMM registers are at
- * home in the vCPU page everywhere: each instruction reads and writes them there. MMX forms, rare shapes and addresses
- * with segment limits are left to the handlers.
+ * MMX, SSE and AVX instructions, and some that count bits, that regions carry out themselves (src/isa/jitVectors.ts has the
+ * list). XMM registers are at home in the vCPU page everywhere: each instruction reads and writes them there. MMX forms, rare
+ * shapes and addresses with segment limits are left to the handlers.
  *
  * Scalar moves are made of the nodes that integers use; the others are VECTOR nodes, whose lowering (./lowerVector.ts)
  * reads the micro-op itself.
@@ -54,6 +54,12 @@ function scalar(z: u32): u32 {
   if (p) return loadFrom(p, z == 2 ? I64_LOAD32_U : I64_LOAD);
   const v = reload(uS(at));
   return z == 2 ? binary(I64_AND, v, constant(0xffffffff)) : v;
+}
+
+/** The arithmetic flags become v. */
+function setFlags(v: u32): void {
+  setState(FLAG_OP, constant(F_RAW));
+  setState(FLAG_A, v);
 }
 
 function setXmm(low: u32): void {
@@ -117,8 +123,7 @@ export function emitVector(c: Vcpu, u: usize, how: u32): bool {
   switch (kind) {
     case VECTOR_COMPARE_DOUBLE: {
       const flags = vector(c, kind, source(3, false), 0, op, u, calls);
-      setState(FLAG_OP, constant(F_RAW));
-      setState(FLAG_A, flags);
+      setFlags(flags);
       return true;
     }
     case VECTOR_BINARY: case VECTOR_SWAPPED: case VECTOR_UNPACK: case VECTOR_PSHUFB: case VECTOR_PSHUFD: case VECTOR_SHUFPS: case VECTOR_SHUFPD:
@@ -193,6 +198,5 @@ function count(which: u32): void {
   else n = unary(I64_POPCNT, v);
   writeReg(<u32>uD(at), z, n);
   const zero = binary(I64_SHL, widen(binary(I64_EQ, n, constant(0))), constant(6));
-  setState(FLAG_OP, constant(F_RAW));
-  setState(FLAG_A, which == 2 ? zero : binary(I64_OR, zero, widen(none)));
+  setFlags(which == 2 ? zero : binary(I64_OR, zero, widen(none)));
 }

@@ -85,6 +85,15 @@ function pause(c: Vcpu, u: usize): bool {
 }
 
 /**
+ * Whether a repetition with `count` elements left leaves here, to go on later: at the end of a slice of `all`, for attention, or
+ * because it does one element at a time.
+ */
+@inline function leaves(c: Vcpu, u: usize, count: u64, all: u64, single: bool): bool {
+  if (!(count & (all - 1))) return !again(c, u);
+  return (single || c.attention != 0) && !pause(c, u);
+}
+
+/**
  * Host page of the instruction at `u` if it runs outside of blocks, where nothing says that its page is code; else 0. A
  * repetition that writes there does one element at a time, as it does in blocks: the next one may be another instruction.
  */
@@ -171,8 +180,7 @@ export function movs(c: Vcpu, u: usize): bool {
     count -= n;
     putGpr(c, 1, a, count);
     if (!count) return true;
-    if (!(count & (slice - 1))) return again(c, u);
-    if (single || c.attention || here) return pause(c, u);
+    if (leaves(c, u, count, slice, single || here)) return false;
   }
 }
 
@@ -214,8 +222,7 @@ export function stos(c: Vcpu, u: usize): bool {
     count -= n;
     putGpr(c, 1, a, count);
     if (!count) return true;
-    if (!(count & (slice - 1))) return again(c, u);
-    if (single || c.attention || here) return pause(c, u);
+    if (leaves(c, u, count, slice, single || here)) return false;
   }
 }
 
@@ -239,8 +246,7 @@ export function lods(c: Vcpu, u: usize): bool {
     if (!rep) return true;
     putGpr(c, 1, a, --count);
     if (!count) return true;
-    if (!(count & (TURNS - 1))) return again(c, u);
-    if (oneByOne(c) || c.attention) return pause(c, u);
+    if (leaves(c, u, count, TURNS, oneByOne(c))) return false;
   }
 }
 
@@ -277,8 +283,7 @@ export function cmps(c: Vcpu, u: usize): bool {
     advance(c, 7, u, step);
     if (rep) putGpr(c, 1, a, --count);
     if (!rep || !count || (x == y) == untilEqual) { compare(c, x, y, z); return true; }
-    if (!(count & (TURNS - 1))) return again(c, u);
-    if (oneByOne(c) || c.attention) return pause(c, u);
+    if (leaves(c, u, count, TURNS, oneByOne(c))) return false;
   }
 }
 
@@ -294,8 +299,7 @@ export function scas(c: Vcpu, u: usize): bool {
     advance(c, 7, u, stride(c, u));
     if (rep) putGpr(c, 1, a, --count);
     if (!rep || !count || (x == y) == untilEqual) { compare(c, x, y, z); return true; }
-    if (!(count & (TURNS - 1))) return again(c, u);
-    if (oneByOne(c) || c.attention) return pause(c, u);
+    if (leaves(c, u, count, TURNS, oneByOne(c))) return false;
   }
 }
 

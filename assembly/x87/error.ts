@@ -7,9 +7,9 @@
  *
  * FERR# comes with the instruction that caused the exception (SDM vol. 3, 23.18.6.7: P6 family).
  */
-import { CONTROL_BASE, C_IGNNE, RUN_STATE_HALTED, STATUS_FROZEN, Vcpu } from "../gen/layout";
+import { CONTROL_BASE, C_IGNNE, RING_FERR, RUN_STATE_HALTED, STATUS_FROZEN, Vcpu } from "../gen/layout";
 import { raise, MF } from "../exception";
-import { ringPut, RING_FERR } from "../ring";
+import { ringPut } from "../ring";
 
 export const FSW_ES: u32 = 0x80;
 export const FSW_B: u32 = 0x8000;

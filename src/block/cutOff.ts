@@ -18,8 +18,11 @@ const GPT_ALTERNATE = 32;
 const FAT_SECTOR = 11;
 const FAT_SECTORS = 19;
 
+/** What a drive takes. */
+export type MediumKind = "disk" | "cdrom" | "floppy";
+
 /** Why an image of that many bytes can be in no drive; undefined: it can. */
-export function wrongSize(bytes: number, kind: "disk" | "cdrom" | "floppy"): string | undefined {
+export function wrongSize(bytes: number, kind: MediumKind): string | undefined {
   if (bytes === 0) return "is empty";
   if (kind === "cdrom" || bytes % SECTOR === 0) return undefined;
   return `${bytes} bytes are not a whole number of sectors of ${SECTOR}; is it cut off?`;
@@ -30,14 +33,14 @@ export function wrongSize(bytes: number, kind: "disk" | "cdrom" | "floppy"): str
  *
  * @throws BlockError, in the promise, when it cannot be read
  */
-export async function cutOff(image: BlockSource, kind: "disk" | "cdrom" | "floppy"): Promise<string | undefined> {
+export async function cutOff(image: BlockSource, kind: MediumKind): Promise<string | undefined> {
   const [what, end] = await ENDS[kind](image);
   return end > image.size ? `is cut off: ${what} ends at byte ${end}, the image at ${image.size}` : undefined;
 }
 
 type End = readonly [what: string, end: number];
 const NONE: End = ["", 0];
-const ENDS: Record<"disk" | "cdrom" | "floppy", (image: BlockSource) => Promise<End>> = {
+const ENDS: Record<MediumKind, (image: BlockSource) => Promise<End>> = {
   cdrom: volumeEnd,
   disk: lastPartition,
   floppy: async (image) => ["its file system", await fatSize(image)],

@@ -44,7 +44,7 @@ const FLOPPY_SIZES = [360, 720, 1440, 2880] as const;
  */
 export async function floppyMedium(image: BlockSource): Promise<BlockSource> {
   const whole = await fatSize(image);
-  if (whole > image.size && floppyFormat(whole)) return new PaddedBlocks(image, whole);
+  if (whole > image.size) return new PaddedBlocks(image, whole);
   if (floppyFormat(image.size)) return image;
   const size = FLOPPY_SIZES.map((kib) => kib * 1024).find((bytes) => bytes > image.size);
   if (size === undefined) throw new BlockError(`${image.size} bytes are more than a floppy disk has, 2880 KiB`);

@@ -14,12 +14,9 @@ export class PostedRanges {
 
   /** The device's registers begin at `base` now. Returns what takes the range away again; without room, writes leave by exits. */
   attach(base: number, writes: PostedWrites): () => void {
-    const range = this.#free.pop();
     // The core looks for addresses of 32 bits.
-    if (range === undefined || base + writes.offset + writes.length > 2 ** 32) {
-      if (range !== undefined) this.#free.push(range);
-      return () => {};
-    }
+    const range = base + writes.offset + writes.length > 2 ** 32 ? undefined : this.#free.pop();
+    if (range === undefined) return () => {};
     this.#store(range, POSTED.BASE, base + writes.offset);
     this.#store(range, POSTED.QUIET, writes.quiet);
     this.#store(range, POSTED.LENGTH, writes.length);

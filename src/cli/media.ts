@@ -7,7 +7,7 @@ import { BlockError, type BlockSource } from "../block/block.ts";
 import { ChunkBlocks } from "../block/chunks/chunkBlocks.ts";
 import { chunkPath, looksLikeManifest, MOST_MANIFEST, parseManifest } from "../block/chunks/manifest.ts";
 import { openRemoteChunks } from "../block/chunks/remote.ts";
-import { cutOff, wrongSize } from "../block/cutOff.ts";
+import { cutOff, type MediumKind, wrongSize } from "../block/cutOff.ts";
 import { HttpBlocks } from "../block/http.ts";
 import { OverlayBlocks } from "../block/overlay.ts";
 import { floppyMedium } from "../block/padded.ts";
@@ -31,9 +31,6 @@ export function behind(text: string): { controller: Controller; medium: string }
   if (at < 0) return { controller: "ide", medium: text };
   return { controller: words[at] as Controller, medium: words.toSpliced(at, 1).join(",") };
 }
-
-/** What `FILE[,overlay[=FOLDER]]` or a URL on the command line means for a drive. */
-export type MediumKind = "disk" | "cdrom" | "floppy";
 
 /** What the words after a medium's name say. */
 interface Words {

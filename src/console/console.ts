@@ -11,7 +11,8 @@ import webglWorkerUrl from "./webglWorker.ts?worker&url";
 
 /**
  * The serial console: an xterm in an element, with the pumps before and behind it. Making one and opening it are tasks of tens
- * of milliseconds each, so that whoever does it may let the page have a turn between. Knows no machine; whoever owns it wires `input`, `resized` and `hold` to one, and brings xterm's style sheet to where the element is.
+ * of milliseconds each, so that whoever does it may let the page have a turn between. Knows no machine; whoever owns it wires
+ * `input`, `resized` and `hold` to one, and brings xterm's style sheet to where the element is.
  */
 
 export interface ConsoleEvents {

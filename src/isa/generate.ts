@@ -8,6 +8,7 @@ import { EXIT, RUN } from "../shared/exit.ts";
 import * as ide from "../shared/ide.ts";
 import * as layout from "../shared/layout.ts";
 import { POSTED } from "../shared/postedWrites.ts";
+import { RING } from "../shared/ring.ts";
 import { featuresText } from "./features.ts";
 import { decodeText } from "./generateDecode.ts";
 import { dispatchText } from "./generateDispatch.ts";
@@ -78,6 +79,7 @@ function layoutText(): string {
     TRACE_KIND: layout.TRACE_KIND,
     VGA: layout.VGA,
     VGA_CHAIN: layout.VGA_CHAIN,
+    RING,
     IDE: ide.IDE,
     POSTED,
     IDE_VALUE: ide.IDE_VALUE,

@@ -1,6 +1,6 @@
 /**
- * How compiled regions do what frequent handlers do, most of them of MMX/SSE/AVX (assembly/jit/vector.ts), by the handler's name: a kind and,
- * for most, an opcode of Wasm's vector instructions (prefix FD). The handlers of assembly/simd stay what these instructions
+ * How compiled regions do what frequent handlers do, most of them of MMX/SSE/AVX (assembly/jit/vector.ts), by the handler's
+ * name: a kind and, for most, an opcode of Wasm's vector instructions (prefix FD). The handlers stay what these instructions
  * mean; test/jit holds one against the other.
  */
 

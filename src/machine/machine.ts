@@ -13,6 +13,7 @@ import { VGA_MEMORY_SIZE } from "../io/vgaMemory.ts";
 import { cpuToggles } from "../isa/cpuModel.ts";
 import { EXIT } from "../shared/exit.ts";
 import { ATTENTION, CONTROL, STATS, VCPU } from "../shared/layout.ts";
+import { RING } from "../shared/ring.ts";
 import { pack, type Snapshot, unpack } from "../snapshot/container.ts";
 import { PackedPages } from "../snapshot/packed.ts";
 import { PageCopy, packMemory } from "../snapshot/ram.ts";
@@ -21,7 +22,7 @@ import type { CoreExports } from "../vcpu/core.ts";
 import type { DeviceSide, Engine } from "../vcpu/engine.ts";
 import { hostOrder } from "../vcpu/hostOrder.ts";
 import { PageLoader } from "../vcpu/pages.ts";
-import { drainRing, RING_EOI, RING_FERR, RING_IDE, RING_MMIO, RING_PORT } from "../vcpu/ring.ts";
+import { drainRing } from "../vcpu/ring.ts";
 import { postInit, postSipi } from "../vcpu/startup.ts";
 import { type StructView, vcpuView } from "../vcpu/view.ts";
 import { VirtualClock } from "../vcpu/virtualClock.ts";
@@ -512,11 +513,11 @@ export class Machine implements DeviceSide {
 
   drain(): boolean {
     const all = drainRing(this.memory.control, (kind, _vcpu, low, high) => {
-      if (kind === RING_EOI) this.board.chips.apicBus.eoi(low);
-      else if (kind === RING_PORT) this.board.ports.write(high & 0xffff, (high >>> 16) as 1 | 4, low);
-      else if (kind === RING_IDE) this.#idePort(high >>> 24, high & 0xffff, (high >>> 16) & 0xff, low);
-      else if (kind === RING_FERR) this.board.coprocessorError.ferr();
-      else if ((kind & 0xff) === RING_MMIO) this.board.mmio.write(high, (kind >>> 8) as 2 | 4, BigInt(low));
+      if (kind === RING.EOI) this.board.chips.apicBus.eoi(low);
+      else if (kind === RING.PORT) this.board.ports.write(high & 0xffff, (high >>> 16) as 1 | 4, low);
+      else if (kind === RING.IDE) this.#idePort(high >>> 24, high & 0xffff, (high >>> 16) & 0xff, low);
+      else if (kind === RING.FERR) this.board.coprocessorError.ferr();
+      else if ((kind & 0xff) === RING.MMIO) this.board.mmio.write(high, (kind >>> 8) as 2 | 4, BigInt(low));
     });
     this.#line.flush();
     return all;

@@ -1,6 +1,6 @@
 /**
  * The device thread's end of the ring of coalesced writes; assembly/ring.ts is the writers' end, and says what an entry
- * looks like. Many writers (vCPUs), one reader. An entry's states:
+ * looks like, src/shared/ring.ts what it means. Many writers (vCPUs), one reader. An entry's states:
  *
  *     free --ticket: head + 1--> taken by a writer --fields, then kind--> published --kind = 0, tail + 1--> free
  *             (writer)              (same writer; waits until ticket - tail < entries)      (reader)
@@ -12,12 +12,6 @@
  */
 import { CONTROL, RING_BASE, RING_SIZE } from "../shared/layout.ts";
 import type { StructView } from "./view.ts";
-
-export const RING_EOI = 1;
-export const RING_PORT = 2;
-export const RING_FERR = 3;
-export const RING_IDE = 4;
-export const RING_MMIO = 5;
 
 const ENTRIES = RING_SIZE / 16;
 

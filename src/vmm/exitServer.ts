@@ -5,7 +5,8 @@
 import type { Width } from "../shared/device.ts";
 import { EXIT } from "../shared/exit.ts";
 import { VCPU } from "../shared/layout.ts";
-import { drainRing, RING_EOI, RING_PORT } from "../vcpu/ring.ts";
+import { RING } from "../shared/ring.ts";
+import { drainRing } from "../vcpu/ring.ts";
 import { finishInit, postInit, postSipi } from "../vcpu/startup.ts";
 import type { StructView } from "../vcpu/view.ts";
 import type { Chipset } from "./chipset.ts";
@@ -74,8 +75,8 @@ export class ExitServer {
   /** Takes coalesced writes. */
   drain(): boolean {
     return drainRing(this.#vm.memory.control, (kind, vcpu, low, high) => {
-      if (kind === RING_EOI) this.#eoi(vcpu, low);
-      else if (kind === RING_PORT) this.#vm.ports.access(false, high & 0xffff, (high >>> 16) as 1 | 4, low);
+      if (kind === RING.EOI) this.#eoi(vcpu, low);
+      else if (kind === RING.PORT) this.#vm.ports.access(false, high & 0xffff, (high >>> 16) as 1 | 4, low);
     });
   }
 

@@ -1,7 +1,8 @@
 /** x87 errors with CR0.NE clear: FERR#, the wait for an interrupt, IGNNE# (SDM vol. 1, 8.7.2). */
 import { beforeAll, expect, test } from "vitest";
 import { ATTENTION, CONTROL, VCPU } from "../../src/shared/layout.ts";
-import { drainRing, RING_FERR } from "../../src/vcpu/ring.ts";
+import { RING } from "../../src/shared/ring.ts";
+import { drainRing } from "../../src/vcpu/ring.ts";
 import { guestMemory, loadCore, runGuest } from "./guest.ts";
 import { realGuest } from "./realGuest.ts";
 
@@ -37,7 +38,7 @@ function run(body: string, nmi: string): string[] {
   let errors = 0;
   const count = (): void => {
     drainRing(memory.control, (kind) => {
-      if (kind === RING_FERR) errors++;
+      if (kind === RING.FERR) errors++;
     });
   };
   const r = runGuest(guest(body, nmi), {

@@ -3,7 +3,8 @@ import { beforeAll, expect, test } from "vitest";
 import { IdeFront } from "../../src/bus/ideFront.ts";
 import { IDE_VALUE } from "../../src/shared/ide.ts";
 import { CONTROL } from "../../src/shared/layout.ts";
-import { drainRing, RING_IDE, RING_PORT } from "../../src/vcpu/ring.ts";
+import { RING } from "../../src/shared/ring.ts";
+import { drainRing } from "../../src/vcpu/ring.ts";
 import { guestMemory, loadCore, runGuest } from "./guest.ts";
 import { realGuest } from "./realGuest.ts";
 
@@ -40,10 +41,10 @@ function run(body: string, published: number, { thread = true, place = true } = 
   const ring: string[] = [];
   drainRing(memory.control, (kind, _vcpu, low, high) => {
     const size = (high >>> 16) & 0xff;
-    if (kind === RING_IDE) expect(high >>> 24).toBe(1);
-    else expect(kind).toBe(RING_PORT);
+    if (kind === RING.IDE) expect(high >>> 24).toBe(1);
+    else expect(kind).toBe(RING.PORT);
     const what = size ? `/${size}=${low.toString(16)}` : "?";
-    ring.push(`${kind === RING_IDE ? "!" : ""}${(high & 0xffff).toString(16)}${what}`);
+    ring.push(`${kind === RING.IDE ? "!" : ""}${(high & 0xffff).toString(16)}${what}`);
   });
   const told = `${TOLD.toString(16)}=`;
   const read = out.filter((line) => line.startsWith(told)).map((line) => line.slice(told.length));

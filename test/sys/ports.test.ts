@@ -2,7 +2,8 @@
 import { beforeAll, expect, test } from "vitest";
 import { PortHooks } from "../../src/bus/portHooks.ts";
 import { CONTROL, RING_SIZE } from "../../src/shared/layout.ts";
-import { drainRing, RING_PORT } from "../../src/vcpu/ring.ts";
+import { RING } from "../../src/shared/ring.ts";
+import { drainRing } from "../../src/vcpu/ring.ts";
 import { guestMemory, loadCore, runGuest } from "./guest.ts";
 import { realGuest } from "./realGuest.ts";
 
@@ -22,7 +23,7 @@ function run(body: string, hook: (hooks: PortHooks) => void): Outcome {
   expect(end).toBe("HALT");
   const ring: string[] = [];
   drainRing(memory.control, (kind, _vcpu, low, high) => {
-    expect(kind).toBe(RING_PORT);
+    expect(kind).toBe(RING.PORT);
     ring.push(`${(high & 0xffff).toString(16)}/${high >>> 16}=${low.toString(16)}`);
   });
   return { ring, out };

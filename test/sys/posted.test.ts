@@ -4,7 +4,8 @@ import { PostedRanges } from "../../src/bus/postedRanges.ts";
 import { EXIT } from "../../src/shared/exit.ts";
 import { CONTROL, RING_SIZE } from "../../src/shared/layout.ts";
 import { PostedWrites } from "../../src/shared/postedWrites.ts";
-import { drainRing, RING_MMIO } from "../../src/vcpu/ring.ts";
+import { RING } from "../../src/shared/ring.ts";
+import { drainRing } from "../../src/vcpu/ring.ts";
 import { setSegment } from "../../src/vcpu/view.ts";
 import { guestMemory, loadCore, runGuest } from "./guest.ts";
 import { realGuest } from "./realGuest.ts";
@@ -31,7 +32,7 @@ function run(body: string, { thread = true, quiet = 0, attach = (_: PostedRanges
   const rung = memory.control.get(CONTROL.doorbell) - before;
   const ring: string[] = [];
   drainRing(memory.control, (kind, _vcpu, low, high) => {
-    expect(kind & 0xff).toBe(RING_MMIO);
+    expect(kind & 0xff).toBe(RING.MMIO);
     ring.push(`${high.toString(16)}/${kind >>> 8}=${low.toString(16)}`);
   });
   return { ring, end, rung };
